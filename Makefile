@@ -1,0 +1,64 @@
+# make setup   a virtual environment in .venv with everything (first time: slow)
+# make test    what CI runs: lint, types, tests
+# make demo    quantize and evaluate a small model
+# make lint    style and types only
+# make format  let ruff rewrite the files
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+
+# The first interpreter that really starts: version managers put names on the
+# path that answer with an error.
+PYTHON ?= $(shell for name in python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	&& echo $$name && break; done)
+
+# Set up again when the contents change, not when git touches the files.
+SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
+FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
+STAMP := $(VENV)/.setup-done
+
+.PHONY: setup install test lint format demo
+
+setup:
+	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
+		|| $(MAKE) --no-print-directory install
+
+# The stamp goes first and comes back last: an interrupted run starts over, and
+# every step finds what is already done.
+install:
+	@rm -f $(STAMP)
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.10 found; set PYTHON=..." >&2; exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -r requirements/build.txt
+	$(PIP) install -q --no-deps -r requirements/torchvision.txt
+	@$(PY) -c 'import importlib.metadata as m; m.version("onedl-mmcv")' 2>/dev/null \
+		|| echo "Compiling mmcv: about ten minutes the first time, silently."
+	MAX_JOBS=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) \
+		$(PIP) install -q --no-build-isolation -r requirements/mminstall.txt
+	$(PIP) install -q -r requirements/runtime.txt -r requirements/tests.txt
+	@# mmcv asks for opencv-python, imaug for the headless one as well: the same
+	@# files, and the last one written wins. Where there is no libGL, let the
+	@# headless one be the last.
+	@$(PY) -c 'import cv2' 2>/dev/null || { \
+		version=$$($(PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))') \
+		&& echo "OpenCV finds no libGL here: using its headless build $$version" \
+		&& $(PIP) install -q --force-reinstall --no-deps opencv-python-headless==$$version; }
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@echo "$(FINGERPRINT)" > $(STAMP)
+
+test: lint
+	$(PY) -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+demo: setup
+	$(PY) tools/demo.py

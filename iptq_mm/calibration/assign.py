@@ -1,0 +1,167 @@
+"""From the record to the plan: bits, ranges and functions of all sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..functions import IntegerFunction
+from ..intmath import QParams
+from ..operations import ACTIVATION, BIAS, NORM, OPERATIONS, TABLE, WEIGHT, NonLinear
+from ..plan import ParameterPlan, RegionPlan, SitePlan
+from ..record import RegionRecord
+from ..registry import CRITERIA, OBSERVERS
+from .config import ConfigError, QuantizationConfig
+
+#: Bits of parameters that enter no product.
+PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
+
+#: Operations whose operands are multiplied with each other.
+_PRODUCTS = ('linear', 'conv2d', 'matmul')
+#: Products that can take an asymmetric operand: the other one is a weight.
+_AFFINE = ('linear', 'conv2d')
+
+
+class Planner:
+    """Decides bits and ranges of every value of a region.
+
+    Args:
+        record: What calibration saw.
+        config: What the user wants.
+    """
+
+    def __init__(self, record: RegionRecord, config: QuantizationConfig) -> None:
+        self.record = record
+        self.config = config
+        self._narrow = OBSERVERS.build(dict(config.activation.observer))
+        self._wide = OBSERVERS.build(dict(config.wide.observer))
+        self._uses = record.consumers()
+
+    def qparams(self, value: str, bits: int) -> QParams:
+        """The quantizer of a value at so many bits."""
+        narrow = bits <= self.config.activation.bits
+        observer = self._narrow if narrow else self._wide
+        try:
+            return observer.qparams(
+                self.record.values[value], bits, self._symmetric(value, narrow)
+            )
+        except ValueError as error:
+            raise ValueError(f"site '{value}': {error}") from error
+
+    def plan(
+        self,
+        module: str,
+        functions: dict[str, dict[str, Any]] | None = None,
+        built: dict[str, IntegerFunction] | None = None,
+    ) -> RegionPlan:
+        """The plan of the region, without parameters.
+
+        Args:
+            module: Class name of the region's module.
+            functions: Registry dict of the function of each non-linear site;
+                None: not chosen yet, every input as wide as can be.
+            built: The same functions, built.
+        """
+        plan = RegionPlan(module)
+        bits = {
+            name: max(
+                (self._wanted(site, i, built) for site, i in uses),
+                default=self.config.activation.bits,
+            )
+            for name, uses in self._uses.items()
+        }
+        for name in self.record.outputs & bits.keys():
+            bits[name] = max(bits[name], self.config.wide.bits)
+        made = {name: self.qparams(name, b) for name, b in bits.items()}
+        for name, qparams in made.items():
+            if name not in self.record.operations:
+                plan.inputs[name] = qparams
+        for site, kind in self.record.operations.items():
+            plan.sites[site] = SitePlan(kind, made[site])
+            for position, source in enumerate(self.record.sources[site]):
+                if source not in made:
+                    continue
+                wanted = self._wanted(site, position, built)
+                if wanted < bits[source]:
+                    plan.sites[site].inputs[position] = self.qparams(source, wanted)
+            if functions and site in functions:
+                plan.sites[site].function = functions[site]
+        return plan
+
+    def _wanted(
+        self, site: str, position: int, built: dict[str, IntegerFunction] | None
+    ) -> int:
+        """Bits at which a site wants an operand."""
+        kind, wide = self.record.operations[site], self.config.wide
+        if kind in _PRODUCTS:
+            source = self.record.sources[site][position] or ''
+            if self.record.operations.get(source) == 'softmax':
+                return wide.attention or wide.bits
+            return self.config.activation.bits
+        if built and site in built:
+            return min(wide.bits, built[site].max_input_bits)
+        return wide.bits
+
+    def _symmetric(self, value: str, narrow: bool) -> bool:
+        if self.record.operations.get(value) == 'softmax':
+            return False  # probabilities are not negative
+        kinds = {self.record.operations[site] for site, _ in self._uses[value]}
+        affine = narrow and kinds <= {*_AFFINE, 'gelu'} and kinds
+        return self.config.activation.symmetric or not affine
+
+
+def choose_functions(
+    record: RegionRecord, config: QuantizationConfig
+) -> dict[str, str]:
+    """The name of the chosen candidate of each non-linear site.
+
+    Raises:
+        ConfigError: If no candidate can serve a site.
+    """
+    criterion = CRITERIA.build(dict(config.criterion))
+    chosen = {}
+    for site, kind in record.operations.items():
+        if isinstance(OPERATIONS[kind], NonLinear):
+            candidates = record.candidates.get(site)
+            if not candidates:
+                raise ConfigError(
+                    f"site '{site}': none of the candidates for {kind} can serve it"
+                )
+            chosen[site] = criterion.choose(kind, candidates)
+    return chosen
+
+
+def plan_parameters(
+    module: nn.Module, record: RegionRecord, config: QuantizationConfig
+) -> dict[str, ParameterPlan]:
+    """How each parameter of a region becomes integers.
+
+    Raises:
+        ValueError: If a parameter holds NaN or is used in two ways that exclude
+            each other.
+    """
+    observer = OBSERVERS.build(dict(config.weight.observer))
+    plans = {}
+    for name, parameter in module.named_parameters():
+        value = parameter.detach()
+        roles = record.parameters.get(name) or {TABLE}
+        shape = tuple(value.shape)
+        if WEIGHT in roles:
+            if len(roles) > 1:
+                raise ValueError(
+                    f"parameter '{name}' is a weight and also used as "
+                    f'{sorted(roles - {WEIGHT})}: that has no integer form yet'
+                )
+            scale: Tensor = observer.scales(value, config.weight.bits)
+            plans[name] = ParameterPlan(
+                WEIGHT, config.weight.bits, shape, scale.tolist()
+            )
+            continue
+        role = max(roles, key=lambda r: PARAMETER_BITS[r])
+        bits = PARAMETER_BITS[role]
+        amax = float(value.abs().max()) if value.numel() else 0.0
+        plans[name] = ParameterPlan(
+            role, bits, shape, QParams.symmetric(amax, bits).scale
+        )
+    return plans

@@ -1,0 +1,162 @@
+"""The phases of quantization: observe, analyse, assign, freeze."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..functions import IntegerFunction
+from ..modes import Analysing, Mode, Observing, regions_in, running
+from ..operations import OPERATIONS, NonLinear
+from ..plan import RegionPlan
+from ..record import RegionRecord
+from .assign import Planner, choose_functions, plan_parameters
+from .config import ConfigError, QuantizationConfig
+from .freeze import freeze
+
+#: Runs the model on one batch; called without gradients, in eval mode.
+Forward = Callable[[Any], Any]
+
+
+class _Done(Exception):
+    """Every region has run: the rest of the model has nothing to show."""
+
+
+def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
+    """Make sure that the regions are there and can be quantized.
+
+    Raises:
+        ConfigError: If a region is missing, quantized already, nested or
+            without parameters' worth of anything to do.
+        ValueError: If a parameter holds NaN or infinity.
+    """
+    for name in config.regions:
+        try:
+            module = model.get_submodule(name)
+        except AttributeError:
+            module = None
+        if module is None or not name:
+            parts = [n for n, _ in model.named_children()]
+            raise ConfigError(
+                f"the model has no part '{name}' (quantization.regions); it has {parts}"
+            )
+        if any(other != name and name.startswith(f'{other}.') for other in config.regions):
+            raise ConfigError(f"region '{name}' lies inside another region")
+        if regions_in(module):
+            raise ConfigError(f"region '{name}' is quantized already")
+        for path, parameter in module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise ValueError(
+                    f"parameter '{name}.{path}' holds NaN or infinite values: the "
+                    'checkpoint is damaged or belongs to another model'
+                )
+
+
+def observe(
+    model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
+) -> dict[str, RegionRecord]:
+    """Run the float model and record what every site sees.
+
+    Raises:
+        ConfigError: If no image came, a region never ran, or there is no
+            transformer in the regions.
+    """
+    records = {name: RegionRecord() for name in config.regions}
+    _run(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
+    for name, record in records.items():
+        if not record.operations:
+            raise ConfigError(
+                f"region '{name}' never ran on the calibration images: is the "
+                'calibration set empty, or the region unused by this model?'
+            )
+    kinds = {k for r in records.values() for k in r.operations.values()}
+    if not kinds & {k for k, o in OPERATIONS.items() if isinstance(o, NonLinear)}:
+        raise ConfigError(
+            f'no transformer in the regions {config.regions}: they hold neither '
+            'Softmax nor GELU nor LayerNorm'
+        )
+    return records
+
+
+def analyse(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: dict[str, RegionRecord],
+    forward: Forward,
+    batches: Iterable,
+) -> None:
+    """Try every candidate function at every site, in one pass."""
+    functions = config.functions()
+
+    def cost(function: IntegerFunction, row: int) -> float:
+        return function.operations(row).weighted(config.cost_weights)
+
+    modes: dict[str, Mode] = {}
+    for name, record in records.items():
+        record.candidates.clear()
+        record.constants.clear()
+        planner = Planner(record, config)
+        plan = planner.plan(type(model.get_submodule(name)).__name__)
+        modes[name] = Analysing(plan, functions, record, planner.qparams, cost)
+    _run(model, modes, forward, batches)
+
+
+def assign(
+    model: nn.Module, config: QuantizationConfig, records: dict[str, RegionRecord]
+) -> dict[str, RegionPlan]:
+    """Choose functions and make the plans."""
+    plans = {}
+    for name, record in records.items():
+        module = model.get_submodule(name)
+        chosen = choose_functions(record, config)
+        kinds = record.operations
+        cfgs = {s: config.candidates[kinds[s]][f] for s, f in chosen.items()}
+        functions = config.functions()
+        built = {s: functions[kinds[s]][f] for s, f in chosen.items()}
+        plan = Planner(record, config).plan(type(module).__name__, cfgs, built)
+        for site, function in chosen.items():
+            plan.sites[site].constants = record.constants.get(site, {}).get(function)
+        plan.parameters = plan_parameters(module, record, config)
+        plans[name] = plan
+    return plans
+
+
+def freeze_regions(
+    model: nn.Module, config: QuantizationConfig, plans: dict[str, RegionPlan]
+) -> None:
+    """Turn the regions of a float model into integer ones, in place."""
+    for name, plan in plans.items():
+        freeze(name, model.get_submodule(name), plan, config.weight.rounding)
+
+
+def _run(
+    model: nn.Module, modes: dict[str, Mode], forward: Forward, batches: Iterable
+) -> None:
+    """Run batches; from the second on, stop each when the last region is done."""
+    calls: list[str] = []
+    limit = 0
+
+    def count(name: str, outputs: Any) -> None:
+        calls.append(name)
+        if limit and len(calls) == limit:
+            raise _Done
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), running(model, modes):
+            for module in regions_in(model).values():
+                module.iptq_region.on_output = count  # type: ignore[union-attr]
+            for batch in batches:
+                calls.clear()
+                try:
+                    forward(batch)
+                except _Done:
+                    pass
+                limit = limit or len(calls)
+    finally:
+        model.train(training)
+

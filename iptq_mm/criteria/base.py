@@ -1,0 +1,47 @@
+"""How the function of a site is chosen from what its candidates do."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from .errors import CandidateErrors
+
+
+class Criterion(ABC):
+    """A figure of merit for candidates; subclasses register in ``CRITERIA``."""
+
+    @abstractmethod
+    def score(self, errors: CandidateErrors) -> float:
+        """How good a candidate is: higher is better, NaN never wins."""
+
+    def choose(self, kind: str, candidates: Mapping[str, CandidateErrors]) -> str:
+        """Name of the best candidate of a site.
+
+        Sums over batches differ in their last bits with the order of addition,
+        so that scores within a billionth of each other are a tie: the cheaper
+        candidate wins, then the first name in the alphabet.
+
+        Args:
+            kind: ``gelu``, ``softmax`` or ``layer_norm``.
+            candidates: What is known of each candidate, by name.
+
+        Returns:
+            A key of ``candidates``.
+
+        Raises:
+            ValueError: If there is no candidate, or none has a score.
+        """
+        if not candidates:
+            raise ValueError(f'a {kind} without candidates has nothing to choose from')
+        scores = {name: self.score(errors) for name, errors in candidates.items()}
+        valid = {n: s for n, s in scores.items() if not math.isnan(s)}
+        if not valid:
+            raise ValueError(
+                f'no candidate of a {kind} has a score ({", ".join(sorted(scores))}): '
+                'did analysis see any image, without NaN?'
+            )
+        best = max(valid.values())
+        tied = [n for n, s in valid.items() if math.isclose(s, best, rel_tol=1e-9)]
+        return min(tied, key=lambda name: (candidates[name].cost, name))

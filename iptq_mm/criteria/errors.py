@@ -1,0 +1,172 @@
+"""What is known of the error of one candidate function at one site."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (300 dB). float32
+#: values that differ at all stay below 1e15; the limit serves the exact ones,
+#: and keeps every figure finite, hence comparable and valid JSON.
+MAX_RATIO = 1e30
+
+
+@dataclass
+class CandidateErrors:
+    """Sums over the calibration set; they add up over batches and ranks.
+
+    Attributes:
+        signal: Sum of squares of the float outputs.
+        error: Sum of squared differences of the candidate's outputs.
+        elements: Number of output elements.
+        images: Number of images.
+        ratio: Sum over images of ``E[x^2] / E[(x - q)^2]`` of the outputs. An
+            image without signal adds nothing.
+        input_signal: As ``signal``, for the input of the site.
+        input_error: As ``error``, for the site's input once quantized.
+        input_ratio: As ``ratio``, for the input.
+        cost: Weighted operations for one output element.
+    """
+
+    signal: float = 0.0
+    error: float = 0.0
+    elements: int = 0
+    images: int = 0
+    ratio: float = 0.0
+    input_signal: float = 0.0
+    input_error: float = 0.0
+    input_ratio: float = 0.0
+    cost: float = 0.0
+
+    @torch.no_grad()
+    def add_batch(
+        self, x: Tensor, q: Tensor, x_in: Tensor, q_in: Tensor, images: int
+    ) -> None:
+        """Add the errors of a batch.
+
+        Args:
+            x: Float outputs, any shape whose first dimensions run over images
+                first (windows of Swin do).
+            q: Outputs of the candidate, as real values, the shape of ``x``.
+            x_in: Float inputs of the site.
+            q_in: Its inputs once quantized, as real values, the shape of
+                ``x_in``.
+            images: Images in the batch.
+
+        Raises:
+            ValueError: If shapes differ, or do not divide into images.
+        """
+        signal, error, ratio = _sums(x, q, images)
+        input_signal, input_error, input_ratio = _sums(x_in, q_in, images)
+        self.signal += signal
+        self.error += error
+        self.ratio += ratio
+        self.input_signal += input_signal
+        self.input_error += input_error
+        self.input_ratio += input_ratio
+        self.elements += x.numel()
+        self.images += images
+
+    def merge(self, other: CandidateErrors) -> None:
+        """Add the sums of ``other``, of the same candidate, in place.
+
+        Raises:
+            ValueError: If the costs differ: it is another candidate.
+        """
+        if self.cost != other.cost:
+            raise ValueError(
+                f'errors of candidates that cost {self.cost} and {other.cost} '
+                'operations are not of the same candidate'
+            )
+        for field in fields(self):
+            if field.name != 'cost':
+                total = getattr(self, field.name) + getattr(other, field.name)
+                setattr(self, field.name, total)
+
+    @property
+    def sqnr_db(self) -> float:
+        """``10 log10(signal / error)`` of the outputs, in dB of power."""
+        return _decibels(self.signal, self.error)
+
+    @property
+    def input_sqnr_db(self) -> float:
+        """:attr:`sqnr_db` of the inputs."""
+        return _decibels(self.input_signal, self.input_error)
+
+    @property
+    def asqnr(self) -> float:
+        """``20 log10(mean ratio)`` of the outputs; NaN without images.
+
+        Literally the ASQNR of "Mixed Non-linear Quantization for Vision
+        Transformers": of a ratio of powers, 20 log10 is twice the dB, and the
+        mean before the logarithm lets the best image decide.
+        """
+        return _average_sqnr(self.ratio, self.images)
+
+    @property
+    def input_asqnr(self) -> float:
+        """:attr:`asqnr` of the inputs."""
+        return _average_sqnr(self.input_ratio, self.images)
+
+    @property
+    def perturbation(self) -> float:
+        """``||x - q||^2``, summed over an image's outputs, mean over images."""
+        return self.error / self.images if self.images else math.nan
+
+    @property
+    def mean_perturbation(self) -> float:
+        """Mean squared difference of an output element."""
+        return self.error / self.elements if self.elements else math.nan
+
+    @property
+    def total_cost(self) -> float:
+        """Weighted operations of the site for one image."""
+        return self.cost * self.elements / self.images if self.images else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for the record."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CandidateErrors:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**data)
+
+
+def _sums(x: Tensor, q: Tensor, images: int) -> tuple[float, float, float]:
+    """Signal, error and the sum of the images' ratios, in float64."""
+    if x.shape != q.shape or images < 1 or x.numel() % images:
+        raise ValueError(
+            f'cannot compare {tuple(x.shape)} with {tuple(q.shape)} over '
+            f'{images} images'
+        )
+    x = x.detach().double().reshape(images, -1)
+    signal = x.square().sum(1)
+    error = (x - q.detach().double().reshape(images, -1)).square_().sum(1)
+    ratio = signal / torch.maximum(error, signal / MAX_RATIO)
+    ratio = torch.where((signal > 0) | error.isnan(), ratio, 0.0)
+    signals, errors, ratios = torch.stack([signal, error, ratio]).sum(1).tolist()
+    return signals, errors, ratios
+
+
+def _decibels(signal: float, error: float) -> float:
+    if math.isnan(signal) or math.isnan(error):
+        return math.nan
+    if error == 0:
+        return 10 * math.log10(MAX_RATIO)
+    return 10 * math.log10(_limited(signal / error))
+
+
+def _average_sqnr(ratio: float, images: int) -> float:
+    if not images or math.isnan(ratio):
+        return math.nan
+    return 20 * math.log10(_limited(ratio / images))
+
+
+def _limited(ratio: float) -> float:
+    return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)

@@ -1,0 +1,225 @@
+"""Textured shapes on cluttered backgrounds: the demo detection data.
+
+Every image depends on ``(seed, split, index)`` alone, so that the data are the
+same whatever number of processes renders them and in whatever order.
+"""
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_api
+
+CLASSES = ('circle', 'square', 'triangle', 'star', 'ring', 'cross')
+SPLITS = ('train', 'val')
+# Raise it when a change below changes a pixel: data already made are then stale.
+VERSION = 1
+
+IMAGE_SIZE = 160
+CROP_SIZE = 64
+_SUPER = 2  # shapes are drawn larger and reduced, for smooth borders
+_SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+_MIN_VISIBLE = 0.55
+_MIN_AREA = 60
+
+
+class Scene(NamedTuple):
+    """One rendered image and its objects.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, BGR.
+        labels: Class index of every object.
+        masks: ``(N, H, W)`` uint8, the visible part of every object.
+    """
+
+    image: np.ndarray
+    labels: list[int]
+    masks: np.ndarray
+
+
+def scene_rng(seed: int, split: str, index: int) -> np.random.Generator:
+    """Returns the random stream of one image; no two images share one."""
+    return np.random.default_rng([seed, SPLITS.index(split), index])
+
+
+def _polygon(kind: str) -> np.ndarray:
+    """Returns the outline of a class in the unit disc."""
+    if kind in ('circle', 'ring'):
+        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        radius = np.ones(48)
+    elif kind == 'star':
+        turn = np.arange(10) * np.pi / 5
+        radius = np.where(np.arange(10) % 2, 0.45, 1.0)
+    elif kind == 'cross':
+        arm = 0.3
+        x = [-arm, arm, arm, 0.95, 0.95, arm, arm, -arm, -arm, -0.95, -0.95, -arm]
+        y = [-0.95, -0.95, -arm, -arm, arm, arm, 0.95, 0.95, arm, arm, -arm, -arm]
+        return np.stack([x, y], axis=1)
+    else:
+        corners = {'square': 4, 'triangle': 3}[kind]
+        turn = np.arange(corners) * 2 * np.pi / corners + np.pi / 4
+        radius = np.ones(corners)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
+
+
+def draw_shape(
+    kind: str,
+    center: np.ndarray,
+    radius: float,
+    angle: float,
+    squeeze: float,
+    size: int,
+) -> np.ndarray:
+    """Returns how much of each pixel a shape covers.
+
+    Args:
+        kind: Name of the class.
+        center: x and y of the centre, in pixels.
+        radius: Half extent in pixels.
+        angle: Rotation in radians.
+        squeeze: Factor on the second axis, before the rotation.
+        size: Side of the square image.
+
+    Returns:
+        ``(size, size)`` float32 between 0 and 1.
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    canvas = np.zeros((size * _SUPER, size * _SUPER), np.uint8)
+    outlines = [1.0, 0.55] if kind == 'ring' else [1.0]
+    for fill, scale in zip((255, 0), outlines, strict=False):
+        points = _polygon(kind) * scale * radius * [1.0, squeeze] @ turn + center
+        points = np.round(points * _SUPER * 2**_SHIFT).astype(np.int32)
+        cv2.fillPoly(canvas, [points], fill, cv2.LINE_AA, _SHIFT)
+    reduced = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    return reduced.astype(np.float32) / 255
+
+
+def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """Returns noise in [-1, 1] whose grain is ``size / cells`` pixels."""
+    coarse = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def texture(rng: np.random.Generator, size: int, color: np.ndarray) -> np.ndarray:
+    """Returns a ``(size, size, 3)`` float32 pattern about a colour."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(5, 12)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    across = y * np.cos(angle) - x * np.sin(angle)
+    wave = np.sin(along * 2 * np.pi / period)
+    kind = rng.integers(5)
+    if kind == 0:
+        pattern = np.zeros_like(x)
+    elif kind == 1:
+        pattern = np.sign(wave)
+    elif kind == 2:
+        pattern = np.sign(wave * np.sin(across * 2 * np.pi / period))
+    elif kind == 3:
+        pattern = along / size
+    else:
+        pattern = _smooth_noise(rng, size, int(size / period))
+    swing = rng.uniform(10, 40, 3) * rng.choice([-1, 1], 3)
+    return (color + pattern[..., None] * swing).astype(np.float32)
+
+
+def _background(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a cluttered background and its base colour."""
+    color = rng.uniform(40, 215, 3)
+    image = texture(rng, size, color)
+    for cells in (3, 9):
+        image += _smooth_noise(rng, size, cells)[..., None] * rng.uniform(5, 30, 3)
+    for _ in range(rng.integers(2, 7)):  # scraps of no class
+        reach = rng.uniform(-22, 22, (rng.integers(5, 9), 2))
+        corners = rng.uniform(0, size, 2) + reach
+        _paint_scrap(rng, image, [np.round(corners).astype(np.int32)])
+    _paint_lines(rng, image, int(rng.integers(2, 9)))
+    return image, color
+
+
+def _paint_scrap(rng: np.random.Generator, image: np.ndarray, outline: list) -> None:
+    cover = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(cover, outline, 1)
+    paint = texture(rng, len(image), rng.uniform(20, 235, 3))
+    strength = rng.uniform(0.15, 0.5)
+    image[cover > 0] += strength * (paint - image)[cover > 0]
+
+
+def _paint_lines(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
+    """Draws straight lines and returns the pixels they cover."""
+    cover = np.zeros(image.shape[:2], np.uint8)
+    for _ in range(count):
+        ends = rng.integers(-20, len(image) + 20, (2, 2)).tolist()
+        width = int(rng.integers(1, 4))
+        cv2.line(image, ends[0], ends[1], rng.uniform(0, 255, 3).tolist(), width)
+        cv2.line(cover, ends[0], ends[1], 1, width)
+    return cover
+
+
+def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> Scene:
+    """Renders one image; later objects lie over earlier ones."""
+    rng = scene_rng(seed, split, index)
+    image, ground = _background(rng, size)
+    labels: list[int] = []
+    whole: list[int] = []
+    masks: list[np.ndarray] = []
+    for _ in range(rng.integers(3, 9)):
+        label = int(rng.integers(len(CLASSES)))
+        radius = np.exp(rng.uniform(np.log(10), np.log(36)))
+        center = rng.uniform(0.7 * radius, size - 0.7 * radius, 2)
+        squeeze, angle = rng.uniform(0.75, 1.0), rng.uniform(0, 2 * np.pi)
+        cover = draw_shape(CLASSES[label], center, radius, angle, squeeze, size)
+        contrast = rng.uniform(30, 120) * rng.choice([-1, 1], 3)
+        paint = texture(rng, size, np.clip(ground + contrast, 5, 250))
+        mask = (cover >= 0.5).astype(np.uint8)
+        rest = [old & (1 - mask) for old in masks]
+        kept = [
+            left.sum() >= _MIN_VISIBLE * n for left, n in zip(rest, whole, strict=True)
+        ]
+        if mask.sum() < _MIN_AREA or not all(kept):
+            continue
+        image += cover[..., None] * (paint - image)
+        labels.append(label)
+        whole.append(int(mask.sum()))
+        masks = [*rest, mask]
+    bars = _paint_lines(rng, image, int(rng.integers(0, 3)))
+    if rng.random() < 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
+    image = image * rng.uniform(0.75, 1.2) + rng.uniform(-15, 15)
+    image += rng.normal(0, rng.uniform(2, 10), image.shape)
+    visible = np.array(masks, np.uint8).reshape(-1, size, size) & (1 - bars)
+    return Scene(np.clip(np.round(image), 0, 255).astype(np.uint8), labels, visible)
+
+
+def annotate(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    """Returns the COCO annotations of a scene, with ids from ``first_id``."""
+    found = []
+    for number, (label, mask) in enumerate(zip(scene.labels, scene.masks, strict=True)):
+        code = mask_api.encode(np.asfortranarray(mask))
+        found.append(
+            {
+                'id': first_id + number,
+                'image_id': image_id,
+                'category_id': label + 1,
+                'iscrowd': 0,
+                'area': int(mask.sum()),
+                'bbox': [float(v) for v in cv2.boundingRect(mask)],
+                'segmentation': {
+                    'size': code['size'],
+                    'counts': code['counts'].decode(),
+                },
+            }
+        )
+    return found
+
+
+def crop_object(scene: Scene, number: int, side: int = CROP_SIZE) -> np.ndarray:
+    """Returns one object with some surroundings, as a square of ``side``."""
+    x, y, width, height = cv2.boundingRect(scene.masks[number])
+    half = 0.6 * max(width, height)
+    scale = side / (2 * half)
+    corner = np.array([x + width / 2 - half, y + height / 2 - half])
+    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    return cv2.warpAffine(
+        scene.image, move, (side, side), borderMode=cv2.BORDER_REFLECT
+    )

@@ -1,0 +1,119 @@
+"""What a quantization leaves behind: checkpoint and config that mm tools load."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from ..calibration import ConfigError
+from ..utils.files import atomic_save, atomic_write
+from ..version import __version__
+
+
+def save_quantized(
+    model: nn.Module, path: str | os.PathLike, dataset_meta: dict | None = None
+) -> None:
+    """Write the integer checkpoint.
+
+    It holds tensors and plain types only, so that ``weights_only=True`` reads
+    it: integers under the usual names, and the plan of each region.
+
+    Args:
+        model: The quantized model.
+        path: File to write; it is whole or not there.
+        dataset_meta: Classes and palette, for mm's inferencers.
+    """
+    model = model.module if is_model_wrapper(model) else model  # type: ignore
+    meta = {'iptq_mm_version': __version__, 'dataset_meta': _plain(dataset_meta or {})}
+    state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+    atomic_save({'meta': meta, 'state_dict': state}, path)
+
+
+def export_config(cfg: Config, regions: list[str], checkpoint: str) -> Config:
+    """The config that loads the integer checkpoint.
+
+    Args:
+        cfg: The config that was quantized.
+        regions: Its regions, as paths in ``cfg.model``.
+        checkpoint: File name of the checkpoint, beside the config.
+
+    Returns:
+        ``cfg`` with the regions' types replaced and all that concerns
+        quantization taken out, so that mm's tools take it for a usual one.
+
+    Raises:
+        ConfigError: If a region is no module that the config builds.
+    """
+    cfg = copy.deepcopy(cfg)
+    for name in regions:
+        node = region_config(cfg.model, name)
+        node['float_type'] = _scoped(node['type'], cfg.get('default_scope'))
+        node['type'] = 'iptq_mm.build_quantized'
+        node['init_cfg'] = None
+    for key in ('quantization', 'candidates', 'random_weights', 'work_dir'):
+        cfg.pop(key, None)
+    cfg.custom_hooks = [
+        h
+        for h in cfg.get('custom_hooks') or []
+        if h['type'] != 'iptq_mm.QuantizationHook'
+    ]
+    cfg.test_cfg = {**cfg.get('test_cfg', {}), 'type': 'TestLoop'}
+    imports = cfg.get('custom_imports') or {'imports': []}
+    names = [imports['imports']] if isinstance(imports['imports'], str) else imports['imports']
+    cfg.custom_imports = dict(
+        imports=sorted({*names, 'iptq_mm'}), allow_failed_imports=False
+    )
+    # mmengine fills in the folder, so that the work dir may be moved.
+    cfg.load_from = '{{ fileDirname }}/' + checkpoint
+    cfg.resume = False
+    return cfg
+
+
+def write_config(cfg: Config, path: str | os.PathLike) -> None:
+    """Write a config as a python file; it is whole or not there."""
+    atomic_write(Path(path), cfg.pretty_text)
+
+
+def region_config(model: ConfigDict, region: str) -> ConfigDict:
+    """The part of ``cfg.model`` that builds a region.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    node: Any = model
+    try:
+        for part in region.split('.'):
+            node = node[int(part)] if part.isdigit() else node[part]
+    except (KeyError, IndexError, TypeError):
+        node = None
+    if not isinstance(node, dict) or 'type' not in node:
+        raise ConfigError(
+            f"region '{region}' is not built by the config: use a part that has a "
+            f'dict(type=...) of its own in model, one of '
+            f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
+        )
+    return node
+
+
+def _scoped(name: str, scope: str | None) -> str:
+    return name if '.' in name or not scope else f'{scope}.{name}'
+
+
+def _plain(value: Any) -> Any:
+    """Plain types, as ``weights_only`` loading wants them."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(v) for v in value]
+    if isinstance(value, torch.Tensor) or value is None:
+        return value
+    if isinstance(value, bool | int | float | str):
+        return value
+    return value.tolist() if hasattr(value, 'tolist') else str(value)

@@ -1,0 +1,155 @@
+"""One command from a config to an integer model and its figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..calibration import ConfigError, QuantizationConfig
+from ..utils.files import atomic_write
+from ..version import __version__
+from .comparing_loop import ComparingLoop
+from .export import export_config, region_config, save_quantized, write_config
+from .hook import QuantizationHook
+from .report import report
+
+
+def quantize_and_compare(
+    config: str | os.PathLike,
+    checkpoint: str | None = None,
+    *,
+    work_dir: str | None = None,
+    out: str | None = None,
+    resume: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    launcher: str = 'none',
+) -> dict[str, Any]:
+    """Quantize the model of a config, evaluate it beside its float self, save.
+
+    The work dir then holds ``plan.json``, ``integer.pth``, ``integer.py`` (a
+    config that loads it with any mm tool), ``results.json`` and mmengine's log.
+
+    Args:
+        config: Config file.
+        checkpoint: Float checkpoint; None: ``load_from`` of the config.
+        work_dir: Where to write; None: ``work_dir`` of the config, or
+            ``work_dirs/<config name>``.
+        out: Pickle file for the integer predictions, as mm's test tools write.
+        resume: Whether to go on after the last finished phase.
+        cfg_options: Overrides, by dotted key.
+        launcher: mmengine's launcher.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+        FileNotFoundError: If the config, checkpoint or data is missing.
+    """
+    cfg = _load_config(config, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
+    _find_checkpoint(cfg, checkpoint)
+    quantization = QuantizationConfig.from_dict(
+        cfg.get('quantization') or {}, cfg.get('candidates') or {}
+    )
+    for region in quantization.regions:
+        region_config(cfg.model, region)
+    hook = QuantizationHook(resume=resume)
+    original = cfg.copy()
+    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop')
+    if out:
+        _dump_predictions(cfg, out)
+    runner = (
+        RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+    )
+    runner.register_hook(hook, priority=hook.priority)
+    if not cfg.get('load_from'):
+        runner.model.init_weights()
+    runner.test()
+    loop = runner.test_loop
+    assert isinstance(loop, ComparingLoop) and hook.result is not None
+    results = {
+        **{k: v for k, v in loop.results.items() if k != 'seconds'},
+        'assignment': hook.result.assignment(),
+        'seconds': {**hook.result.seconds, **loop.results['seconds']},
+        'seed': runner.seed,
+        'versions': _versions(),
+    }
+    if runner.rank == 0:
+        folder = Path(runner.work_dir)
+        save_quantized(
+            runner.model, folder / 'integer.pth', runner.test_dataloader.dataset.metainfo
+            if hasattr(runner.test_dataloader.dataset, 'metainfo') else None
+        )
+        write_config(
+            export_config(original, quantization.regions, 'integer.pth'),
+            folder / 'integer.py',
+        )
+        atomic_write(folder / 'results.json', json.dumps(results, indent=1) + '\n')
+        print_log('\n' + report(results, hook.result, folder), 'current')
+    return results
+
+
+def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> Config:
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'there is no config {config}')
+    cfg = Config.fromfile(config)
+    if options:
+        cfg.merge_from_dict(options)
+    if not cfg.get('quantization'):
+        raise ConfigError(
+            f'{config} has no quantization dict: inherit one of '
+            "configs/_base_/quantization and name quantization.regions"
+        )
+    return cfg
+
+
+def _find_checkpoint(cfg: Config, checkpoint: str | None) -> None:
+    """Decide on the checkpoint before hours are spent."""
+    cfg.load_from = checkpoint or cfg.get('load_from')
+    if not cfg.load_from:
+        if not cfg.get('random_weights'):
+            raise ConfigError(
+                'no checkpoint: name one after the config, or as load_from in it '
+                '(random_weights=True in the config quantizes an untrained model)'
+            )
+        return
+    remote = '://' in cfg.load_from
+    if not remote and not Path(cfg.load_from).is_file():
+        raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
+
+
+def _dump_predictions(cfg: Config, out: str) -> None:
+    """Add mm's own dumping metric."""
+    if not out.endswith(('.pkl', '.pickle')):
+        raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
+    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    evaluators = cfg.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+    cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
+
+
+def _versions() -> dict[str, str]:
+    versions = {
+        'iptq_mm': __version__,
+        'python': platform.python_version(),
+        'torch': torch.__version__,
+        'mmengine': mmengine.__version__,
+    }
+    for name in ('mmcv', 'mmdet', 'mmpretrain'):
+        try:
+            versions[name] = __import__(name).__version__
+        except ImportError:
+            continue
+    return versions

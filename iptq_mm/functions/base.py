@@ -1,0 +1,150 @@
+"""What every integer function offers.
+
+A function is an integer-only approximation of GELU, Softmax or LayerNorm. Its
+life has two moments. When the plan is made, :meth:`IntegerFunction.prepare`
+turns scales into integer constants; floats are allowed there. At run time
+:meth:`IntegerFunction.integer` maps integers to integers with these constants
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..intmath import QParams
+
+#: Integer constants of a function at one site: ints, or int64 tensors (tables,
+#: one value a channel).
+Constants = dict[str, int | Tensor]
+
+
+class OperationCount(NamedTuple):
+    """Operations for one output element (metric C of IPTQ-ViT).
+
+    Attributes:
+        add: Additions, subtractions, comparisons, clips and signs.
+        mul: Multiplications.
+        shift: Shifts (a count of leading zeros is one).
+        div: Integer divisions.
+        lookup: Table look-ups.
+    """
+
+    add: float = 0
+    mul: float = 0
+    shift: float = 0
+    div: float = 0
+    lookup: float = 0
+
+    def weighted(self, weights: dict[str, float] | None = None) -> float:
+        """Sum of the counts, each times its weight (1 where none is given)."""
+        weights = weights or {}
+        return sum(n * weights.get(k, 1.0) for k, n in self._asdict().items())
+
+
+@dataclass(frozen=True)
+class FunctionSite:
+    """Everything a function may know when its constants are made.
+
+    Attributes:
+        x: Quantizer of the input. ``x.qmin .. x.qmax`` holds every input; for
+            Softmax it may be wider than 16 bits, when a mask was added.
+        out: Quantizer of the output.
+        samples: Representative real inputs, shape (n,), with their
+            ``weights``; from the calibration record. None without a record.
+        weights: Weight of each sample, shape (n,).
+        gamma: LayerNorm's weight by channel, float64, shape (C,).
+        beta: LayerNorm's bias by channel, float64, shape (C,).
+        eps: LayerNorm's epsilon, added to the variance of real values.
+    """
+
+    x: QParams
+    out: QParams
+    samples: Tensor | None = None
+    weights: Tensor | None = None
+    gamma: Tensor | None = None
+    beta: Tensor | None = None
+    eps: float = 1e-5
+
+
+class IntegerFunction(ABC):
+    """One integer approximation; subclasses register in ``FUNCTIONS``.
+
+    Attributes:
+        kind: The operation it stands for.
+        max_input_bits: Widest input it takes. A site that chooses it gets
+            inputs of at most so many bits.
+    """
+
+    kind: ClassVar[str]
+    max_input_bits: ClassVar[int] = 16
+
+    @staticmethod
+    @abstractmethod
+    def reference(x: Tensor, **attributes: Any) -> Tensor:
+        """The float function that the approximation stands for."""
+
+    @abstractmethod
+    def prepare(self, site: FunctionSite) -> Constants:
+        """Make the integer constants for a site.
+
+        Raises:
+            ValueError: If the function cannot serve this site; the message
+                says why.
+        """
+
+    @abstractmethod
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """Apply the function with integers only.
+
+        Args:
+            q: Integers at scale ``site.x.scale``; Softmax and LayerNorm work
+                along the last dimension.
+            constants: From :meth:`prepare`.
+
+        Returns:
+            int32 or int64 at scale ``site.out.scale``, the shape of ``q``,
+            *not* saturated: the caller clamps and counts.
+        """
+
+    @abstractmethod
+    def operations(self, row: int) -> OperationCount:
+        """Operations an element, work once a row shared among ``row``."""
+
+
+class GELUFunction(IntegerFunction):
+    """Approximations of GELU."""
+
+    kind = 'gelu'
+
+    @staticmethod
+    def reference(x: Tensor, approximate: str = 'none') -> Tensor:
+        """GELU, elementwise."""
+        return F.gelu(x, approximate=approximate)
+
+
+class SoftmaxFunction(IntegerFunction):
+    """Approximations of Softmax along the last dimension."""
+
+    kind = 'softmax'
+
+    @staticmethod
+    def reference(x: Tensor) -> Tensor:
+        """Softmax along the last dimension."""
+        return torch.softmax(x, -1)
+
+
+class LayerNormFunction(IntegerFunction):
+    """Approximations of LayerNorm along the last dimension, affine included."""
+
+    kind = 'layer_norm'
+
+    @staticmethod
+    def reference(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
+        """LayerNorm along the last dimension."""
+        return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)

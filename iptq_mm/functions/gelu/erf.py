@@ -1,0 +1,92 @@
+"""What the two polynomial GELUs share: ``x/2 * (1 + L(x))`` with an odd ``L``.
+
+Both take ``L(x) = sgn(x) * (1 - P(u))`` where ``u`` is ``|x|`` up to a vertex
+``b``, counted from there, so that ``L`` is 1 from ``b`` on. Here ``|q|`` is first
+shifted (left or right) to a grid where the vertex has 15 bits: enough for 8-bit
+inputs, and ``u*u`` fits 32 bits for 16-bit ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...intmath import Dyadic, dyadic, requantize
+from ..base import Constants, FunctionSite
+from ..fixed_point import floor_log2, ints, shift_
+
+SQRT2 = 1.4142135623730951
+_VERTEX_BITS = 15
+# A left shift beyond this takes 1 past any vertex, and 32 bits past their end.
+_MOST_LEFT = 15
+
+
+def prepare_vertex(site: FunctionSite, vertex: float) -> Constants:
+    """Constants of :func:`from_vertex`.
+
+    Args:
+        site: The site.
+        vertex: Real ``|x|`` from which on GELU is taken as ``x`` or 0.
+    """
+    largest = (1 << _VERTEX_BITS) - 1
+    shift = min(_MOST_LEFT, floor_log2(largest / (vertex / site.x.scale)))
+    steps = max(1, round(vertex / site.x.scale * 2.0**shift))
+    # Clamp before a left shift, for it to fit; one step past the vertex will do.
+    clamp = (steps >> shift) + 1 if shift > 0 else site.x.bound
+    return {'vertex': steps, 'vertex_shift': shift, 'vertex_clamp': clamp}
+
+
+def from_vertex(magnitude: Tensor, constants: Constants) -> Tensor:
+    """``min(|x|, b) - b`` on the grid: int32, ``-vertex .. 0``, a new tensor."""
+    vertex, shift, clamp = ints(constants, 'vertex', 'vertex_shift', 'vertex_clamp')
+    u = shift_(magnitude.clamp_max(clamp), shift)
+    u -= vertex
+    return u.clamp_max_(0)
+
+
+def prepare_output(site: FunctionSite, one: int) -> Constants:
+    """Constants of :func:`output`: what stands for 1, in as many bits as fit.
+
+    Args:
+        site: The site.
+        one: What stands for 1 in the polynomial, below ``2**31``.
+
+    Raises:
+        OverflowError: If the output scale is far too small for the input.
+    """
+    spare = max(0, one.bit_length() - (30 - site.x.bound.bit_length()))
+    one = max(1, one >> spare)
+    factor = dyadic(site.x.scale / (2 * one) / site.out.scale, input_bits=32)
+    assert isinstance(factor.multiplier, int) and isinstance(factor.shift, int)
+    return {
+        'erf_shift': spare,
+        'erf_one': one,
+        'out_multiplier': factor.multiplier,
+        'out_shift': factor.shift,
+    }
+
+
+def output(q: Tensor, magnitude: Tensor, erf: Tensor, constants: Constants) -> Tensor:
+    """``x/2 * (1 + sgn(x) * erf)`` at the output's scale, int64.
+
+    ``q*one + |q|*erf`` is ``q * (one + sgn(q)*erf)`` without the sign.
+
+    Args:
+        q: The input, int32.
+        magnitude: ``|q|``, int32; overwritten.
+        erf: ``L(|x|)`` where ``erf_one << erf_shift`` stands for 1; overwritten.
+        constants: From :func:`prepare_output`.
+    """
+    one, spare, multiplier, shift = ints(
+        constants, 'erf_one', 'erf_shift', 'out_multiplier', 'out_shift'
+    )
+    erf >>= spare
+    magnitude *= erf
+    magnitude += q * one
+    return requantize(magnitude, Dyadic(multiplier, shift))
+
+
+def magnitude_of(q: Tensor) -> tuple[Tensor, Tensor]:
+    """``q`` and ``|q|`` as int32 (no 8-bit number holds ``-(-128)``)."""
+    q = q.to(torch.int32)
+    return q, q.abs()

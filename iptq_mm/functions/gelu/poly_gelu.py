@@ -1,0 +1,141 @@
+"""Poly-GELU of IPTQ-ViT."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...registry import FUNCTIONS
+from ..base import Constants, FunctionSite, GELUFunction, OperationCount
+from ..fixed_point import check_input, ints
+from .erf import (
+    SQRT2,
+    from_vertex,
+    magnitude_of,
+    output,
+    prepare_output,
+    prepare_vertex,
+)
+
+#: The pair (a, b) of the paper.
+PUBLISHED = (-0.019913, -2.698088)
+
+_OBJECTIVES = ('erf', 'gelu')
+# Every distribution of samples has its best b well inside.
+_B_RANGE = (-4.0, -1.5)
+_BINS, _BIN_WIDTH = 1024, 4.0 / 1024
+_LEVELS, _CANDIDATES = 4, 33
+
+
+def fit_pair(
+    x: Tensor, weights: Tensor | None = None, objective: str = 'erf'
+) -> tuple[float, float] | None:
+    """Fit (a, b) of ``L(u) = a*(min(u, -b) + b)**4 + 1``, u = |x|/sqrt(2).
+
+    For a given b the best a is a quotient of sums; b is searched on a grid that
+    is refined around the best. Samples are gathered in bins of u first, so that
+    the time does not depend on their number.
+
+    Args:
+        x: Real samples, shape (n,).
+        weights: Their weights, shape (n,); 1 each if None.
+        objective: ``'erf'``: least squares of ``erf - L``, as in the paper;
+            ``'gelu'``: of the GELUs, that is, weighted with x squared.
+
+    Returns:
+        (a, b), or None where the samples determine none: all of them 0, or
+        beyond the range where the two curves differ.
+    """
+    u = x.detach().double().flatten().abs() / SQRT2
+    w = torch.ones_like(u) if weights is None else weights.double().flatten()
+    bins = (u / _BIN_WIDTH).long().clamp_max_(_BINS)
+    weight = torch.bincount(bins, w, _BINS + 1)[:_BINS]
+    kept = weight > 0
+    if not kept.any():
+        return None
+    centre = torch.bincount(bins, w * u, _BINS + 1)[:_BINS][kept] / weight[kept]
+    weight = weight[kept] * (centre * centre if objective == 'gelu' else 1.0)
+    target = torch.erf(centre) - 1
+
+    low, high = _B_RANGE
+    a, b = torch.zeros(1), torch.zeros(1)
+    for _ in range(_LEVELS):
+        b = torch.linspace(low, high, _CANDIDATES, dtype=torch.float64)
+        h = (torch.minimum(centre, -b[:, None]) + b[:, None]) ** 4
+        square = (h * h) @ weight
+        a = (h @ (weight * target)) / square.clamp_min(1e-30)
+        error = ((target - a[:, None] * h) ** 2) @ weight
+        best = int(error.argmin())
+        step = (high - low) / (_CANDIDATES - 1)
+        low = max(_B_RANGE[0], float(b[best]) - step)
+        high = min(_B_RANGE[1], float(b[best]) + step)
+    pair = float(a[best]), float(b[best])
+    # L(0) = 1 + a*b**4 must be about 0: few samples near 0 may say otherwise.
+    return pair if 0.75 < -pair[0] * pair[1] ** 4 < 1.25 else None
+
+
+@FUNCTIONS.register_module('poly_gelu')
+class PolyGELU(GELUFunction):
+    """GELU with a fourth-order polynomial for the error function.
+
+    ``L(u) = sgn(u) * (a*(min(|u|, -b) + b)**4 + 1)``, u = x/sqrt(2), with (a, b)
+    fitted to the site's samples.
+
+    Source: IPTQ-ViT (arXiv 2511.15369), data-aware Poly-GELU; the integer
+    arithmetic is this project's.
+
+    Args:
+        objective: ``'erf'``, the paper's, or ``'gelu'``, whose fit has less than
+            half the error at the same cost.
+        fit: Fit (a, b) where the site has samples; otherwise, or without
+            samples, the published pair.
+
+    Raises:
+        ValueError: If ``objective`` is unknown.
+    """
+
+    def __init__(self, objective: str = 'erf', fit: bool = True) -> None:
+        if objective not in _OBJECTIVES:
+            raise ValueError(f'objective is one of {_OBJECTIVES}, not {objective!r}')
+        self.objective = objective
+        self.fit = fit
+
+    def prepare(self, site: FunctionSite) -> Constants:
+        """See the base class.
+
+        Raises:
+            ValueError: If the input has more than 16 bits.
+            OverflowError: If the output scale is far too small for the input.
+        """
+        check_input(self, site)
+        pair = None
+        if self.fit and site.samples is not None:
+            pair = fit_pair(site.samples, site.weights, self.objective)
+        a, b = pair or PUBLISHED
+        constants = prepare_vertex(site, -b * SQRT2)
+        (vertex,) = ints(constants, 'vertex')
+        # 15 bits of the square, so that its square fits 32 bits again.
+        shift = max(0, (vertex * vertex).bit_length() - 15)
+        one = max(1, round((vertex * vertex / 2.0**shift) ** 2 / (-a * b**4)))
+        return {
+            **constants,
+            'square_shift': shift,
+            'one': one,
+            **prepare_output(site, one),
+        }
+
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """See the base class."""
+        shift, one = ints(constants, 'square_shift', 'one')
+        q, magnitude = magnitude_of(q)
+        erf = from_vertex(magnitude, constants)
+        erf *= erf
+        erf >>= shift
+        erf *= erf
+        erf.neg_()
+        erf += one
+        return output(q, magnitude, erf, constants)
+
+    def operations(self, row: int) -> OperationCount:
+        """See the base class."""
+        return OperationCount(add=6, mul=3, shift=2)

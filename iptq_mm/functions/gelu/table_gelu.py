@@ -1,0 +1,50 @@
+"""GELU by table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...registry import FUNCTIONS
+from ..base import Constants, FunctionSite, GELUFunction, OperationCount
+from ..fixed_point import check_input, ints, tensor
+
+
+@FUNCTIONS.register_module('table_gelu')
+class TableGELU(GELUFunction):
+    """GELU of an 8-bit input: one look-up, exact up to rounding.
+
+    Source: TensorFlow Lite's quantized activations work like this.
+
+    Args:
+        approximate: Which GELU the table holds, ``'none'`` or ``'tanh'``.
+    """
+
+    max_input_bits = 8
+
+    def __init__(self, approximate: str = 'none') -> None:
+        self.approximate = approximate
+
+    def prepare(self, site: FunctionSite) -> Constants:
+        """See the base class.
+
+        Raises:
+            ValueError: If the input has more than 8 bits.
+        """
+        check_input(self, site)
+        q = torch.arange(site.x.qmin, site.x.qmin + 256, dtype=torch.float64)
+        real = self.reference(q * site.x.scale, self.approximate)
+        # More than the output holds saturates there; the table stays in 31 bits.
+        table = torch.round(real / site.out.scale).clamp_(-(2**30), 2**30)
+        return {'table': table.long(), 'first': site.x.qmin}
+
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """See the base class."""
+        (first,) = ints(constants, 'first')
+        index = q.to(torch.int32)
+        index = (index - first).flatten()
+        return tensor(constants, 'table').index_select(0, index).view(q.shape)
+
+    def operations(self, row: int) -> OperationCount:
+        """See the base class."""
+        return OperationCount(lookup=1)

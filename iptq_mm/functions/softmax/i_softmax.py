@@ -1,0 +1,67 @@
+"""i-Softmax of I-BERT."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...intmath import Dyadic, dyadic, requantize
+from ...registry import FUNCTIONS
+from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
+from ..exponential import MAX_HALVINGS, prepare_split, quadratic_exp, row_halvings
+from ..fixed_point import ints
+from ..published import i_exp, i_exp_one, prepare_i_exp
+from .rows import from_codes, prepare_codes, prepare_quotient, quotient
+
+
+@FUNCTIONS.register_module('i_softmax')
+class ISoftmax(SoftmaxFunction):
+    """Softmax with a quadratic polynomial for the exponential.
+
+    Source: I-BERT (arXiv 2101.01321), section 3.5, Algorithm 3.
+
+    Args:
+        n: Halvings from which on an exponential is 0; at most 31. Defaults to
+            31, or to the code's 30 in the literal form.
+        literal: The arithmetic of the published code: constants floored at the
+            input's scale, 16-bit exponentials, output in steps of 1/256.
+            Inaccurate where the input's step is not small.
+    """
+
+    def __init__(self, n: int | None = None, literal: bool = False) -> None:
+        self.n = n if n is not None else 30 if literal else MAX_HALVINGS
+        self.literal = literal
+
+    def prepare(self, site: FunctionSite) -> Constants:
+        """See the base class.
+
+        Raises:
+            ValueError: If the input spans more than ``2**31`` steps.
+            OverflowError: If the output scale is below about ``2**-30``.
+        """
+        if not self.literal:
+            split = prepare_split(site.x, limit=self.n)
+            return {**split, **prepare_quotient(site.out)}
+        constants = prepare_i_exp(site.x.scale, self.n)
+        # Published: a QuantAct; the largest exponential is 1, so no calibration.
+        to16 = dyadic(32767 / i_exp_one(constants), input_bits=47)
+        assert isinstance(to16.multiplier, int) and isinstance(to16.shift, int)
+        return {
+            **constants,
+            'to16_multiplier': to16.multiplier,
+            'to16_shift': to16.shift,
+            **prepare_codes(site.out, bits=8),
+        }
+
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """See the base class."""
+        if not self.literal:
+            return quotient(quadratic_exp(row_halvings(q, constants)), constants)
+        q = q.long()
+        e = i_exp(q - q.amax(-1, keepdim=True), constants)
+        e = requantize(e, Dyadic(*ints(constants, 'to16_multiplier', 'to16_shift')))
+        factor = (1 << 32) // e.sum(-1, keepdim=True).clamp_min_(1)
+        return from_codes((e * factor) >> 24, constants)
+
+    def operations(self, row: int) -> OperationCount:
+        """See the base class; the published form's."""
+        return OperationCount(add=12, mul=4, shift=3, div=1 + 1 / row)

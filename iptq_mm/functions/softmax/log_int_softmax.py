@@ -1,0 +1,110 @@
+"""Log-Int-Softmax of FQ-ViT."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...intmath import bit_length, dyadic, requantize
+from ...registry import FUNCTIONS
+from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
+from ..exponential import (
+    FRACTION_BITS,
+    MAX_HALVINGS,
+    QUADRATIC_ONE,
+    prepare_split,
+    quadratic_mantissa,
+    row_halvings,
+)
+from ..fixed_point import tensor
+from ..published import i_exp, prepare_i_exp
+
+
+@FUNCTIONS.register_module('log_int_softmax')
+class LogIntSoftmax(SoftmaxFunction):
+    """Softmax whose probabilities are powers of two.
+
+    Source: FQ-ViT (arXiv 2111.13824), section 3.3, with I-BERT's exponential.
+    A code ``k`` stands for ``2**-k``; the logarithm is rounded up from a
+    mantissa of 1.5 on, as in its code (``log_round``).
+
+    The published form divides by each element. Here the exponent of an element
+    is known from its exponential already: ``k`` is its number of halvings, plus
+    the exponent of the row's sum, plus 1 where the mantissa of the exponential
+    is below that of the sum. No division and no search for leading zeros.
+
+    Args:
+        bits: Bits of a code; probabilities below ``2**-(2**bits - 1)`` are 0.
+            At most 4, as the output would not tell more apart.
+        n: Halvings from which on an exponential is 0; at most 31. Defaults to
+            31, or to the code's 30 in the literal form.
+        literal: The arithmetic of the published code: constants floored at the
+            input's scale, one division for each element.
+
+    Raises:
+        ValueError: If ``bits`` is not 1 to 4.
+    """
+
+    def __init__(
+        self, bits: int = 4, n: int | None = None, literal: bool = False
+    ) -> None:
+        if not 1 <= bits <= 4:
+            raise ValueError(f'from 1 to 4 bits, not {bits}')
+        self.bits = bits
+        self.n = n if n is not None else 30 if literal else MAX_HALVINGS
+        self.literal = literal
+
+    def prepare(self, site: FunctionSite) -> Constants:
+        """See the base class.
+
+        Raises:
+            ValueError: If the input spans more than ``2**31`` steps.
+            OverflowError: If the output scale is below about ``2**-30``.
+        """
+        codes = 1 << self.bits
+        powers = 1 << torch.arange(codes - 1, -1, -1)
+        factor = dyadic(2.0 ** (1 - codes) / site.out.scale, input_bits=32)
+        table = requantize(powers, factor)
+        table = torch.cat([table, table.new_zeros(1)])  # the last one: masked
+        if self.literal:
+            return {'powers': table, **prepare_i_exp(site.x.scale, self.n)}
+        return {'powers': table, **prepare_split(site.x, limit=self.n)}
+
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """See the base class."""
+        codes = self._published(q, constants) if self.literal else None
+        if codes is None:
+            codes = self._codes(row_halvings(q, constants))
+        powers = tensor(constants, 'powers')
+        codes = codes.clamp_max_(powers.numel() - 1)
+        return powers.index_select(0, codes.flatten()).view(q.shape)
+
+    @staticmethod
+    def _codes(halvings: Tensor) -> Tensor:
+        """``floor(log2(4/3 * sum / e))`` of the exponentials ``e``."""
+        mantissa = quadratic_mantissa(halvings)
+        halvings >>= FRACTION_BITS
+        total = (mantissa >> halvings).sum(-1, keepdim=True)
+        total = (total << 2) // 3
+        # 2**exponent <= total / QUADRATIC_ONE < 2**(exponent + 1)
+        exponent = bit_length(total // QUADRATIC_ONE) - 1
+        halvings += exponent.to(torch.int32)
+        # Mantissas lie in (1/2, 1]: the quotient may reach one exponent more.
+        halvings += mantissa <= (total >> (exponent + 1)).to(torch.int32)
+        return halvings
+
+    @staticmethod
+    def _published(q: Tensor, constants: Constants) -> Tensor:
+        q = q.long()
+        e = i_exp(q - q.amax(-1, keepdim=True), constants)
+        total = e.sum(-1, keepdim=True)
+        some = e.clamp_min(1)
+        ratio = ((some >> 1) + total) // some
+        exponent = bit_length(ratio) - 1
+        power = 1 << exponent.clamp_min(0)
+        exponent += (2 * (ratio - power)) >= power
+        return torch.where(e == 0, 1 << 16, exponent).clamp_min_(0)
+
+    def operations(self, row: int) -> OperationCount:
+        """See the base class; the published form's."""
+        return OperationCount(add=14, mul=2, shift=2, div=2)

@@ -1,0 +1,58 @@
+"""From exponentials to probabilities at the output's scale."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...intmath import Dyadic, QParams, dyadic, requantize
+from ..base import Constants
+from ..fixed_point import ints
+
+
+def prepare_quotient(out: QParams) -> Constants:
+    """Constants of :func:`quotient`: ``1 / out.scale`` as a 61-bit dyadic.
+
+    Raises:
+        OverflowError: If the output scale is below about ``2**-30``.
+    """
+    multiplier, shift = dyadic(1 / out.scale, input_bits=32)
+    assert isinstance(multiplier, int) and isinstance(shift, int)
+    more = min(30, 62 - shift)
+    return {'quotient_one': multiplier << more, 'quotient_shift': shift + more}
+
+
+def quotient(e: Tensor, constants: Constants) -> Tensor:
+    """``round(e / sum(e) / out.scale)`` with one reciprocal a row.
+
+    ``e * reciprocal <= one < 2**62`` since no ``e`` is larger than the sum, so
+    that all of 64 bits serve precision and the scale needs no step of its own.
+
+    Args:
+        e: Non-negative integers below ``2**45``, int32 or int64; the largest of
+            each row is at least 1.
+        constants: From :func:`prepare_quotient`.
+
+    Returns:
+        int64 at ``out.scale``.
+    """
+    one, shift = ints(constants, 'quotient_one', 'quotient_shift')
+    total = e.sum(-1, keepdim=True)
+    reciprocal = ((total >> 1) + one) // total
+    p = e * reciprocal
+    p += 1 << (shift - 1)
+    p >>= shift
+    return p
+
+
+def prepare_codes(out: QParams, bits: int) -> Constants:
+    """Constants of :func:`from_codes`, for probabilities in ``2**-bits``."""
+    multiplier, shift = dyadic(2.0**-bits / out.scale, input_bits=46)
+    assert isinstance(multiplier, int) and isinstance(shift, int)
+    return {'codes_multiplier': multiplier, 'codes_shift': shift}
+
+
+def from_codes(codes: Tensor, constants: Constants) -> Tensor:
+    """Requantize a published fixed-point output to ``out.scale``."""
+    return requantize(
+        codes, Dyadic(*ints(constants, 'codes_multiplier', 'codes_shift'))
+    )

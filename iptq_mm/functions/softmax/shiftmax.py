@@ -1,0 +1,79 @@
+"""Shiftmax of I-ViT."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...registry import FUNCTIONS
+from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
+from ..exponential import SHIFT_LOG2E, chord_exp, prepare_split, row_halvings
+from ..published import prepare_shift_exp, shift_exp
+from .rows import from_codes, prepare_codes, prepare_quotient, quotient
+
+_INT32_MAX = 2**31 - 1
+
+
+def published_shiftmax(
+    q: Tensor, constants: Constants, output_bits: int, tangent: bool = False
+) -> Tensor:
+    """Shiftmax as in I-ViT's code (``IntSoftmax``); int64 at ``out.scale``.
+
+    Args:
+        q: Integers; rows are along the last dimension.
+        constants: From ``prepare_shift_exp`` and ``prepare_codes``.
+        output_bits: Bits of the probabilities, sign included.
+        tangent: IPTQ-ViT's exponential in place of I-ViT's.
+    """
+    q = q.long()
+    e = shift_exp(q - q.amax(-1, keepdim=True), constants, tangent)
+    total = e.sum(-1, keepdim=True).clamp_(1, _INT32_MAX)
+    e *= _INT32_MAX // total
+    return from_codes(e >> (32 - output_bits), constants)
+
+
+@FUNCTIONS.register_module('shiftmax')
+class Shiftmax(SoftmaxFunction):
+    """Softmax with a chord of ``2**t`` for the exponential.
+
+    Source: I-ViT (arXiv 2207.01405), section 3.4, Algorithm 1. The sound form
+    has the same real function: log2(e) as 1.4375, the sum of the three shifts.
+
+    Args:
+        n: Halvings from which on an exponential is 0; at most 30. Defaults to
+            30, or to the code's 15 in the literal form.
+        output_bits: Bits of a probability in the literal form: 16 for ViT, 8
+            for Swin.
+        literal: The arithmetic of the published code: ``x0 = floor(-1/S)``, an
+            output in steps of ``2**-(output_bits-1)``. Inaccurate where the
+            input's step is not small, or so small that sums exceed 31 bits.
+    """
+
+    def __init__(
+        self, n: int | None = None, output_bits: int = 16, literal: bool = False
+    ) -> None:
+        self.n = n if n is not None else 15 if literal else 30
+        self.output_bits = output_bits
+        self.literal = literal
+
+    def prepare(self, site: FunctionSite) -> Constants:
+        """See the base class.
+
+        Raises:
+            ValueError: If the input spans more than ``2**31`` steps.
+            OverflowError: If the output scale is below about ``2**-30``.
+        """
+        if self.literal:
+            codes = prepare_codes(site.out, self.output_bits - 1)
+            return {**prepare_shift_exp(site.x.scale, self.n), **codes}
+        split = prepare_split(site.x, SHIFT_LOG2E, self.n)
+        return {**split, **prepare_quotient(site.out)}
+
+    def integer(self, q: Tensor, constants: Constants) -> Tensor:
+        """See the base class."""
+        if self.literal:
+            return published_shiftmax(q, constants, self.output_bits)
+        return quotient(chord_exp(row_halvings(q, constants)), constants)
+
+    def operations(self, row: int) -> OperationCount:
+        """See the base class; the published form's."""
+        return OperationCount(add=10 + 1 / row, mul=2, shift=5, div=1 + 1 / row)

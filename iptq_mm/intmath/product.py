@@ -1,0 +1,113 @@
+"""Exact products of integer tensors.
+
+The reference is int64. The fast path computes the same integers: an int8
+product by the CPU's or GPU's integer instructions, or a product in float32 or
+float64 whose every partial sum is proved to stay within the significand, in
+which case no rounding can happen, in any order of summation.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Integers up to this magnitude are exact in float32 and float64.
+FLOAT32_EXACT = 2**24
+FLOAT64_EXACT = 2**53
+
+_reference_only = False
+
+
+def use_reference(enabled: bool) -> bool:
+    """Switch the fast path off (for tests); returns the previous setting."""
+    global _reference_only
+    previous, _reference_only = _reference_only, enabled
+    return previous
+
+
+def carrier(bound: int) -> torch.dtype:
+    """The dtype whose arithmetic is exact for sums of magnitude ``bound``."""
+    if _reference_only:
+        return torch.int64
+    if bound <= FLOAT32_EXACT:
+        return torch.float32
+    return torch.float64 if bound <= FLOAT64_EXACT else torch.int64
+
+
+@lru_cache(maxsize=1)
+def _int8_product_is_exact() -> bool:
+    """Whether ``torch._int_mm`` uses VNNI here.
+
+    Without VNNI some kernels add pairs of products in saturating 16 bits; with
+    it (or in CUDA's kernels) the product is exact and four times as fast.
+    """
+    probe = getattr(torch.cpu, '_is_vnni_supported', lambda: False)
+    return bool(probe()) and hasattr(torch, '_int_mm')
+
+
+def integer_matmul(a: Tensor, b: Tensor, bound: int) -> Tensor:
+    """``a @ b``.
+
+    Args:
+        a: Integers, shape (..., n, k).
+        b: Integers, shape (..., k, m).
+        bound: No partial sum exceeds it in magnitude.
+
+    Returns:
+        Integers, shape (..., n, m): int32 where the bound permits, or int64.
+    """
+    dtype = carrier(bound)
+    result = torch.matmul(a.to(dtype), b.to(dtype))
+    return result.to(torch.int32 if bound < 2**31 else torch.int64)
+
+
+def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Tensor:
+    """``x @ weight.T``.
+
+    Args:
+        x: Integers, shape (..., k).
+        weight: int8, shape (m, k).
+        bound: No partial sum exceeds it in magnitude.
+        shift: Subtracted from ``x`` to bring it into int8, and put back exactly
+            by the sums of the weights.
+
+    Returns:
+        int32, shape (..., m).
+    """
+    if (
+        not _reference_only
+        and x.device.type == 'cpu'
+        and weight.dtype == torch.int8
+        and _int8_product_is_exact()
+        and (x.dtype == torch.int8 or shift)
+    ):
+        rows = x.reshape(-1, x.shape[-1])
+        rows = rows if x.dtype == torch.int8 and not shift else (rows - shift)
+        result = torch._int_mm(rows.to(torch.int8), weight.t())
+        if shift:
+            result += shift * weight.sum(1, dtype=torch.int32)
+        return result.view(*x.shape[:-1], -1)
+    return integer_matmul(x, weight.t(), bound)
+
+
+def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tensor:
+    """Two-dimensional convolution of integers, in float64 or int64.
+
+    float32 kernels may use Winograd's transform, whose sums are other sums than
+    the bound speaks of; the float64 kernels multiply and add directly.
+
+    Args:
+        x: Integers, shape (n, c, h, w).
+        weight: int8, shape (m, c / groups, kh, kw).
+        bound: No partial sum exceeds it in magnitude.
+        **attributes: stride, padding, dilation, groups.
+
+    Returns:
+        int32, shape (n, m, oh, ow).
+    """
+    dtype = torch.float64 if carrier(bound) != torch.int64 else torch.int64
+    result = F.conv2d(x.to(dtype), weight.to(dtype), None, **attributes)
+    return result.to(torch.int32)

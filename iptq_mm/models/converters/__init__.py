@@ -1,0 +1,14 @@
+"""Public checkpoints under the names that mmpretrain and mmdet use."""
+
+from .checkpoint import ConversionError, convert_file, load_state, save_state
+from .swin_detector import convert_swin_detector
+from .vit import convert_vit
+
+__all__ = [
+    'ConversionError',
+    'convert_file',
+    'convert_swin_detector',
+    'convert_vit',
+    'load_state',
+    'save_state',
+]

@@ -1,0 +1,73 @@
+"""Quantized regions in mm configs: built empty, filled by their checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..calibration.freeze import PLAN_KEY, install
+from ..modes import Region, bind, bound_region, unbind
+from ..plan import PlanError, RegionPlan
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+def build_quantized(float_type: str, **kwargs: Any) -> nn.Module:
+    """Build a standard module that takes its integers from a checkpoint.
+
+    In a config it stands where the float module stood, so that mm's own tools
+    find everything in its place::
+
+        backbone=dict(
+            type='iptq_mm.build_quantized', float_type='mmdet.SwinTransformer', ...)
+
+    Until a checkpoint that holds a plan is loaded, the module refuses to run.
+
+    Args:
+        float_type: Registered type of the float module, with its scope.
+        **kwargs: Its arguments.
+
+    Returns:
+        The float module's class, bound to the integer mode on loading.
+    """
+    # Weights come from the integer checkpoint: nothing is to be initialized.
+    kwargs['init_cfg'] = None
+    module = MODELS.build(dict(type=float_type, **kwargs))
+    await_plan(module)
+    return module
+
+
+def await_plan(module: nn.Module) -> None:
+    """Make a float module wait for the plan of the checkpoint it will load."""
+    bind(module, Region('(not loaded)'))
+    module._register_load_state_dict_pre_hook(_take_plan, with_module=True)
+    # The module's own hooks may resize what they take for float tensors.
+    hooks = module._load_state_dict_pre_hooks
+    hooks.move_to_end(next(reversed(hooks)), last=False)
+
+
+def _take_plan(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
+    """Load the plan before the integers; a missing or foreign one is an error."""
+    name = prefix.rstrip('.')
+    if prefix + PLAN_KEY not in state_dict:
+        raise PlanError(
+            f"the checkpoint holds no plan for region '{name}', it is a float "
+            'checkpoint: quantize it with tools/quantize.py and load what that wrote'
+        )
+    plan = RegionPlan.from_tensor(state_dict[prefix + PLAN_KEY])
+    plan.check(name, module)
+    for key in plan.parameters:
+        value = state_dict.get(prefix + key)
+        if value is None or value.is_floating_point():
+            raise PlanError(
+                f"the checkpoint holds no integers for '{prefix}{key}': it was changed "
+                'after tools/quantize.py wrote it'
+            )
+    if bound_region(module) is not None:
+        unbind(module)
+    if PLAN_KEY in module._buffers:
+        del module._buffers[PLAN_KEY]
+    install(name, module, plan)

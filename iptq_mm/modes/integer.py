@@ -1,0 +1,185 @@
+"""Integers: the quantized model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from ..functions import IntegerFunction
+from ..intmath import QParams, storage_dtype
+from ..intmath.dyadic import dyadic, requantize
+from ..operations import NonLinear, Operation, SiteInputs
+from ..plan import ParameterPlan, RegionPlan, SitePlan
+from ..qtensor import QTensor, UnsupportedOperationError, WeightQParams
+from ..qtensor.context import current_location, describe_location
+from ..registry import FUNCTIONS
+from .base import Mode, quantized_constant
+
+#: Folded constants to keep; images of ever new sizes must not fill the memory.
+_MAX_FOLDED = 256
+
+
+@dataclass
+class Saturation:
+    """How many values of a site fell outside its range.
+
+    Attributes:
+        saturated: Values that were clipped.
+        total: Values seen.
+    """
+
+    saturated: int = 0
+    total: int = 0
+
+
+class Integer(Mode):
+    """Runs the plan. Between :meth:`enter` and :meth:`leave` all is integer.
+
+    Attributes:
+        plan: The region's plan.
+        saturation: By site, while counting is switched on.
+    """
+
+    def __init__(self, plan: RegionPlan) -> None:
+        self.plan = plan
+        self.saturation: dict[str, Saturation] | None = None
+        self._constants: dict[tuple, dict[str, Any]] = {}
+        self._functions: dict[str, IntegerFunction] = {}
+        self._parameters = {n: _qparams(p) for n, p in plan.parameters.items()}
+        self._folded: dict[tuple, Any] = {}
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """Quantize an input of the region."""
+        if name not in self.plan.inputs:
+            raise UnsupportedOperationError(
+                f'{describe_location()}: {name} was not seen in calibration'
+            )
+        qparams = self.plan.inputs[name]
+        return QTensor(qparams.quantize(value), qparams, name)
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """Integers of a parameter."""
+        qparams = self._parameters[name]
+        return QTensor(value.detach(), qparams, f'parameter:{name}', constant=True)
+
+    def constant(self, value: Tensor) -> QTensor:
+        """See the base class."""
+        return quantized_constant(value.float(), 'constant')
+
+    def fold(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        """See the base class; the constants of each image size are kept."""
+        location = current_location()
+        assert location is not None
+        key = (location.next_site('constant'), repr(_described((args, kwargs))))
+        if key not in self._folded:
+            if len(self._folded) >= _MAX_FOLDED:
+                self._folded.clear()
+            self._folded[key] = super().fold(func, args, kwargs)
+        return self._folded[key]
+
+    def folded(self, value: Tensor, source: str) -> QTensor:
+        """See the base class."""
+        return quantized_constant(value, source)
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """Compute a site with its constants."""
+        site = self.next_site(operation)
+        plan = self.plan.sites.get(site)
+        if plan is None or plan.operation != operation.kind:
+            raise UnsupportedOperationError(
+                f"{describe_location()}: site '{site}' was not seen in calibration, so "
+                'it has no scale; calibrate with images of every kind that is used'
+            )
+        operands = list(inputs)
+        for position, wanted in plan.inputs.items():
+            operands[position] = self._brought_to(operands[position], wanted)
+        constants = self._prepared(site, plan, operation, operands, attributes)
+        payloads = [None if x is None else x.payload for x in operands]
+        if isinstance(operation, NonLinear):
+            wide = self._function(site, plan).integer(payloads[0], constants)
+        else:
+            wide = operation.integer(payloads, constants, attributes)
+        return QTensor(self._stored(site, wide, plan.output), plan.output, site)
+
+    def _stored(self, site: str, wide: Tensor, out: QParams) -> Tensor:
+        """Saturate, count, and keep in the narrowest type."""
+        if self.saturation is not None:
+            seen = self.saturation.setdefault(site, Saturation())
+            seen.saturated += int(((wide < out.qmin) | (wide > out.qmax)).sum())
+            seen.total += wide.numel()
+        return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
+
+    def _brought_to(self, x: QTensor | None, wanted: QParams) -> QTensor:
+        """An operand requantized to what the site wants."""
+        assert x is not None and isinstance(x.qparams, QParams)
+        bits = x.qparams.bound.bit_length() + 1
+        wide = requantize(x.payload, dyadic(x.qparams.scale / wanted.scale, bits))
+        payload = wide.clamp(wanted.qmin, wanted.qmax)
+        return QTensor(
+            payload.to(storage_dtype(wanted.qmin, wanted.qmax)), wanted, x.source
+        )
+
+    def _function(self, site: str, plan: SitePlan) -> IntegerFunction:
+        """The integer function of a non-linear site."""
+        if site not in self._functions:
+            self._functions[site] = FUNCTIONS.build(dict(plan.function or {}))
+        return self._functions[site]
+
+    def _prepared(
+        self,
+        site: str,
+        plan: SitePlan,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> dict[str, Any]:
+        """The constants of a site, made at its first call."""
+        payloads = [None if x is None else x.payload for x in operands]
+        qparams = [None if x is None else x.qparams for x in operands]
+        device = payloads[0].device  # type: ignore[union-attr]
+        terms = operation.signature(payloads, attributes)
+        key = (site, terms, device, *qparams)
+        if key not in self._constants:
+            function = None
+            if isinstance(operation, NonLinear):
+                function = self._function(site, plan)
+            inputs = SiteInputs(
+                payloads,
+                qparams,
+                plan.output,
+                attributes,
+                terms,
+                function,
+                plan.constants,
+            )
+            try:
+                constants = operation.prepare(inputs)
+            except (OverflowError, ValueError) as error:
+                raise type(error)(f"site '{site}': {error}") from error
+            self._constants[key] = {
+                k: v.to(device) if isinstance(v, Tensor) else v
+                for k, v in constants.items()
+            }
+        return self._constants[key]
+
+
+def _described(tree: Any) -> Any:
+    """A tree of arguments with shapes in the place of tensors."""
+    return tree_map(lambda x: tuple(x.shape) if isinstance(x, Tensor) else x, tree)
+
+
+def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:
+    if isinstance(plan.scale, list):
+        return WeightQParams(torch.tensor(plan.scale, dtype=torch.float64), plan.bound)
+    return QParams(plan.scale, -plan.bound, plan.bound)
+

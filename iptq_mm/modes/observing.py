@@ -1,0 +1,49 @@
+"""Float values; every site reports what it sees to the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..operations import Operation
+from ..qtensor import QTensor
+from ..record import RegionRecord
+from .base import FloatMode
+
+
+class Observing(FloatMode):
+    """Fills a :class:`~iptq_mm.record.RegionRecord`."""
+
+    def __init__(self, record: RegionRecord) -> None:
+        self.record = record
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        self.record.see_value(name, value)
+        return super().enter(name, value)
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """See the base class."""
+        self.record.parameters.setdefault(name, set())
+        return super().parameter(name, value)
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        site = self.next_site(operation)
+        value = self.compute(operation, inputs, attributes)
+        sources = [None if x is None else x.source for x in inputs]
+        self.record.see_site(site, operation, sources)
+        self.record.see_value(site, value)
+        return QTensor(value, None, site)
+
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        self.record.outputs.add(value.source)
+        return super().leave(value)

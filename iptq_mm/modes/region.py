@@ -1,0 +1,171 @@
+"""Binding a region's module to a mode, without touching its code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from ..qtensor import QTensor
+from ..qtensor.context import Location, current_location, located
+from .base import Mode
+
+
+class Region:
+    """A module that runs in a mode.
+
+    Attributes:
+        name: Path of the module in the model, ``backbone`` for instance.
+        mode: The mode, None as long as the region waits for its plan.
+        on_output: Called with the name and the float outputs of each call; for
+            comparisons.
+    """
+
+    def __init__(self, name: str, mode: Mode | None = None) -> None:
+        self.name = name
+        self.mode = mode
+        self.on_output: Callable[[str, list[Tensor]], None] | None = None
+
+    def call(
+        self, module: nn.Module, forward: Callable, args: tuple, kwargs: dict
+    ) -> Any:
+        """Run ``forward`` with quantized inputs and parameters.
+
+        Raises:
+            RuntimeError: If the region has no mode yet, or runs inside another.
+        """
+        if self.mode is None:
+            raise RuntimeError(
+                f"region '{self.name}' is not quantized yet: load a checkpoint that "
+                'tools/quantize.py wrote, or quantize the model, before using it'
+            )
+        if current_location() is not None:
+            raise RuntimeError(f"region '{self.name}' lies inside another region")
+        mode, names = self.mode, iter(range(1 << 30))
+
+        def enter(x: Any) -> Any:
+            if isinstance(x, Tensor) and x.is_floating_point():
+                mode.images = len(x)
+                return mode.enter(f'input:{next(names)}', x)
+            return x
+
+        outputs: list[Tensor] = []
+
+        def leave(x: Any) -> Any:
+            if not isinstance(x, QTensor):
+                return x
+            outputs.append(mode.leave(x))
+            return outputs[-1]
+
+        with located(Location(mode, self.name)), _quantized_parameters(module, mode):
+            args, kwargs = tree_map(enter, (args, kwargs))
+            result = tree_map(leave, forward(*args, **kwargs))
+        if self.on_output is not None:
+            self.on_output(self.name, outputs)
+        return result
+
+
+class _Bound:
+    """Mixed into the class of a bound module: the way into :meth:`Region.call`."""
+
+    iptq_region: Region
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
+
+
+@functools.lru_cache(maxsize=None)
+def _bound_class(cls: type) -> type:
+    """A subclass of ``cls``; ``isinstance`` checks of mm code keep working."""
+    return type(cls.__name__, (_Bound, cls), {'__module__': cls.__module__})
+
+
+def bind(module: nn.Module, region: Region) -> None:
+    """Make ``module`` run as ``region`` from now on."""
+    if isinstance(module, _Bound):
+        raise RuntimeError(f"region '{region.name}' is bound already")
+    module.__class__ = _bound_class(type(module))
+    module.iptq_region = region  # type: ignore[assignment]
+    handles = []
+    for path, child in module.named_modules():
+        if path:
+            enter = functools.partial(_enter_module, path)
+            handles.append(child.register_forward_pre_hook(enter))
+            handles.append(
+                child.register_forward_hook(_leave_module, always_call=True)
+            )
+    module.iptq_handles = handles  # type: ignore[assignment]
+
+
+def unbind(module: nn.Module) -> None:
+    """Undo :func:`bind`."""
+    for handle in module.iptq_handles:  # type: ignore[union-attr]
+        handle.remove()
+    module.__class__ = type(module).__mro__[2]
+    del module.iptq_region, module.iptq_handles
+
+
+def bound_region(module: nn.Module) -> Region | None:
+    """The region that a module is bound to, if any."""
+    return module.iptq_region if isinstance(module, _Bound) else None  # type: ignore
+
+
+def regions_in(model: nn.Module) -> dict[str, nn.Module]:
+    """The bound modules of a model by region name."""
+    return {
+        m.iptq_region.name: m  # type: ignore[union-attr,misc]
+        for m in model.modules()
+        if isinstance(m, _Bound)
+    }
+
+
+@contextmanager
+def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
+    """Run the regions named by ``modes`` in these modes; restore them after."""
+    bound = []
+    try:
+        for name, mode in modes.items():
+            module = model.get_submodule(name)
+            bind(module, Region(name, mode))
+            bound.append(module)
+        yield
+    finally:
+        for module in bound:
+            unbind(module)
+
+
+def _enter_module(path: str, module: nn.Module, args: Any) -> None:
+    location = current_location()
+    if location is not None:
+        location.path.append(path)
+
+
+def _leave_module(module: nn.Module, args: Any, output: Any) -> None:
+    location = current_location()
+    if location is not None:
+        location.path.pop()
+
+
+@contextmanager
+def _quantized_parameters(module: nn.Module, mode: Mode) -> Iterator[None]:
+    """Put QTensors in the place of the parameters for one call."""
+    swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
+    wrapped: dict[int, QTensor] = {}
+    try:
+        for path, child in module.named_modules():
+            for name, value in list(child._parameters.items()):
+                if value is None:
+                    continue
+                if id(value) not in wrapped:
+                    full = f'{path}.{name}' if path else name
+                    wrapped[id(value)] = mode.parameter(full, value)
+                swapped.append((child, name, value))
+                child._parameters[name] = wrapped[id(value)]  # type: ignore[assignment]
+        yield
+    finally:
+        for child, name, value in swapped:
+            child._parameters[name] = value

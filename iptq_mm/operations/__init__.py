@@ -1,0 +1,35 @@
+"""Semantic operations: what a site does, in floats and in integers."""
+
+from .affine import Conv2d, Linear
+from .arithmetic import Add, Concat, MatMul, Mean, Mul
+from .base import ACTIVATION, BIAS, NORM, TABLE, WEIGHT, Operation, SiteInputs
+from .nonlinear import GELU, LayerNorm, NonLinear, Softmax
+
+#: Every operation by its kind, the word that site names use.
+OPERATIONS: dict[str, Operation] = {
+    operation.kind: operation
+    for operation in (
+        Linear(),
+        Conv2d(),
+        MatMul(),
+        Add(),
+        Mul(),
+        Concat(),
+        Mean(),
+        GELU(),
+        Softmax(),
+        LayerNorm(),
+    )
+}
+
+__all__ = [
+    'ACTIVATION',
+    'BIAS',
+    'NORM',
+    'OPERATIONS',
+    'TABLE',
+    'WEIGHT',
+    'NonLinear',
+    'Operation',
+    'SiteInputs',
+]

@@ -1,0 +1,168 @@
+"""Products and sums of activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..intmath import dyadic, requantize
+from ..intmath.dyadic import Dyadic
+from ..intmath.product import integer_matmul
+from .base import (
+    ACTIVATION,
+    TABLE,
+    Constants,
+    Operation,
+    SiteInputs,
+    check_int32,
+    common_dyadic,
+)
+
+
+class MatMul(Operation):
+    """Product of two activations, as in attention."""
+
+    kind = 'matmul'
+
+    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Products that each sum adds up."""
+        return int(inputs[0].shape[-1])
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return torch.matmul(*inputs)
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """See the base class."""
+        a, b = site.qparams
+        bound = site.terms * a.bound * b.bound
+        check_int32(bound, 'the accumulator')
+        factor = dyadic(a.scale * b.scale / site.out.scale, 32)
+        return {
+            'bound': bound,
+            'multiplier': factor.multiplier,
+            'shift': factor.shift,
+        }
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """See the base class."""
+        accumulator = integer_matmul(inputs[0], inputs[1], constants['bound'])
+        return requantize(
+            accumulator, Dyadic(constants['multiplier'], constants['shift'])
+        )
+
+
+class Add(Operation):
+    """Sum of two tensors: both are brought to the output scale in one rounding."""
+
+    kind = 'add'
+    roles = (TABLE,)
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return inputs[0] + inputs[1]
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """See the base class."""
+        bits = max(q.bound.bit_length() for q in site.qparams) + 2
+        ratios = [q.scale / site.out.scale for q in site.qparams]
+        (left, right), shift = common_dyadic(ratios, bits)
+        return {'left': left, 'right': right, 'shift': shift}
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """See the base class."""
+        shift = constants['shift']
+        total = inputs[0].long() * constants['left']
+        total = total + inputs[1].long() * constants['right']
+        return total.add_(1 << (shift - 1)) >> shift
+
+
+class Mul(Operation):
+    """Elementwise product (a layer scale, a gate)."""
+
+    kind = 'mul'
+    roles = (TABLE,)
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return inputs[0] * inputs[1]
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """See the base class."""
+        a, b = site.qparams
+        check_int32(a.bound * b.bound, 'the product')
+        factor = dyadic(a.scale * b.scale / site.out.scale, 32)
+        return {'multiplier': factor.multiplier, 'shift': factor.shift}
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """See the base class."""
+        product = inputs[0].int() * inputs[1].int()
+        return requantize(product, Dyadic(constants['multiplier'], constants['shift']))
+
+
+class Concat(Operation):
+    """Concatenation: every operand is brought to the output scale."""
+
+    kind = 'cat'
+    roles = (TABLE,)
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return torch.cat(list(inputs), **attributes)
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """See the base class."""
+        constants: Constants = {}
+        for i, q in enumerate(site.qparams):
+            factor = dyadic(q.scale / site.out.scale, q.bound.bit_length() + 1)
+            constants[f'multiplier{i}'] = factor.multiplier
+            constants[f'shift{i}'] = factor.shift
+        return constants
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """See the base class."""
+        parts = [
+            requantize(q, Dyadic(constants[f'multiplier{i}'], constants[f'shift{i}']))
+            for i, q in enumerate(inputs)
+        ]
+        return torch.cat(parts, **attributes)
+
+
+class Mean(Operation):
+    """Mean along dimensions: a sum, and a requantization that divides."""
+
+    kind = 'mean'
+
+    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Elements that each mean is taken of."""
+        return math.prod(inputs[0].shape[d] for d in attributes['dim'])
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return inputs[0].mean(**attributes)
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """See the base class."""
+        (x,) = site.qparams
+        check_int32(site.terms * x.bound, 'the sum')
+        factor = dyadic(x.scale / (site.terms * site.out.scale), 32)
+        return {'multiplier': factor.multiplier, 'shift': factor.shift}
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """See the base class."""
+        total = inputs[0].sum(**attributes, dtype=torch.int64)
+        return requantize(total, Dyadic(constants['multiplier'], constants['shift']))

@@ -1,0 +1,127 @@
+"""The interface of a semantic operation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ..functions import Constants, IntegerFunction
+from ..intmath import QParams
+from ..intmath.dyadic import Dyadic, dyadic
+
+#: Roles of an operand. They decide the bits of a parameter.
+ACTIVATION = 'activation'
+WEIGHT = 'weight'
+BIAS = 'bias'
+NORM = 'norm'
+TABLE = 'table'
+
+
+@dataclass(frozen=True)
+class SiteInputs:
+    """What an operation may know when its constants are made.
+
+    Attributes:
+        payloads: Integers of the operands; None where an optional one is
+            missing. Only the *values* of parameters may be used.
+        qparams: What they stand for, in the same order.
+        out: Quantizer of the output.
+        attributes: Arguments of the operation.
+        terms: :meth:`Operation.signature` of the operands.
+        function: Integer function, at non-linear sites.
+        saved: Its constants, if the plan has them.
+    """
+
+    payloads: Sequence[Tensor | None]
+    qparams: Sequence[Any]
+    out: QParams
+    attributes: dict[str, Any]
+    terms: int = 0
+    function: IntegerFunction | None = None
+    saved: Constants | None = None
+
+    def real(self, index: int) -> Tensor | None:
+        """A parameter's real values in float64, None if it is missing."""
+        payload = self.payloads[index]
+        if payload is None or payload.is_floating_point():  # a float mode's
+            return payload if payload is None else payload.double()
+        return payload.double() * self.qparams[index].scale
+
+
+class Operation(ABC):
+    """One kind of computation.
+
+    Attributes:
+        kind: Its word in site names.
+        roles: Role of each operand; the last one repeats.
+    """
+
+    kind: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]] = (ACTIVATION,)
+
+    def role(self, index: int) -> str:
+        """The role of operand ``index``."""
+        return self.roles[min(index, len(self.roles) - 1)]
+
+    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """What of the operands' shapes the constants depend on, as a number."""
+        return 0
+
+    @abstractmethod
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """The operation on real (float) tensors."""
+
+    @abstractmethod
+    def prepare(self, site: SiteInputs) -> Constants:
+        """The integer constants of the site.
+
+        Raises:
+            OverflowError: If an intermediate could leave its type.
+        """
+
+    @abstractmethod
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """The operation on integers.
+
+        Returns:
+            int32 or int64 at the scale of the output, not saturated.
+        """
+
+
+def common_dyadic(ratios: Sequence[float], input_bits: int) -> tuple[list[int], int]:
+    """Multipliers of several ratios over one power of two.
+
+    Sums of products then need one rounding only.
+
+    Returns:
+        The multipliers and the shift.
+    """
+    shift = int(dyadic(max(ratios, key=abs), input_bits).shift)
+    return [round(ratio * 2.0**shift) for ratio in ratios], shift
+
+
+def check_int32(bound: int, what: str) -> None:
+    """Raise OverflowError unless ``bound`` fits 32 bits."""
+    if bound >= 2**31:
+        raise OverflowError(f'{what} may reach {bound}, which 32 bits do not hold')
+
+
+__all__ = [
+    'ACTIVATION',
+    'BIAS',
+    'NORM',
+    'TABLE',
+    'WEIGHT',
+    'Constants',
+    'Dyadic',
+    'Operation',
+    'SiteInputs',
+    'check_int32',
+    'common_dyadic',
+]

@@ -1,0 +1,102 @@
+"""GELU, Softmax and LayerNorm: an integer function chosen for each site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..functions import Constants, FunctionSite
+from ..statistics import Statistics
+from .base import ACTIVATION, NORM, Operation, SiteInputs
+
+
+class NonLinear(Operation):
+    """An operation whose integers come from a registered function.
+
+    Attributes:
+        saved: Whether the constants stand in the plan; not if they can be made
+            anew from integer parameters.
+    """
+
+    saved: ClassVar[bool] = True
+
+    def function_site(
+        self, site: SiteInputs, seen: Statistics | None = None
+    ) -> FunctionSite:
+        """What the function may know of the site.
+
+        Args:
+            site: Quantizers and parameters.
+            seen: What calibration saw of the input, for functions that are
+                fitted to it.
+        """
+        samples = seen.samples() if seen is not None else (None, None)
+        return FunctionSite(site.qparams[0], site.out, *samples)
+
+    def prepare(self, site: SiteInputs) -> Constants:
+        """The constants that the plan saved, or new ones from the parameters."""
+        if site.saved:
+            return site.saved
+        assert site.function is not None
+        return site.function.prepare(self.function_site(site))
+
+    def integer(
+        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
+    ) -> Tensor:
+        """Not here: the mode calls the chosen function."""
+        raise TypeError('a non-linear site computes with its integer function')
+
+
+class GELU(NonLinear):
+    """GELU, elementwise."""
+
+    kind = 'gelu'
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return F.gelu(inputs[0], **attributes)
+
+
+class Softmax(NonLinear):
+    """Softmax along the last dimension."""
+
+    kind = 'softmax'
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return torch.softmax(inputs[0], -1)
+
+
+class LayerNorm(NonLinear):
+    """LayerNorm along the last dimension, with its affine part."""
+
+    kind = 'layer_norm'
+    saved = False
+    roles = (ACTIVATION, NORM, NORM)
+
+    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Channels."""
+        return int(inputs[0].shape[-1])
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        x, gamma, beta = inputs
+        return F.layer_norm(x, x.shape[-1:], gamma, beta, attributes['eps'])
+
+    def function_site(
+        self, site: SiteInputs, seen: Statistics | None = None
+    ) -> FunctionSite:
+        """See the base class; LayerNorm's affine part instead of samples."""
+        ones = torch.ones(site.terms, dtype=torch.float64)
+        gamma, beta = site.real(1), site.real(2)
+        return FunctionSite(
+            site.qparams[0],
+            site.out,
+            gamma=ones if gamma is None else gamma.cpu(),
+            beta=torch.zeros_like(ones) if beta is None else beta.cpu(),
+            eps=site.attributes['eps'],
+        )

@@ -1,0 +1,201 @@
+"""Rules of operations that compute: torch's spelling to ours."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..operations import OPERATIONS
+from .errors import UnsupportedOperationError
+from .rules import rule
+from .tensor import QTensor
+
+Operand = Any
+
+
+@rule(F.linear, computes=True)
+def _linear(mode: Any, x: Operand, weight: Operand, bias: Operand = None) -> QTensor:
+    return mode.run(OPERATIONS['linear'], [x, weight, bias], {})
+
+
+@rule(F.conv2d, computes=True)
+def _conv2d(
+    mode: Any,
+    x: Operand,
+    weight: Operand,
+    bias: Operand = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> QTensor:
+    attributes = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return mode.run(OPERATIONS['conv2d'], [x, weight, bias], attributes)
+
+
+@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, computes=True)
+def _matmul(mode: Any, a: Operand, b: Operand) -> QTensor:
+    if not (isinstance(a, QTensor) and isinstance(b, QTensor)):
+        raise UnsupportedOperationError('a product with a plain float tensor')
+    return mode.run(OPERATIONS['matmul'], [a, b], {})
+
+
+@rule(F.scaled_dot_product_attention, computes=True)
+def _attention(
+    mode: Any,
+    query: QTensor,
+    key: QTensor,
+    value: QTensor,
+    attn_mask: Operand = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    **kwargs: Any,
+) -> QTensor:
+    if dropout_p or is_causal or kwargs.get('enable_gqa'):
+        raise UnsupportedOperationError(
+            'attention with dropout, a causal mask or grouped queries'
+        )
+    scale = query.payload.shape[-1] ** -0.5 if scale is None else scale
+    scores = _matmul(mode, query.scaled(scale), key.transpose(-2, -1))
+    if attn_mask is not None:
+        if isinstance(attn_mask, Tensor) and attn_mask.dtype == torch.bool:
+            attn_mask = torch.zeros(attn_mask.shape).masked_fill(~attn_mask, -1e4)
+        scores = _add(mode, scores, attn_mask)
+    return _matmul(mode, _softmax(mode, scores, -1), value)
+
+
+@rule(F.softmax, torch.softmax, Tensor.softmax, computes=True)
+def _softmax(mode: Any, x: QTensor, dim: int, *args: Any, **kwargs: Any) -> QTensor:
+    if dim not in (-1, x.payload.dim() - 1):
+        return _softmax(mode, x.transpose(dim, -1), -1).transpose(dim, -1)
+    return mode.run(OPERATIONS['softmax'], [x], {})
+
+
+@rule(F.gelu, computes=True)
+def _gelu(mode: Any, x: QTensor, approximate: str = 'none') -> QTensor:
+    return mode.run(OPERATIONS['gelu'], [x], dict(approximate=approximate))
+
+
+@rule(F.layer_norm, torch.layer_norm, computes=True)
+def _layer_norm(
+    mode: Any,
+    x: QTensor,
+    normalized_shape: Any,
+    weight: Operand = None,
+    bias: Operand = None,
+    eps: float = 1e-5,
+    *args: Any,
+) -> QTensor:
+    if tuple(normalized_shape) != tuple(x.payload.shape[-1:]):
+        raise UnsupportedOperationError(
+            f'LayerNorm over {tuple(normalized_shape)}; only the last dimension has a '
+            'rule'
+        )
+    return mode.run(OPERATIONS['layer_norm'], [x, weight, bias], dict(eps=eps))
+
+
+@rule(
+    torch.add,
+    Tensor.add,
+    Tensor.__add__,
+    Tensor.__radd__,
+    computes=True,
+)
+def _add(mode: Any, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
+    if alpha != 1:
+        b = b.scaled(alpha) if isinstance(b, QTensor) else b * alpha
+    if isinstance(a, QTensor) and isinstance(b, QTensor):
+        return mode.run(OPERATIONS['add'], [a, b], {})
+    x, constant = (a, b) if isinstance(a, QTensor) else (b, a)
+    if isinstance(constant, Real) and constant == 0:
+        return x
+    if not isinstance(constant, Tensor):
+        constant = torch.tensor(float(constant), device=x.payload.device)
+    return x.shifted(constant)
+
+
+@rule(torch.sub, Tensor.sub, Tensor.__sub__, computes=True)
+def _sub(mode: Any, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
+    return _add(mode, a, b, alpha=-alpha)
+
+
+@rule(torch.neg, Tensor.neg, Tensor.__neg__, computes=True)
+def _neg(mode: Any, x: QTensor) -> QTensor:
+    return x.scaled(-1.0)
+
+
+@rule(
+    torch.mul,
+    Tensor.mul,
+    Tensor.__mul__,
+    Tensor.__rmul__,
+    computes=True,
+)
+def _mul(mode: Any, a: Operand, b: Operand) -> QTensor:
+    if isinstance(a, QTensor) and isinstance(b, QTensor):
+        return mode.run(OPERATIONS['mul'], [a, b], {})
+    x, factor = (a, b) if isinstance(a, QTensor) else (b, a)
+    if isinstance(factor, Tensor) and factor.numel() != 1:
+        raise UnsupportedOperationError('a product with a plain float tensor')
+    return x.scaled(float(factor))
+
+
+@rule(torch.div, Tensor.div, Tensor.__truediv__, computes=True)
+def _div(mode: Any, a: Operand, b: Operand) -> QTensor:
+    if isinstance(b, QTensor) or (isinstance(b, Tensor) and b.numel() != 1):
+        raise UnsupportedOperationError('division by a tensor')
+    return a.scaled(1.0 / float(b))
+
+
+@rule(torch.cat, torch.concat, computes=True)
+def _cat(mode: Any, tensors: Any, dim: int = 0) -> QTensor:
+    if not all(isinstance(t, QTensor) for t in tensors):
+        tensors = [t if isinstance(t, QTensor) else mode.constant(t) for t in tensors]
+    return mode.run(OPERATIONS['cat'], list(tensors), dict(dim=dim))
+
+
+@rule(torch.mean, Tensor.mean, computes=True)
+def _mean(mode: Any, x: QTensor, dim: Any = None, keepdim: bool = False) -> QTensor:
+    if dim is None:
+        dim = tuple(range(x.payload.dim()))
+    dim = (dim,) if isinstance(dim, int) else tuple(dim)
+    return mode.run(OPERATIONS['mean'], [x], dict(dim=dim, keepdim=keepdim))
+
+
+@rule(F.adaptive_avg_pool2d, computes=True)
+def _adaptive_avg_pool2d(mode: Any, x: QTensor, output_size: Any) -> QTensor:
+    if output_size not in (1, (1, 1), [1, 1]):
+        raise UnsupportedOperationError(
+            f'adaptive_avg_pool2d to {output_size}; only global pooling has a rule'
+        )
+    return _mean(mode, x, (-2, -1), keepdim=True)
+
+
+@rule(F.adaptive_avg_pool1d, torch.adaptive_avg_pool1d, computes=True)
+def _adaptive_avg_pool1d(mode: Any, x: QTensor, output_size: Any) -> QTensor:
+    if output_size not in (1, (1,), [1]):
+        raise UnsupportedOperationError(
+            f'adaptive_avg_pool1d to {output_size}; only global pooling has a rule'
+        )
+    return _mean(mode, x, (-1,), keepdim=True)
+
+
+def _in_place(compute: Any) -> Any:
+    """The rule of an in-place method: the tensor object takes the result."""
+
+    def update(mode: Any, x: QTensor, *args: Any, **kwargs: Any) -> QTensor:
+        x.become(compute(mode, x, *args, **kwargs))
+        return x
+
+    return update
+
+
+rule(Tensor.add_, Tensor.__iadd__, computes=True)(_in_place(_add))
+rule(Tensor.sub_, Tensor.__isub__, computes=True)(_in_place(_sub))
+rule(Tensor.mul_, Tensor.__imul__, computes=True)(_in_place(_mul))
+rule(Tensor.div_, Tensor.__itruediv__, computes=True)(_in_place(_div))

@@ -1,0 +1,5 @@
+"""Errors of the rule table."""
+
+
+class UnsupportedOperationError(TypeError):
+    """An operation that integers have no rule for, or that would bypass them."""

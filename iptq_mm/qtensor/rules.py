@@ -1,0 +1,92 @@
+"""The rule table: how each torch function acts on QTensors.
+
+A rule receives the active mode and the arguments of the torch function. It
+either hands an :class:`~iptq_mm.operations.Operation` to the mode or moves
+integers around. A torch function without a rule is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._pytree import tree_any
+
+from .context import describe_location
+from .errors import UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from ..modes.base import Mode
+
+Rule = Callable[..., Any]
+
+#: The table: torch function -> rule(mode, *args, **kwargs).
+RULES: dict[Any, Rule] = {}
+
+#: Functions that compute: with constants only, they are folded.
+_COMPUTING: set[Any] = set()
+
+
+def rule(*functions: Any, computes: bool = False) -> Callable[[Rule], Rule]:
+    """Enter a rule into the table for one or more torch functions.
+
+    Args:
+        *functions: The torch functions.
+        computes: Whether they change numbers. If so, the rule never sees
+            arguments that all depend on parameters only: the mode folds them
+            into one constant.
+    """
+
+    def register(implementation: Rule) -> Rule:
+        for function in functions:
+            # Several names may be one object (Tensor.neg, Tensor.__neg__).
+            if RULES.get(function, implementation) is not implementation:
+                raise KeyError(f'{function} has a rule already')
+            RULES[function] = implementation
+            if computes:
+                _COMPUTING.add(function)
+        return implementation
+
+    return register
+
+
+def apply_rule(mode: Mode, func: Any, args: tuple, kwargs: dict) -> Any:
+    """Answer a torch function that met a QTensor.
+
+    Raises:
+        UnsupportedOperationError: If it has no rule, or its rule does not
+            cover these arguments.
+    """
+    known = func in RULES
+    if (not known or func in _COMPUTING) and depends_on_parameters_only((args, kwargs)):
+        return mode.fold(func, args, kwargs)
+    if known:
+        try:
+            return RULES[func](mode, *args, **kwargs)
+        except UnsupportedOperationError as error:
+            # Rules speak of arguments; where it happened is known here.
+            if describe_location() in str(error):
+                raise
+            raise UnsupportedOperationError(f'{describe_location()}: {error}') from None
+    raise UnsupportedOperationError(
+        f'{describe_location()}: no integer rule for {function_name(func)}; choose a '
+        'smaller region in quantization.regions, or add a rule with '
+        '@iptq_mm.qtensor.rule'
+    )
+
+
+def depends_on_parameters_only(tree: Any) -> bool:
+    """Whether no argument depends on the region's input."""
+    from .tensor import QTensor
+
+    return not tree_any(lambda x: isinstance(x, QTensor) and not x.constant, tree)
+
+
+def function_name(func: Any) -> str:
+    """A readable name of a torch function."""
+    with torch._C.DisableTorchFunctionSubclass():
+        try:
+            return torch.overrides.resolve_name(func) or repr(func)
+        except Exception:  # resolve_name fails on some getters
+            return repr(func)

@@ -1,0 +1,214 @@
+"""Rules of operations that move numbers without changing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._pytree import tree_map
+
+from .errors import UnsupportedOperationError
+from .rules import function_name, rule
+from .tensor import QTensor, WeightQParams
+
+_VIEWS = [
+    Tensor.view,
+    Tensor.reshape,
+    torch.reshape,
+    Tensor.flatten,
+    torch.flatten,
+    Tensor.unflatten,
+    Tensor.permute,
+    torch.permute,
+    Tensor.transpose,
+    torch.transpose,
+    Tensor.swapaxes,
+    Tensor.movedim,
+    torch.movedim,
+    Tensor.squeeze,
+    torch.squeeze,
+    Tensor.unsqueeze,
+    torch.unsqueeze,
+    Tensor.expand,
+    Tensor.expand_as,
+    Tensor.repeat,
+    Tensor.repeat_interleave,
+    torch.repeat_interleave,
+    Tensor.tile,
+    Tensor.contiguous,
+    Tensor.clone,
+    torch.clone,
+    Tensor.detach,
+    Tensor.chunk,
+    torch.chunk,
+    Tensor.split,
+    torch.split,
+    Tensor.unbind,
+    torch.unbind,
+    Tensor.roll,
+    torch.roll,
+    Tensor.flip,
+    torch.flip,
+    Tensor.rot90,
+    torch.rot90,
+    Tensor.narrow,
+    Tensor.select,
+    torch.select,
+    Tensor.index_select,
+    torch.index_select,
+    Tensor.take_along_dim,
+    torch.take_along_dim,
+    Tensor.gather,
+    torch.gather,
+    Tensor.__getitem__,
+    Tensor.T.__get__,  # type: ignore[attr-defined]
+    Tensor.mT.__get__,  # type: ignore[attr-defined]
+    F.pixel_shuffle,
+    F.pixel_unshuffle,
+]
+
+
+def _view_rule(func: Any) -> Any:
+    def view(mode: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(x, QTensor):
+            raise UnsupportedOperationError(
+                f'{function_name(func)} of a plain tensor by a quantized one'
+            )
+        result = func(x.payload, *args, **kwargs)
+        if isinstance(x.qparams, WeightQParams) and result is not x.payload:
+            # A weight's scales lie along its first dimension and its layer needs
+            # it whole; elsewhere it is a constant like any other.
+            return mode.fold(func, (x, *args), kwargs)
+        return tree_map(lambda t: x.like(t) if isinstance(t, Tensor) else t, result)
+
+    return view
+
+
+for _func in _VIEWS:
+    rule(_func)(_view_rule(_func))
+
+
+_METADATA = [
+    Tensor.size,
+    Tensor.dim,
+    Tensor.ndimension,
+    Tensor.numel,
+    torch.numel,
+    Tensor.nelement,
+    Tensor.stride,
+    Tensor.is_contiguous,
+    Tensor.__len__,
+    Tensor.get_device,
+    Tensor.data_ptr,
+    Tensor.shape.__get__,  # type: ignore[attr-defined]
+    Tensor.ndim.__get__,  # type: ignore[attr-defined]
+    Tensor.device.__get__,  # type: ignore[attr-defined]
+    Tensor.is_cuda.__get__,  # type: ignore[attr-defined]
+    Tensor.layout.__get__,  # type: ignore[attr-defined]
+    Tensor.is_sparse.__get__,  # type: ignore[attr-defined]
+    Tensor.is_quantized.__get__,  # type: ignore[attr-defined]
+    Tensor.is_mkldnn.__get__,  # type: ignore[attr-defined]
+    Tensor.is_nested.__get__,  # type: ignore[attr-defined]
+]
+
+
+def _metadata_rule(func: Any) -> Any:
+    def metadata(mode: Any, x: QTensor, *args: Any, **kwargs: Any) -> Any:
+        return func(x.payload, *args, **kwargs)
+
+    return metadata
+
+
+for _func in _METADATA:
+    rule(_func)(_metadata_rule(_func))
+
+
+@rule(Tensor.dtype.__get__)  # type: ignore[attr-defined]
+def _dtype(mode: Any, x: QTensor) -> torch.dtype:
+    return torch.float32  # integers stand for reals
+
+
+@rule(Tensor.requires_grad.__get__)  # type: ignore[attr-defined]
+def _requires_grad(mode: Any, x: QTensor) -> bool:
+    return x.payload.requires_grad
+
+
+@rule(torch.is_floating_point, Tensor.is_floating_point)
+def _is_floating_point(mode: Any, x: QTensor) -> bool:
+    return True
+
+
+@rule(Tensor.to, Tensor.type, Tensor.type_as, Tensor.float, Tensor.double, Tensor.half)
+def _to(mode: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    # A change of float type changes nothing; a device move is a region's matter.
+    if not isinstance(x, QTensor):
+        return x.to(dtype=torch.float32)
+    return x
+
+
+@rule(F.dropout, torch.dropout, F.dropout2d, torch.feature_dropout)
+def _dropout(
+    mode: Any, x: QTensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> QTensor:
+    if training and p > 0:
+        raise UnsupportedOperationError(
+            'dropout in training mode: call model.eval() first'
+        )
+    return x
+
+
+@rule(F.pad)
+def _pad(
+    mode: Any, x: QTensor, pad: Any, pad_mode: str = 'constant', value: Any = None, **kw: Any
+) -> QTensor:
+    pad_mode = kw.get('mode', pad_mode)
+    if value not in (None, 0, 0.0) and pad_mode == 'constant':
+        raise UnsupportedOperationError(f'padding with {value}; only 0 has a rule')
+    if pad_mode != 'constant':
+        # Reflection and replication have no integer kernels: gather by index.
+        index = torch.arange(
+            x.payload[0, 0].numel(), dtype=torch.float64, device=x.payload.device
+        ).view(1, 1, *x.payload.shape[2:])
+        index = F.pad(index, pad, mode=pad_mode).long().flatten()
+        flat = x.payload.flatten(2)[..., index]
+        shape = F.pad(x.payload.new_zeros(1, 1, *x.payload.shape[2:]), pad).shape[2:]
+        return x.like(flat.view(*x.payload.shape[:2], *shape))
+    return x.like(F.pad(x.payload, pad))
+
+
+@rule(F.unfold)
+def _unfold(
+    mode: Any,
+    x: QTensor,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> QTensor:
+    (kh, kw), (dh, dw), (ph, pw), (sh, sw) = map(
+        _pair, (kernel_size, dilation, padding, stride)
+    )
+    if (dh, dw) != (1, 1):
+        raise UnsupportedOperationError('unfold with dilation')
+    # Tensor.unfold moves any dtype; F.unfold knows floats only.
+    patches = F.pad(x.payload, (pw, pw, ph, ph)).unfold(2, kh, sh).unfold(3, kw, sw)
+    columns = patches.permute(0, 1, 4, 5, 2, 3).flatten(1, 3).flatten(2)
+    return x.like(columns)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
+
+
+@rule(torch.zeros_like, torch.empty_like)
+def _zeros_like(mode: Any, x: QTensor, **kwargs: Any) -> Tensor:
+    return torch.zeros(x.payload.shape, dtype=torch.float32, device=x.payload.device)
+
+
+@rule(Tensor.new_zeros, Tensor.new_empty)
+def _new_zeros(mode: Any, x: QTensor, *size: Any, **kwargs: Any) -> Tensor:
+    kwargs.setdefault('dtype', torch.float32)
+    return torch.zeros(*size, device=x.payload.device, **kwargs)
+

@@ -1,0 +1,125 @@
+"""The record: what calibration saw, by site.
+
+It holds sums, extremes and histograms, never tensors of the model, so that its
+size does not depend on how many images were seen; records of several processes
+merge into the record of all their images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .criteria import CandidateErrors
+from .functions import Constants
+from .operations import Operation
+from .statistics import Statistics
+
+
+@dataclass
+class RegionRecord:
+    """What calibration saw in one region.
+
+    Attributes:
+        values: Statistics of each value, by the site or input that made it.
+        operations: Kind of the operation of each site, in order of execution.
+        sources: Where the operands of each site came from.
+        outputs: Values that leave the region.
+        parameters: Roles in which each parameter was used.
+        candidates: Errors of each candidate function at each non-linear site.
+        constants: Constants of each candidate there, where they do not depend
+            on parameters.
+    """
+
+    values: dict[str, Statistics] = field(default_factory=dict)
+    operations: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, list[str | None]] = field(default_factory=dict)
+    outputs: set[str] = field(default_factory=set)
+    parameters: dict[str, set[str]] = field(default_factory=dict)
+    candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
+    constants: dict[str, dict[str, Constants]] = field(default_factory=dict)
+
+    def see_value(self, name: str, value: Tensor) -> None:
+        """Add a value to the statistics.
+
+        Raises:
+            ValueError: If it holds NaN or infinite numbers; names the site.
+        """
+        try:
+            self.values.setdefault(name, Statistics()).update(value)
+        except ValueError as error:
+            raise ValueError(f"site '{name}': {error}") from error
+
+    def see_site(
+        self, site: str, operation: Operation, sources: Sequence[str | None]
+    ) -> None:
+        """Note what a site does and where its operands came from."""
+        self.operations[site] = operation.kind
+        self.sources[site] = list(sources)
+        for position, source in enumerate(sources):
+            if source is not None and source.startswith('parameter:'):
+                name = source.removeprefix('parameter:')
+                self.parameters.setdefault(name, set()).add(operation.role(position))
+
+    def consumers(self) -> dict[str, list[tuple[str, int]]]:
+        """For each value, the sites that use it and as which operand."""
+        uses: dict[str, list[tuple[str, int]]] = {name: [] for name in self.values}
+        for site, sources in self.sources.items():
+            for position, source in enumerate(sources):
+                if source in uses:
+                    uses[source].append((site, position))
+        return uses
+
+    def merge(self, other: RegionRecord) -> None:
+        """Add what another process saw."""
+        for name, statistics in other.values.items():
+            if name in self.values:
+                self.values[name].merge(statistics)
+            else:
+                self.values[name] = statistics
+        self.operations = {**self.operations, **other.operations}
+        self.sources = {**self.sources, **other.sources}
+        self.outputs |= other.outputs
+        for name, roles in other.parameters.items():
+            self.parameters.setdefault(name, set()).update(roles)
+        for site, candidates in other.candidates.items():
+            for name, errors in candidates.items():
+                mine_at = self.candidates.setdefault(site, {})
+                if name in mine_at:
+                    mine_at[name].merge(errors)
+                else:
+                    mine_at[name] = errors
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types and tensors, for ``torch.save``."""
+        return {
+            'values': {n: s.state_dict() for n, s in self.values.items()},
+            'operations': dict(self.operations),
+            'sources': dict(self.sources),
+            'outputs': sorted(self.outputs),
+            'parameters': {n: sorted(r) for n, r in self.parameters.items()},
+            'candidates': {
+                s: {n: e.to_dict() for n, e in c.items()}
+                for s, c in self.candidates.items()
+            },
+            'constants': self.constants,
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> RegionRecord:
+        """Inverse of :meth:`state_dict`."""
+        return cls(
+            {n: Statistics.from_state_dict(s) for n, s in state['values'].items()},
+            dict(state['operations']),
+            dict(state['sources']),
+            set(state['outputs']),
+            {n: set(r) for n, r in state['parameters'].items()},
+            {
+                s: {n: CandidateErrors.from_dict(e) for n, e in c.items()}
+                for s, c in state['candidates'].items()
+            },
+            state['constants'],
+        )

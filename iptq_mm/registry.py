@@ -1,0 +1,31 @@
+"""Registries of iptq_mm.
+
+Child registries take part in OpenMMLab's scopes, so that a config may say
+``type='iptq_mm.QuantizationHook'``. The others hold what only this project
+has: integer functions, observers, criteria and weight roundings. Adding one
+is one file with one ``@REGISTRY.register_module()`` line.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='iptq_mm', locations=['iptq_mm.engine']
+)
+LOOPS = Registry(
+    'loop', parent=MMENGINE_LOOPS, scope='iptq_mm', locations=['iptq_mm.engine']
+)
+MODELS = Registry(
+    'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']
+)
+
+# The word FUNCTIONS is a root registry of mmengine (collate functions), hence
+# the name of the registry itself.
+FUNCTIONS = Registry(
+    'integer function', scope='iptq_mm', locations=['iptq_mm.functions']
+)
+OBSERVERS = Registry('observer', scope='iptq_mm', locations=['iptq_mm.calibration'])
+CRITERIA = Registry('criterion', scope='iptq_mm', locations=['iptq_mm.criteria'])
+ROUNDINGS = Registry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])

@@ -1,0 +1,243 @@
+"""What calibration keeps of the values that pass a site.
+
+Nothing here depends on the order in which values come, nor on how they are
+shared out among batches and ranks, except :attr:`Statistics.extremes`, which
+is a list by call because a moving average wants one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: Bins of a histogram; their indices are ``-BINS // 2 .. BINS // 2 - 1``.
+BINS = 4096
+# Bins narrower than 2**-100 tell nothing; the limit also keeps 2**100, the
+# factor that makes indices of values, inside float32.
+_MIN_EXPONENT = -100
+
+
+class Histogram:
+    """Counts in ``BINS`` bins of width ``2**exponent``, symmetric about 0.
+
+    Bin ``i`` holds ``i * width <= x < (i + 1) * width``. When a value falls
+    outside, bins are merged in pairs, ``i -> floor(i / 2)``, until it fits. As
+    widths are powers of two, this gives exactly the counts that the wider bins
+    would have given from the start: the histogram of a set of values is a
+    function of the set alone.
+
+    Attributes:
+        exponent: log2 of the width of a bin, the smallest that fits the data.
+        counts: int64 on the CPU, shape (BINS,); index 0 is bin ``-BINS // 2``.
+    """
+
+    def __init__(self) -> None:
+        self.exponent = _MIN_EXPONENT
+        self.counts = torch.zeros(BINS, dtype=torch.int64)
+
+    @property
+    def width(self) -> float:
+        """Width of a bin, in the units of the values."""
+        return 2.0**self.exponent
+
+    def add(self, x: Tensor, low: float, high: float) -> None:
+        """Count values.
+
+        Args:
+            x: Finite float32 values, any shape.
+            low: Their minimum.
+            high: Their maximum.
+        """
+        self._widen(max(_exponent(low, closed=True), _exponent(high, closed=False)))
+        if self.exponent > 0:
+            # Scaling a tiny negative value down may underflow to -0 in float32,
+            # and floor would move it from bin -1 to bin 0.
+            x = x.double()
+        index = (x.reshape(-1) * 2.0**-self.exponent).floor_().add_(BINS // 2)
+        # bincount counts in integers, hence exactly, and takes a fifth of the
+        # time of histc.
+        self.counts += torch.bincount(index.to(torch.int32), minlength=BINS).cpu()
+
+    def merge(self, other: Histogram) -> None:
+        """Add the counts of ``other``, in place and exactly."""
+        self._widen(other.exponent)
+        self.counts += _merged(other.counts, self.exponent - other.exponent)
+
+    def bins(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Lower edges, upper edges and counts of the bins that hold values.
+
+        Returns:
+            Three float64 tensors of shape (n,), in rising order.
+        """
+        index = self.counts.nonzero().flatten()
+        lower = (index - BINS // 2).double() * self.width
+        return lower, lower + self.width, self.counts[index].double()
+
+    def _widen(self, exponent: int) -> None:
+        if exponent > self.exponent:
+            self.counts = _merged(self.counts, exponent - self.exponent)
+            self.exponent = exponent
+
+
+class Statistics:
+    """Range, histogram and count of the values that passed a site.
+
+    Attributes:
+        minimum: Smallest value, ``inf`` before the first.
+        maximum: Largest value, ``-inf`` before the first.
+        count: How many values.
+        histogram: Their histogram.
+        extremes: (minimum, maximum) of each call of :meth:`update`, in order.
+        channels: Whether ranges are also kept by channel (last dimension).
+        channel_minimum: float32 on the CPU, shape (C,); None without channels
+            or before the first value.
+        channel_maximum: As ``channel_minimum``.
+    """
+
+    def __init__(self, channels: bool = False) -> None:
+        self.minimum = math.inf
+        self.maximum = -math.inf
+        self.count = 0
+        self.histogram = Histogram()
+        self.extremes: list[tuple[float, float]] = []
+        self.channels = channels
+        self.channel_minimum: Tensor | None = None
+        self.channel_maximum: Tensor | None = None
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Take in the values of a tensor.
+
+        Args:
+            x: Real values, any shape and device, counted as float32; the last
+                dimension is the channel. An empty tensor changes nothing.
+
+        Raises:
+            ValueError: If a value is NaN or infinite, or the number of
+                channels differs from that of earlier calls.
+        """
+        if x.numel() == 0:
+            return
+        x = x.detach().to(torch.float32)
+        if self.channels:
+            rows = x.reshape(-1, x.shape[-1])
+            # + 0.0 turns -0.0 into 0.0, of which amin and amax return either.
+            lows, highs = rows.amin(0) + 0.0, rows.amax(0) + 0.0
+            extremes = torch.stack([lows.amin(), highs.amax()])
+        else:
+            extremes = torch.stack(torch.aminmax(x)) + 0.0
+        low, high = extremes.tolist()  # one synchronization on a GPU, not two
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(
+                f'calibration meets values from {low} to {high}: check the weights '
+                'and the input images for NaN and infinity, and that no float16 '
+                'autocast is on'
+            )
+        if self.channels:
+            self._update_channels(lows.cpu(), highs.cpu())
+        self.minimum = min(self.minimum, low)
+        self.maximum = max(self.maximum, high)
+        self.count += x.numel()
+        self.extremes.append((low, high))
+        self.histogram.add(x, low, high)
+
+    def merge(self, other: Statistics) -> None:
+        """Take in all that ``other`` has seen, in place and exactly.
+
+        Raises:
+            ValueError: If only one of the two keeps channels, or their numbers
+                differ.
+        """
+        if self.channels != other.channels:
+            raise ValueError('statistics with and without channels do not merge')
+        if other.channel_minimum is not None and other.channel_maximum is not None:
+            self._update_channels(other.channel_minimum, other.channel_maximum)
+        self.minimum = min(self.minimum, other.minimum)
+        self.maximum = max(self.maximum, other.maximum)
+        self.count += other.count
+        self.extremes = self.extremes + other.extremes
+        self.histogram.merge(other.histogram)
+
+    def bins(self) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`Histogram.bins` with the edges clipped to the seen range."""
+        lower, upper, counts = self.histogram.bins()
+        low, high = self.minimum, self.maximum
+        return lower.clamp(low, high), upper.clamp(low, high), counts
+
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """Representative values and how many values each stands for.
+
+        Returns:
+            Centres of the bins that hold values, clipped to the seen range,
+            and their counts: float64, shape (n,), n at most ``BINS``.
+        """
+        lower, upper, counts = self.histogram.bins()
+        centres = (lower + upper) / 2
+        return centres.clamp(self.minimum, self.maximum), counts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types and tensors, for ``torch.load(weights_only=True)``."""
+        extremes = torch.tensor(self.extremes, dtype=torch.float64)
+        return {
+            'minimum': self.minimum,
+            'maximum': self.maximum,
+            'count': self.count,
+            'exponent': self.histogram.exponent,
+            'counts': self.histogram.counts.clone(),
+            'extremes': extremes.reshape(-1, 2),
+            'channels': self.channels,
+            'channel_minimum': self.channel_minimum,
+            'channel_maximum': self.channel_maximum,
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> Statistics:
+        """Inverse of :meth:`state_dict`."""
+        self = cls(channels=state['channels'])
+        self.minimum = state['minimum']
+        self.maximum = state['maximum']
+        self.count = state['count']
+        self.histogram.exponent = state['exponent']
+        self.histogram.counts = state['counts'].clone()
+        self.extremes = [(low, high) for low, high in state['extremes'].tolist()]
+        self.channel_minimum = state['channel_minimum']
+        self.channel_maximum = state['channel_maximum']
+        return self
+
+    def _update_channels(self, lows: Tensor, highs: Tensor) -> None:
+        if self.channel_minimum is None or self.channel_maximum is None:
+            self.channel_minimum, self.channel_maximum = lows, highs
+            return
+        if lows.shape != self.channel_minimum.shape:
+            raise ValueError(
+                f'a site of {self.channel_minimum.numel()} channels got values '
+                f'of {lows.numel()}'
+            )
+        self.channel_minimum = torch.minimum(self.channel_minimum, lows)
+        self.channel_maximum = torch.maximum(self.channel_maximum, highs)
+
+
+def _exponent(value: float, closed: bool) -> int:
+    """Smallest exponent of a bin width at which ``value`` has a bin.
+
+    Args:
+        value: A finite number.
+        closed: Whether the magnitude ``BINS // 2 * width`` itself has a bin:
+            it has on the negative side only.
+    """
+    magnitude = -value if closed else value
+    if magnitude <= 0:
+        return _MIN_EXPONENT
+    mantissa, exponent = math.frexp(magnitude)  # magnitude < 2**exponent
+    if closed and mantissa == 0.5:  # a power of two, 2**(exponent - 1)
+        exponent -= 1
+    return max(exponent - (BINS // 2).bit_length() + 1, _MIN_EXPONENT)
+
+
+def _merged(counts: Tensor, doublings: int) -> Tensor:
+    """Counts in bins ``2**doublings`` times as wide."""
+    index = (torch.arange(BINS) - BINS // 2) >> min(doublings, 62)
+    return torch.zeros_like(counts).index_add_(0, index + BINS // 2, counts)

@@ -1,0 +1,197 @@
+"""Every shipped config must parse, inherit what it says, and build its model."""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs'
+DATA = Path(os.environ.get('IPTQ_MM_DATA', '../shared'))
+
+needs_data = [
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not (DATA / 'data').is_dir(),
+        reason=f'no images in {DATA}: set IPTQ_MM_DATA to a folder that has them',
+    ),
+]
+
+
+def _names(pattern):
+    paths = (path.relative_to(CONFIGS) for path in CONFIGS.glob(pattern))
+    return sorted(str(path) for path in paths if path.parts[0] != '_base_')
+
+
+ALL = _names('**/*.py')
+IPTQ = _names('**/*_iptq-*.py') + _names('swin_cascade*.py')
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / name)
+
+
+@pytest.fixture
+def quick_init(monkeypatch):
+    """Leave parameters as they come: drawing 86 million takes a second."""
+    for name in ('kaiming_uniform_', 'kaiming_normal_', 'xavier_uniform_', 'uniform_'):
+        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+
+
+def build(cfg):
+    scope = cfg.get('default_scope', 'mmpretrain')
+    init_default_scope(scope)
+    # Registers the modules of the scope.
+    importlib.import_module(f'{scope}.models')
+    registry = importlib.import_module(f'{scope}.registry').MODELS
+    return registry.build(cfg.model)
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_parses_and_builds(name, quick_init):
+    cfg = load(name)
+    model = build(cfg)
+    regions = cfg.get('quantization', {}).get('regions', [])
+    for region in regions:
+        assert model.get_submodule(region) is not None
+
+
+@pytest.mark.parametrize('name', IPTQ)
+def test_has_all_that_quantization_reads(name):
+    cfg = load(name)
+    quantization = cfg.quantization
+    assert quantization.regions and set(quantization.regions) <= set(cfg.model)
+    assert {'bits', 'observer', 'rounding'} <= set(quantization.weight)
+    assert {'bits', 'observer'} <= set(quantization.activation)
+    assert quantization.wide_bits == 16
+    assert quantization.criterion.type == 'unified_metric'
+    assert quantization.calibration.num_images > 0
+    assert set(cfg.candidates) == {'gelu', 'softmax', 'layer_norm'}
+    assert cfg.custom_imports.imports == ['iptq_mm']
+
+
+@pytest.mark.parametrize(
+    ('name', 'bits'), [('w8a8', (8, 8)), ('w6a6', (6, 6)), ('w4a8', (4, 8))]
+)
+def test_names_tell_the_bits(name, bits):
+    preset = load(f'_base_/quantization/{name}.py').quantization
+    assert (preset.weight.bits, preset.activation.bits) == bits
+    used = [config for config in IPTQ if f'-{name}_' in config]
+    assert used
+    for config in used:
+        cfg = load(config).quantization
+        assert (cfg.weight.bits, cfg.activation.bits) == bits
+
+
+def test_presets_differ_in_bits_only():
+    presets = [
+        load(f'_base_/quantization/{name}.py').quantization.to_dict()
+        for name in ('w8a8', 'w6a6', 'w4a8')
+    ]
+    for preset in presets:
+        del preset['weight']['bits'], preset['activation']['bits']
+    assert presets[0] == presets[1] == presets[2]
+
+
+def test_search_space_of_the_paper():
+    """IPTQ-ViT counts 159 evaluations for ViT-B: 12 blocks and a last norm."""
+    candidates = load('_base_/candidates/iptq.py').candidates
+    sites = {'softmax': 12, 'gelu': 12, 'layer_norm': 25}
+    assert sum(len(candidates[kind]) * n for kind, n in sites.items()) == 159
+
+
+def test_candidate_presets_nest():
+    def types(name):
+        preset = load(f'_base_/candidates/{name}.py').candidates
+        return {item.type for items in preset.values() for item in items}
+
+    assert types('mixed') < types('iptq') < types('tables')
+    for path in (CONFIGS / '_base_/candidates').glob('single_*.py'):
+        preset = load(path.relative_to(CONFIGS)).candidates
+        assert [len(items) for items in preset.values()] == [1, 1, 1]
+        assert types(path.stem) <= types('tables')
+
+
+def test_metafiles_name_files_that_exist():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    found = sorted(str(path.relative_to(ROOT)) for path in CONFIGS.glob('**/*.yml'))
+    assert index == found
+    for name in index:
+        content = yaml.safe_load((ROOT / name).read_text())
+        collections = {item['Name'] for item in content['Collections']}
+        for model in content['Models']:
+            path = ROOT / model['Config']
+            assert path.is_file() and path.stem == model['Name']
+            assert model['In Collection'] in collections
+
+
+class TestSample:
+    pytestmark = needs_data
+
+    def test_weights_load_strictly(self):
+        cfg = load('deit/deit-tiny_in1k-sample.py')
+        model = build(cfg)
+        checkpoint = torch.load(cfg.load_from, weights_only=True)
+        model.load_state_dict(checkpoint['state_dict'], strict=True)
+
+    def test_crop_is_one_pixel_from_the_corner(self):
+        from mmpretrain.registry import DATASETS
+
+        cfg = load('deit/deit-tiny_in1k-sample.py')
+        build(cfg)
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+        assert len(dataset) == 650
+        stored = self._read(dataset.get_data_info(0)['img_path'])
+        assert stored.shape == (227, 227, 3)
+        crop = dataset[0]['inputs'].permute(1, 2, 0).numpy()
+        assert (crop == stored[1:225, 1:225]).all()
+
+    def test_calibration_images_are_others(self):
+        from mmpretrain.registry import DATASETS
+
+        cfg = load('deit/deit-tiny_iptq-w8a8_in1k-sample.py')
+        build(cfg)
+        dataset = DATASETS.build(cfg.quantization.calibration.dataloader.dataset)
+        assert len(dataset) == 500
+        assert dataset[0]['inputs'].shape == (3, 224, 224)
+        folders = {
+            Path(item.dataset.data_root, item.dataset.data_prefix)
+            for item in (cfg.train_dataloader, cfg.val_dataloader)
+        }
+        assert len(folders) == 2
+
+    def test_detection_sample(self):
+        from mmdet.registry import DATASETS
+
+        cfg = load('swin_cascade_coco-sample.py')
+        init_default_scope('mmdet')
+        importlib.import_module('mmdet.datasets')
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+        assert len(dataset) == 10
+        item = dataset[0]
+        assert max(item['inputs'].shape[1:]) <= 1333
+        assert min(item['inputs'].shape[1:]) <= 800
+        assert item['data_samples'].instances
+        calibration = DATASETS.build(cfg.train_dataloader.dataset)
+        assert len(calibration) >= cfg.quantization.calibration.num_images
+
+    @pytest.mark.slow
+    def test_float_accuracy(self, tmp_path):
+        """521 of the 650 images: preprocessing and weights fit each other."""
+        from mmengine.runner import Runner
+
+        cfg = load('deit/deit-tiny_iptq-w8a8_in1k-sample.py')
+        cfg.update(work_dir=str(tmp_path), log_level='WARNING')
+        metrics = Runner.from_cfg(cfg).test()
+        assert metrics['accuracy/top1'] == pytest.approx(100 * 521 / 650, abs=1e-3)
+
+    @staticmethod
+    def _read(path):
+        import mmcv
+
+        return mmcv.imread(path)

@@ -1,0 +1,72 @@
+"""Quantize a model: observe, analyse, assign, freeze, evaluate, save.
+
+    python tools/quantize.py CONFIG [CHECKPOINT]
+"""
+
+import argparse
+import os
+import sys
+
+from iptq_mm.engine.run import quantize_and_compare
+
+
+def parse_args() -> argparse.Namespace:
+    """The options of mm's own tools."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description='Quantize a model to integers and compare it with its float self'
+    )
+    parser.add_argument('config', help='config with a quantization dict')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='float checkpoint; default: load_from of the config'
+    )
+    parser.add_argument(
+        '--work-dir', help='where to write; default: work_dirs/<config name>'
+    )
+    parser.add_argument('--out', help='pickle file for the integer predictions')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on after the last finished phase in the work dir',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings, key=value; e.g. quantization.weight.bits=4',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> int:
+    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    args = parse_args()
+    from iptq_mm.calibration import ConfigError
+    from iptq_mm.plan import PlanError
+    from iptq_mm.qtensor import UnsupportedOperationError
+
+    try:
+        quantize_and_compare(
+            args.config,
+            args.checkpoint,
+            work_dir=args.work_dir,
+            out=args.out,
+            resume=args.resume,
+            cfg_options=args.cfg_options,
+            launcher=args.launcher,
+        )
+    except (ConfigError, PlanError, UnsupportedOperationError, FileNotFoundError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
