@@ -26,11 +26,12 @@ setup:
 		|| $(MAKE) --no-print-directory install
 
 # The stamp goes first and comes back last: an interrupted run starts over, and
-# every step finds what is already done.
+# every step finds what is already done. An environment without a working pip was
+# interrupted while it was being made.
 install:
 	@rm -f $(STAMP)
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.10 found; set PYTHON=..." >&2; exit 1; }
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install -q -r requirements/build.txt
 	$(PIP) install -q --no-deps -r requirements/torchvision.txt
 	@$(PY) -c 'import importlib.metadata as m; m.version("onedl-mmcv")' 2>/dev/null \

@@ -27,3 +27,7 @@ val_evaluator = dict(ann_file=None)
 test_evaluator = val_evaluator
 
 quantization = dict(calibration=dict(num_images=8))
+
+# Without a checkpoint the weights are random: that shows that everything runs and
+# how close the integers are to the floats, not what the detector detects.
+random_weights = True

@@ -215,7 +215,9 @@ class RegionPlan:
         except ValueError as error:
             if isinstance(error, PlanError):
                 raise
-            raise PlanError(f'the plan in this checkpoint is damaged: {error}') from error
+            raise PlanError(
+                f'the plan in this checkpoint is damaged: {error}'
+            ) from error
 
 
 def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
@@ -225,7 +227,9 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
         data = plan.to_dict()
         parts = [f'  "version": {data["version"]},\n  "module": "{data["module"]}"']
         for key in ('inputs', 'sites', 'parameters'):
-            lines = (f'    {json.dumps(n)}: {json.dumps(v)}' for n, v in data[key].items())
+            lines = (
+                f'    {json.dumps(n)}: {json.dumps(v)}' for n, v in data[key].items()
+            )
             parts.append(f'  "{key}": {{\n' + ',\n'.join(lines) + '\n  }')
         regions.append(f'{json.dumps(name)}: {{\n' + ',\n'.join(parts) + '\n}')
     atomic_write(path, '{' + ',\n'.join(regions) + '}\n')

@@ -6,6 +6,8 @@ has: integer functions, observers, criteria and weight roundings. Adding one
 is one file with one ``@REGISTRY.register_module()`` line.
 """
 
+from typing import Any
+
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -21,11 +23,26 @@ MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']
 )
 
+
+class OwnRegistry(Registry):
+    """A registry that only this project has.
+
+    mmengine looks for a config's type in the registry of the default scope
+    first (``mmdet``) and warns where there is none: here there never is.
+    """
+
+    def build(self, cfg: dict, *args: Any, **kwargs: Any) -> Any:
+        """Build an instance from ``dict(type=..., **arguments)``."""
+        self.import_from_location()
+        arguments = dict(cfg)
+        return self.module_dict[arguments.pop('type')](**arguments)
+
+
 # The word FUNCTIONS is a root registry of mmengine (collate functions), hence
 # the name of the registry itself.
-FUNCTIONS = Registry(
+FUNCTIONS = OwnRegistry(
     'integer function', scope='iptq_mm', locations=['iptq_mm.functions']
 )
-OBSERVERS = Registry('observer', scope='iptq_mm', locations=['iptq_mm.calibration'])
-CRITERIA = Registry('criterion', scope='iptq_mm', locations=['iptq_mm.criteria'])
-ROUNDINGS = Registry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])
+OBSERVERS = OwnRegistry('observer', scope='iptq_mm', locations=['iptq_mm.calibration'])
+CRITERIA = OwnRegistry('criterion', scope='iptq_mm', locations=['iptq_mm.criteria'])
+ROUNDINGS = OwnRegistry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])

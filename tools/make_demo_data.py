@@ -26,6 +26,7 @@ from iptq_mm.datasets.demo_shapes import (
     annotate,
     crop_object,
     render_scene,
+    scene_rng,
 )
 
 
@@ -42,7 +43,10 @@ def write_scene(root: Path, split: str, seed: int, index: int) -> list[dict]:
     _write(root / split / f'{index:05d}.png', scene.image)
     for number, label in enumerate(scene.labels):
         folder = root / 'crops' / split / CLASSES[label]
-        _write(folder / f'{index:05d}_{number}.png', crop_object(scene, number))
+        # The objects of a detector come in many sizes; so do those of the crops.
+        zoom = float(scene_rng(seed, split, index).spawn(1)[0].uniform(1.1, 2.0))
+        crop = crop_object(scene, number, zoom)
+        _write(folder / f'{index:05d}_{number}.png', crop)
     return annotate(scene, index + 1, 1)
 
 

@@ -1,6 +1,6 @@
 """Quantize a model: observe, analyse, assign, freeze, evaluate, save.
 
-    python tools/quantize.py CONFIG [CHECKPOINT]
+python tools/quantize.py CONFIG [CHECKPOINT]
 """
 
 import argparse
@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config with a quantization dict')
     parser.add_argument(
-        'checkpoint', nargs='?', help='float checkpoint; default: load_from of the config'
+        'checkpoint',
+        nargs='?',
+        help='float checkpoint; default: load_from of the config',
     )
     parser.add_argument(
         '--work-dir', help='where to write; default: work_dirs/<config name>'

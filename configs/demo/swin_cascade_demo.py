@@ -7,7 +7,7 @@ default_scope = 'mmdet'
 
 classes = ('circle', 'square', 'triangle', 'star', 'ring', 'cross')
 data_root = 'data/demo/'
-max_iters = 3200
+max_iters = 4200
 warmup_iters = 150
 
 box_head = dict(
@@ -23,7 +23,7 @@ box_coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0])
 # Fewer samples than usual: an image holds at most eight objects.
 rcnn_sampler = dict(
     type='RandomSampler',
-    num=64,
+    num=32,
     pos_fraction=0.25,
     neg_pos_ub=-1,
     add_gt_as_proposals=True)
@@ -50,7 +50,11 @@ model = dict(
         patch_norm=True,
         out_indices=(0, 1, 2, 3),
         with_cp=False,
-        init_cfg=None),
+        # As published detectors start from a classifier, this one starts from
+        # swin_demo.py.
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/swin_demo/swin_demo_fp32.pth')),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(
         in_channels=64,
@@ -161,7 +165,7 @@ val_evaluator = dict(
 test_evaluator = val_evaluator
 
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=400)
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

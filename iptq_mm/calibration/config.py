@@ -125,7 +125,7 @@ class QuantizationConfig:
         given = _plain(quantization)
         if not given.get('regions'):
             raise ConfigError(
-                "quantization.regions is empty: name the parts to quantize, e.g. "
+                'quantization.regions is empty: name the parts to quantize, e.g. '
                 "regions=['backbone']"
             )
         for name, part in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -43,7 +44,9 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
             raise ConfigError(
                 f"the model has no part '{name}' (quantization.regions); it has {parts}"
             )
-        if any(other != name and name.startswith(f'{other}.') for other in config.regions):
+        if any(
+            other != name and name.startswith(f'{other}.') for other in config.regions
+        ):
             raise ConfigError(f"region '{name}' lies inside another region")
         if regions_in(module):
             raise ConfigError(f"region '{name}' is quantized already")
@@ -152,11 +155,8 @@ def _run(
                 module.iptq_region.on_output = count  # type: ignore[union-attr]
             for batch in batches:
                 calls.clear()
-                try:
+                with contextlib.suppress(_Done):
                     forward(batch)
-                except _Done:
-                    pass
                 limit = limit or len(calls)
     finally:
         model.train(training)
-

@@ -75,18 +75,17 @@ class CandidateErrors:
     def merge(self, other: CandidateErrors) -> None:
         """Add the sums of ``other``, of the same candidate, in place.
 
-        Raises:
-            ValueError: If the costs differ: it is another candidate.
+        Costs differ only where work once a row is shared among rows of other
+        lengths (images of other sizes): then they are averaged over elements.
         """
-        if self.cost != other.cost:
-            raise ValueError(
-                f'errors of candidates that cost {self.cost} and {other.cost} '
-                'operations are not of the same candidate'
-            )
+        elements = self.elements + other.elements
+        if self.cost != other.cost and elements:
+            total = self.cost * self.elements + other.cost * other.elements
+            self.cost = total / elements
         for field in fields(self):
             if field.name != 'cost':
-                total = getattr(self, field.name) + getattr(other, field.name)
-                setattr(self, field.name, total)
+                added = getattr(self, field.name) + getattr(other, field.name)
+                setattr(self, field.name, added)
 
     @property
     def sqnr_db(self) -> float:

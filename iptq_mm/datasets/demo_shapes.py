@@ -20,7 +20,7 @@ CROP_SIZE = 64
 _SUPER = 2  # shapes are drawn larger and reduced, for smooth borders
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 _MIN_VISIBLE = 0.55
-_MIN_AREA = 60
+_MIN_AREA = 60  # more than two bars can hide
 
 
 class Scene(NamedTuple):
@@ -63,32 +63,23 @@ def _polygon(kind: str) -> np.ndarray:
 
 
 def draw_shape(
-    kind: str,
-    center: np.ndarray,
-    radius: float,
-    angle: float,
-    squeeze: float,
-    size: int,
+    kind: str, center: np.ndarray, axes: np.ndarray, size: int
 ) -> np.ndarray:
     """Returns how much of each pixel a shape covers.
 
     Args:
         kind: Name of the class.
         center: x and y of the centre, in pixels.
-        radius: Half extent in pixels.
-        angle: Rotation in radians.
-        squeeze: Factor on the second axis, before the rotation.
+        axes: Matrix whose rows are the axes of the shape, in pixels.
         size: Side of the square image.
 
     Returns:
         ``(size, size)`` float32 between 0 and 1.
     """
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, sin], [-sin, cos]])
     canvas = np.zeros((size * _SUPER, size * _SUPER), np.uint8)
-    outlines = [1.0, 0.55] if kind == 'ring' else [1.0]
-    for fill, scale in zip((255, 0), outlines, strict=False):
-        points = _polygon(kind) * scale * radius * [1.0, squeeze] @ turn + center
+    rims = [(1.0, 255), (0.55, 0)] if kind == 'ring' else [(1.0, 255)]
+    for scale, fill in rims:
+        points = scale * _polygon(kind) @ axes + center
         points = np.round(points * _SUPER * 2**_SHIFT).astype(np.int32)
         cv2.fillPoly(canvas, [points], fill, cv2.LINE_AA, _SHIFT)
     reduced = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
@@ -103,24 +94,24 @@ def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray
 
 def texture(rng: np.random.Generator, size: int, color: np.ndarray) -> np.ndarray:
     """Returns a ``(size, size, 3)`` float32 pattern about a colour."""
-    y, x = np.mgrid[:size, :size].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 12)
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
-    wave = np.sin(along * 2 * np.pi / period)
+    wave = np.exp(1j * angle) / period
+    x, y = np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32)[:, None]
+    along = x * np.float32(wave.real) + y * np.float32(wave.imag)
+    across = y * np.float32(wave.real) - x * np.float32(wave.imag)
     kind = rng.integers(5)
     if kind == 0:
-        pattern = np.zeros_like(x)
+        pattern = np.zeros_like(along)
     elif kind == 1:
-        pattern = np.sign(wave)
+        pattern = np.floor(2 * along) % 2 * 2 - 1
     elif kind == 2:
-        pattern = np.sign(wave * np.sin(across * 2 * np.pi / period))
+        pattern = (np.floor(2 * along) + np.floor(2 * across)) % 2 * 2 - 1
     elif kind == 3:
-        pattern = along / size
+        pattern = along * np.float32(period / size)
     else:
         pattern = _smooth_noise(rng, size, int(size / period))
-    swing = rng.uniform(10, 40, 3) * rng.choice([-1, 1], 3)
-    return (color + pattern[..., None] * swing).astype(np.float32)
+    swing = rng.uniform(8, 28, 3) * rng.choice([-1, 1], 3)
+    return color.astype(np.float32) + pattern[..., None] * swing.astype(np.float32)
 
 
 def _background(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +119,8 @@ def _background(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
     color = rng.uniform(40, 215, 3)
     image = texture(rng, size, color)
     for cells in (3, 9):
-        image += _smooth_noise(rng, size, cells)[..., None] * rng.uniform(5, 30, 3)
+        swing = rng.uniform(5, 25, 3).astype(np.float32)
+        image += _smooth_noise(rng, size, cells)[..., None] * swing
     for _ in range(rng.integers(2, 7)):  # scraps of no class
         reach = rng.uniform(-22, 22, (rng.integers(5, 9), 2))
         corners = rng.uniform(0, size, 2) + reach
@@ -141,7 +133,7 @@ def _paint_scrap(rng: np.random.Generator, image: np.ndarray, outline: list) -> 
     cover = np.zeros(image.shape[:2], np.uint8)
     cv2.fillPoly(cover, outline, 1)
     paint = texture(rng, len(image), rng.uniform(20, 235, 3))
-    strength = rng.uniform(0.15, 0.5)
+    strength = np.float32(rng.uniform(0.1, 0.4))
     image[cover > 0] += strength * (paint - image)[cover > 0]
 
 
@@ -167,16 +159,18 @@ def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> S
         label = int(rng.integers(len(CLASSES)))
         radius = np.exp(rng.uniform(np.log(10), np.log(36)))
         center = rng.uniform(0.7 * radius, size - 0.7 * radius, 2)
-        squeeze, angle = rng.uniform(0.75, 1.0), rng.uniform(0, 2 * np.pi)
-        cover = draw_shape(CLASSES[label], center, radius, angle, squeeze, size)
-        contrast = rng.uniform(30, 120) * rng.choice([-1, 1], 3)
+        squeeze, angle = rng.uniform(0.8, 1.0), rng.uniform(0, 2 * np.pi)
+        turn = np.array(
+            [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+        )
+        axes = radius * np.array([[1.0], [squeeze]]) * turn
+        cover = draw_shape(CLASSES[label], center, axes, size)
+        contrast = rng.uniform(40, 120, 3) * rng.choice([-1, 1], 3)
         paint = texture(rng, size, np.clip(ground + contrast, 5, 250))
         mask = (cover >= 0.5).astype(np.uint8)
         rest = [old & (1 - mask) for old in masks]
-        kept = [
-            left.sum() >= _MIN_VISIBLE * n for left, n in zip(rest, whole, strict=True)
-        ]
-        if mask.sum() < _MIN_AREA or not all(kept):
+        left = [part.sum() / full for part, full in zip(rest, whole, strict=True)]
+        if mask.sum() < _MIN_AREA or min(left, default=1) < _MIN_VISIBLE:
             continue
         image += cover[..., None] * (paint - image)
         labels.append(label)
@@ -185,8 +179,11 @@ def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> S
     bars = _paint_lines(rng, image, int(rng.integers(0, 3)))
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
-    image = image * rng.uniform(0.75, 1.2) + rng.uniform(-15, 15)
-    image += rng.normal(0, rng.uniform(2, 10), image.shape)
+    image = image * np.float32(rng.uniform(0.75, 1.2)) + np.float32(
+        rng.uniform(-15, 15)
+    )
+    noise = rng.standard_normal(image.shape, np.float32)
+    image += np.float32(rng.uniform(2, 8)) * noise
     visible = np.array(masks, np.uint8).reshape(-1, size, size) & (1 - bars)
     return Scene(np.clip(np.round(image), 0, 255).astype(np.uint8), labels, visible)
 
@@ -196,30 +193,29 @@ def annotate(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]
     found = []
     for number, (label, mask) in enumerate(zip(scene.labels, scene.masks, strict=True)):
         code = mask_api.encode(np.asfortranarray(mask))
-        found.append(
-            {
-                'id': first_id + number,
-                'image_id': image_id,
-                'category_id': label + 1,
-                'iscrowd': 0,
-                'area': int(mask.sum()),
-                'bbox': [float(v) for v in cv2.boundingRect(mask)],
-                'segmentation': {
-                    'size': code['size'],
-                    'counts': code['counts'].decode(),
-                },
-            }
-        )
+        note = {'id': first_id + number, 'image_id': image_id, 'iscrowd': 0}
+        note |= {'category_id': label + 1, 'area': int(mask.sum())}
+        note['bbox'] = [float(v) for v in cv2.boundingRect(mask)]
+        note['segmentation'] = {**code, 'counts': code['counts'].decode()}
+        found.append(note)
     return found
 
 
-def crop_object(scene: Scene, number: int, side: int = CROP_SIZE) -> np.ndarray:
-    """Returns one object with some surroundings, as a square of ``side``."""
+def crop_object(
+    scene: Scene, number: int, zoom: float = 1.2, side: int = CROP_SIZE
+) -> np.ndarray:
+    """Returns the square about one object, reduced or enlarged to ``side``.
+
+    Args:
+        scene: Image and objects.
+        number: Which object.
+        zoom: Side of the square as a multiple of the object's.
+        side: Side of the crop in pixels.
+    """
     x, y, width, height = cv2.boundingRect(scene.masks[number])
-    half = 0.6 * max(width, height)
-    scale = side / (2 * half)
-    corner = np.array([x + width / 2 - half, y + height / 2 - half])
-    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    scale = side / (zoom * max(width, height))
+    shift = side / 2 - scale * np.array([x + width / 2, y + height / 2])
+    move = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     return cv2.warpAffine(
         scene.image, move, (side, side), borderMode=cv2.BORDER_REFLECT
     )

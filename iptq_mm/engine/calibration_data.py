@@ -57,9 +57,7 @@ def build_calibration_dataloader(
             batch_size=calibration.batch_size,
             num_workers=loader.get('num_workers', 0),
             sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-            collate_fn=loader.get(
-                'collate_fn', cfg.test_dataloader.get('collate_fn')
-            )
+            collate_fn=loader.get('collate_fn', cfg.test_dataloader.get('collate_fn'))
             or dict(type='default_collate'),
         ),
         seed=seed,

@@ -66,7 +66,11 @@ def export_config(cfg: Config, regions: list[str], checkpoint: str) -> Config:
     ]
     cfg.test_cfg = {**cfg.get('test_cfg', {}), 'type': 'TestLoop'}
     imports = cfg.get('custom_imports') or {'imports': []}
-    names = [imports['imports']] if isinstance(imports['imports'], str) else imports['imports']
+    names = (
+        [imports['imports']]
+        if isinstance(imports['imports'], str)
+        else imports['imports']
+    )
     cfg.custom_imports = dict(
         imports=sorted({*names, 'iptq_mm'}), allow_failed_imports=False
     )

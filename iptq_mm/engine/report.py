@@ -23,9 +23,7 @@ def report(results: dict[str, Any], quantization: Quantization, folder: Path) ->
     for site, name in results['assignment'].items():
         region, _, path = site.partition(':')
         errors = quantization.records[region].candidates[path]
-        figures = ', '.join(
-            f'{n} {e.sqnr_db:.1f}' for n, e in sorted(errors.items())
-        )
+        figures = ', '.join(f'{n} {e.sqnr_db:.1f}' for n, e in sorted(errors.items()))
         lines.append(f'  {site:<46} {name:<18} SQNR dB: {figures}')
     lines += ['', 'functions chosen:']
     for name, count in Counter(results['assignment'].values()).most_common():

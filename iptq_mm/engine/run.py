@@ -70,9 +70,7 @@ def quantize_and_compare(
     cfg.test_cfg = dict(type='iptq_mm.ComparingLoop')
     if out:
         _dump_predictions(cfg, out)
-    runner = (
-        RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
-    )
+    runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     runner.register_hook(hook, priority=hook.priority)
     if not cfg.get('load_from'):
         runner.model.init_weights()
@@ -89,8 +87,11 @@ def quantize_and_compare(
     if runner.rank == 0:
         folder = Path(runner.work_dir)
         save_quantized(
-            runner.model, folder / 'integer.pth', runner.test_dataloader.dataset.metainfo
-            if hasattr(runner.test_dataloader.dataset, 'metainfo') else None
+            runner.model,
+            folder / 'integer.pth',
+            runner.test_dataloader.dataset.metainfo
+            if hasattr(runner.test_dataloader.dataset, 'metainfo')
+            else None,
         )
         write_config(
             export_config(original, quantization.regions, 'integer.pth'),
@@ -110,7 +111,7 @@ def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> C
     if not cfg.get('quantization'):
         raise ConfigError(
             f'{config} has no quantization dict: inherit one of '
-            "configs/_base_/quantization and name quantization.regions"
+            'configs/_base_/quantization and name quantization.regions'
         )
     return cfg
 

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..intmath import dyadic
+from ..intmath import Dyadic, dyadic
 from .base import Constants, FunctionSite, IntegerFunction
 
 #: Largest exponent of two that an addend may reach: sums of two stay in 64 bits.
@@ -66,6 +66,23 @@ def tensor(constants: Constants, name: str) -> Tensor:
     if isinstance(value, int):
         raise TypeError(f'the constant {name!r} is not a tensor')
     return value
+
+
+def prepare_dyadic(name: str, ratio: float, input_bits: int = 32) -> Constants:
+    """Constants of :func:`dyadic_of`.
+
+    Args:
+        name: First part of the constants' names.
+        ratio: See :func:`~iptq_mm.intmath.dyadic`, which raises.
+        input_bits: The same.
+    """
+    multiplier, shift = dyadic(ratio, input_bits)
+    return {f'{name}_multiplier': multiplier, f'{name}_shift': shift}
+
+
+def dyadic_of(constants: Constants, name: str) -> Dyadic:
+    """The dyadic number that :func:`prepare_dyadic` left under ``name``."""
+    return Dyadic(*ints(constants, f'{name}_multiplier', f'{name}_shift'))
 
 
 def check_input(function: IntegerFunction, site: FunctionSite) -> None:

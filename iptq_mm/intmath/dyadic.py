@@ -25,9 +25,7 @@ class Dyadic(NamedTuple):
     shift: int | Tensor
 
 
-def dyadic(
-    ratio: float | Tensor, input_bits: int = 32, max_shift: int = 62
-) -> Dyadic:
+def dyadic(ratio: float | Tensor, input_bits: int = 32, max_shift: int = 62) -> Dyadic:
     """The dyadic number nearest to ``ratio``.
 
     Only exactly defined float64 operations are used, so that every machine

@@ -182,4 +182,3 @@ def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:
     if isinstance(plan.scale, list):
         return WeightQParams(torch.tensor(plan.scale, dtype=torch.float64), plan.bound)
     return QParams(plan.scale, -plan.bound, plan.bound)
-

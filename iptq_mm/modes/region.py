@@ -78,7 +78,7 @@ class _Bound:
         return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _bound_class(cls: type) -> type:
     """A subclass of ``cls``; ``isinstance`` checks of mm code keep working."""
     return type(cls.__name__, (_Bound, cls), {'__module__': cls.__module__})
@@ -95,9 +95,7 @@ def bind(module: nn.Module, region: Region) -> None:
         if path:
             enter = functools.partial(_enter_module, path)
             handles.append(child.register_forward_pre_hook(enter))
-            handles.append(
-                child.register_forward_hook(_leave_module, always_call=True)
-            )
+            handles.append(child.register_forward_hook(_leave_module, always_call=True))
     module.iptq_handles = handles  # type: ignore[assignment]
 
 

@@ -13,7 +13,6 @@ from ..intmath import dyadic, requantize
 from ..intmath.dyadic import Dyadic
 from ..intmath.product import integer_matmul
 from .base import (
-    ACTIVATION,
     TABLE,
     Constants,
     Operation,

@@ -37,7 +37,9 @@ def _conv2d(
     return mode.run(OPERATIONS['conv2d'], [x, weight, bias], attributes)
 
 
-@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, computes=True)
+@rule(
+    torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, computes=True
+)
 def _matmul(mode: Any, a: Operand, b: Operand) -> QTensor:
     if not (isinstance(a, QTensor) and isinstance(b, QTensor)):
         raise UnsupportedOperationError('a product with a plain float tensor')

@@ -1,5 +1,5 @@
 """Errors of the rule table."""
 
 
-class UnsupportedOperationError(TypeError):
+class UnsupportedOperationError(NotImplementedError):
     """An operation that integers have no rule for, or that would bypass them."""

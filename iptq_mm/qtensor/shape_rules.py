@@ -161,21 +161,17 @@ def _dropout(
 
 @rule(F.pad)
 def _pad(
-    mode: Any, x: QTensor, pad: Any, pad_mode: str = 'constant', value: Any = None, **kw: Any
+    _: Any, x: QTensor, pad: Any, mode: str = 'constant', value: Any = None
 ) -> QTensor:
-    pad_mode = kw.get('mode', pad_mode)
-    if value not in (None, 0, 0.0) and pad_mode == 'constant':
-        raise UnsupportedOperationError(f'padding with {value}; only 0 has a rule')
-    if pad_mode != 'constant':
-        # Reflection and replication have no integer kernels: gather by index.
-        index = torch.arange(
-            x.payload[0, 0].numel(), dtype=torch.float64, device=x.payload.device
-        ).view(1, 1, *x.payload.shape[2:])
-        index = F.pad(index, pad, mode=pad_mode).long().flatten()
-        flat = x.payload.flatten(2)[..., index]
-        shape = F.pad(x.payload.new_zeros(1, 1, *x.payload.shape[2:]), pad).shape[2:]
-        return x.like(flat.view(*x.payload.shape[:2], *shape))
-    return x.like(F.pad(x.payload, pad))
+    if mode == 'constant':
+        if value not in (None, 0):
+            raise UnsupportedOperationError(f'padding with {value}; only 0 has a rule')
+        return x.like(F.pad(x.payload, pad))
+    # Reflection and replication have no integer kernels: gather by index.
+    height, width = x.payload.shape[-2:]
+    index = torch.arange(height * width, dtype=torch.float64, device=x.payload.device)
+    index = F.pad(index.view(1, 1, height, width), pad, mode=mode)[0, 0].long()
+    return x.like(x.payload.flatten(-2)[..., index])
 
 
 @rule(F.unfold)
@@ -211,4 +207,3 @@ def _zeros_like(mode: Any, x: QTensor, **kwargs: Any) -> Tensor:
 def _new_zeros(mode: Any, x: QTensor, *size: Any, **kwargs: Any) -> Tensor:
     kwargs.setdefault('dtype', torch.float32)
     return torch.zeros(*size, device=x.payload.device, **kwargs)
-

@@ -68,7 +68,8 @@ def test_has_all_that_quantization_reads(name):
     assert quantization.regions and set(quantization.regions) <= set(cfg.model)
     assert {'bits', 'observer', 'rounding'} <= set(quantization.weight)
     assert {'bits', 'observer'} <= set(quantization.activation)
-    assert quantization.wide_bits == 16
+    assert {'bits', 'observer'} <= set(quantization.wide)
+    assert quantization.wide.bits == 16
     assert quantization.criterion.type == 'unified_metric'
     assert quantization.calibration.num_images > 0
     assert set(cfg.candidates) == {'gelu', 'softmax', 'layer_norm'}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
-from ..statistics import Statistics
+from ...statistics import Statistics
 from .samples import Samples, quantizers
 
 
@@ -47,9 +47,9 @@ class Observer(ABC):
             else statistics
         )
         low, high = self.search(samples, bits, symmetric)
-        # A row of zeros with a rare other value (a percentile of 0) would get a
-        # scale of nothing: keep its full range.
-        empty = (low >= 0) & (high <= 0)
+        # Rare values among zeros: a percentile is 0, or somewhere in the bin of
+        # 0, which tells nothing. The scale would be one too: keep all.
+        empty = torch.maximum(-low, high) <= samples.width
         low = torch.where(empty, samples.minimum, low).clamp(max=0)
         high = torch.where(empty, samples.maximum, high).clamp(min=0)
         if symmetric:

@@ -75,7 +75,8 @@ def _signed_bins(samples: Samples, symmetric: bool) -> tuple[Tensor, Tensor, Ten
         width = torch.full_like(low, samples.width)
         low = (low / width).floor() * width
         index = ((values - low[:, None]) / width[:, None]).long()
-        bins = int(index.max()) + 1
+        needed = ((high - low) / width).ceil().max()  # up to 0.0, if all is below
+        bins = max(int(index.max()) + 1, int(needed))
     else:
         bins = _WEIGHT_BINS if symmetric else 2 * _WEIGHT_BINS
         width = (high - low) / bins

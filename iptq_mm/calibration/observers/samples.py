@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..statistics import Statistics
+from ...statistics import Statistics
 
 
 @dataclass

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...intmath import Dyadic, dyadic, requantize
+from ...intmath import requantize
 from ..base import Constants, FunctionSite
-from ..fixed_point import floor_log2, ints, shift_
+from ..fixed_point import dyadic_of, floor_log2, ints, prepare_dyadic, shift_
 
 SQRT2 = 1.4142135623730951
 _VERTEX_BITS = 15
@@ -56,14 +56,8 @@ def prepare_output(site: FunctionSite, one: int) -> Constants:
     """
     spare = max(0, one.bit_length() - (30 - site.x.bound.bit_length()))
     one = max(1, one >> spare)
-    factor = dyadic(site.x.scale / (2 * one) / site.out.scale, input_bits=32)
-    assert isinstance(factor.multiplier, int) and isinstance(factor.shift, int)
-    return {
-        'erf_shift': spare,
-        'erf_one': one,
-        'out_multiplier': factor.multiplier,
-        'out_shift': factor.shift,
-    }
+    factor = prepare_dyadic('out', site.x.scale / (2 * one) / site.out.scale)
+    return {'erf_shift': spare, 'erf_one': one, **factor}
 
 
 def output(q: Tensor, magnitude: Tensor, erf: Tensor, constants: Constants) -> Tensor:
@@ -77,13 +71,11 @@ def output(q: Tensor, magnitude: Tensor, erf: Tensor, constants: Constants) -> T
         erf: ``L(|x|)`` where ``erf_one << erf_shift`` stands for 1; overwritten.
         constants: From :func:`prepare_output`.
     """
-    one, spare, multiplier, shift = ints(
-        constants, 'erf_one', 'erf_shift', 'out_multiplier', 'out_shift'
-    )
+    one, spare = ints(constants, 'erf_one', 'erf_shift')
     erf >>= spare
     magnitude *= erf
     magnitude += q * one
-    return requantize(magnitude, Dyadic(multiplier, shift))
+    return requantize(magnitude, dyadic_of(constants, 'out'))
 
 
 def magnitude_of(q: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...intmath import Dyadic, dyadic, requantize
+from ...intmath import requantize
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
-from ..fixed_point import check_input, floor_int, ints
+from ..fixed_point import check_input, dyadic_of, floor_int, ints, prepare_dyadic
 from .erf import (
     SQRT2,
     from_vertex,
@@ -51,22 +51,21 @@ class IGELU(GELUFunction):
             return self._published(site)
         constants = prepare_vertex(site, -_B * SQRT2)
         (vertex,) = ints(constants, 'vertex')
-        one = max(1, round(vertex * vertex / (_A * -_B * _B)))
+        one = max(1, round(vertex * vertex / (-_A * _B * _B)))
         return {**constants, 'one': one, **prepare_output(site, one)}
 
     def _published(self, site: FunctionSite) -> Constants:
         step = site.x.scale / 1.4142  # the code's k
         scale = _A * step * step * 2.0**self.n
         one = floor_int(1 / scale, 44)
-        bits = one.bit_length() + 2 + site.x.bound.bit_length()
-        factor = dyadic(site.x.scale * scale / 2 / site.out.scale, max(32, bits))
-        assert isinstance(factor.multiplier, int) and isinstance(factor.shift, int)
+        bits = max(32, one.bit_length() + 2 + site.x.bound.bit_length())
+        # Steps of hundreds make a ratio that is nonsense, but has to fit.
+        ratio = max(site.x.scale * scale / 2 / site.out.scale, -(2.0 ** (61 - bits)))
         return {
             'b': floor_int(_B / step, (44 + self.n) // 2),
             'c': floor_int(1 / _A / step / step, 44 + self.n),
             'one': one,
-            'out_multiplier': factor.multiplier,
-            'out_shift': factor.shift,
+            **prepare_dyadic('out', ratio, bits),
         }
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
@@ -79,13 +78,11 @@ class IGELU(GELUFunction):
             erf.neg_()
             erf += one
             return output(q, magnitude, erf, constants)
-        b, c, one, multiplier, shift = ints(
-            constants, 'b', 'c', 'one', 'out_multiplier', 'out_shift'
-        )
+        b, c, one = ints(constants, 'b', 'c', 'one')
         q = q.long()
         u = q.abs().clamp_max_(-b) + b
         y = (q.sign() * (u * u + c)) >> self.n
-        return requantize(q * (y + one), Dyadic(multiplier, shift))
+        return requantize(q * (y + one), dyadic_of(constants, 'out'))
 
     def operations(self, row: int) -> OperationCount:
         """See the base class."""

@@ -24,6 +24,7 @@ _OBJECTIVES = ('erf', 'gelu')
 # Every distribution of samples has its best b well inside.
 _B_RANGE = (-4.0, -1.5)
 _BINS, _BIN_WIDTH = 1024, 4.0 / 1024
+_LEAST_BINS = 8
 _LEVELS, _CANDIDATES = 4, 33
 
 
@@ -43,7 +44,7 @@ def fit_pair(
             ``'gelu'``: of the GELUs, that is, weighted with x squared.
 
     Returns:
-        (a, b), or None where the samples determine none: all of them 0, or
+        (a, b), or None where the samples determine none: too few, all 0, or all
         beyond the range where the two curves differ.
     """
     u = x.detach().double().flatten().abs() / SQRT2
@@ -51,7 +52,7 @@ def fit_pair(
     bins = (u / _BIN_WIDTH).long().clamp_max_(_BINS)
     weight = torch.bincount(bins, w, _BINS + 1)[:_BINS]
     kept = weight > 0
-    if not kept.any():
+    if int(kept.sum()) < _LEAST_BINS:
         return None
     centre = torch.bincount(bins, w * u, _BINS + 1)[:_BINS][kept] / weight[kept]
     weight = weight[kept] * (centre * centre if objective == 'gelu' else 1.0)
@@ -70,8 +71,9 @@ def fit_pair(
         low = max(_B_RANGE[0], float(b[best]) - step)
         high = min(_B_RANGE[1], float(b[best]) + step)
     pair = float(a[best]), float(b[best])
-    # L(0) = 1 + a*b**4 must be about 0: few samples near 0 may say otherwise.
-    return pair if 0.75 < -pair[0] * pair[1] ** 4 < 1.25 else None
+    # L(0) = 1 + a*b**4 is about 0 and b inside: few samples may say otherwise.
+    sound = 0.75 < -pair[0] * pair[1] ** 4 < 1.25 and pair[1] not in _B_RANGE
+    return pair if sound else None
 
 
 @FUNCTIONS.register_module('poly_gelu')

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...intmath import Dyadic, QParams, dyadic, requantize
+from ...intmath import QParams, requantize
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
-from ..exponential import CHORD_ONE, SHIFT_LOG2E, chord_exp, prepare_split, split_
-from ..fixed_point import check_input, ints
+from ..exponential import CHORD_ONE, chord_exp
+from ..fixed_point import check_input, dyadic_of, ints, prepare_dyadic
+from ..halvings import SHIFT_LOG2E, prepare_split, split_
 from ..published import prepare_shift_exp, shift_exp
 from .erf import magnitude_of
 
@@ -24,7 +25,7 @@ _HEADROOM = 31 - CHORD_ONE.bit_length()
 class ShiftGELU(GELUFunction):
     """GELU as ``x * sigmoid(1.702*x)`` with I-ViT's ShiftExp.
 
-    Source: I-ViT (arXiv 2207.01405), section 3.5, Algorithm 2. As published it
+    Source: I-ViT (arXiv 2207.01405), ShiftGELU. As published it
     takes exponentials of differences to the largest channel of a token: where
     that exceeds 9.4 every other channel is lost. The sound form needs no
     maximum: ``sigmoid(-|x|) = e / (1 + e)`` with ``e = exp(-|x|)``, hence
@@ -53,23 +54,17 @@ class ShiftGELU(GELUFunction):
             (x0,) = ints(constants, 'shift_exp_x0')
             bits = (-x0 << (self.n + 1) >> 24).bit_length()
             bits = site.x.bound.bit_length() + max(8, bits) + 1
-            factor = dyadic(site.x.scale * 2.0**-7 / site.out.scale, max(32, bits))
+            ratio, bits = site.x.scale * 2.0**-7, max(32, bits)
         else:
             # Magnitudes are differences of at most the bound.
             magnitude = QParams(site.x.scale * _SIGMOID, 0, site.x.bound)
             constants = prepare_split(magnitude, SHIFT_LOG2E, self.n)
-            ratio = site.x.scale * 2.0**-_WEIGHT_BITS / site.out.scale
-            factor = dyadic(ratio, input_bits=32)
-        assert isinstance(factor.multiplier, int) and isinstance(factor.shift, int)
-        return {
-            **constants,
-            'out_multiplier': factor.multiplier,
-            'out_shift': factor.shift,
-        }
+            ratio, bits = site.x.scale * 2.0**-_WEIGHT_BITS, 32
+        return {**constants, **prepare_dyadic('out', ratio / site.out.scale, bits)}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        factor = Dyadic(*ints(constants, 'out_multiplier', 'out_shift'))
+        factor = dyadic_of(constants, 'out')
         if self.literal:
             return requantize(self._published(q, constants), factor)
         q, magnitude = magnitude_of(q)

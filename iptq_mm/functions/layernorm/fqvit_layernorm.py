@@ -9,7 +9,8 @@ from ...intmath import bit_length
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import check_input, ints, tensor
-from .rows import affine, exact_statistics, moments, prepare_root, root
+from .rows import prepare_root, root
+from .statistics import affine, exact_statistics, moments
 
 # A = gamma*C / (root * out.scale) is a product of two 15-bit mantissas, one a
 # channel and one a row, cut to the 8 bits of the paper.
@@ -19,7 +20,7 @@ _CUT = 2 * _FACTOR_BITS - 1 - _MANTISSA_BITS
 _FRACTION, _MEAN_BITS = 16, 8
 # Room above the product of mantissa and input, for shifts below 0.
 _HEADROOM = 24
-_BETA_BITS = 46
+_BETA_BITS = 38  # 2**22 output steps; 61 bits after the published shift
 _MOST_SHIFT = 31
 
 
@@ -27,10 +28,11 @@ _MOST_SHIFT = 31
 class FQViTLayerNorm(LayerNormFunction):
     """LayerNorm as a product with an 8-bit mantissa and a shift.
 
-    Source: FQ-ViT (arXiv 2111.13824), section 3.2: ``y = (sgn(A)*M*x + B) >> N``
-    where ``M * 2**-N`` is ``abs(A)``, for each element. Its code finds A, M, N
-    and B in float; here they are integers. Its Power-of-Two Factor, a shift of
-    each channel's input, belongs to the input's quantizer and is not made here.
+    Source: FQ-ViT (arXiv 2111.13824), integer-only LayerNorm:
+    ``y = (sgn(A)*M*x + B) >> N`` where ``M * 2**-N`` is ``abs(A)``, for each
+    element. Its code finds A, M, N and B in float; here they are integers. Its
+    Power-of-Two Factor, a shift of each channel's input, belongs to the input's
+    quantizer and is not made here.
 
     The sound form rounds M, where the code truncates it, applies it to
     ``x - mean`` rather than to ``x`` (so that its error does not grow with the

@@ -12,7 +12,8 @@ from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import ceil_log2, check_input, ints
 from .published import prepare_published, published_output
-from .rows import Statistics, affine, normalize, prepare_affine, rounded_mean
+from .rows import normalize, prepare_affine
+from .statistics import Statistics, affine, rounded_mean
 
 # Bits of the inputs that I-BERT's code feeds to its LayerNorm.
 _INPUT_BITS = 22

@@ -9,7 +9,8 @@ from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import check_input
 from .published import prepare_published, published_output
-from .rows import exact_statistics, moments, normalize, prepare_affine, rounded_mean
+from .rows import normalize, prepare_affine
+from .statistics import exact_statistics, moments, rounded_mean
 
 _NEWTON_STEPS, _NEWTON_SEED = 10, 1 << 16
 
@@ -18,7 +19,7 @@ _NEWTON_STEPS, _NEWTON_SEED = 10, 1 << 16
 class IViTLayerNorm(LayerNormFunction):
     """LayerNorm with an integer square root; the mean is not even rounded.
 
-    Source: I-ViT (arXiv 2207.01405), section 3.6. The published square root,
+    Source: I-ViT (arXiv 2207.01405), I-LayerNorm. The published square root,
     10 Newton steps from ``2**16``, is wrong for sums of squares below 31652,
     which is what 8-bit inputs make. The sound form has the exact root, works on
     ``C*q - sum(q)`` instead of on differences to a rounded mean, and adds

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...intmath import Dyadic, dyadic, requantize
 from ..base import Constants, FunctionSite
 from ..fixed_point import tensor
-from .rows import affine
+from .statistics import affine
 
 # Published: none. A gamma of 0 is kept this far from it, relatively.
 _LEAST_GAMMA = 2.0**-20

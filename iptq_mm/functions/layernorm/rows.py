@@ -1,4 +1,4 @@
-"""What the LayerNorms share: statistics of a row, and the step to the output.
+"""The step from a row's statistics to the output of a LayerNorm.
 
 A LayerNorm brings ``y``, proportional to ``x - mean``, and ``v``, its sum of
 squares in a unit of its own. Their quotient ``y / sqrt(v)`` has no unit, so that
@@ -8,10 +8,6 @@ dividing beta by it as published, serves a gamma of 0 like any other.
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
-import torch
 from torch import Tensor
 
 from ...intmath import isqrt
@@ -25,43 +21,10 @@ from ..fixed_point import (
     saturate,
     tensor,
 )
+from .statistics import Statistics, affine
 
 # Bits of y/sqrt(v), sign excluded, before it meets gamma.
 _NORMALIZED_BITS = 30
-
-
-class Statistics(NamedTuple):
-    """What is known about ``y`` and ``v`` when constants are made.
-
-    Attributes:
-        variance: Largest ``v``.
-        epsilon: What stands for LayerNorm's epsilon in ``v``, a real number.
-        peak: Largest ``abs(y) / sqrt(v)``.
-        gain: What makes ``y / sqrt(v)`` the normalized value.
-    """
-
-    variance: float
-    epsilon: float
-    peak: float
-    gain: float
-
-
-def affine(site: FunctionSite) -> tuple[Tensor, Tensor]:
-    """Gamma and beta as float64, shape (C,).
-
-    Raises:
-        ValueError: If gamma is missing or ``C`` rows of sums exceed 31 bits.
-    """
-    if site.gamma is None:
-        raise ValueError('a LayerNorm needs gamma: ones where it has no weight')
-    gamma = site.gamma.detach().double().cpu().flatten()
-    if gamma.numel() * max(site.x.bound, site.x.qmax - site.x.qmin) >= 2**30:
-        raise ValueError(
-            f'{gamma.numel()} channels of {site.x.bits} bits are too many for LayerNorm'
-        )
-    if site.beta is None:
-        return gamma, torch.zeros_like(gamma)
-    return gamma, site.beta.detach().double().cpu().flatten()
 
 
 def prepare_root(statistics: Statistics) -> Constants:
@@ -135,35 +98,3 @@ def normalize(y: Tensor, v: Tensor, constants: Constants) -> Tensor:
     z += tensor(constants, 'addend')
     z >>= shift
     return z
-
-
-def moments(q: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum, and ``C*sum(q*q) - sum(q)**2`` (C squared times the variance).
-
-    Returns:
-        Two int64 tensors, shape (..., 1); exact.
-    """
-    q = q.long()
-    total = q.sum(-1, keepdim=True)
-    v = (q * q).sum(-1, keepdim=True)
-    v *= q.shape[-1]
-    v -= total * total
-    return total, v
-
-
-def rounded_mean(q: Tensor) -> Tensor:
-    """The mean of each row rounded to an integer, int64, shape (..., 1)."""
-    size = q.shape[-1]
-    return (q.sum(-1, keepdim=True) + size // 2) // size
-
-
-def exact_statistics(site: FunctionSite) -> Statistics:
-    """Statistics of ``C*q - sum(q)`` with the ``v`` of :func:`moments`."""
-    size = affine(site)[0].numel()
-    return Statistics(
-        # Popoviciu: the variance is at most a quarter of the span squared.
-        variance=(size * float(site.x.qmax - site.x.qmin)) ** 2 / 4,
-        epsilon=size * size * site.eps / site.x.scale / site.x.scale,
-        peak=math.sqrt(size),
-        gain=1.0,
-    )

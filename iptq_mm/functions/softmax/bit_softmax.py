@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
-from ..exponential import SHIFT_LOG2E, prepare_split, row_halvings, tangent_exp_
+from ..exponential import tangent_exp_
+from ..halvings import SHIFT_LOG2E, prepare_split, row_halvings
 from ..published import prepare_shift_exp
 from .rows import prepare_codes, prepare_quotient, quotient
 from .shiftmax import published_shiftmax

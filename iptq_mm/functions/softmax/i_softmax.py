@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...intmath import Dyadic, dyadic, requantize
+from ...intmath import requantize
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
-from ..exponential import MAX_HALVINGS, prepare_split, quadratic_exp, row_halvings
-from ..fixed_point import ints
+from ..exponential import quadratic_exp
+from ..fixed_point import dyadic_of, prepare_dyadic
+from ..halvings import MAX_HALVINGS, prepare_split, row_halvings
 from ..published import i_exp, i_exp_one, prepare_i_exp
 from .rows import from_codes, prepare_codes, prepare_quotient, quotient
 
@@ -43,14 +44,8 @@ class ISoftmax(SoftmaxFunction):
             return {**split, **prepare_quotient(site.out)}
         constants = prepare_i_exp(site.x.scale, self.n)
         # Published: a QuantAct; the largest exponential is 1, so no calibration.
-        to16 = dyadic(32767 / i_exp_one(constants), input_bits=47)
-        assert isinstance(to16.multiplier, int) and isinstance(to16.shift, int)
-        return {
-            **constants,
-            'to16_multiplier': to16.multiplier,
-            'to16_shift': to16.shift,
-            **prepare_codes(site.out, bits=8),
-        }
+        to16 = prepare_dyadic('to16', 32767 / i_exp_one(constants), input_bits=47)
+        return {**constants, **to16, **prepare_codes(site.out, bits=8)}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
@@ -58,7 +53,7 @@ class ISoftmax(SoftmaxFunction):
             return quotient(quadratic_exp(row_halvings(q, constants)), constants)
         q = q.long()
         e = i_exp(q - q.amax(-1, keepdim=True), constants)
-        e = requantize(e, Dyadic(*ints(constants, 'to16_multiplier', 'to16_shift')))
+        e = requantize(e, dyadic_of(constants, 'to16'))
         factor = (1 << 32) // e.sum(-1, keepdim=True).clamp_min_(1)
         return from_codes((e * factor) >> 24, constants)
 

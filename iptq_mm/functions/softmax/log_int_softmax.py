@@ -8,15 +8,9 @@ from torch import Tensor
 from ...intmath import bit_length, dyadic, requantize
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
-from ..exponential import (
-    FRACTION_BITS,
-    MAX_HALVINGS,
-    QUADRATIC_ONE,
-    prepare_split,
-    quadratic_mantissa,
-    row_halvings,
-)
+from ..exponential import QUADRATIC_ONE, quadratic_mantissa
 from ..fixed_point import tensor
+from ..halvings import FRACTION_BITS, MAX_HALVINGS, prepare_split, row_halvings
 from ..published import i_exp, prepare_i_exp
 
 
@@ -24,7 +18,7 @@ from ..published import i_exp, prepare_i_exp
 class LogIntSoftmax(SoftmaxFunction):
     """Softmax whose probabilities are powers of two.
 
-    Source: FQ-ViT (arXiv 2111.13824), section 3.3, with I-BERT's exponential.
+    Source: FQ-ViT (arXiv 2111.13824), Log-Int-Softmax, with I-BERT's exponential.
     A code ``k`` stands for ``2**-k``; the logarithm is rounded up from a
     mantissa of 1.5 on, as in its code (``log_round``).
 
@@ -72,8 +66,9 @@ class LogIntSoftmax(SoftmaxFunction):
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        codes = self._published(q, constants) if self.literal else None
-        if codes is None:
+        if self.literal:
+            codes = self._published(q, constants)
+        else:
             codes = self._codes(row_halvings(q, constants))
         powers = tensor(constants, 'powers')
         codes = codes.clamp_max_(powers.numel() - 1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...intmath import Dyadic, QParams, dyadic, requantize
+from ...intmath import QParams, dyadic, requantize
 from ..base import Constants
-from ..fixed_point import ints
+from ..fixed_point import dyadic_of, ints, prepare_dyadic
 
 
 def prepare_quotient(out: QParams) -> Constants:
@@ -46,13 +46,9 @@ def quotient(e: Tensor, constants: Constants) -> Tensor:
 
 def prepare_codes(out: QParams, bits: int) -> Constants:
     """Constants of :func:`from_codes`, for probabilities in ``2**-bits``."""
-    multiplier, shift = dyadic(2.0**-bits / out.scale, input_bits=46)
-    assert isinstance(multiplier, int) and isinstance(shift, int)
-    return {'codes_multiplier': multiplier, 'codes_shift': shift}
+    return prepare_dyadic('codes', 2.0**-bits / out.scale, input_bits=46)
 
 
 def from_codes(codes: Tensor, constants: Constants) -> Tensor:
     """Requantize a published fixed-point output to ``out.scale``."""
-    return requantize(
-        codes, Dyadic(*ints(constants, 'codes_multiplier', 'codes_shift'))
-    )
+    return requantize(codes, dyadic_of(constants, 'codes'))

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
-from ..exponential import SHIFT_LOG2E, chord_exp, prepare_split, row_halvings
+from ..exponential import chord_exp
+from ..halvings import SHIFT_LOG2E, prepare_split, row_halvings
 from ..published import prepare_shift_exp, shift_exp
 from .rows import from_codes, prepare_codes, prepare_quotient, quotient
 
@@ -35,7 +36,7 @@ def published_shiftmax(
 class Shiftmax(SoftmaxFunction):
     """Softmax with a chord of ``2**t`` for the exponential.
 
-    Source: I-ViT (arXiv 2207.01405), section 3.4, Algorithm 1. The sound form
+    Source: I-ViT (arXiv 2207.01405), Shiftmax. The sound form
     has the same real function: log2(e) as 1.4375, the sum of the three shifts.
 
     Args:

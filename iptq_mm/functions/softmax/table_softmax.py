@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
-from ..exponential import differences
 from ..fixed_point import ints, shift_, tensor
+from ..halvings import differences
 from .rows import prepare_quotient, quotient
 
 # Bits of the tables: of the only one, of the high and of the low byte. The

@@ -1,0 +1,199 @@
+import math
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from iptq_mm.criteria import CandidateErrors
+from iptq_mm.registry import CRITERIA
+
+NAMES = ['unified_metric', 'sqnr', 'sqnr_difference', 'perturbation', 'cost', 'fixed']
+SCORING = NAMES[:-1]
+
+
+def build(name, **options):
+    return CRITERIA.build(dict(type=name, **options))
+
+
+def errors(
+    db=30.0, error=1.0, elements=100, images=1, cost=10.0, db_in=40.0, ratio=None
+):
+    signal = error * 10 ** (db / 10)
+    return CandidateErrors(
+        signal=signal,
+        error=error,
+        elements=elements,
+        images=images,
+        ratio=images * 10 ** (db / 10) if ratio is None else ratio,
+        input_signal=10 ** (db_in / 10),
+        input_error=1.0,
+        input_ratio=images * 10 ** (db_in / 10),
+        cost=cost,
+    )
+
+
+def n(x):
+    return math.log(1 + math.exp(x))
+
+
+def test_registry_holds_exactly_the_tested_criteria():
+    build('sqnr')  # fills the registry
+    assert set(NAMES) == set(CRITERIA.module_dict)
+
+
+def test_unified_metric_by_hand():
+    e = errors(db=20, error=3.0, elements=300, images=2, cost=9.0)
+    q = 1 / n(20)
+    assert build('unified_metric').score(e) == pytest.approx(3 / (q + n(1.5) + n(9)))
+    score = build('unified_metric', p_reduction='mean').score(e)
+    assert score == pytest.approx(3 / (q + n(0.01) + n(9)))
+    score = build('unified_metric', c_unit='total').score(e)
+    assert score == pytest.approx(3 / (q + n(1.5) + 9 * 150))
+
+
+def test_unified_metric_vetoes_without_overflow():
+    metric = build('unified_metric')
+    bad = metric.score(errors(db=-40, cost=1.0))
+    assert 0 < bad == pytest.approx(3e-6, rel=1e-3)
+    assert bad < metric.score(errors(db=10, error=1e4, cost=100.0))
+    # Beyond the cap, the other terms still rank.
+    assert metric.score(errors(db=-300, cost=1.0)) > metric.score(
+        errors(db=-300, cost=1e5)
+    )
+    assert metric.score(errors(db=-300, error=1e300)) == pytest.approx(0, abs=1e-200)
+    assert build('unified_metric', veto=10.0).score(errors(db=-300)) > 0.1
+
+
+@settings(deadline=None)
+@given(
+    st.floats(-300, 300),
+    st.floats(1e-20, 1e20),
+    st.floats(0, 1e6),
+    st.sampled_from(['sum', 'mean']),
+    st.sampled_from(['element', 'total']),
+)
+def test_unified_metric_is_monotone(db, error, cost, p_reduction, c_unit):
+    metric = build('unified_metric', p_reduction=p_reduction, c_unit=c_unit)
+    score = metric.score(errors(db=db, error=error, cost=cost))
+    assert math.isfinite(score) and score > 0
+    slack = 1 + 1e-9
+    assert metric.score(errors(db=db + 1, error=error, cost=cost)) * slack >= score
+    assert metric.score(errors(db=db, error=error / 2, cost=cost)) * slack >= score
+    assert metric.score(errors(db=db, error=error, cost=cost / 2)) * slack >= score
+
+
+# SQNR, squared error of an image and operations of four candidates, of the
+# sizes that a ViT layer has: neither the best nor the cheapest wins everywhere.
+SITES = {
+    'precise pays': {
+        'cheap': errors(db=18, error=30.0, cost=9.0),
+        'middle': errors(db=30, error=4.0, cost=11.0),
+        'best': errors(db=40, error=0.4, cost=21.0),
+    },
+    'cheap will do': {
+        'cheap': errors(db=36, error=0.6, cost=9.0),
+        'middle': errors(db=38, error=0.4, cost=11.0),
+        'best': errors(db=40, error=0.2, cost=21.0),
+    },
+    'cheap collapses': {
+        'cheap': errors(db=-20, error=3.0, cost=2.0),
+        'middle': errors(db=-25, error=3.0, cost=3.0),
+        'best': errors(db=35, error=1.0, cost=21.0),
+    },
+}
+
+
+def chosen(criterion):
+    return [criterion.choose('gelu', candidates) for candidates in SITES.values()]
+
+
+def test_the_default_metric_is_not_degenerate():
+    assert chosen(build('unified_metric')) == ['middle', 'cheap', 'best']
+    # ... as it is when P is a mean, or C a total: the cheapest that survives.
+    assert chosen(build('unified_metric', p_reduction='mean')) == [
+        'cheap',
+        'cheap',
+        'best',
+    ]
+    assert chosen(build('sqnr')) == ['best'] * 3
+    assert chosen(build('cost')) == ['cheap'] * 3
+    assert chosen(build('perturbation')) == ['best'] * 3
+
+
+def test_sqnr_difference_readings():
+    a, b = errors(db=30, db_in=40), errors(db=38, db_in=40)
+    c = errors(db=41, db_in=40)
+    assert build('sqnr_difference').score(a) == pytest.approx(2 * (30 - 40))
+    assert build('sqnr_difference', reading='literal').score(a) == pytest.approx(20)
+    assert build('sqnr_difference', reading='absolute').score(c) == pytest.approx(-2)
+    candidates = dict(a=a, b=b, c=c)
+
+    def choice(**options):
+        return build('sqnr_difference', **options).choose('softmax', candidates)
+
+    assert choice() == 'c'
+    assert choice(reading='literal') == 'a'
+    assert choice(reading='absolute') == 'c'
+    candidates['d'] = errors(db=60, db_in=40)
+    assert choice() == 'd' and choice(reading='absolute') == 'c'
+
+
+def test_sqnr_difference_takes_the_mean_of_ratios():
+    # Two images of ratio 10 and 1000: the mean ratio is 505, not 100.
+    e = errors(images=2, ratio=1010.0, db_in=0)
+    assert build('sqnr_difference').score(e) == pytest.approx(20 * math.log10(505))
+
+
+@pytest.mark.parametrize('name', SCORING)
+def test_ties_go_to_the_cheaper_then_to_the_first_name(name):
+    criterion = build(name)
+    same = dict(b=errors(), a=errors(), c=errors())
+    assert criterion.choose('gelu', same) == 'a'
+    if name not in ('cost', 'unified_metric'):
+        same['z'] = errors(cost=1.0)
+        assert criterion.choose('gelu', same) == 'z'
+    # The last bits depend on the order of addition: they decide nothing.
+    nearly = dict(a=errors(cost=5.0), b=errors(db=30 + 1e-12, cost=5.0))
+    assert criterion.choose('gelu', nearly) == 'a'
+
+
+@pytest.mark.parametrize('name', SCORING)
+def test_nothing_to_choose_from(name):
+    with pytest.raises(ValueError, match='without candidates'):
+        build(name).choose('gelu', {})
+
+
+@pytest.mark.parametrize('name', ['unified_metric', 'sqnr', 'sqnr_difference'])
+def test_nan_never_wins(name):
+    criterion = build(name)
+    broken = errors(cost=0.0, ratio=math.nan)
+    broken.error = math.nan
+    assert criterion.choose('gelu', dict(a=broken, b=errors(db=-50))) == 'b'
+    with pytest.raises(ValueError, match='did analysis see any image'):
+        criterion.choose('gelu', dict(a=broken))
+
+
+def test_fixed():
+    fixed = build('fixed', names=dict(gelu='b', softmax='x'))
+    candidates = dict(a=errors(), b=errors(db=-9))
+    assert fixed.choose('gelu', candidates) == 'b'
+    with pytest.raises(ValueError, match="'x' is no candidate.*candidates: a, b"):
+        fixed.choose('softmax', candidates)
+    with pytest.raises(ValueError, match='layer_norm, only for gelu, softmax'):
+        fixed.choose('layer_norm', candidates)
+    with pytest.raises(ValueError, match='candidates: none'):
+        fixed.choose('gelu', {})
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(type='unified_metric', p_reduction='max'),
+        dict(type='unified_metric', c_unit='layer'),
+        dict(type='unified_metric', veto=0),
+        dict(type='sqnr_difference', reading='best'),
+    ],
+)
+def test_impossible_options(options):
+    with pytest.raises(ValueError):
+        CRITERIA.build(options)
