@@ -106,6 +106,10 @@ class ParameterPlan:
         """Largest magnitude of an integer."""
         return 2 ** (self.bits - 1) - 1
 
+    def scales(self) -> Tensor:
+        """The scale as a float64 tensor, shape () or (out_channels,)."""
+        return torch.tensor(self.scale, dtype=torch.float64)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
         return _scaled(

@@ -26,10 +26,10 @@ def integers_of(value: Tensor, plan: ParameterPlan, rounding: dict) -> Tensor:
     Returns:
         Integers of the narrowest type, the shape of ``value``.
     """
+    scale = plan.scales().to(value.device)
     if plan.role == WEIGHT:
-        scale = torch.tensor(plan.scale, dtype=torch.float64, device=value.device)
         return ROUNDINGS.build(dict(rounding))(value, scale, plan.bits)
-    q = (value.double() / plan.scale).round().clamp(-plan.bound, plan.bound)
+    q = (value.double() / scale).round().clamp(-plan.bound, plan.bound)
     return q.to(storage_dtype(-plan.bound, plan.bound))
 
 

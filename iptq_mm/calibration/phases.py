@@ -151,8 +151,8 @@ def _run(
     model.eval()
     try:
         with torch.no_grad(), running(model, modes):
-            for module in regions_in(model).values():
-                module.iptq_region.on_output = count  # type: ignore[union-attr]
+            for region in regions_in(model).values():
+                region.on_output = count
             for batch in batches:
                 calls.clear()
                 with contextlib.suppress(_Done):

@@ -45,7 +45,13 @@ class CandidateErrors:
 
     @torch.no_grad()
     def add_batch(
-        self, x: Tensor, q: Tensor, x_in: Tensor, q_in: Tensor, images: int
+        self,
+        x: Tensor,
+        q: Tensor,
+        x_in: Tensor,
+        q_in: Tensor,
+        images: int,
+        elements: int | None = None,
     ) -> None:
         """Add the errors of a batch.
 
@@ -57,19 +63,23 @@ class CandidateErrors:
             q_in: Its inputs once quantized, as real values, the shape of
                 ``x_in``.
             images: Images in the batch.
+            elements: Output elements of the batch that these were sampled from;
+                sums are scaled up to them. None: these are all.
 
         Raises:
             ValueError: If shapes differ, or do not divide into images.
         """
         signal, error, ratio = _sums(x, q, images)
         input_signal, input_error, input_ratio = _sums(x_in, q_in, images)
-        self.signal += signal
-        self.error += error
+        elements = x.numel() if elements is None else elements
+        share = elements / x.numel()
+        self.signal += signal * share
+        self.error += error * share
         self.ratio += ratio
-        self.input_signal += input_signal
-        self.input_error += input_error
+        self.input_signal += input_signal * share
+        self.input_error += input_error * share
         self.input_ratio += input_ratio
-        self.elements += x.numel()
+        self.elements += elements
         self.images += images
 
     def merge(self, other: CandidateErrors) -> None:

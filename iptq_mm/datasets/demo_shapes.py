@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
+Array = np.ndarray
+Rng = np.random.Generator
+
 CLASSES = ('circle', 'square', 'triangle', 'star', 'ring', 'cross')
 SPLITS = ('train', 'val')
 # Raise it when a change below changes a pixel: data already made are then stale.
@@ -32,9 +35,9 @@ class Scene(NamedTuple):
         masks: ``(N, H, W)`` uint8, the visible part of every object.
     """
 
-    image: np.ndarray
+    image: Array
     labels: list[int]
-    masks: np.ndarray
+    masks: Array
 
 
 def scene_rng(seed: int, split: str, index: int) -> np.random.Generator:
@@ -42,29 +45,22 @@ def scene_rng(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
-def _polygon(kind: str) -> np.ndarray:
+def _polygon(kind: str) -> Array:
     """Returns the outline of a class in the unit disc."""
-    if kind in ('circle', 'ring'):
-        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-        radius = np.ones(48)
-    elif kind == 'star':
-        turn = np.arange(10) * np.pi / 5
-        radius = np.where(np.arange(10) % 2, 0.45, 1.0)
-    elif kind == 'cross':
-        arm = 0.3
-        x = [-arm, arm, arm, 0.95, 0.95, arm, arm, -arm, -arm, -0.95, -0.95, -arm]
-        y = [-0.95, -0.95, -arm, -arm, arm, arm, 0.95, 0.95, arm, arm, -arm, -arm]
-        return np.stack([x, y], axis=1)
-    else:
-        corners = {'square': 4, 'triangle': 3}[kind]
-        turn = np.arange(corners) * 2 * np.pi / corners + np.pi / 4
-        radius = np.ones(corners)
+    if kind == 'cross':
+        near, far = 0.3, 0.95
+        arm = np.array([[-near, -far], [near, -far], [near, -near]])
+        quarter = np.array([[0, 1], [-1, 0]])
+        turns = [np.linalg.matrix_power(quarter, k) for k in range(4)]
+        return np.concatenate([arm @ turn for turn in turns])
+    corners = {'square': 4, 'triangle': 3, 'star': 10}.get(kind, 48)
+    start = np.pi / 4 if corners < 5 else 0
+    turn = start + np.arange(corners) * 2 * np.pi / corners
+    radius = np.where(np.arange(corners) % 2, 0.45 if kind == 'star' else 1.0, 1.0)
     return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
 
 
-def draw_shape(
-    kind: str, center: np.ndarray, axes: np.ndarray, size: int
-) -> np.ndarray:
+def draw_shape(kind: str, center: Array, axes: Array, size: int) -> Array:
     """Returns how much of each pixel a shape covers.
 
     Args:
@@ -86,13 +82,13 @@ def draw_shape(
     return reduced.astype(np.float32) / 255
 
 
-def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+def _smooth_noise(rng: Rng, size: int, cells: int) -> Array:
     """Returns noise in [-1, 1] whose grain is ``size / cells`` pixels."""
     coarse = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def texture(rng: np.random.Generator, size: int, color: np.ndarray) -> np.ndarray:
+def texture(rng: Rng, size: int, color: Array) -> Array:
     """Returns a ``(size, size, 3)`` float32 pattern about a colour."""
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 12)
     wave = np.exp(1j * angle) / period
@@ -100,21 +96,18 @@ def texture(rng: np.random.Generator, size: int, color: np.ndarray) -> np.ndarra
     along = x * np.float32(wave.real) + y * np.float32(wave.imag)
     across = y * np.float32(wave.real) - x * np.float32(wave.imag)
     kind = rng.integers(5)
-    if kind == 0:
-        pattern = np.zeros_like(along)
-    elif kind == 1:
-        pattern = np.floor(2 * along) % 2 * 2 - 1
-    elif kind == 2:
-        pattern = (np.floor(2 * along) + np.floor(2 * across)) % 2 * 2 - 1
-    elif kind == 3:
-        pattern = along * np.float32(period / size)
-    else:
+    if kind == 4:
         pattern = _smooth_noise(rng, size, int(size / period))
+    else:
+        stripes, rows = np.floor(2 * along), np.floor(2 * across)
+        slope = along * np.float32(period / size)
+        pattern = (0 * along, stripes % 2 * 2 - 1, (stripes + rows) % 2 * 2 - 1, slope)
+        pattern = pattern[kind]
     swing = rng.uniform(8, 28, 3) * rng.choice([-1, 1], 3)
     return color.astype(np.float32) + pattern[..., None] * swing.astype(np.float32)
 
 
-def _background(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _background(rng: Rng, size: int) -> tuple[Array, Array]:
     """Returns a cluttered background and its base colour."""
     color = rng.uniform(40, 215, 3)
     image = texture(rng, size, color)
@@ -122,22 +115,22 @@ def _background(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
         swing = rng.uniform(5, 25, 3).astype(np.float32)
         image += _smooth_noise(rng, size, cells)[..., None] * swing
     for _ in range(rng.integers(2, 7)):  # scraps of no class
-        reach = rng.uniform(-22, 22, (rng.integers(5, 9), 2))
-        corners = rng.uniform(0, size, 2) + reach
-        _paint_scrap(rng, image, [np.round(corners).astype(np.int32)])
+        _paint_scrap(rng, image)
     _paint_lines(rng, image, int(rng.integers(2, 9)))
     return image, color
 
 
-def _paint_scrap(rng: np.random.Generator, image: np.ndarray, outline: list) -> None:
+def _paint_scrap(rng: Rng, image: Array) -> None:
+    reach = rng.uniform(-22, 22, (rng.integers(5, 9), 2))
+    corners = np.round(rng.uniform(0, len(image), 2) + reach)
     cover = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(cover, outline, 1)
+    cv2.fillPoly(cover, [corners.astype(np.int32)], 1)
     paint = texture(rng, len(image), rng.uniform(20, 235, 3))
     strength = np.float32(rng.uniform(0.1, 0.4))
     image[cover > 0] += strength * (paint - image)[cover > 0]
 
 
-def _paint_lines(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
+def _paint_lines(rng: Rng, image: Array, count: int) -> Array:
     """Draws straight lines and returns the pixels they cover."""
     cover = np.zeros(image.shape[:2], np.uint8)
     for _ in range(count):
@@ -152,18 +145,14 @@ def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> S
     """Renders one image; later objects lie over earlier ones."""
     rng = scene_rng(seed, split, index)
     image, ground = _background(rng, size)
-    labels: list[int] = []
-    whole: list[int] = []
-    masks: list[np.ndarray] = []
+    labels, whole, masks = [], [], []
     for _ in range(rng.integers(3, 9)):
         label = int(rng.integers(len(CLASSES)))
         radius = np.exp(rng.uniform(np.log(10), np.log(36)))
         center = rng.uniform(0.7 * radius, size - 0.7 * radius, 2)
         squeeze, angle = rng.uniform(0.8, 1.0), rng.uniform(0, 2 * np.pi)
-        turn = np.array(
-            [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-        )
-        axes = radius * np.array([[1.0], [squeeze]]) * turn
+        cos, sin = radius * np.cos(angle), radius * np.sin(angle)
+        axes = np.array([[cos, sin], [-squeeze * sin, squeeze * cos]])
         cover = draw_shape(CLASSES[label], center, axes, size)
         contrast = rng.uniform(40, 120, 3) * rng.choice([-1, 1], 3)
         paint = texture(rng, size, np.clip(ground + contrast, 5, 250))
@@ -179,9 +168,8 @@ def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> S
     bars = _paint_lines(rng, image, int(rng.integers(0, 3)))
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
-    image = image * np.float32(rng.uniform(0.75, 1.2)) + np.float32(
-        rng.uniform(-15, 15)
-    )
+    gain, offset = np.float32(rng.uniform(0.75, 1.2)), np.float32(rng.uniform(-15, 15))
+    image = image * gain + offset
     noise = rng.standard_normal(image.shape, np.float32)
     image += np.float32(rng.uniform(2, 8)) * noise
     visible = np.array(masks, np.uint8).reshape(-1, size, size) & (1 - bars)
@@ -201,9 +189,7 @@ def annotate(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]
     return found
 
 
-def crop_object(
-    scene: Scene, number: int, zoom: float = 1.2, side: int = CROP_SIZE
-) -> np.ndarray:
+def crop_object(scene: Scene, number: int, zoom: float, side: int = CROP_SIZE) -> Array:
     """Returns the square about one object, reduced or enlarged to ``side``.
 
     Args:
@@ -216,6 +202,5 @@ def crop_object(
     scale = side / (zoom * max(width, height))
     shift = side / 2 - scale * np.array([x + width / 2, y + height / 2])
     move = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return cv2.warpAffine(
-        scene.image, move, (side, side), borderMode=cv2.BORDER_REFLECT
-    )
+    frame = (side, side)
+    return cv2.warpAffine(scene.image, move, frame, borderMode=cv2.BORDER_REFLECT)

@@ -36,7 +36,7 @@ def build_calibration_dataloader(
     loader = copy.deepcopy(calibration.dataloader) or _training_images(cfg)
     loader = Config(loader)._cfg_dict if not isinstance(loader, dict) else loader
     _refuse_evaluation_split(cfg, loader)
-    dataset = loader.get('dataset')
+    dataset: Any = loader.get('dataset')
     if isinstance(dataset, dict):
         from mmengine.registry import DATASETS
 

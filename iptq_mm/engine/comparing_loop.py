@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from mmengine import dist
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.runner import TestLoop
 from mmengine.runner.amp import autocast
 from torch import Tensor, nn
 
 from ..calibration import ConfigError
-from ..modes import Integer, regions_in
+from ..modes import Integer, Region, regions_in
 from ..registry import LOOPS
+from .quantize import unwrapped
 
 
 @LOOPS.register_module()
@@ -42,11 +42,11 @@ class ComparingLoop(TestLoop):
         Raises:
             ConfigError: If no hook quantized the model.
         """
-        self.float_model = copy.deepcopy(_unwrapped(self.runner.model)).eval()
+        self.float_model = copy.deepcopy(unwrapped(self.runner.model)).eval()
         self.float_evaluator = copy.deepcopy(self.evaluator)
         self.seconds = {'float': 0.0, 'integer': 0.0}
         self.runner.call_hook('before_test')
-        self.integer_model = _unwrapped(self.runner.model)
+        self.integer_model = unwrapped(self.runner.model)
         regions = regions_in(self.integer_model)
         if not regions:
             raise ConfigError(
@@ -87,9 +87,7 @@ class ComparingLoop(TestLoop):
             'after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
         )
 
-    def _timed(
-        self, name: str, model: nn.Module, evaluator: Evaluator, batch: Any
-    ) -> Any:
+    def _timed(self, name: str, model: Any, evaluator: Evaluator, batch: Any) -> Any:
         began = time.perf_counter()
         outputs = model.test_step(batch)
         self.seconds[name] += time.perf_counter() - began
@@ -100,16 +98,15 @@ class ComparingLoop(TestLoop):
 class _Comparison:
     """Sums over the outputs of both models."""
 
-    def __init__(self, float_model: nn.Module, regions: dict[str, nn.Module]) -> None:
+    def __init__(self, float_model: nn.Module, regions: dict[str, Region]) -> None:
         self.regions = regions
         self.expected: dict[str, list[list[Tensor]]] = {name: [] for name in regions}
         self.sums: dict[str, Tensor] = {}
         self.same = torch.zeros(2, dtype=torch.float64)
-        for name, module in regions.items():
-            region = module.iptq_region
-            assert isinstance(region.mode, Integer)  # type: ignore[union-attr]
-            region.mode.saturation = {}  # type: ignore[union-attr]
-            region.on_output = self._compare_outputs  # type: ignore[union-attr]
+        for name, region in regions.items():
+            assert isinstance(region.mode, Integer)
+            region.mode.saturation = {}
+            region.on_output = self._compare_outputs
             float_model.get_submodule(name).register_forward_hook(
                 lambda m, i, output, name=name: self.expected[name].append(  # type: ignore
                     [t for t in _tensors(output) if t.is_floating_point()]
@@ -149,16 +146,16 @@ class _Comparison:
             ratio = torch.tensor(signal / max(error, 1e-300), dtype=torch.float64)
             result['output_sqnr_db'][key] = round(float(10 * ratio.log10()), 2)
         result['saturation'] = {}
-        for name, module in self.regions.items():
-            mode = module.iptq_region.mode  # type: ignore[union-attr]
-            for site, seen in mode.saturation.items():  # type: ignore[union-attr]
+        for name, region in self.regions.items():
+            assert isinstance(region.mode, Integer)
+            for site, seen in (region.mode.saturation or {}).items():
                 counts = torch.tensor([seen.saturated, seen.total])
                 dist.all_reduce(counts)
                 saturated, total = counts.tolist()
                 if saturated:
                     result['saturation'][f'{name}:{site}'] = saturated / total
-            mode.saturation = None  # type: ignore[union-attr]
-            module.iptq_region.on_output = None  # type: ignore[union-attr]
+            region.mode.saturation = None
+            region.on_output = None
         return result
 
 
@@ -166,10 +163,6 @@ def _tensors(tree: Any) -> list[Tensor]:
     from torch.utils._pytree import tree_leaves
 
     return [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model  # type: ignore
 
 
 def _plain(metrics: dict[str, Any]) -> dict[str, float]:

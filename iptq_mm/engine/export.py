@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ..calibration import ConfigError
 from ..utils.files import atomic_save, atomic_write
 from ..version import __version__
+from .quantize import unwrapped
 
 
 def save_quantized(
@@ -30,9 +30,10 @@ def save_quantized(
         path: File to write; it is whole or not there.
         dataset_meta: Classes and palette, for mm's inferencers.
     """
-    model = model.module if is_model_wrapper(model) else model  # type: ignore
     meta = {'iptq_mm_version': __version__, 'dataset_meta': _plain(dataset_meta or {})}
-    state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+    state = {
+        k: v.detach().cpu().clone() for k, v in unwrapped(model).state_dict().items()
+    }
     atomic_save({'meta': meta, 'state_dict': state}, path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -78,7 +78,8 @@ def quantize_model(
             :func:`~iptq_mm.calibration.observe`.
         ValueError: If weights or activations hold NaN.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
+    forward: Any = model.test_step
     check_regions(model, config)
     done = _load_state(state_file, config) if resume else {}
     seconds: dict[str, float] = dict(done.get('seconds', {}))
@@ -96,11 +97,11 @@ def quantize_model(
             }
             atomic_save(state, state_file)
 
-    total = len(batches) if hasattr(batches, '__len__') else None
+    total = len(batches) if isinstance(batches, Sized) else None
     if 'observe' not in seconds:
         began = time.perf_counter()
         progress = _progress(batches, 'observe', total)
-        records = _merged(observe(model, config, model.test_step, progress))
+        records = _merged(observe(model, config, forward, progress))
         finish('observe', began)
     if 'analyse' not in seconds:
         began = time.perf_counter()
@@ -108,7 +109,7 @@ def quantize_model(
         few = max(1, round(per_rank / config.calibration.batch_size))
         few = few if total is None else min(few, total)
         progress = _progress(islice(iter(batches), few), 'analyse', few)
-        analyse(model, config, records, model.test_step, progress)
+        analyse(model, config, records, forward, progress)
         records = _merged_candidates(records)
         finish('analyse', began)
     began = time.perf_counter()
@@ -116,6 +117,11 @@ def quantize_model(
     freeze_regions(model, config, plans)
     seconds['assign and freeze'] = round(time.perf_counter() - began, 2)
     return Quantization(plans, records, seconds)
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model inside a wrapper for distributed runs."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def _progress(batches: Iterable, phase: str, total: int | None) -> Iterator:

@@ -21,7 +21,7 @@ from ..intmath import QParams
 
 #: Integer constants of a function at one site: ints, or int64 tensors (tables,
 #: one value a channel).
-Constants = dict[str, int | Tensor]
+Constants = dict[str, Any]
 
 
 class OperationCount(NamedTuple):
@@ -61,6 +61,7 @@ class FunctionSite:
         gamma: LayerNorm's weight by channel, float64, shape (C,).
         beta: LayerNorm's bias by channel, float64, shape (C,).
         eps: LayerNorm's epsilon, added to the variance of real values.
+        approximate: Which GELU the model uses, ``'none'`` (erf) or ``'tanh'``.
     """
 
     x: QParams
@@ -70,6 +71,7 @@ class FunctionSite:
     gamma: Tensor | None = None
     beta: Tensor | None = None
     eps: float = 1e-5
+    approximate: str = 'none'
 
 
 class IntegerFunction(ABC):
@@ -123,7 +125,9 @@ class GELUFunction(IntegerFunction):
     kind = 'gelu'
 
     @staticmethod
-    def reference(x: Tensor, approximate: str = 'none') -> Tensor:
+    def reference(  # type: ignore[override]
+        x: Tensor, approximate: str = 'none'
+    ) -> Tensor:
         """GELU, elementwise."""
         return F.gelu(x, approximate=approximate)
 
@@ -134,7 +138,7 @@ class SoftmaxFunction(IntegerFunction):
     kind = 'softmax'
 
     @staticmethod
-    def reference(x: Tensor) -> Tensor:
+    def reference(x: Tensor) -> Tensor:  # type: ignore[override]
         """Softmax along the last dimension."""
         return torch.softmax(x, -1)
 
@@ -145,6 +149,8 @@ class LayerNormFunction(IntegerFunction):
     kind = 'layer_norm'
 
     @staticmethod
-    def reference(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
+    def reference(  # type: ignore[override]
+        x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5
+    ) -> Tensor:
         """LayerNorm along the last dimension."""
         return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)

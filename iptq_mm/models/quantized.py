@@ -43,7 +43,7 @@ def await_plan(module: nn.Module) -> None:
     bind(module, Region('(not loaded)'))
     module._register_load_state_dict_pre_hook(_take_plan, with_module=True)
     # The module's own hooks may resize what they take for float tensors.
-    hooks = module._load_state_dict_pre_hooks
+    hooks: Any = module._load_state_dict_pre_hooks
     hooks.move_to_end(next(reversed(hooks)), last=False)
 
 

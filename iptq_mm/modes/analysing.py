@@ -16,6 +16,10 @@ from ..qtensor import QTensor
 from ..record import RegionRecord
 from .base import FloatMode
 
+#: Elements of an image that the candidates of a site are tried on. A detector's
+#: first stages have tens of millions; evenly spread rows tell the same.
+MAX_ELEMENTS = 2**19
+
 #: Why a candidate cannot serve a site.
 Refusal = str
 
@@ -66,54 +70,92 @@ class Analysing(FloatMode):
         value = self.compute(operation, inputs, attributes)
         out = self.plan.sites[site].output
         if isinstance(operation, NonLinear):
-            for name, function in self.candidates[operation.kind].items():
-                if name not in self.refused.get(site, {}):
-                    self._try(
-                        site, name, function, operation, inputs, attributes, value
-                    )
+            x = inputs[0]
+            assert x is not None
+            seen = x.like(self._spread(x.payload))
+            real = self._spread(value)
+            for name in self.candidates[operation.kind]:
+                self._try(
+                    site,
+                    name,
+                    operation,
+                    [seen, *inputs[1:]],
+                    attributes,
+                    real,
+                    value.numel(),
+                )
         return QTensor(value, out, site)
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """Evenly spread rows of each image, shape (images, rows, row length)."""
+        rows = x.reshape(self.images, -1, x.shape[-1])
+        keep = max(1, MAX_ELEMENTS // x.shape[-1])
+        return rows[:, :: -(-rows.shape[1] // keep)]
 
     def _try(
         self,
         site: str,
         name: str,
-        function: IntegerFunction,
         operation: NonLinear,
         inputs: Sequence[QTensor | None],
         attributes: dict[str, Any],
         value: Tensor,
+        elements: int,
     ) -> None:
         """Add the errors of one candidate."""
-        x, out = inputs[0], self.plan.sites[site].output
+        if name in self.refused.get(site, {}):
+            return
+        x, function = inputs[0], self.candidates[operation.kind][name]
         assert x is not None
         if (site, name) not in self._constants:
-            qparams = self._input(x, function)
-            real = [None if i is None else i.payload for i in inputs]
-            terms = operation.signature(real, attributes)
-            known = SiteInputs(real, [qparams], out, attributes, terms, function)
             try:
-                constants = function.prepare(
-                    operation.function_site(known, self.record.values.get(x.source))
-                )
+                made = self._prepare(site, x, function, operation, inputs, attributes)
             except (ValueError, OverflowError) as error:
                 self.refused.setdefault(site, {})[name] = str(error)
                 return
-            self._constants[site, name] = qparams, constants
+            self._constants[site, name] = made
             if operation.saved:
-                self.record.constants.setdefault(site, {})[name] = constants
+                self.record.constants.setdefault(site, {})[name] = made[1]
         qparams, constants = self._constants[site, name]
+        constants = {
+            k: v.to(x.payload.device) if isinstance(v, Tensor) else v
+            for k, v in constants.items()
+        }
+        out = self.plan.sites[site].output
         q = qparams.quantize(x.payload)
         result = function.integer(q, constants).clamp(out.qmin, out.qmax)
-        errors = self.record.candidates.setdefault(site, {}).setdefault(
-            name, CandidateErrors(cost=self._cost(function, x.payload.shape[-1]))
-        )
+        errors = CandidateErrors(cost=self._cost(function, x.payload.shape[-1]))
         errors.add_batch(
             value,
             out.dequantize(result),
             x.payload,
             qparams.dequantize(q),
-            images=self.images,
+            self.images,
+            elements,
         )
+        candidates = self.record.candidates.setdefault(site, {})
+        if name in candidates:
+            candidates[name].merge(errors)
+        else:
+            candidates[name] = errors
+
+    def _prepare(
+        self,
+        site: str,
+        x: QTensor,
+        function: IntegerFunction,
+        operation: NonLinear,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> tuple[QParams, Constants]:
+        """Quantizer of the input and constants of a candidate at a site."""
+        qparams = self._input(x, function)
+        real = [None if i is None else i.payload for i in inputs]
+        terms = operation.signature(real, attributes)
+        out = self.plan.sites[site].output
+        known = SiteInputs(real, [qparams], out, attributes, terms, function)
+        seen = self.record.values.get(x.source)
+        return qparams, function.prepare(operation.function_site(known, seen))
 
     def _input(self, x: QTensor, function: IntegerFunction) -> QParams:
         """Quantizer of the input as this function would get it."""

@@ -47,7 +47,7 @@ class Mode(ABC):
 
     def leave(self, value: QTensor) -> Tensor:
         """A value that leaves the region as a float tensor."""
-        return value.real()
+        return value.real_values()
 
     def constant(self, value: Tensor) -> QTensor:
         """A float tensor of the model code that depends on no input."""
@@ -57,7 +57,7 @@ class Mode(ABC):
         """Compute with constants only: in floats, before there are integers."""
 
         def real(x: Any) -> Any:
-            return x.real() if isinstance(x, QTensor) else x
+            return x.real_values() if isinstance(x, QTensor) else x
 
         source = _first_source((args, kwargs))
         result = func(*tree_map(real, args), **tree_map(real, kwargs))

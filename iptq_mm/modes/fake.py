@@ -61,7 +61,7 @@ class Fake(Mode):
         """See the base class."""
         site = self.next_site(operation)
         plan = self.plan.sites[site]
-        payloads = [None if x is None else x.payload for x in inputs]
+        payloads: list[Any] = [None if x is None else x.payload for x in inputs]
         for position, wanted in plan.inputs.items():
             payloads[position] = fake_quantize(payloads[position], wanted)
         value = operation.real(payloads, attributes)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
@@ -104,7 +103,7 @@ class Integer(Mode):
         for position, wanted in plan.inputs.items():
             operands[position] = self._brought_to(operands[position], wanted)
         constants = self._prepared(site, plan, operation, operands, attributes)
-        payloads = [None if x is None else x.payload for x in operands]
+        payloads: list[Any] = [None if x is None else x.payload for x in operands]
         if isinstance(operation, NonLinear):
             wide = self._function(site, plan).integer(payloads[0], constants)
         else:
@@ -180,5 +179,5 @@ def _described(tree: Any) -> Any:
 
 def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:
     if isinstance(plan.scale, list):
-        return WeightQParams(torch.tensor(plan.scale, dtype=torch.float64), plan.bound)
+        return WeightQParams(plan.scales(), plan.bound)
     return QParams(plan.scale, -plan.bound, plan.bound)

@@ -88,7 +88,7 @@ def bind(module: nn.Module, region: Region) -> None:
     """Make ``module`` run as ``region`` from now on."""
     if isinstance(module, _Bound):
         raise RuntimeError(f"region '{region.name}' is bound already")
-    module.__class__ = _bound_class(type(module))
+    module.__class__ = _bound_class(type(module))  # type: ignore[arg-type]
     module.iptq_region = region  # type: ignore[assignment]
     handles = []
     for path, child in module.named_modules():
@@ -112,13 +112,10 @@ def bound_region(module: nn.Module) -> Region | None:
     return module.iptq_region if isinstance(module, _Bound) else None  # type: ignore
 
 
-def regions_in(model: nn.Module) -> dict[str, nn.Module]:
-    """The bound modules of a model by region name."""
-    return {
-        m.iptq_region.name: m  # type: ignore[union-attr,misc]
-        for m in model.modules()
-        if isinstance(m, _Bound)
-    }
+def regions_in(model: nn.Module) -> dict[str, Region]:
+    """The regions that modules of a model are bound to, by name."""
+    regions = (bound_region(module) for module in model.modules())
+    return {region.name: region for region in regions if region is not None}
 
 
 @contextmanager

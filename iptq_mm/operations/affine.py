@@ -47,17 +47,18 @@ class _Affine(Operation):
         # Beyond 2**30 output steps a bias is saturation, whatever is added.
         bias = (bias.cpu() / site.out.scale).clamp(-(2.0**30), 2.0**30)
         largest = int(bias.abs().max()).bit_length()
-        factor = dyadic(ratio.cpu(), 32, max_shift=61 - largest)
-        offset = (bias * torch.pow(2.0, factor.shift.double())).round().long()
-        half = torch.ones_like(factor.shift) << (factor.shift - 1)
+        multiplier, shift = dyadic(ratio.cpu(), 32, max_shift=61 - largest)
+        assert isinstance(shift, Tensor)
+        offset = (bias * torch.pow(2.0, shift.double())).round().long()
+        half = torch.ones_like(shift) << (shift - 1)
         # The value at the middle of the codes brings an asymmetric 8-bit input
         # into int8, for the CPU's and GPU's instructions.
         middle = x.qmin + 128 if x.qmax - x.qmin <= 255 else 0
         return {
             'bound': accumulator,
             'middle': middle,
-            'multiplier': factor.multiplier,
-            'shift': factor.shift,
+            'multiplier': multiplier,
+            'shift': shift,
             'offset': offset + half,
         }
 

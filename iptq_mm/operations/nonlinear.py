@@ -34,8 +34,14 @@ class NonLinear(Operation):
             seen: What calibration saw of the input, for functions that are
                 fitted to it.
         """
-        samples = seen.samples() if seen is not None else (None, None)
-        return FunctionSite(site.qparams[0], site.out, *samples)
+        samples, weights = seen.samples() if seen is not None else (None, None)
+        return FunctionSite(
+            site.qparams[0],
+            site.out,
+            samples,
+            weights,
+            approximate=site.attributes.get('approximate', 'none'),
+        )
 
     def prepare(self, site: SiteInputs) -> Constants:
         """The constants that the plan saved, or new ones from the parameters."""

@@ -88,7 +88,7 @@ class QTensor(torch.Tensor):
         """Whether the numbers are integers now."""
         return not self.payload.is_floating_point()
 
-    def real(self) -> Tensor:
+    def real_values(self) -> Tensor:
         """The real values in float32."""
         if not self.is_integer:
             return self.payload
@@ -153,7 +153,7 @@ class QTensor(torch.Tensor):
         return apply_rule(current_mode(), func, args, kwargs or {})
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         """Nothing touches the numbers behind the table's back."""

@@ -15,15 +15,9 @@ class TableGELU(GELUFunction):
     """GELU of an 8-bit input: one look-up, exact up to rounding.
 
     Source: TensorFlow Lite's quantized activations work like this.
-
-    Args:
-        approximate: Which GELU the table holds, ``'none'`` or ``'tanh'``.
     """
 
     max_input_bits = 8
-
-    def __init__(self, approximate: str = 'none') -> None:
-        self.approximate = approximate
 
     def prepare(self, site: FunctionSite) -> Constants:
         """See the base class.
@@ -33,7 +27,7 @@ class TableGELU(GELUFunction):
         """
         check_input(self, site)
         q = torch.arange(site.x.qmin, site.x.qmin + 256, dtype=torch.float64)
-        real = self.reference(q * site.x.scale, self.approximate)
+        real = self.reference(q * site.x.scale, site.approximate)
         # More than the output holds saturates there; the table stays in 31 bits.
         table = torch.round(real / site.out.scale).clamp_(-(2**30), 2**30)
         return {'table': table.long(), 'first': site.x.qmin}
