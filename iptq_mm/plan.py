@@ -40,6 +40,8 @@ class SitePlan:
         function: Registry dict of the integer function (non-linear sites).
         constants: Its integer constants, where they do not depend on
             parameters: ints or lists of ints.
+        made_for: Quantizer of the input that they were made for. A mask may
+            bring inputs beyond it, which get constants of their own.
     """
 
     operation: str
@@ -47,6 +49,15 @@ class SitePlan:
     inputs: dict[int, QParams] = field(default_factory=dict)
     function: dict[str, Any] | None = None
     constants: dict[str, Any] | None = None
+    made_for: QParams | None = None
+
+    def constants_for(self, x: Any) -> dict[str, Any] | None:
+        """The constants, if they serve an input of this quantizer."""
+        made = self.made_for
+        if self.constants is None or made is None or not isinstance(x, QParams):
+            return self.constants
+        within = made.qmin <= x.qmin and x.qmax <= made.qmax
+        return self.constants if x.scale == made.scale and within else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -65,6 +76,8 @@ class SitePlan:
                 k: v.tolist() if isinstance(v, Tensor) else v
                 for k, v in self.constants.items()
             }
+        if self.made_for:
+            data['made_for'] = self.made_for.to_dict()
         return data
 
     @classmethod
@@ -82,6 +95,7 @@ class SitePlan:
             {int(i): _qparams(q) for i, q in data.get('inputs', {}).items()},
             data.get('function'),
             constants,
+            QParams.from_dict(data['made_for']) if 'made_for' in data else None,
         )
 
 
@@ -191,6 +205,8 @@ class RegionPlan:
         Raises:
             PlanError: If the plan is of another version or no plan.
         """
+        if not isinstance(data, Mapping):
+            raise PlanError(f'not a plan: {type(data).__name__} in its place')
         if data.get('version') != PLAN_VERSION:
             raise PlanError(
                 f'plan version {data.get("version")} cannot be read by this iptq_mm '
@@ -205,6 +221,8 @@ class RegionPlan:
             )
         except KeyError as error:
             raise PlanError(f'not a plan: {error} is missing') from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise PlanError(f'not a plan, or a damaged one: {error}') from error
 
     def to_tensor(self) -> Tensor:
         """The plan as bytes in a uint8 tensor, for a state dict."""
@@ -250,7 +268,12 @@ def load_plan(path: str | os.PathLike) -> dict[str, RegionPlan]:
             data = json.load(file)
         except ValueError as error:
             raise PlanError(f'{path} is not a plan: {error}') from error
-    return {name: RegionPlan.from_dict(plan) for name, plan in data.items()}
+    if not isinstance(data, dict) or not data:
+        raise PlanError(f'{path} is not a plan: it names no region')
+    try:
+        return {name: RegionPlan.from_dict(plan) for name, plan in data.items()}
+    except PlanError as error:
+        raise PlanError(f'{path}: {error}') from error
 
 
 def _scaled(data: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -17,6 +17,13 @@ from .criteria import CandidateErrors
 from .functions import Constants
 from .operations import Operation
 from .statistics import Statistics
+
+
+class Prepared(TypedDict):
+    """Constants of a function, and ``QParams.to_dict`` of its input."""
+
+    input: dict[str, Any]
+    constants: Constants
 
 
 @dataclass
@@ -31,7 +38,8 @@ class RegionRecord:
         parameters: Roles in which each parameter was used.
         candidates: Errors of each candidate function at each non-linear site.
         constants: Constants of each candidate there, where they do not depend
-            on parameters.
+            on parameters, and the quantizer of the input they were made for.
+        refused: Why a candidate cannot serve a site.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -40,7 +48,8 @@ class RegionRecord:
     outputs: set[str] = field(default_factory=set)
     parameters: dict[str, set[str]] = field(default_factory=dict)
     candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
-    constants: dict[str, dict[str, Constants]] = field(default_factory=dict)
+    constants: dict[str, dict[str, Prepared]] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -51,7 +60,7 @@ class RegionRecord:
         try:
             self.values.setdefault(name, Statistics()).update(value)
         except ValueError as error:
-            raise ValueError(f"site '{name}': {error}") from error
+            raise type(error)(f"site '{name}': {error}") from error
 
     def see_site(
         self, site: str, operation: Operation, sources: Sequence[str | None]
@@ -63,6 +72,20 @@ class RegionRecord:
             if source is not None and source.startswith('parameter:'):
                 name = source.removeprefix('parameter:')
                 self.parameters.setdefault(name, set()).add(operation.role(position))
+
+    def keep_constants(self, site: str, name: str, prepared: Prepared) -> None:
+        """Keep the constants of a candidate, those for the widest input seen.
+
+        A mask widens the input of a Softmax, and not every image brings one.
+        """
+
+        def span(made: Prepared) -> tuple[int, int]:
+            low, high = made['input']['qmin'], made['input']['qmax']
+            return high - low, -low
+
+        kept = self.constants.setdefault(site, {})
+        if name not in kept or span(prepared) > span(kept[name]):
+            kept[name] = prepared
 
     def consumers(self) -> dict[str, list[tuple[str, int]]]:
         """For each value, the sites that use it and as which operand."""
@@ -92,6 +115,11 @@ class RegionRecord:
                     mine_at[name].merge(errors)
                 else:
                     mine_at[name] = errors
+        for site, constants in other.constants.items():
+            for name, prepared in constants.items():
+                self.keep_constants(site, name, prepared)
+        for site, reasons in other.refused.items():
+            self.refused[site] = {**reasons, **self.refused.get(site, {})}
 
     def state_dict(self) -> dict[str, Any]:
         """Plain types and tensors, for ``torch.save``."""
@@ -106,6 +134,7 @@ class RegionRecord:
                 for s, c in self.candidates.items()
             },
             'constants': self.constants,
+            'refused': self.refused,
         }
 
     @classmethod
@@ -122,4 +151,5 @@ class RegionRecord:
                 for s, c in state['candidates'].items()
             },
             state['constants'],
+            state['refused'],
         )

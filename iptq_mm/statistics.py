@@ -20,6 +20,10 @@ BINS = 4096
 _MIN_EXPONENT = -100
 
 
+class NotFiniteError(ValueError):
+    """NaN or infinity in weights or activations."""
+
+
 class Histogram:
     """Counts in ``BINS`` bins of width ``2**exponent``, symmetric about 0.
 
@@ -116,8 +120,9 @@ class Statistics:
                 dimension is the channel. An empty tensor changes nothing.
 
         Raises:
-            ValueError: If a value is NaN or infinite, or the number of
-                channels differs from that of earlier calls.
+            NotFiniteError: If a value is NaN or infinite.
+            ValueError: If the number of channels differs from that of earlier
+                calls.
         """
         if x.numel() == 0:
             return
@@ -133,7 +138,7 @@ class Statistics:
             extremes = torch.stack(torch.aminmax(x)) + 0.0
         low, high = extremes.tolist()  # one synchronization on a GPU, not two
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(
+            raise NotFiniteError(
                 f'calibration meets values from {low} to {high}: check the weights '
                 'and the input images for NaN and infinity, and that no float16 '
                 'autocast is on'

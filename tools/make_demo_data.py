@@ -44,7 +44,7 @@ def write_scene(root: Path, split: str, seed: int, index: int) -> list[dict]:
     for number, label in enumerate(scene.labels):
         folder = root / 'crops' / split / CLASSES[label]
         # The objects of a detector come in many sizes; so do those of the crops.
-        zoom = float(scene_rng(seed, split, index).spawn(1)[0].uniform(1.1, 2.0))
+        zoom = float(scene_rng(seed, split, index).spawn(1)[0].uniform(1.1, 1.6))
         crop = crop_object(scene, number, zoom)
         _write(folder / f'{index:05d}_{number}.png', crop)
     return annotate(scene, index + 1, 1)

@@ -53,6 +53,7 @@ def main() -> int:
     from iptq_mm.calibration import ConfigError
     from iptq_mm.plan import PlanError
     from iptq_mm.qtensor import UnsupportedOperationError
+    from iptq_mm.statistics import NotFiniteError
 
     try:
         quantize_and_compare(
@@ -64,7 +65,13 @@ def main() -> int:
             cfg_options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, PlanError, UnsupportedOperationError, FileNotFoundError) as e:
+    except (
+        ConfigError,
+        NotFiniteError,
+        OSError,
+        PlanError,
+        UnsupportedOperationError,
+    ) as e:
         print(f'error: {e}', file=sys.stderr)
         return 1
     return 0

@@ -1,11 +1,14 @@
 """Trains a demo model, resumes the training, or exports its weights.
 
-Examples::
+Examples, in the order that the demo needs::
 
+    python tools/train_demo.py configs/demo/swin_demo.py
+    python tools/train_demo.py configs/demo/swin_demo.py \
+        --export work_dirs/swin_demo/swin_demo_fp32.pth
     python tools/train_demo.py configs/demo/swin_cascade_demo.py
     python tools/train_demo.py configs/demo/swin_cascade_demo.py --resume
-    python tools/train_demo.py configs/demo/swin_cascade_demo.py --export \
-        work_dirs/demo/swin_cascade_fp16.pth --half
+    python tools/train_demo.py configs/demo/swin_cascade_demo.py --half \
+        --export work_dirs/swin_cascade_demo/swin_cascade_demo_fp16.pth
 """
 
 import argparse
@@ -27,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', nargs='?', default=DEFAULT_CONFIG)
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--threads', type=int, default=2, help='threads of torch')
+    # Threads that wait for each other crawl where others use the cores too.
+    parser.add_argument('--threads', type=int, default=1, help='threads of torch')
     parser.add_argument(
         '--resume',
         nargs='?',

@@ -42,10 +42,14 @@ class Planner:
         """The quantizer of a value at so many bits."""
         narrow = bits <= self.config.activation.bits
         observer = self._narrow if narrow else self._wide
+        seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
+        if seen.minimum == seen.maximum == 0:
+            # What was always 0 fits any scale; one of an ordinary size keeps the
+            # ratios to other scales within what integers express.
+            affine = QParams.affine(0.0, 1.0, bits)
+            return QParams.symmetric(1.0, bits) if symmetric else affine
         try:
-            return observer.qparams(
-                self.record.values[value], bits, self._symmetric(value, narrow)
-            )
+            return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
 
@@ -126,7 +130,8 @@ def choose_functions(
             candidates = record.candidates.get(site)
             if not candidates:
                 raise ConfigError(
-                    f"site '{site}': none of the candidates for {kind} can serve it"
+                    f"site '{site}': none of the candidates for {kind} can serve it: "
+                    f'{record.refused.get(site)}'
                 )
             chosen[site] = criterion.choose(kind, candidates)
     return chosen

@@ -123,6 +123,8 @@ class QuantizationConfig:
             ConfigError: If something is unknown, missing or out of range.
         """
         given = _plain(quantization)
+        if isinstance(given.get('regions'), str):  # as --cfg-options gives it
+            given['regions'] = [given['regions']]
         if not given.get('regions'):
             raise ConfigError(
                 'quantization.regions is empty: name the parts to quantize, e.g. '
@@ -170,7 +172,7 @@ class QuantizationConfig:
             (CRITERIA, self.criterion),
         ):
             _check_type(registry, cfg)
-            registry.build(dict(cfg))
+            _check_arguments(registry, cfg)
 
 
 def _named_candidates(candidates: dict[str, Any]) -> dict[str, dict[str, dict]]:
@@ -196,7 +198,7 @@ def _named_candidates(candidates: dict[str, Any]) -> dict[str, dict[str, dict]]:
                 if options
                 else ''
             )
-            FUNCTIONS.build(dict(cfg))
+            _check_arguments(FUNCTIONS, cfg)
             named[kind][name] = cfg
     return named
 
@@ -208,7 +210,7 @@ def _available(kind: str) -> list[str]:
 
 def _check_type(registry: Any, cfg: Mapping[str, Any]) -> None:
     if not isinstance(cfg, Mapping) or 'type' not in cfg:
-        raise ConfigError(f'{cfg!r}: a {registry.name} is a dict with a type')
+        raise ConfigError(f'{cfg!r} is no {registry.name}: write a dict with a type')
     if registry.get(cfg['type']) is None:
         raise ConfigError(
             f"there is no {registry.name} '{cfg['type']}'; there are "
@@ -216,9 +218,18 @@ def _check_type(registry: Any, cfg: Mapping[str, Any]) -> None:
         )
 
 
+def _check_arguments(registry: Any, cfg: Mapping[str, Any]) -> None:
+    try:
+        registry.build(dict(cfg))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f'{registry.name} {dict(cfg)}: {error}') from error
+
+
 def _build(cls: Any, given: Mapping[str, Any], where: str) -> Any:
     if isinstance(given, cls):
         return given
+    if not isinstance(given, Mapping):
+        raise ConfigError(f'{where} is a dict, not {given!r}')
     known = [f.name for f in fields(cls)]
     unknown = [k for k in given if k not in known]
     if unknown:

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from ..functions import IntegerFunction
+from ..intmath import QParams
 from ..modes import Analysing, Mode, Observing, regions_in, running
 from ..operations import OPERATIONS, NonLinear
 from ..plan import RegionPlan
 from ..record import RegionRecord
+from ..statistics import NotFiniteError
 from .assign import Planner, choose_functions, plan_parameters
 from .config import ConfigError, QuantizationConfig
 from .freeze import freeze
@@ -32,7 +34,7 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
     Raises:
         ConfigError: If a region is missing, quantized already, nested or
             without parameters' worth of anything to do.
-        ValueError: If a parameter holds NaN or infinity.
+        NotFiniteError: If a parameter holds NaN or infinity.
     """
     for name in config.regions:
         try:
@@ -52,7 +54,7 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
             raise ConfigError(f"region '{name}' is quantized already")
         for path, parameter in module.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise ValueError(
+                raise NotFiniteError(
                     f"parameter '{name}.{path}' holds NaN or infinite values: the "
                     'checkpoint is damaged or belongs to another model'
                 )
@@ -101,6 +103,7 @@ def analyse(
     for name, record in records.items():
         record.candidates.clear()
         record.constants.clear()
+        record.refused.clear()
         planner = Planner(record, config)
         plan = planner.plan(type(model.get_submodule(name)).__name__)
         modes[name] = Analysing(plan, functions, record, planner.qparams, cost)
@@ -121,7 +124,10 @@ def assign(
         built = {s: functions[kinds[s]][f] for s, f in chosen.items()}
         plan = Planner(record, config).plan(type(module).__name__, cfgs, built)
         for site, function in chosen.items():
-            plan.sites[site].constants = record.constants.get(site, {}).get(function)
+            prepared = record.constants.get(site, {}).get(function)
+            if prepared is not None:
+                plan.sites[site].constants = prepared['constants']
+                plan.sites[site].made_for = QParams.from_dict(prepared['input'])
         plan.parameters = plan_parameters(module, record, config)
         plans[name] = plan
     return plans
@@ -147,7 +153,7 @@ def _run(
         if limit and len(calls) == limit:
             raise _Done
 
-    training = model.training
+    training = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.no_grad(), running(model, modes):
@@ -159,4 +165,5 @@ def _run(
                     forward(batch)
                 limit = limit or len(calls)
     finally:
-        model.train(training)
+        for module, was_training in training.items():
+            module.training = was_training

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import time
 from typing import Any
 
 import torch
-from mmengine import dist
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.runner import TestLoop
 from mmengine.runner.amp import autocast
-from torch import Tensor, nn
+from torch import nn
 
 from ..calibration import ConfigError
-from ..modes import Integer, Region, regions_in
+from ..modes import regions_in
 from ..registry import LOOPS
+from .comparison import Comparison
 from .quantize import unwrapped
 
 
@@ -42,18 +44,18 @@ class ComparingLoop(TestLoop):
         Raises:
             ConfigError: If no hook quantized the model.
         """
-        self.float_model = copy.deepcopy(unwrapped(self.runner.model)).eval()
-        self.float_evaluator = copy.deepcopy(self.evaluator)
+        self.float_model = _twin(unwrapped(self.runner.model)).eval()
+        self.float_evaluator = _without_dumps(self.evaluator)
         self.seconds = {'float': 0.0, 'integer': 0.0}
         self.runner.call_hook('before_test')
         self.integer_model = unwrapped(self.runner.model)
         regions = regions_in(self.integer_model)
-        if not regions:
+        if not regions or regions_in(self.float_model):
             raise ConfigError(
-                'ComparingLoop: nothing quantized the model; add '
-                "dict(type='iptq_mm.QuantizationHook') to custom_hooks"
+                'ComparingLoop: no hook quantized the model; start from a float model '
+                "and add dict(type='iptq_mm.QuantizationHook') to custom_hooks"
             )
-        self.comparison = _Comparison(self.float_model, regions)
+        self.comparison = Comparison(self.float_model, regions)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         for i, batch in enumerate(self.dataloader):
@@ -88,82 +90,45 @@ class ComparingLoop(TestLoop):
         )
 
     def _timed(self, name: str, model: Any, evaluator: Evaluator, batch: Any) -> Any:
-        began = time.perf_counter()
+        began = _now()
         outputs = model.test_step(batch)
-        self.seconds[name] += time.perf_counter() - began
+        self.seconds[name] += _now() - began
         evaluator.process(data_samples=outputs, data_batch=batch)
         return outputs
 
 
-class _Comparison:
-    """Sums over the outputs of both models."""
-
-    def __init__(self, float_model: nn.Module, regions: dict[str, Region]) -> None:
-        self.regions = regions
-        self.expected: dict[str, list[list[Tensor]]] = {name: [] for name in regions}
-        self.sums: dict[str, Tensor] = {}
-        self.same = torch.zeros(2, dtype=torch.float64)
-        for name, region in regions.items():
-            assert isinstance(region.mode, Integer)
-            region.mode.saturation = {}
-            region.on_output = self._compare_outputs
-            float_model.get_submodule(name).register_forward_hook(
-                lambda m, i, output, name=name: self.expected[name].append(  # type: ignore
-                    [t for t in _tensors(output) if t.is_floating_point()]
-                )
-            )
-
-    def _compare_outputs(self, name: str, outputs: list[Tensor]) -> None:
-        # A head may see other inputs than its float twin (other proposals): such
-        # outputs have no counterpart.
-        expected = self.expected[name].pop(0) if self.expected[name] else []
-        for i, (e, o) in enumerate(zip(expected, outputs, strict=False)):
-            if e.shape == o.shape:
-                e, o = e.double(), o.double()
-                sums = torch.stack([(e * e).sum(), ((e - o) ** 2).sum()]).cpu()
-                key = f'{name}:{i}'
-                self.sums[key] = self.sums.get(key, torch.zeros(2).double()) + sums
-
-    def compare(self, floats: Any, integers: Any) -> None:
-        """Compare the predicted classes of a batch."""
-        for outputs in self.expected.values():
-            outputs.clear()
-        for f, q in zip(floats, integers, strict=True):
-            if hasattr(f, 'pred_score') and hasattr(q, 'pred_score'):
-                same = bool(f.pred_score.argmax() == q.pred_score.argmax())
-                self.same += torch.tensor([same, 1.0], dtype=torch.float64)
-
-    def summary(self) -> dict[str, Any]:
-        """Figures over all ranks."""
-        dist.all_reduce(self.same)
-        result: dict[str, Any] = {}
-        if self.same[1]:
-            result['agreement'] = round(float(self.same[0] / self.same[1]), 6)
-        result['output_sqnr_db'] = {}
-        for key in sorted(self.sums):
-            dist.all_reduce(self.sums[key])
-            signal, error = self.sums[key].tolist()
-            ratio = torch.tensor(signal / max(error, 1e-300), dtype=torch.float64)
-            result['output_sqnr_db'][key] = round(float(10 * ratio.log10()), 2)
-        result['saturation'] = {}
-        for name, region in self.regions.items():
-            assert isinstance(region.mode, Integer)
-            for site, seen in (region.mode.saturation or {}).items():
-                counts = torch.tensor([seen.saturated, seen.total])
-                dist.all_reduce(counts)
-                saturated, total = counts.tolist()
-                if saturated:
-                    result['saturation'][f'{name}:{site}'] = saturated / total
-            region.mode.saturation = None
-            region.on_output = None
-        return result
+def _now() -> float:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    from torch.utils._pytree import tree_leaves
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy that shares the tensors: quantization replaces, it never writes."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return copy.deepcopy(model, {id(t): t for t in tensors})
 
-    return [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
+
+def _without_dumps(evaluator: Evaluator) -> Evaluator:
+    """A copy for the float model: a file of predictions is the integer one's."""
+    evaluator = copy.deepcopy(evaluator)
+    evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
+    return evaluator
 
 
-def _plain(metrics: dict[str, Any]) -> dict[str, float]:
-    return {k: round(float(v), 6) for k, v in metrics.items()}
+def _plain(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as JSON has them: numbers, lists and text."""
+    return {k: _plain_value(v) for k, v in metrics.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if hasattr(value, 'tolist'):  # tensors and arrays
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): _plain_value(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(v) for v in value]
+    if isinstance(value, int | float):
+        # JSON has no NaN.
+        return round(float(value), 6) if math.isfinite(value) else None
+    return None if value is None else str(value)

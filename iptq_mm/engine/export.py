@@ -55,17 +55,14 @@ def export_config(cfg: Config, regions: list[str], checkpoint: str) -> Config:
     cfg = copy.deepcopy(cfg)
     for name in regions:
         node = region_config(cfg.model, name)
-        node['float_type'] = _scoped(node['type'], cfg.get('default_scope'))
+        node['float_type'] = scoped_type(node['type'], cfg.get('default_scope'))
         node['type'] = 'iptq_mm.build_quantized'
-        node['init_cfg'] = None
-    for key in ('quantization', 'candidates', 'random_weights', 'work_dir'):
+        if 'init_cfg' in node:
+            node['init_cfg'] = None
+    for key in ('quantization', 'candidates', 'random_weights', 'work_dir', 'launcher'):
         cfg.pop(key, None)
-    cfg.custom_hooks = [
-        h
-        for h in cfg.get('custom_hooks') or []
-        if h['type'] != 'iptq_mm.QuantizationHook'
-    ]
-    cfg.test_cfg = {**cfg.get('test_cfg', {}), 'type': 'TestLoop'}
+    cfg.custom_hooks = usual_hooks(cfg)
+    cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'type': 'TestLoop'}
     imports = cfg.get('custom_imports') or {'imports': []}
     names = (
         [imports['imports']]
@@ -107,8 +104,26 @@ def region_config(model: ConfigDict, region: str) -> ConfigDict:
     return node
 
 
-def _scoped(name: str, scope: str | None) -> str:
-    return name if '.' in name or not scope else f'{scope}.{name}'
+def scoped_type(kind: str | type, scope: str | None) -> str:
+    """The registered type of a module, with its scope."""
+    if not isinstance(kind, str):  # configs in pure Python hold classes
+        return f'{kind.__module__}.{kind.__qualname__}'
+    return kind if '.' in kind or not scope else f'{scope}.{kind}'
+
+
+def usual_hooks(cfg: Config) -> list[Any]:
+    """The custom hooks of a config but those that must not touch integers.
+
+    ``EMAHook`` swaps weights before every test; checkpoints hold the averaged
+    ones already.
+    """
+    without = ('QuantizationHook', 'EMAHook')
+    return [
+        hook
+        for hook in cfg.get('custom_hooks') or []
+        if not isinstance(hook, dict)
+        or scoped_type(hook['type'], None).rpartition('.')[2] not in without
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -26,7 +24,8 @@ from ..calibration import (
 )
 from ..plan import RegionPlan
 from ..record import RegionRecord
-from ..utils.files import atomic_save
+from .ranks import BatchErrors, merged
+from .state import State, state_key
 
 
 @dataclass
@@ -59,16 +58,20 @@ def quantize_model(
     batches: Iterable[Any],
     state_file: str | os.PathLike | None = None,
     resume: bool = False,
+    images: str = '',
 ) -> Quantization:
     """Quantize the regions of a float model, in place.
 
     Args:
         model: An mmengine model (its ``test_step`` runs a batch).
         config: What to quantize.
-        batches: Calibration batches; gone through twice.
+        batches: Calibration batches of this rank; gone through twice. Ranks hold
+            consecutive parts.
         state_file: Where to keep the records, so that an interrupted run can go
             on after the last finished phase.
-        resume: Whether to use an existing ``state_file``.
+        resume: Whether to use an existing ``state_file``; one of other settings,
+            weights or images is not used.
+        images: Describes the calibration images, to tell them from others.
 
     Returns:
         Plans, records and the time each phase took.
@@ -81,47 +84,59 @@ def quantize_model(
     model = unwrapped(model)
     forward: Any = model.test_step
     check_regions(model, config)
-    done = _load_state(state_file, config) if resume else {}
-    seconds: dict[str, float] = dict(done.get('seconds', {}))
-    records = {
-        n: RegionRecord.from_state_dict(s) for n, s in done.get('records', {}).items()
-    }
-
-    def finish(phase: str, began: float) -> None:
-        seconds[phase] = round(time.perf_counter() - began, 2)
-        if state_file is not None and dist.is_main_process():
-            state = {
-                'config': repr(config),
-                'seconds': seconds,
-                'records': {n: r.state_dict() for n, r in records.items()},
-            }
-            atomic_save(state, state_file)
-
+    key = {} if state_file is None else state_key(model, repr(config), images)
+    state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
-    if 'observe' not in seconds:
+    if 'observe' not in state.seconds:
         began = time.perf_counter()
         progress = _progress(batches, 'observe', total)
-        records = _merged(observe(model, config, forward, progress))
-        finish('observe', began)
-    if 'analyse' not in seconds:
+        state.records = merged(observe(model, config, forward, progress))
+        state.finish('observe', time.perf_counter() - began)
+    if 'analyse' not in state.seconds:
         began = time.perf_counter()
-        per_rank = config.calibration.analysis_images / dist.get_world_size()
-        few = max(1, round(per_rank / config.calibration.batch_size))
-        few = few if total is None else min(few, total)
-        progress = _progress(islice(iter(batches), few), 'analyse', few)
-        analyse(model, config, records, forward, progress)
-        records = _merged_candidates(records)
-        finish('analyse', began)
+        chosen = _analysed(total, config)
+        picked = batches if chosen is None else _picked(batches, chosen)
+        number = total if chosen is None else len(chosen)
+        errors = BatchErrors(state.records)
+        progress = errors.each(_progress(picked, 'analyse', number))
+        analyse(model, config, state.records, forward, progress)
+        errors.merge()
+        state.finish('analyse', time.perf_counter() - began)
     began = time.perf_counter()
-    plans = assign(model, config, records)
+    plans = assign(model, config, state.records)
     freeze_regions(model, config, plans)
-    seconds['assign and freeze'] = round(time.perf_counter() - began, 2)
-    return Quantization(plans, records, seconds)
+    seconds = {**state.seconds, 'assign and freeze': time.perf_counter() - began}
+    return Quantization(
+        plans, state.records, {k: round(v, 2) for k, v in seconds.items()}
+    )
 
 
 def unwrapped(model: nn.Module) -> Any:
     """The model inside a wrapper for distributed runs."""
     return model.module if is_model_wrapper(model) else model
+
+
+def _analysed(total: int | None, config: QuantizationConfig) -> set[int] | None:
+    """Which batches of this rank try the candidates; None: all.
+
+    Evenly spread over the batches of all ranks: data sets are often sorted by
+    class.
+    """
+    if total is None:
+        return None
+    totals = dist.all_gather_object(total)
+    every, before = sum(totals), sum(totals[: dist.get_rank()])
+    wanted = -(-config.calibration.analysis_images // config.calibration.batch_size)
+    wanted = min(wanted, every)
+    spread = (i * every // wanted - before for i in range(wanted))
+    return {i for i in spread if 0 <= i < total}
+
+
+def _picked(batches: Iterable, chosen: set[int]) -> Iterator:
+    last = max(chosen, default=-1)
+    for i, batch in enumerate(islice(batches, last + 1)):
+        if i in chosen:
+            yield batch
 
 
 def _progress(batches: Iterable, phase: str, total: int | None) -> Iterator:
@@ -135,44 +150,3 @@ def _progress(batches: Iterable, phase: str, total: int | None) -> Iterator:
             print_log(
                 f'{phase}: batch {i}/{total or "?"}, {spent:.0f} s{left}', 'current'
             )
-
-
-def _merged(records: dict[str, RegionRecord]) -> dict[str, RegionRecord]:
-    """The records of all ranks as one, the same on every rank."""
-    if dist.get_world_size() == 1:
-        return records
-    gathered = dist.all_gather_object(records)
-    merged = gathered[0]
-    for other in gathered[1:]:
-        for name, record in other.items():
-            merged[name].merge(record)
-    return merged
-
-
-def _merged_candidates(records: dict[str, RegionRecord]) -> dict[str, RegionRecord]:
-    """As :func:`_merged` for the errors alone: ranges are merged already."""
-    if dist.get_world_size() == 1:
-        return records
-    for rank, other in enumerate(dist.all_gather_object(records)):
-        for name, record in other.items():
-            if rank == 0:
-                records[name].candidates = record.candidates
-            else:
-                errors = RegionRecord(candidates=record.candidates)
-                records[name].merge(errors)
-    return records
-
-
-def _load_state(
-    path: str | os.PathLike | None, config: QuantizationConfig
-) -> dict[str, Any]:
-    if path is None or not Path(path).exists():
-        return {}
-    state = torch.load(path, weights_only=True)
-    if state['config'] != repr(config):
-        print_log(
-            f'{path} was made with other settings: quantization starts anew', 'current'
-        )
-        return {}
-    print_log(f'resumed after {list(state["seconds"])} from {path}', 'current')
-    return state

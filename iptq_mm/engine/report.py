@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from .quantize import Quantization
 def report(results: dict[str, Any], quantization: Quantization, folder: Path) -> str:
     """Metrics side by side, functions by layer, saturation, times and files."""
     lines = [f'{"metric":<34}{"float":>12}{"integer":>12}{"difference":>12}']
-    for key, value in results['float'].items():
-        other = results['integer'].get(key, float('nan'))
-        lines.append(f'{key:<34}{value:>12.4f}{other:>12.4f}{other - value:>+12.4f}')
+    for key in {**results['float'], **results['integer']}:
+        pair = [results[kind].get(key, math.nan) for kind in ('float', 'integer')]
+        if all(isinstance(value, float) for value in pair):
+            lines.append(
+                f'{key:<34}{pair[0]:>12.4f}{pair[1]:>12.4f}{pair[1] - pair[0]:>+12.4f}'
+            )
     if 'agreement' in results:
         lines.append(f'{"same top-1":<34}{"":>12}{results["agreement"]:>12.2%}')
     for key, value in results['output_sqnr_db'].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import platform
@@ -10,17 +11,29 @@ from typing import Any
 
 import mmengine
 import torch
+from mmengine import dist
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
+from mmengine.model import PretrainedInit
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..calibration import ConfigError, QuantizationConfig
+from ..plan import PlanError
 from ..utils.files import atomic_write
 from ..version import __version__
+from .calibration_data import explained
 from .comparing_loop import ComparingLoop
-from .export import export_config, region_config, save_quantized, write_config
+from .export import (
+    export_config,
+    region_config,
+    save_quantized,
+    usual_hooks,
+    write_config,
+)
 from .hook import QuantizationHook
+from .quantize import unwrapped
 from .report import report
 
 
@@ -65,17 +78,16 @@ def quantize_and_compare(
     )
     for region in quantization.regions:
         region_config(cfg.model, region)
-    hook = QuantizationHook(resume=resume)
-    original = cfg.copy()
-    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop')
-    if out:
-        _dump_predictions(cfg, out)
+    original = copy.deepcopy(cfg)
+    _prepare(cfg, out)
+    _prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+    hook = QuantizationHook(resume=resume)
     runner.register_hook(hook, priority=hook.priority)
-    if not cfg.get('load_from'):
-        runner.model.init_weights()
+    with explained('the evaluation images'):
+        loop = runner.test_loop
+    _load(runner)
     runner.test()
-    loop = runner.test_loop
     assert isinstance(loop, ComparingLoop) and hook.result is not None
     results = {
         **{k: v for k, v in loop.results.items() if k != 'seconds'},
@@ -86,13 +98,8 @@ def quantize_and_compare(
     }
     if runner.rank == 0:
         folder = Path(runner.work_dir)
-        save_quantized(
-            runner.model,
-            folder / 'integer.pth',
-            runner.test_dataloader.dataset.metainfo
-            if hasattr(runner.test_dataloader.dataset, 'metainfo')
-            else None,
-        )
+        metainfo = getattr(runner.test_dataloader.dataset, 'metainfo', None)
+        save_quantized(runner.model, folder / 'integer.pth', metainfo)
         write_config(
             export_config(original, quantization.regions, 'integer.pth'),
             folder / 'integer.py',
@@ -113,6 +120,9 @@ def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> C
             f'{config} has no quantization dict: inherit one of '
             'configs/_base_/quantization and name quantization.regions'
         )
+    for key in ('model', 'test_dataloader', 'test_evaluator'):
+        if not cfg.get(key):
+            raise ConfigError(f'{config} has no {key}: nothing could be compared')
     return cfg
 
 
@@ -131,14 +141,74 @@ def _find_checkpoint(cfg: Config, checkpoint: str | None) -> None:
         raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
 
 
-def _dump_predictions(cfg: Config, out: str) -> None:
-    """Add mm's own dumping metric."""
-    if not out.endswith(('.pkl', '.pickle')):
-        raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
-    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
-    evaluators = cfg.test_evaluator
-    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
-    cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
+def _prepare(cfg: Config, out: str | None) -> None:
+    """Turn the config into one of a run that quantizes and compares."""
+    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop')
+    cfg.custom_hooks = usual_hooks(cfg)
+    cfg.resume = False  # of a training
+    cfg.randomness = {**(cfg.get('randomness') or {})}
+    if cfg.randomness.get('seed') is None:
+        cfg.randomness['seed'] = 0  # mmengine would draw one
+    if not cfg.load_from:
+        cfg.model = _without_pretrained(cfg.model)
+    if out:
+        if not out.endswith(('.pkl', '.pickle')):
+            raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
+        # mm's own dumping metric.
+        mmdet = cfg.get('default_scope') == 'mmdet'
+        kind = 'DumpDetResults' if mmdet else 'DumpResults'
+        evaluators = cfg.test_evaluator
+        evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+        cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
+
+
+def _prepare_cpu_ranks(cfg: Config) -> None:
+    """Make up for mmengine, which takes every rank to have a GPU."""
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        return
+    if cfg.launcher == 'pytorch' and not dist.is_distributed():
+        torch.distributed.init_process_group('gloo')
+    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None}
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {})}
+
+
+def _without_pretrained(node: Any) -> Any:
+    """A model config whose initialization reads and fetches no weights."""
+    if isinstance(node, list | tuple):
+        return [_without_pretrained(n) for n in node if not _is_pretrained(n)]
+    if isinstance(node, dict):
+        return type(node)(
+            {
+                k: None if _is_pretrained(v) else _without_pretrained(v)
+                for k, v in node.items()
+            }
+        )
+    return node
+
+
+def _is_pretrained(node: Any) -> bool:
+    return isinstance(node, dict) and node.get('type') in ('Pretrained', PretrainedInit)
+
+
+def _load(runner: Runner) -> None:
+    """Load the checkpoint, or make weights.
+
+    Raises:
+        ConfigError: If the checkpoint cannot be read.
+    """
+    checkpoint = runner.cfg.load_from
+    if not checkpoint:
+        unwrapped(runner.model).init_weights()
+        return
+    try:
+        runner.load_or_resume()
+    except (ConfigError, PlanError):
+        raise
+    except Exception as error:  # whatever the reader of the file raises
+        message = str(error).partition('\n')[0]
+        raise ConfigError(
+            f'the checkpoint {checkpoint} cannot be loaded: {message}'
+        ) from error
 
 
 def _versions() -> dict[str, str]:

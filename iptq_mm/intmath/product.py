@@ -29,10 +29,13 @@ def use_reference(enabled: bool) -> bool:
 
 
 def carrier(bound: int) -> torch.dtype:
-    """The dtype whose arithmetic is exact for sums of magnitude ``bound``."""
+    """The dtype whose arithmetic is exact for sums of magnitude ``bound``.
+
+    float32 is none where the user lets its products be those of narrower types.
+    """
     if _reference_only:
         return torch.int64
-    if bound <= FLOAT32_EXACT:
+    if bound <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == 'highest':
         return torch.float32
     return torch.float64 if bound <= FLOAT64_EXACT else torch.int64
 
@@ -83,14 +86,24 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
         and weight.dtype == torch.int8
         and _int8_product_is_exact()
         and (x.dtype == torch.int8 or shift)
+        and x.shape[-1] > 1
     ):
         rows = x.reshape(-1, x.shape[-1])
         rows = rows if x.dtype == torch.int8 and not shift else (rows - shift)
-        result = torch._int_mm(rows.to(torch.int8), weight.t())
+        result = torch._int_mm(_dense(rows.to(torch.int8)), _dense(weight).t())
         if shift:
             result += shift * weight.sum(1, dtype=torch.int32)
-        return result.view(*x.shape[:-1], -1)
+        return result.view(*x.shape[:-1], weight.shape[0])
     return integer_matmul(x, weight.t(), bound)
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """``matrix`` with the strides (columns, 1).
+
+    ``torch._int_mm`` of other strides (an expanded row, a size of 1) returns
+    memory that nothing was written to (pytorch/pytorch#195066).
+    """
+    return matrix.contiguous().as_strided(matrix.shape, (matrix.shape[1], 1))
 
 
 def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tensor:

@@ -31,8 +31,9 @@ def build_quantized(float_type: str, **kwargs: Any) -> nn.Module:
     Returns:
         The float module's class, bound to the integer mode on loading.
     """
-    # Weights come from the integer checkpoint: nothing is to be initialized.
-    kwargs['init_cfg'] = None
+    if 'init_cfg' in kwargs:
+        # Weights come from the integer checkpoint: none are to be fetched.
+        kwargs['init_cfg'] = None
     module = MODELS.build(dict(type=float_type, **kwargs))
     await_plan(module)
     return module

@@ -13,15 +13,13 @@ from ..intmath import QParams
 from ..operations import NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor
-from ..record import RegionRecord
-from .base import FloatMode
+from ..record import Prepared, RegionRecord
+from .base import FloatMode, wanted_of
+from .blocks import in_blocks
 
 #: Elements of an image that the candidates of a site are tried on. A detector's
 #: first stages have tens of millions; evenly spread rows tell the same.
 MAX_ELEMENTS = 2**19
-
-#: Why a candidate cannot serve a site.
-Refusal = str
 
 
 class Analysing(FloatMode):
@@ -50,10 +48,9 @@ class Analysing(FloatMode):
         self.plan = plan
         self.candidates = candidates
         self.record = record
-        self.refused: dict[str, dict[str, Refusal]] = {}
         self._narrow = narrow
         self._cost = cost
-        self._constants: dict[tuple[str, str], tuple[QParams, Constants]] = {}
+        self._constants: dict[tuple[str, str, QParams], tuple[QParams, Constants]] = {}
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -103,27 +100,36 @@ class Analysing(FloatMode):
         elements: int,
     ) -> None:
         """Add the errors of one candidate."""
-        if name in self.refused.get(site, {}):
+        if name in self.record.refused.get(site, {}):
             return
         x, function = inputs[0], self.candidates[operation.kind][name]
         assert x is not None
-        if (site, name) not in self._constants:
+        assert isinstance(x.qparams, QParams)
+        key = site, name, x.qparams
+        if key not in self._constants:
             try:
                 made = self._prepare(site, x, function, operation, inputs, attributes)
             except (ValueError, OverflowError) as error:
-                self.refused.setdefault(site, {})[name] = str(error)
+                self.record.refused.setdefault(site, {})[name] = str(error)
                 return
-            self._constants[site, name] = made
+            self._constants[key] = made
             if operation.saved:
-                self.record.constants.setdefault(site, {})[name] = made[1]
-        qparams, constants = self._constants[site, name]
+                prepared = Prepared(input=made[0].to_dict(), constants=made[1])
+                self.record.keep_constants(site, name, prepared)
+        qparams, constants = self._constants[key]
         constants = {
             k: v.to(x.payload.device) if isinstance(v, Tensor) else v
             for k, v in constants.items()
         }
         out = self.plan.sites[site].output
         q = qparams.quantize(x.payload)
-        result = function.integer(q, constants).clamp(out.qmin, out.qmax)
+        result = in_blocks(
+            operation.kind,
+            [q],
+            lambda block: function.integer(block[0], constants).clamp(  # type: ignore
+                out.qmin, out.qmax
+            ),
+        )
         errors = CandidateErrors(cost=self._cost(function, x.payload.shape[-1]))
         errors.add_batch(
             value,
@@ -165,6 +171,4 @@ class Analysing(FloatMode):
         if made.bits <= function.max_input_bits:
             return qparams
         narrow = self._narrow(x.source, function.max_input_bits)
-        # Between its making and this site, the value may have been scaled.
-        factor = qparams.scale / made.scale
-        return QParams(narrow.scale * factor, narrow.qmin, narrow.qmax)
+        return wanted_of(x, narrow, self.plan)

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from ..intmath import QParams
 from ..operations import Operation
+from ..plan import RegionPlan
 from ..qtensor import QTensor, UnsupportedOperationError
 from ..qtensor.context import current_location, describe_location
 
@@ -108,6 +109,36 @@ def _first_source(tree: Any) -> str:
     found: list[str] = []
     tree_map(lambda x: found.append(x.source) if isinstance(x, QTensor) else None, tree)
     return found[0] if found else 'constant'
+
+
+def wanted_of(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
+    """The quantizer that a site wants an operand in.
+
+    Args:
+        x: The operand as it arrives.
+        wanted: The quantizer for the value as it was made; since then, it may
+            have been multiplied by a number, or a constant added.
+        plan: Says how it was made.
+
+    Returns:
+        ``wanted`` for the value as it is now.
+    """
+    made = plan.inputs.get(x.source) or plan.sites[x.source].output
+    assert isinstance(x.qparams, QParams)
+    if x.qparams == made:
+        return wanted
+    scale = wanted.scale * abs(x.factor)
+    low, high, before, after = wanted.qmin, wanted.qmax, made.qmin, made.qmax
+    if x.factor < 0:
+        low, high, before, after = -high, -low, -after, -before
+    if (x.qparams.qmin, x.qparams.qmax) == (before, after):
+        return QParams(scale, low, high)
+    real_low = low * scale + (x.qparams.qmin - before) * x.qparams.scale
+    real_high = high * scale + (x.qparams.qmax - after) * x.qparams.scale
+    if low == -high:
+        amax = max(-real_low, real_high)
+        return QParams(amax / high, low, high)
+    return QParams.affine(real_low, real_high, wanted.bits)
 
 
 def quantized_constant(value: Tensor, source: str) -> QTensor:

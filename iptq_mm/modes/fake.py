@@ -13,7 +13,7 @@ from ..operations import NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
-from .base import Mode
+from .base import Mode, wanted_of
 
 
 class Fake(Mode):
@@ -62,17 +62,22 @@ class Fake(Mode):
         site = self.next_site(operation)
         plan = self.plan.sites[site]
         payloads: list[Any] = [None if x is None else x.payload for x in inputs]
-        for position, wanted in plan.inputs.items():
-            payloads[position] = fake_quantize(payloads[position], wanted)
+        wanted = {
+            i: wanted_of(x, plan.inputs[i], self.plan)
+            for i, x in enumerate(inputs)
+            if x is not None and i in plan.inputs
+        }
+        for position, qparams in wanted.items():
+            payloads[position] = fake_quantize(payloads[position], qparams)
         value = operation.real(payloads, attributes)
         if isinstance(operation, NonLinear):
             x = inputs[0]
             assert x is not None and isinstance(x.qparams, QParams)
-            qparams = plan.inputs.get(0, x.qparams)
+            qparams = wanted.get(0, x.qparams)
             terms = operation.signature(payloads, attributes)
             known = SiteInputs(payloads, [qparams], plan.output, attributes, terms)
             function = self._functions[site]
-            constants = plan.constants or function.prepare(
+            constants = plan.constants_for(qparams) or function.prepare(
                 operation.function_site(known)
             )
             with torch.no_grad():

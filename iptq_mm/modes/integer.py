@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from ..functions import IntegerFunction
 from ..intmath import QParams, storage_dtype
@@ -17,10 +16,9 @@ from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..qtensor import QTensor, UnsupportedOperationError, WeightQParams
 from ..qtensor.context import current_location, describe_location
 from ..registry import FUNCTIONS
-from .base import Mode, quantized_constant
-
-#: Folded constants to keep; images of ever new sizes must not fill the memory.
-_MAX_FOLDED = 256
+from .base import Mode, quantized_constant, wanted_of
+from .blocks import in_blocks
+from .folding import FoldedConstants
 
 
 @dataclass
@@ -50,7 +48,8 @@ class Integer(Mode):
         self._constants: dict[tuple, dict[str, Any]] = {}
         self._functions: dict[str, IntegerFunction] = {}
         self._parameters = {n: _qparams(p) for n, p in plan.parameters.items()}
-        self._folded: dict[tuple, Any] = {}
+        self._folded = FoldedConstants()
+        self._versions: dict[str, tuple[int, int]] = {}
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region."""
@@ -63,6 +62,12 @@ class Integer(Mode):
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """Integers of a parameter."""
+        version = (value.data_ptr(), 0 if value.is_inference() else value._version)
+        if self._versions.setdefault(name, version) != version:
+            # Other integers were loaded: what was made of the old ones is void.
+            self._versions[name] = version
+            self._constants.clear()
+            self._folded.clear()
         qparams = self._parameters[name]
         return QTensor(value.detach(), qparams, f'parameter:{name}', constant=True)
 
@@ -74,12 +79,13 @@ class Integer(Mode):
         """See the base class; the constants of each image size are kept."""
         location = current_location()
         assert location is not None
-        key = (location.next_site('constant'), repr(_described((args, kwargs))))
-        if key not in self._folded:
-            if len(self._folded) >= _MAX_FOLDED:
-                self._folded.clear()
-            self._folded[key] = super().fold(func, args, kwargs)
-        return self._folded[key]
+        fold = super().fold
+        return self._folded.get(
+            location.next_site('constant'),
+            func,
+            (args, kwargs),
+            lambda: fold(func, args, kwargs),
+        )
 
     def folded(self, value: Tensor, source: str) -> QTensor:
         """See the base class."""
@@ -101,14 +107,19 @@ class Integer(Mode):
             )
         operands = list(inputs)
         for position, wanted in plan.inputs.items():
-            operands[position] = self._brought_to(operands[position], wanted)
+            operands[position] = self._brought_to(site, operands[position], wanted)
         constants = self._prepared(site, plan, operation, operands, attributes)
         payloads: list[Any] = [None if x is None else x.payload for x in operands]
-        if isinstance(operation, NonLinear):
-            wide = self._function(site, plan).integer(payloads[0], constants)
-        else:
-            wide = operation.integer(payloads, constants, attributes)
-        return QTensor(self._stored(site, wide, plan.output), plan.output, site)
+
+        def compute(block: Sequence[Any]) -> Tensor:
+            if isinstance(operation, NonLinear):
+                wide = self._function(site, plan).integer(block[0], constants)
+            else:
+                wide = operation.integer(block, constants, attributes)
+            return self._stored(site, wide, plan.output)
+
+        payload = in_blocks(operation.kind, payloads, compute)
+        return QTensor(payload, plan.output, site)
 
     def _stored(self, site: str, wide: Tensor, out: QParams) -> Tensor:
         """Saturate, count, and keep in the narrowest type."""
@@ -118,15 +129,14 @@ class Integer(Mode):
             seen.total += wide.numel()
         return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
 
-    def _brought_to(self, x: QTensor | None, wanted: QParams) -> QTensor:
+    def _brought_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
         """An operand requantized to what the site wants."""
         assert x is not None and isinstance(x.qparams, QParams)
+        wanted = wanted_of(x, wanted, self.plan)
         bits = x.qparams.bound.bit_length() + 1
         wide = requantize(x.payload, dyadic(x.qparams.scale / wanted.scale, bits))
-        payload = wide.clamp(wanted.qmin, wanted.qmax)
-        return QTensor(
-            payload.to(storage_dtype(wanted.qmin, wanted.qmax)), wanted, x.source
-        )
+        payload = self._stored(f'{site}<-{x.source}', wide, wanted)
+        return QTensor(payload, wanted, x.source)
 
     def _function(self, site: str, plan: SitePlan) -> IntegerFunction:
         """The integer function of a non-linear site."""
@@ -159,7 +169,7 @@ class Integer(Mode):
                 attributes,
                 terms,
                 function,
-                plan.constants,
+                plan.constants_for(qparams[0]),
             )
             try:
                 constants = operation.prepare(inputs)
@@ -170,11 +180,6 @@ class Integer(Mode):
                 for k, v in constants.items()
             }
         return self._constants[key]
-
-
-def _described(tree: Any) -> Any:
-    """A tree of arguments with shapes in the place of tensors."""
-    return tree_map(lambda x: tuple(x.shape) if isinstance(x, Tensor) else x, tree)
 
 
 def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:

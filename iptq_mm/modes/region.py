@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
@@ -49,7 +50,9 @@ class Region:
 
         def enter(x: Any) -> Any:
             if isinstance(x, Tensor) and x.is_floating_point():
-                mode.images = len(x)
+                mode.images = len(x) if x.dim() else 1
+                # Autocast before the region may have left half precision.
+                x = x.float() if x.element_size() < 4 else x
                 return mode.enter(f'input:{next(names)}', x)
             return x
 
@@ -58,15 +61,26 @@ class Region:
         def leave(x: Any) -> Any:
             if not isinstance(x, QTensor):
                 return x
+            x.check_not_overwritten()
             outputs.append(mode.leave(x))
             return outputs[-1]
 
-        with located(Location(mode, self.name)), _quantized_parameters(module, mode):
+        # Integer products run exactly in float32, which autocast would narrow.
+        full = torch.autocast(_device(module), enabled=False)
+        with (
+            full,
+            located(Location(mode, self.name)),
+            _quantized_parameters(module, mode),
+        ):
             args, kwargs = tree_map(enter, (args, kwargs))
             result = tree_map(leave, forward(*args, **kwargs))
         if self.on_output is not None:
             self.on_output(self.name, outputs)
         return result
+
+
+def _device(module: nn.Module) -> str:
+    return next((p.device.type for p in module.parameters()), 'cpu')
 
 
 class _Bound:
@@ -158,6 +172,7 @@ def _quantized_parameters(module: nn.Module, mode: Mode) -> Iterator[None]:
                 if id(value) not in wrapped:
                     full = f'{path}.{name}' if path else name
                     wrapped[id(value)] = mode.parameter(full, value)
+                    wrapped[id(value)].whole = True
                 swapped.append((child, name, value))
                 child._parameters[name] = wrapped[id(value)]  # type: ignore[assignment]
         yield

@@ -53,7 +53,8 @@ class _Affine(Operation):
         half = torch.ones_like(shift) << (shift - 1)
         # The value at the middle of the codes brings an asymmetric 8-bit input
         # into int8, for the CPU's and GPU's instructions.
-        middle = x.qmin + 128 if x.qmax - x.qmin <= 255 else 0
+        fits = x.qmin >= -128 and x.qmax <= 127
+        middle = x.qmin + 128 if x.qmax - x.qmin <= 255 and not fits else 0
         return {
             'bound': accumulator,
             'middle': middle,

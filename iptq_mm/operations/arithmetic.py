@@ -17,7 +17,7 @@ from .base import (
     Constants,
     Operation,
     SiteInputs,
-    check_int32,
+    check_int64,
     common_dyadic,
 )
 
@@ -39,8 +39,9 @@ class MatMul(Operation):
         """See the base class."""
         a, b = site.qparams
         bound = site.terms * a.bound * b.bound
-        check_int32(bound, 'the accumulator')
-        factor = dyadic(a.scale * b.scale / site.out.scale, 32)
+        # 16-bit probabilities of more than 258 tokens need more than 32 bits.
+        bits = check_int64(bound, 'the accumulator')
+        factor = dyadic(a.scale * b.scale / site.out.scale, bits)
         return {
             'bound': bound,
             'multiplier': factor.multiplier,
@@ -97,15 +98,15 @@ class Mul(Operation):
     def prepare(self, site: SiteInputs) -> Constants:
         """See the base class."""
         a, b = site.qparams
-        check_int32(a.bound * b.bound, 'the product')
-        factor = dyadic(a.scale * b.scale / site.out.scale, 32)
+        bits = check_int64(a.bound * b.bound, 'the product')
+        factor = dyadic(a.scale * b.scale / site.out.scale, bits)
         return {'multiplier': factor.multiplier, 'shift': factor.shift}
 
     def integer(
         self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
     ) -> Tensor:
         """See the base class."""
-        product = inputs[0].int() * inputs[1].int()
+        product = inputs[0].long() * inputs[1].long()
         return requantize(product, Dyadic(constants['multiplier'], constants['shift']))
 
 
@@ -155,8 +156,8 @@ class Mean(Operation):
     def prepare(self, site: SiteInputs) -> Constants:
         """See the base class."""
         (x,) = site.qparams
-        check_int32(site.terms * x.bound, 'the sum')
-        factor = dyadic(x.scale / (site.terms * site.out.scale), 32)
+        bits = check_int64(site.terms * x.bound, 'the sum')
+        factor = dyadic(x.scale / (site.terms * site.out.scale), bits)
         return {'multiplier': factor.multiplier, 'shift': factor.shift}
 
     def integer(

@@ -106,6 +106,18 @@ def common_dyadic(ratios: Sequence[float], input_bits: int) -> tuple[list[int], 
     return [round(ratio * 2.0**shift) for ratio in ratios], shift
 
 
+def check_int64(bound: int, what: str) -> int:
+    """Bits, sign included, of integers up to ``bound``, at least 32.
+
+    Raises:
+        OverflowError: If they leave too few of 64 bits to a multiplier.
+    """
+    bits = bound.bit_length() + 1
+    if bits > 47:
+        raise OverflowError(f'{what} may reach {bound}, which 47 bits do not hold')
+    return max(bits, 32)
+
+
 def check_int32(bound: int, what: str) -> None:
     """Raise OverflowError unless ``bound`` fits 32 bits."""
     if bound >= 2**31:
@@ -123,5 +135,6 @@ __all__ = [
     'Operation',
     'SiteInputs',
     'check_int32',
+    'check_int64',
     'common_dyadic',
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,22 +33,29 @@ class Location:
         return f'{key}:{self._counts[key] - 1}'
 
 
-_active: list[Location] = []
+class _Running(threading.local):
+    """The running locations of this thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.locations: list[Location] = []
+
+
+_running = _Running()
 
 
 @contextmanager
 def located(location: Location) -> Iterator[Location]:
     """Make ``location`` the running one."""
-    _active.append(location)
+    _running.locations.append(location)
     try:
         yield location
     finally:
-        _active.pop()
+        _running.locations.pop()
 
 
 def current_location() -> Location | None:
     """The innermost running location, None outside every region."""
-    return _active[-1] if _active else None
+    return _running.locations[-1] if _running.locations else None
 
 
 def current_mode() -> Mode:
@@ -58,17 +66,17 @@ def current_mode() -> Mode:
     """
     from .errors import UnsupportedOperationError
 
-    if not _active:
+    if not _running.locations:
         raise UnsupportedOperationError(
             'a QTensor left its region: every output of a region has to be a tensor '
             'or a list, tuple or dict of tensors'
         )
-    return _active[-1].mode
+    return _running.locations[-1].mode
 
 
 def describe_location() -> str:
     """Region and module path for error messages."""
-    if not _active:
+    if not _running.locations:
         return 'outside every region'
-    location = _active[-1]
+    location = _running.locations[-1]
     return f"region '{location.region}', module '{location.path[-1] or '(itself)'}'"

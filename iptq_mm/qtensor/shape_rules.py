@@ -32,7 +32,6 @@ _VIEWS = [
     Tensor.unsqueeze,
     torch.unsqueeze,
     Tensor.expand,
-    Tensor.expand_as,
     Tensor.repeat,
     Tensor.repeat_interleave,
     torch.repeat_interleave,
@@ -70,17 +69,27 @@ _VIEWS = [
 ]
 
 
+#: Of these, the ones that leave a weight what it is.
+_SAME = [Tensor.contiguous, Tensor.clone, torch.clone, Tensor.detach]
+
+
 def _view_rule(func: Any) -> Any:
     def view(mode: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(x, QTensor):
             raise UnsupportedOperationError(
                 f'{function_name(func)} of a plain tensor by a quantized one'
             )
-        result = func(x.payload, *args, **kwargs)
-        if isinstance(x.qparams, WeightQParams) and result is not x.payload:
+        if any(isinstance(a, torch.dtype) for a in (*args, *kwargs.values())):
+            raise UnsupportedOperationError(f'{function_name(func)} as another type')
+        if isinstance(x.qparams, WeightQParams) and func not in _SAME:
             # A weight's scales lie along its first dimension and its layer needs
             # it whole; elsewhere it is a constant like any other.
             return mode.fold(func, (x, *args), kwargs)
+        result = func(x.payload, *args, **kwargs)
+        if func in _SAME:
+            same = x.like(result)
+            same.whole = x.whole
+            return same
         return tree_map(lambda t: x.like(t) if isinstance(t, Tensor) else t, result)
 
     return view
@@ -88,6 +97,16 @@ def _view_rule(func: Any) -> Any:
 
 for _func in _VIEWS:
     rule(_func)(_view_rule(_func))
+
+
+@rule(Tensor.expand_as)
+def _expand_as(mode: Any, x: Any, other: Tensor) -> Any:
+    return x.expand(other.shape)
+
+
+@rule(Tensor.view_as, Tensor.reshape_as)
+def _reshape_as(mode: Any, x: Any, other: Tensor) -> Any:
+    return x.reshape(other.shape)
 
 
 _METADATA = [
@@ -122,30 +141,43 @@ def _metadata_rule(func: Any) -> Any:
 
 
 for _func in _METADATA:
-    rule(_func)(_metadata_rule(_func))
+    rule(_func, metadata=True)(_metadata_rule(_func))
 
 
-@rule(Tensor.dtype.__get__)  # type: ignore[attr-defined]
+@rule(Tensor.dtype.__get__, metadata=True)  # type: ignore[attr-defined]
 def _dtype(mode: Any, x: QTensor) -> torch.dtype:
     return torch.float32  # integers stand for reals
 
 
-@rule(Tensor.requires_grad.__get__)  # type: ignore[attr-defined]
+@rule(Tensor.requires_grad.__get__, metadata=True)  # type: ignore[attr-defined]
 def _requires_grad(mode: Any, x: QTensor) -> bool:
     return x.payload.requires_grad
 
 
-@rule(torch.is_floating_point, Tensor.is_floating_point)
+@rule(torch.is_floating_point, Tensor.is_floating_point, metadata=True)
 def _is_floating_point(mode: Any, x: QTensor) -> bool:
     return True
 
 
-@rule(Tensor.to, Tensor.type, Tensor.type_as, Tensor.float, Tensor.double, Tensor.half)
+@rule(Tensor.to, Tensor.type, Tensor.type_as, Tensor.float)
 def _to(mode: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     # A change of float type changes nothing; a device move is a region's matter.
     if not isinstance(x, QTensor):
-        return x.to(dtype=torch.float32)
+        reference = next(a for a in args if isinstance(a, QTensor))
+        return x.to(reference.payload.device, torch.float32)
+    for wanted in (*args, *kwargs.values()):
+        if isinstance(wanted, Tensor | torch.dtype):
+            dtype = wanted if isinstance(wanted, torch.dtype) else wanted.dtype
+            if not dtype.is_floating_point:
+                raise UnsupportedOperationError(f'a conversion to {dtype}')
+            if dtype != torch.float32:
+                return _other_float(mode, x)
     return x
+
+
+@rule(Tensor.double, Tensor.half)
+def _other_float(mode: Any, x: QTensor) -> QTensor:
+    return x.like(x.payload.clone())  # a new tensor, as in torch
 
 
 @rule(F.dropout, torch.dropout, F.dropout2d, torch.feature_dropout)
@@ -159,7 +191,7 @@ def _dropout(
     return x
 
 
-@rule(F.pad)
+@rule(F.pad, computes=True)
 def _pad(
     _: Any, x: QTensor, pad: Any, mode: str = 'constant', value: Any = None
 ) -> QTensor:
@@ -174,7 +206,7 @@ def _pad(
     return x.like(x.payload.flatten(-2)[..., index])
 
 
-@rule(F.unfold)
+@rule(F.unfold, computes=True)
 def _unfold(
     mode: Any,
     x: QTensor,
@@ -198,12 +230,15 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
 
 
-@rule(torch.zeros_like, torch.empty_like)
-def _zeros_like(mode: Any, x: QTensor, **kwargs: Any) -> Tensor:
-    return torch.zeros(x.payload.shape, dtype=torch.float32, device=x.payload.device)
+@rule(torch.zeros_like, torch.empty_like, metadata=True)
+def _zeros_like(
+    mode: Any, x: QTensor, dtype: torch.dtype | None = None, **kwargs: Any
+) -> Tensor:
+    dtype = dtype or torch.float32
+    return torch.zeros(x.payload.shape, dtype=dtype, device=x.payload.device)
 
 
-@rule(Tensor.new_zeros, Tensor.new_empty)
+@rule(Tensor.new_zeros, Tensor.new_empty, metadata=True)
 def _new_zeros(mode: Any, x: QTensor, *size: Any, **kwargs: Any) -> Tensor:
     kwargs.setdefault('dtype', torch.float32)
     return torch.zeros(*size, device=x.payload.device, **kwargs)

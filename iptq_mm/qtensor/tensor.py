@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,14 @@ import torch
 from torch import Tensor
 
 from ..intmath import QParams, storage_dtype
+from .aliasing import Sharing, overlap, shares_memory
 from .context import current_mode, describe_location
 from .errors import UnsupportedOperationError
+
+#: Steps from a value that are far enough for whatever a mask shall hide.
+_FAR = 2**30
+#: What they have to be at least, as a real number: exp(-32) is nothing.
+_FAR_ENOUGH = 32.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +50,18 @@ class QTensor(torch.Tensor):
         source: The site, parameter or region input that made the value;
             views keep it.
         constant: Whether the value depends on parameters only.
+        factor: By what it was multiplied since it was made, see :meth:`scaled`.
+        whole: Whether it is a parameter as it stands, not a part of one.
     """
 
     payload: Tensor
     qparams: QParams | WeightQParams | None
     source: str
     constant: bool
+    factor: float
+    whole: bool
+    _sharing: Sharing
+    _seen_writes: int
 
     @staticmethod
     def __new__(
@@ -66,11 +79,34 @@ class QTensor(torch.Tensor):
         self.qparams = qparams
         self.source = source
         self.constant = constant
+        self.factor = 1.0
+        self.whole = False
+        self._sharing = Sharing()
+        self._seen_writes = 0
         return self
 
     def like(self, payload: Tensor) -> QTensor:
         """``payload`` with everything else of this tensor (a view, say)."""
-        return QTensor(payload, self.qparams, self.source, self.constant)
+        other = QTensor(payload, self.qparams, self.source, self.constant)
+        other.factor = self.factor
+        if shares_memory(payload, self.payload):
+            other._sharing, other._seen_writes = self._sharing, self._seen_writes
+        return other
+
+    def check_not_overwritten(self) -> None:
+        """Make sure that no in-place operation on another view changed this one.
+
+        Raises:
+            UnsupportedOperationError: If one did.
+        """
+        writes = self._sharing.writes
+        if any(overlap(self.payload, w) for w in writes[self._seen_writes :]):
+            raise UnsupportedOperationError(
+                f'{describe_location()}: an in-place operation changed a view of this '
+                'tensor, or what this tensor is a view of: make it a new tensor '
+                '(x = x + y)'
+            )
+        self._seen_writes = len(writes)
 
     def become(self, other: QTensor) -> None:
         """Take over everything of ``other``, whose shape has to be the same.
@@ -80,8 +116,11 @@ class QTensor(torch.Tensor):
         """
         if other.payload.shape != self.payload.shape:
             raise UnsupportedOperationError('an in-place operation that broadcasts')
+        self._sharing.writes.append(self.payload)
+        self._sharing, self._seen_writes, self.whole = Sharing(), 0, False
         self.payload, self.qparams = other.payload, other.qparams
         self.source, self.constant = other.source, other.constant
+        self.factor = other.factor
 
     @property
     def is_integer(self) -> bool:
@@ -103,6 +142,10 @@ class QTensor(torch.Tensor):
                 f'{describe_location()}: a weight with one scale a channel cannot be '
                 'multiplied by a number'
             )
+        if not math.isfinite(factor):
+            raise UnsupportedOperationError(f'{describe_location()}: times {factor}')
+        if factor == 0:  # there is no scale of 0
+            return self.like(torch.zeros_like(payload))
         if qparams is not None:
             low, high = qparams.qmin, qparams.qmax
             if factor < 0:
@@ -112,7 +155,9 @@ class QTensor(torch.Tensor):
             payload = payload * factor
         elif factor < 0:
             payload = -payload.to(storage_dtype(qparams.qmin, qparams.qmax))  # type: ignore[union-attr]
-        return QTensor(payload, qparams, self.source, self.constant)
+        other = QTensor(payload, qparams, self.source, self.constant)
+        other.factor = self.factor * factor
+        return other
 
     def shifted(self, constant: Tensor) -> QTensor:
         """Plus a float tensor that depends on no input (an attention mask).
@@ -120,21 +165,18 @@ class QTensor(torch.Tensor):
         In integers it is rounded to the scale of this tensor and the range
         grows by it: nothing is requantized and nothing saturates.
         """
-        if not self.is_integer:
-            payload = self.payload + constant
-        qparams = self.qparams
+        payload, qparams = self.payload, self.qparams
         if isinstance(qparams, QParams):
-            steps = (constant.double() / qparams.scale).round()
-            if not bool(steps.abs().max() < 2**30):
-                # An infinite mask: far below everything is far enough.
-                steps = steps.clamp(-(2**30), 2**30)
-            low, high = int(steps.min()), int(steps.max())
-            qparams = QParams(
-                qparams.scale, qparams.qmin + min(low, 0), qparams.qmax + max(high, 0)
-            )
-            if self.is_integer:
-                payload = self.payload.int() + steps.int()
-        return QTensor(payload, qparams, self.source, self.constant)
+            constant, qparams = _in_reach(constant, qparams)
+        if not self.is_integer:
+            payload = payload + constant
+        elif isinstance(qparams, QParams):
+            steps = (constant.double() / qparams.scale).round().long()
+            payload = (payload.long() + steps).clamp_(qparams.qmin, qparams.qmax)
+            payload = payload.to(storage_dtype(qparams.qmin, qparams.qmax))
+        other = QTensor(payload, qparams, self.source, self.constant)
+        other.factor = self.factor
+        return other
 
     def __repr__(self) -> str:  # type: ignore[override]
         """Shape, numbers' dtype and source, never the numbers."""
@@ -161,3 +203,27 @@ class QTensor(torch.Tensor):
             f'{describe_location()}: {func} would touch the integers behind the rule '
             'table'
         )
+
+
+def _in_reach(constant: Tensor, qparams: QParams) -> tuple[Tensor, QParams]:
+    """A constant to be added, infinities far but finite, and the quantizer then.
+
+    Raises:
+        UnsupportedOperationError: If it is NaN, or the scale is too small for it.
+    """
+    if constant.numel() == 0:
+        return constant, qparams
+    scale, far = qparams.scale, _FAR * qparams.scale
+    low, high = float(constant.min()), float(constant.max())
+    if math.isnan(low) or max(-low, high) > far < _FAR_ENOUGH:
+        raise UnsupportedOperationError(
+            f'{describe_location()}: adding a constant of {low} to {high} to values in '
+            f'steps of {scale}'
+        )
+    if max(-low, high) > far:
+        constant = constant.clamp(-far, far)
+    lowest = round(max(low, -far) / scale)
+    highest = round(min(high, far) / scale)
+    qmin = max(qparams.qmin + min(lowest, 0), -_FAR)
+    qmax = min(qparams.qmax + max(highest, 0), _FAR)
+    return constant, QParams(scale, qmin, qmax)

@@ -4,7 +4,7 @@ quantization = dict(
     weight=dict(
         bits=6, observer=dict(type='minmax'), rounding=dict(type='nearest')),
     activation=dict(
-        bits=6, observer=dict(type='percentile', percentile=99.99)),
+        bits=6, observer=dict(type='percentile', percentile=99.999)),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='unified_metric'),

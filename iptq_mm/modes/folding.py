@@ -1,0 +1,74 @@
+"""What integer mode keeps of computations with parameters only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from ..qtensor import QTensor
+
+#: Results to keep; images of ever new sizes must not fill the memory.
+_MAX_RESULTS = 256
+
+
+class FoldedConstants:
+    """Results by site and arguments.
+
+    Arguments are compared by their values: two image sizes may well give tensors
+    of the same shapes at the same site.
+    """
+
+    def __init__(self) -> None:
+        self._results: dict[tuple, list[tuple[list[Tensor], Any]]] = {}
+        self._count = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._results.clear()
+        self._count = 0
+
+    def get(self, site: str, func: Any, tree: Any, compute: Callable[[], Any]) -> Any:
+        """The kept result for these arguments, or a new one from ``compute``."""
+        leaves = [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+        tensors = [x.payload if isinstance(x, QTensor) else x for x in leaves]
+        scales = [x.qparams for x in leaves if isinstance(x, QTensor)]
+        key = (site, func, repr(_described(tree)), *scales)
+        kept = self._results.setdefault(key, [])
+        for arguments, result in kept:
+            if all(map(torch.equal, arguments, tensors)):
+                return _copied(result)
+        result = compute()
+        if self._count >= _MAX_RESULTS:
+            self.clear()
+            kept = self._results.setdefault(key, [])
+        kept.append(([t.clone() for t in tensors], result))
+        self._count += 1
+        return _copied(result)
+
+
+def _copied(result: Any) -> Any:
+    """New QTensors of the same numbers: one may be changed in place."""
+    return tree_map(
+        lambda x: (
+            QTensor(x.payload, x.qparams, x.source, constant=True)
+            if isinstance(x, QTensor)
+            else x
+        ),
+        result,
+    )
+
+
+def _described(tree: Any) -> Any:
+    """A tree of arguments with types and shapes in the place of tensors."""
+
+    def describe(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        numbers = x.payload if isinstance(x, QTensor) else x
+        return type(x).__name__, numbers.dtype, numbers.device, tuple(numbers.shape)
+
+    return tree_map(describe, tree)

@@ -1,0 +1,36 @@
+"""Who shares numbers with whom, so that in-place operations are never half done.
+
+An in-place rule gives its tensor new numbers. Views of the old ones, which torch
+would change too, do not see them: using one of these afterwards is an error.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Sharing:
+    """Tensors that view the same numbers.
+
+    Attributes:
+        writes: What in-place operations would have written to, in order.
+    """
+
+    def __init__(self) -> None:
+        self.writes: list[Tensor] = []
+
+
+def shares_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are views of one storage."""
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+def overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two views of one storage have an element in common."""
+    size = a.untyped_storage().nbytes() // a.element_size()
+    marks = torch.zeros(size, dtype=torch.bool)
+    # An expanded dimension holds one element many times.
+    shape = [n if s else min(n, 1) for n, s in zip(b.shape, b.stride(), strict=True)]
+    marks.as_strided(shape, b.stride(), b.storage_offset()).fill_(True)
+    return bool(marks.as_strided(a.shape, a.stride(), a.storage_offset()).any())

@@ -1,0 +1,79 @@
+"""Which function each layer got, and how good the others were."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..record import RegionRecord
+
+_TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
+
+
+def plot_assignment(
+    assignment: dict[str, str],
+    records: dict[str, RegionRecord],
+    path: str | os.PathLike,
+) -> None:
+    """Plot the SQNR of every candidate by layer; a ring marks the chosen one.
+
+    Args:
+        assignment: Chosen candidate by ``region:site``.
+        records: By region.
+        path: PNG file to write.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    kinds = {k: _series(k, assignment, records) for k in _TITLES}
+    figure, axes = pyplot.subplots(
+        len(kinds), 1, figsize=(10, 9), constrained_layout=True
+    )
+    for axis, (kind, sites) in zip(axes, kinds.items(), strict=True):
+        names = sorted({n for _, _, errors in sites for n in errors})
+        for name in names:
+            x = [i for i, (_, _, errors) in enumerate(sites) if name in errors]
+            y = [sites[i][2][name] for i in x]
+            (line,) = axis.plot(x, y, '.-', linewidth=0.6, label=name)
+            chosen = [i for i in x if sites[i][1] == name]
+            axis.plot(
+                chosen,
+                [sites[i][2][name] for i in chosen],
+                'o',
+                markersize=9,
+                fillstyle='none',
+                color=line.get_color(),
+            )
+        axis.set_title(f'{_TITLES[kind]} (ring: chosen)', loc='left', fontsize=10)
+        axis.set_ylabel('SQNR, dB')
+        axis.set_xticks(range(len(sites)))
+        labels = [site for site, _, _ in sites]
+        axis.set_xticklabels(labels, rotation=90, fontsize=5)
+        axis.grid(alpha=0.3)
+        if names:
+            axis.legend(fontsize=7, ncol=3)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _series(
+    kind: str, assignment: dict[str, str], records: dict[str, RegionRecord]
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Site, chosen candidate and SQNR by candidate, in order of execution."""
+    series = []
+    for region, record in records.items():
+        for site, operation in record.operations.items():
+            if operation == kind:
+                errors = record.candidates[site]
+                series.append(
+                    (
+                        site.split('/')[0],
+                        assignment[f'{region}:{site}'],
+                        {name: e.sqnr_db for name, e in errors.items()},
+                    )
+                )
+    return series

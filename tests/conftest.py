@@ -1,0 +1,87 @@
+"""Whole runs of tiny models, made once and looked at by many tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import tiny_runs
+import torch
+from mmengine import load
+
+
+@dataclass
+class Run:
+    """A tiny model, quantized.
+
+    Attributes:
+        config: Float config.
+        checkpoint: Float checkpoint.
+        folder: Work dir.
+        results: What quantize_and_compare returned.
+        predictions: Of the quantized model before it was saved.
+    """
+
+    config: str
+    checkpoint: str
+    folder: Path
+    results: dict[str, Any]
+    predictions: list[dict]
+
+
+@pytest.fixture
+def one_thread():
+    """Sums of floats depend on the number of threads; those of integers do not."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='session')
+def tiny_data(tmp_path_factory):
+    """Folders of images, by kind."""
+    root = tmp_path_factory.mktemp('tiny_data')
+    tiny_runs.make_classification_images(root / 'classification')
+    tiny_runs.make_detection_images(root / 'detection')
+    return root
+
+
+def _run(cfg, folder: Path) -> Run:
+    from iptq_mm.engine.run import quantize_and_compare
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    config, checkpoint = tiny_models.write(cfg, folder, folder.name)
+    out = folder / 'predictions.pkl'
+    results = quantize_and_compare(config, work_dir=str(folder / 'run'), out=str(out))
+    torch.set_num_threads(threads)
+    return Run(config, checkpoint, folder / 'run', results, load(out))
+
+
+@pytest.fixture(scope='session')
+def vit_run(tiny_data, tmp_path_factory):
+    """A ViT whose backbone and head are quantized."""
+    cfg = tiny_models.vit(tiny_data / 'classification')
+    return _run(cfg, tmp_path_factory.mktemp('vit'))
+
+
+@pytest.fixture(scope='session')
+def swin_run(tiny_data, tmp_path_factory):
+    """A Swin whose backbone, neck and head are quantized."""
+    cfg = tiny_models.swin(tiny_data / 'classification')
+    return _run(cfg, tmp_path_factory.mktemp('swin'))
+
+
+@pytest.fixture(scope='session')
+def detector_run(tiny_data, tmp_path_factory):
+    """A Mask R-CNN whose backbone is quantized."""
+    cfg = tiny_models.mask_rcnn(tiny_data / 'detection')
+    return _run(cfg, tmp_path_factory.mktemp('mask_rcnn'))
+
+
+@pytest.fixture(params=['vit', 'swin', 'detector'])
+def run(request):
+    """Each of the runs."""
+    return request.getfixturevalue(f'{request.param}_run')

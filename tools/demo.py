@@ -1,0 +1,142 @@
+"""The demo: a trained Swin Cascade Mask R-CNN, quantized and compared.
+
+Makes the demo data, quantizes the detector of this repository with
+``tools/quantize.py``'s function under several settings, prints one table and
+draws pictures. Everything lands in ``work_dirs/demo``.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import iptq_mm  # noqa: F401  (before mmdet)
+from iptq_mm.utils.files import atomic_write
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Setting, config and whether its pictures are drawn.
+SETTINGS = (
+    ('W8A8', 'configs/demo/swin_cascade_demo_iptq-w8a8.py'),
+    ('W4A8', 'configs/demo/swin_cascade_demo_iptq-w4a8.py'),
+    ('W8A8, literal I-BERT', 'configs/demo/swin_cascade_demo_literal-ibert-w8a8.py'),
+    ('W8A8, literal I-ViT', 'configs/demo/swin_cascade_demo_literal-ivit-w8a8.py'),
+)
+PICTURES = (1, 5, 11, 17)
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--work-dir', default='work_dirs/demo')
+    parser.add_argument('--data', default='data/demo')
+    parser.add_argument(
+        '--again', action='store_true', help='measure anew what is there already'
+    )
+    args = parser.parse_args()
+    folder = Path(args.work_dir)
+    from make_demo_data import make
+
+    made = make(Path(args.data), 0, 2000, 200, os.cpu_count() or 1)
+    print(f'{args.data}: {"made" if made else "already there"}', flush=True)
+    results = {}
+    for name, config in SETTINGS:
+        results[name] = _setting(name, ROOT / config, folder, args.again)
+    table = _table(results, folder)
+    atomic_write(folder / 'table.md', table)
+    print(f'\n{table}')
+    for path in _pictures(folder, Path(args.data)):
+        print(f'picture: {path}')
+    return 0
+
+
+def _slug(name: str) -> str:
+    return name.lower().replace(', ', '_').replace(' ', '-')
+
+
+def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, Any]:
+    """Results of one setting, measured now unless they are there."""
+    from iptq_mm.engine.run import quantize_and_compare
+
+    work_dir = folder / _slug(name)
+    written = work_dir / 'results.json'
+    if written.exists() and not again:
+        print(f'{name}: {written} is there (--again measures anew)')
+        return json.loads(written.read_text())
+    print(f'{name}: quantizing and evaluating, log in {work_dir}', flush=True)
+    began = time.perf_counter()
+    options = {
+        'log_level': 'WARNING',
+        'model.test_cfg.rcnn.max_per_img': 50,
+    }
+    results = quantize_and_compare(config, work_dir=str(work_dir), cfg_options=options)
+    print(f'{name}: {time.perf_counter() - began:.0f} s', flush=True)
+    return results
+
+
+def _table(results: dict[str, dict[str, Any]], folder: Path) -> str:
+    """The one table, as Markdown."""
+    lines = [
+        '| detector | box AP | mask AP | backbone, MB | seconds, 200 images |',
+        '|---|---|---|---|---|',
+    ]
+    first = next(iter(results.values()))
+    rows = [('float', first['float'], ROOT / 'demo' / 'swin_cascade_demo.pth', first)]
+    rows += [
+        (name, r['integer'], folder / _slug(name) / 'integer.pth', r)
+        for name, r in results.items()
+    ]
+    for name, metrics, checkpoint, r in rows:
+        seconds = r['seconds']['float' if name == 'float' else 'integer']
+        size = _backbone_bytes(checkpoint) / 1e6
+        lines.append(
+            f'| {name} | {100 * metrics["coco/bbox_mAP"]:.1f} '
+            f'| {100 * metrics["coco/segm_mAP"]:.1f} | {size:.1f} | {seconds:.0f} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def _backbone_bytes(checkpoint: Path) -> int:
+    """Bytes of the backbone's tensors; floats count 4, as the model holds them."""
+    import torch
+
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    return sum(
+        v.numel() * (4 if v.is_floating_point() else v.element_size())
+        for k, v in state.items()
+        if k.startswith('backbone.') and 'index' not in k
+    )
+
+
+def _pictures(folder: Path, data: Path) -> list[Path]:
+    """Draw float and integer detections, and the chosen functions."""
+    import cv2
+    from mmdet.apis import inference_detector, init_detector
+
+    from iptq_mm.visualization import side_by_side
+
+    written = []
+    models = [('float', ROOT / SETTINGS[0][1], ROOT / 'demo/swin_cascade_demo.pth')]
+    for name, _ in SETTINGS[:2]:
+        work_dir = folder / _slug(name)
+        models.append((name, work_dir / 'integer.py', work_dir / 'integer.pth'))
+    built = [(n, init_detector(str(c), str(w), device='cpu')) for n, c, w in models]
+    classes = built[0][1].dataset_meta['classes']
+    files = sorted((data / 'val').glob('*.png'))
+    rows = []
+    for index in PICTURES:
+        image = cv2.imread(str(files[index]))
+        found = [(n, inference_detector(m, image).pred_instances) for n, m in built]
+        rows.append(side_by_side(image[..., ::-1], found, classes))
+    path = folder / 'detections.png'
+    cv2.imwrite(str(path), cv2.vconcat(rows)[..., ::-1])
+    written.append(path)
+    for name, _ in SETTINGS[:2]:
+        written.append(folder / _slug(name) / 'functions.png')
+    return written
+
+
+if __name__ == '__main__':
+    sys.exit(main())
