@@ -103,9 +103,10 @@ class Planner:
             if self.record.operations.get(source) == 'softmax':
                 return wide.attention or wide.bits
             return self.config.activation.bits
+        bits = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
         if built and site in built:
-            return min(wide.bits, built[site].max_input_bits)
-        return wide.bits
+            return min(bits, built[site].max_input_bits)
+        return bits
 
     def _symmetric(self, value: str, narrow: bool) -> bool:
         if self.record.operations.get(value) == 'softmax':

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..functions import IntegerFunction
+from ..functions import IntegerFunction, function_name
 from ..registry import CRITERIA, FUNCTIONS, OBSERVERS, ROUNDINGS
 
 
@@ -42,7 +42,7 @@ class ActivationConfig:
 
     bits: int = 8
     observer: dict = field(
-        default_factory=lambda: {'type': 'percentile', 'percentile': 99.99}
+        default_factory=lambda: {'type': 'percentile', 'percentile': 99.999}
     )
     symmetric: bool = False
 
@@ -58,11 +58,15 @@ class WideConfig:
         bits: Bits of an integer, at most 16.
         observer: Registry dict; gives the range.
         attention: Bits of the attention probabilities; None: ``bits``.
+        gelu: Bits of the inputs of GELU; None: ``bits``.
+        softmax: Bits of the inputs of Softmax; None: ``bits``.
     """
 
     bits: int = 16
     observer: dict = field(default_factory=lambda: {'type': 'minmax'})
     attention: int | None = None
+    gelu: int | None = None
+    softmax: int | None = None
 
 
 @dataclass
@@ -155,6 +159,8 @@ class QuantizationConfig:
             ('activation.bits', self.activation.bits, 8),
             ('wide.bits', self.wide.bits, 16),
             ('wide.attention', self.wide.attention or 16, 16),
+            ('wide.gelu', self.wide.gelu or 16, 16),
+            ('wide.softmax', self.wide.softmax or 16, 16),
         ):
             if not 2 <= bits <= most:
                 raise ConfigError(f'quantization.{name}={bits}: use 2 to {most}')
@@ -192,14 +198,8 @@ def _named_candidates(candidates: dict[str, Any]) -> dict[str, dict[str, dict]]:
                     f"'{cfg['type']}' is no function for {kind}; those are "
                     f'{_available(kind)}'
                 )
-            options = {k: v for k, v in cfg.items() if k != 'type'}
-            name = cfg['type'] + (
-                f'({", ".join(f"{k}={v}" for k, v in options.items())})'
-                if options
-                else ''
-            )
             _check_arguments(FUNCTIONS, cfg)
-            named[kind][name] = cfg
+            named[kind][function_name(cfg)] = cfg
     return named
 
 

@@ -137,7 +137,9 @@ def render_scene(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> S
     """Renders one image; later objects lie over earlier ones."""
     rng = scene_rng(seed, split, index)
     image, ground = _background(rng, size)
-    labels, whole, masks = [], [], []
+    labels: list[int] = []
+    whole: list[int] = []
+    masks: list[Array] = []
     for _ in range(rng.integers(3, 9)):
         label = int(rng.integers(len(CLASSES)))
         radius = np.exp(rng.uniform(np.log(10), np.log(36)))
@@ -176,7 +178,11 @@ def annotate(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]
     found = []
     for number, (label, mask) in enumerate(zip(scene.labels, scene.masks, strict=True)):
         code = mask_api.encode(np.asfortranarray(mask))
-        note = {'id': first_id + number, 'image_id': image_id, 'iscrowd': 0}
+        note: dict[str, Any] = {
+            'id': first_id + number,
+            'image_id': image_id,
+            'iscrowd': 0,
+        }
         note |= {'category_id': label + 1, 'area': int(mask.sum())}
         note['bbox'] = [float(v) for v in cv2.boundingRect(mask)]
         note['segmentation'] = {**code, 'counts': code['counts'].decode()}

@@ -22,6 +22,7 @@ from ..calibration import (
     freeze_regions,
     observe,
 )
+from ..functions import function_name
 from ..plan import RegionPlan
 from ..record import RegionRecord
 from .ranks import BatchErrors, merged
@@ -45,7 +46,7 @@ class Quantization:
     def assignment(self) -> dict[str, str]:
         """The chosen function of every non-linear site, ``region:site``."""
         return {
-            f'{region}:{site}': str(plan.function['type'])
+            f'{region}:{site}': function_name(plan.function)
             for region, plans in self.plans.items()
             for site, plan in plans.sites.items()
             if plan.function

@@ -23,6 +23,7 @@ from ..calibration import ConfigError, QuantizationConfig
 from ..plan import PlanError
 from ..utils.files import atomic_write
 from ..version import __version__
+from ..visualization import plot_assignment
 from .calibration_data import explained
 from .comparing_loop import ComparingLoop
 from .export import (
@@ -50,7 +51,8 @@ def quantize_and_compare(
     """Quantize the model of a config, evaluate it beside its float self, save.
 
     The work dir then holds ``plan.json``, ``integer.pth``, ``integer.py`` (a
-    config that loads it with any mm tool), ``results.json`` and mmengine's log.
+    config that loads it with any mm tool), ``results.json``, ``functions.png``
+    and mmengine's log.
 
     Args:
         config: Config file.
@@ -103,6 +105,9 @@ def quantize_and_compare(
         write_config(
             export_config(original, quantization.regions, 'integer.pth'),
             folder / 'integer.py',
+        )
+        plot_assignment(
+            results['assignment'], hook.result.records, folder / 'functions.png'
         )
         atomic_write(folder / 'results.json', json.dumps(results, indent=1) + '\n')
         print_log('\n' + report(results, hook.result, folder), 'current')

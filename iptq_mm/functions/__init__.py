@@ -9,6 +9,7 @@ from .base import (
     LayerNormFunction,
     OperationCount,
     SoftmaxFunction,
+    function_name,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     'LayerNormFunction',
     'OperationCount',
     'SoftmaxFunction',
+    'function_name',
 ]

@@ -10,6 +10,7 @@ and nothing else.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +23,12 @@ from ..intmath import QParams
 #: Integer constants of a function at one site: ints, or int64 tensors (tables,
 #: one value a channel).
 Constants = dict[str, Any]
+
+
+def function_name(cfg: Mapping[str, Any]) -> str:
+    """The name of a candidate: its type, and its options if it has any."""
+    options = ', '.join(f'{k}={v}' for k, v in cfg.items() if k != 'type')
+    return f'{cfg["type"]}({options})' if options else str(cfg['type'])
 
 
 class OperationCount(NamedTuple):

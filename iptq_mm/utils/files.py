@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 
-def _replace(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
+def write_whole(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` make a file beside ``path``, then rename it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f'.{path.name}.{os.getpid()}')
@@ -23,9 +24,9 @@ def _replace(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
 
 def atomic_write(path: str | os.PathLike, text: str) -> None:
     """Write a text file beside ``path``, then rename it."""
-    _replace(path, lambda beside: beside.write_text(text))
+    write_whole(path, lambda beside: beside.write_text(text))
 
 
 def atomic_save(data: Any, path: str | os.PathLike) -> None:
     """``torch.save`` beside ``path``, then rename."""
-    _replace(path, lambda beside: torch.save(data, beside))
+    write_whole(path, lambda beside: torch.save(data, beside))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ..record import RegionRecord
+from ..utils.files import write_whole
 
 _TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
 
@@ -55,8 +55,7 @@ def plot_assignment(
         axis.grid(alpha=0.3)
         if names:
             axis.legend(fontsize=7, ncol=3)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_whole(path, lambda beside: figure.savefig(beside, dpi=110, format='png'))
     pyplot.close(figure)
 
 
