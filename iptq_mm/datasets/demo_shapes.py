@@ -183,7 +183,7 @@ def annotate(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]
             'image_id': image_id,
             'iscrowd': 0,
         }
-        note |= {'category_id': label + 1, 'area': int(mask.sum())}
+        note |= {'category_id': label + 1, 'area': int(mask.sum()), 'iscrowd': 0}
         note['bbox'] = [float(v) for v in cv2.boundingRect(mask)]
         note['segmentation'] = {**code, 'counts': code['counts'].decode()}
         found.append(note)

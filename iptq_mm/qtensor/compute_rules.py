@@ -16,6 +16,10 @@ from .tensor import QTensor
 
 Operand = Any
 
+#: A constant that reaches below this is a mask, which hides from Softmax and must
+#: not widen the range of a sum; any other is an embedding, a sum like all others.
+_HIDING = -32.0
+
 
 def _run(mode: Any, kind: str, operands: list[Operand], attributes: dict) -> QTensor:
     """Hand an operation to the mode.
@@ -133,13 +137,7 @@ def _layer_norm(
     return _run(mode, 'layer_norm', [x, weight, bias], dict(eps=eps))
 
 
-@rule(
-    torch.add,
-    Tensor.add,
-    Tensor.__add__,
-    Tensor.__radd__,
-    computes=True,
-)
+@rule(torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, computes=True)
 def _add(mode: Any, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
     if alpha != 1:
         b = b.scaled(alpha) if isinstance(b, QTensor) else b * alpha
@@ -150,6 +148,8 @@ def _add(mode: Any, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
         return x.like(x.payload.clone())
     if not isinstance(constant, Tensor):
         constant = torch.tensor(float(constant), device=x.payload.device)
+    if constant.numel() > 1 and _HIDING < float(constant.abs().neg().min()) < 0:
+        return _run(mode, 'add', [x, mode.constant(constant)], {})
     return x.shifted(constant)
 
 
@@ -163,13 +163,7 @@ def _neg(mode: Any, x: QTensor) -> QTensor:
     return x.scaled(-1.0)
 
 
-@rule(
-    torch.mul,
-    Tensor.mul,
-    Tensor.__mul__,
-    Tensor.__rmul__,
-    computes=True,
-)
+@rule(torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, computes=True)
 def _mul(mode: Any, a: Operand, b: Operand) -> QTensor:
     if isinstance(a, QTensor) and isinstance(b, QTensor):
         return _run(mode, 'mul', [a, b], {})
@@ -215,20 +209,20 @@ def _mean(
 
 @rule(F.adaptive_avg_pool2d, computes=True)
 def _adaptive_avg_pool2d(mode: Any, x: QTensor, output_size: Any) -> QTensor:
-    if output_size not in (1, (1, 1), [1, 1]):
-        raise UnsupportedOperationError(
-            f'adaptive_avg_pool2d to {output_size}; only global pooling has a rule'
-        )
-    return _mean(mode, x, (-2, -1), keepdim=True)
+    return _global_pool(mode, x, output_size, 2)
 
 
 @rule(F.adaptive_avg_pool1d, torch.adaptive_avg_pool1d, computes=True)
 def _adaptive_avg_pool1d(mode: Any, x: QTensor, output_size: Any) -> QTensor:
-    if output_size not in (1, (1,), [1]):
+    return _global_pool(mode, x, output_size, 1)
+
+
+def _global_pool(mode: Any, x: QTensor, output_size: Any, dims: int) -> QTensor:
+    if output_size not in (1, (1,) * dims, [1] * dims):
         raise UnsupportedOperationError(
-            f'adaptive_avg_pool1d to {output_size}; only global pooling has a rule'
+            f'pooling to {output_size}; only global pooling has a rule'
         )
-    return _mean(mode, x, (-1,), keepdim=True)
+    return _mean(mode, x, tuple(range(-dims, 0)), keepdim=True)
 
 
 def _in_place(function: Any) -> Any:

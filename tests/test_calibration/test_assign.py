@@ -104,9 +104,7 @@ def test_every_nonlinear_site_gets_a_candidate():
 def test_no_candidate_can_serve():
     class Wide(Custom):
         def forward(self, x):
-            return super().forward(x) + self.norm(
-                self.first(x) + torch.full((16,), 9.0)
-            )
+            return super().forward(x) + self.norm(self.first(x) + 9.0)
 
     with (
         torch.no_grad(),

@@ -65,7 +65,8 @@ def test_add(seed, kind_a, kind_b, scale_a, scale_b, slack):
     result, constants = run('add', [a, b], [a_params, b_params], out)
     largest = float(a.long().abs().max() + b.long().abs().max())
     off = half_unit(largest, constants['shift'])
-    assert off < 0.02 or slack < 1  # of the finer operand, too
+    # Each operand by itself: the finer one has the same unit, and larger codes.
+    assert off < 0.05 or slack < 1
     check(result, expected, out, off)
 
 

@@ -167,3 +167,22 @@ def test_broadcasting_factor_of_one_element():
     net = quantized(module, [rows()])
     with torch.no_grad():
         assert net(rows()).shape == module(rows()).shape == (1, 4, 5, 16)
+
+
+def test_an_embedding_that_is_no_parameter():
+    """A sum like any other: its range is calibrated, LayerNorm gets its 16 bits."""
+    table = torch.linspace(-3, 3, 80).view(1, 5, 16)
+    assert attempt(lambda self, x: self.last(self.norm(x + table))) > 22
+    module = Custom(lambda self, x: x + table)
+    with torch.no_grad():
+        plan = calibrated(module, [rows()])[1]
+    assert '/add:0' in plan.sites
+
+
+@pytest.mark.parametrize('value', [0.0, -100.0, -torch.inf])
+def test_a_mask_is_no_site(value):
+    """Nor is one that hides nothing: images need not agree on that."""
+    module = Custom(lambda self, x: (x + torch.tensor([0.0, value] * 8)).softmax(-1))
+    with torch.no_grad():
+        plan = calibrated(module, [rows()])[1]
+    assert list(plan.sites)[-2:] == ['norm/layer_norm:0', '/softmax:0']
