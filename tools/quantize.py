@@ -69,6 +69,7 @@ def main() -> int:
         ConfigError,
         NotFiniteError,
         OSError,
+        OverflowError,
         PlanError,
         UnsupportedOperationError,
     ) as e:

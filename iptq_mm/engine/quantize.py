@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -81,6 +82,7 @@ def quantize_model(
         ConfigError: See :func:`~iptq_mm.calibration.check_regions` and
             :func:`~iptq_mm.calibration.observe`.
         ValueError: If weights or activations hold NaN.
+        OverflowError: If an intermediate of a site could leave its type.
     """
     model = unwrapped(model)
     forward: Any = model.test_step
@@ -106,10 +108,27 @@ def quantize_model(
     began = time.perf_counter()
     plans = assign(model, config, state.records)
     freeze_regions(model, config, plans)
+    _rehearse(model, forward, batches)
     seconds = {**state.seconds, 'assign and freeze': time.perf_counter() - began}
     return Quantization(
         plans, state.records, {k: round(v, 2) for k, v in seconds.items()}
     )
+
+
+def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
+    """Run one batch in integers: constants are made and their bounds checked now.
+
+    Raises:
+        OverflowError: If an intermediate of a site could leave its type.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in islice(iter(batches), 1):
+                forward(batch)
+    finally:
+        model.train(training)
 
 
 def unwrapped(model: nn.Module) -> Any:
