@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import iptq_mm  # noqa: F401  (before mmdet)
 from iptq_mm.utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Setting, config and whether its pictures are drawn.
+#: Name and config of each setting; the first two are also drawn.
 SETTINGS = (
     ('W8A8', 'configs/demo/swin_cascade_demo_iptq-w8a8.py'),
     ('W4A8', 'configs/demo/swin_cascade_demo_iptq-w4a8.py'),
@@ -67,11 +68,12 @@ def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, An
         return json.loads(written.read_text())
     print(f'{name}: quantizing and evaluating, log in {work_dir}', flush=True)
     began = time.perf_counter()
-    options = {
-        'log_level': 'WARNING',
-        'model.test_cfg.rcnn.max_per_img': 50,
-    }
-    results = quantize_and_compare(config, work_dir=str(work_dir), cfg_options=options)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    # pycocotools prints its tables.
+    with (work_dir / 'evaluation.txt').open('w') as file, redirect_stdout(file):
+        results = quantize_and_compare(
+            config, work_dir=str(work_dir), cfg_options={'log_level': 'WARNING'}
+        )
     print(f'{name}: {time.perf_counter() - began:.0f} s', flush=True)
     return results
 
