@@ -81,8 +81,8 @@ def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, An
 def _table(results: dict[str, dict[str, Any]], folder: Path) -> str:
     """The one table, as Markdown."""
     lines = [
-        '| detector | box AP | mask AP | backbone, MB | seconds, 200 images |',
-        '|---|---|---|---|---|',
+        '| backbone | box AP | mask AP | checkpoint, MB | its backbone, MB | seconds |',
+        '|---|---|---|---|---|---|',
     ]
     first = next(iter(results.values()))
     rows = [('float', first['float'], ROOT / 'demo' / 'swin_cascade_demo.pth', first)]
@@ -92,24 +92,26 @@ def _table(results: dict[str, dict[str, Any]], folder: Path) -> str:
     ]
     for name, metrics, checkpoint, r in rows:
         seconds = r['seconds']['float' if name == 'float' else 'integer']
-        size = _backbone_bytes(checkpoint) / 1e6
+        whole, backbone = (_megabytes(checkpoint, p) for p in ('', 'backbone.'))
         lines.append(
             f'| {name} | {100 * metrics["coco/bbox_mAP"]:.1f} '
-            f'| {100 * metrics["coco/segm_mAP"]:.1f} | {size:.1f} | {seconds:.0f} |'
+            f'| {100 * metrics["coco/segm_mAP"]:.1f} | {whole:.1f} | {backbone:.1f} '
+            f'| {seconds:.0f} |'
         )
     return '\n'.join(lines) + '\n'
 
 
-def _backbone_bytes(checkpoint: Path) -> int:
-    """Bytes of the backbone's tensors; floats count 4, as the model holds them."""
+def _megabytes(checkpoint: Path, prefix: str) -> float:
+    """Size of the tensors under a prefix; floats count 4 bytes, as in the model."""
     import torch
 
     state = torch.load(checkpoint, weights_only=True)['state_dict']
-    return sum(
+    sizes = [
         v.numel() * (4 if v.is_floating_point() else v.element_size())
         for k, v in state.items()
-        if k.startswith('backbone.') and 'index' not in k
-    )
+        if k.startswith(prefix)
+    ]
+    return sum(sizes) / 1e6
 
 
 def _pictures(folder: Path, data: Path) -> list[Path]:
