@@ -89,13 +89,14 @@ def test_names_tell_the_bits(name, bits):
         assert (cfg.weight.bits, cfg.activation.bits) == bits
 
 
-def test_presets_differ_in_bits_only():
+def test_presets_differ_in_bits_and_weight_observer_only():
     presets = [
         load(f'_base_/quantization/{name}.py').quantization.to_dict()
         for name in ('w8a8', 'w6a6', 'w4a8')
     ]
     for preset in presets:
         del preset['weight']['bits'], preset['activation']['bits']
+        del preset['weight']['observer']
     assert presets[0] == presets[1] == presets[2]
 
 

@@ -1,8 +1,11 @@
 # Weights of 4 bits, activations of 8. See w8a8.py for the fields.
 quantization = dict(
     regions=[],
+    # With 16 levels it pays to clip: DeiT-Tiny agrees with float on 88.6 % of the
+    # images of its sample config instead of 85.7 % with minmax. At 8 and 6 bits it
+    # makes no difference beyond noise.
     weight=dict(
-        bits=4, observer=dict(type='minmax'), rounding=dict(type='nearest')),
+        bits=4, observer=dict(type='mse'), rounding=dict(type='nearest')),
     activation=dict(
         bits=8, observer=dict(type='percentile', percentile=99.999)),
     # The residual stream, attention scores and attention probabilities.
