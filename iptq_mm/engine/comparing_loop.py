@@ -32,7 +32,8 @@ class ComparingLoop(TestLoop):
     Attributes:
         results: After :meth:`run`: ``float`` and ``integer`` metrics,
             ``agreement`` (classification only), ``output_sqnr_db``,
-            ``saturation`` and ``seconds``.
+            ``saturation`` (share by site), ``saturated_values`` (count and total)
+            and ``seconds``.
     """
 
     def run(self) -> dict:

@@ -85,6 +85,9 @@ class Comparison:
             result['agreement'] = round(same / images, 6)
         result['output_sqnr_db'] = {k: _decibels(*powers[k]) for k in sorted(powers)}
         result['saturation'] = {k: s / total for k, (s, total) in counts.items() if s}
+        result['saturated_values'] = [
+            sum(pair[i] for pair in counts.values()) for i in (0, 1)
+        ]
         return result
 
 

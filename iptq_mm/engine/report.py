@@ -33,7 +33,9 @@ def report(results: dict[str, Any], quantization: Quantization, folder: Path) ->
     for name, count in Counter(results['assignment'].values()).most_common():
         lines.append(f'  {name:<20} {count}')
     worst = sorted(results['saturation'].items(), key=lambda kv: -kv[1])
-    lines += ['', f'sites with saturated values: {len(worst)}; most:']
+    saturated, total = results['saturated_values']
+    lines += ['', f'saturated: {saturated} of {total} values ({saturated / total:.4%})']
+    lines.append(f'sites with saturated values: {len(worst)}; most:')
     lines += [f'  {site:<50} {share:.4%}' for site, share in worst[:8]]
     seconds = ', '.join(f'{k} {v:.0f}' for k, v in results['seconds'].items())
     lines += ['', f'seconds: {seconds}', f'written to {folder}']

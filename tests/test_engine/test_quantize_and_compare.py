@@ -38,6 +38,8 @@ def test_results(run):
     assert results['seed'] == 7
     assert {'iptq_mm', 'torch', 'mmengine', 'mmcv'} <= set(results['versions'])
     assert all(0 < share < 1 for share in results['saturation'].values())
+    saturated, total = results['saturated_values']
+    assert 0 < saturated < total
     plans = load_plan(run.folder / 'plan.json')
     assert results['assignment'] == {
         f'{region}:{site}': p.function['type']
