@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def main() -> int:
         '--again', action='store_true', help='measure anew what is there already'
     )
     args = parser.parse_args()
+    warnings.filterwarnings('ignore')  # mmdet's, about things that are not used here
     folder = Path(args.work_dir)
     from make_demo_data import make
 
