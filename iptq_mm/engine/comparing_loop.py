@@ -18,7 +18,7 @@ from ..calibration import ConfigError
 from ..modes import regions_in
 from ..registry import LOOPS
 from .comparison import Comparison
-from .quantize import unwrapped
+from .quantize import progress_of, unwrapped
 
 
 @LOOPS.register_module()
@@ -59,7 +59,8 @@ class ComparingLoop(TestLoop):
         self.comparison = Comparison(self.float_model, regions)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        for i, batch in enumerate(self.dataloader):
+        batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
+        for i, batch in enumerate(batches):
             self.run_iter(i, batch)
         count = len(self.dataloader.dataset)
         floats = self.float_evaluator.evaluate(count)

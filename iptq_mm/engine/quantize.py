@@ -92,7 +92,7 @@ def quantize_model(
     total = len(batches) if isinstance(batches, Sized) else None
     if 'observe' not in state.seconds:
         began = time.perf_counter()
-        progress = _progress(batches, 'observe', total)
+        progress = progress_of(batches, 'observe', total)
         state.records = merged(observe(model, config, forward, progress))
         state.finish('observe', time.perf_counter() - began)
     if 'analyse' not in state.seconds:
@@ -101,7 +101,7 @@ def quantize_model(
         picked = batches if chosen is None else _picked(batches, chosen)
         number = total if chosen is None else len(chosen)
         errors = BatchErrors(state.records)
-        progress = errors.each(_progress(picked, 'analyse', number))
+        progress = errors.each(progress_of(picked, 'analyse', number))
         analyse(model, config, state.records, forward, progress)
         errors.merge()
         state.finish('analyse', time.perf_counter() - began)
@@ -159,7 +159,7 @@ def _picked(batches: Iterable, chosen: set[int]) -> Iterator:
             yield batch
 
 
-def _progress(batches: Iterable, phase: str, total: int | None) -> Iterator:
+def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:
     """Log about ten lines over a phase."""
     began, step = time.perf_counter(), max(1, (total or 100) // 10)
     for i, batch in enumerate(batches, 1):
