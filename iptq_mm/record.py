@@ -36,6 +36,8 @@ class RegionRecord:
         sources: Where the operands of each site came from.
         outputs: Values that leave the region.
         parameters: Roles in which each parameter was used.
+        clipping: Where values are clipped when they become narrow, as a share of
+            their largest magnitude, for those that were searched.
         candidates: Errors of each candidate function at each non-linear site.
         constants: Constants of each candidate there, where they do not depend
             on parameters, and the quantizer of the input they were made for.
@@ -47,6 +49,7 @@ class RegionRecord:
     sources: dict[str, list[str | None]] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
     parameters: dict[str, set[str]] = field(default_factory=dict)
+    clipping: dict[str, float] = field(default_factory=dict)
     candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
     constants: dict[str, dict[str, Prepared]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -129,6 +132,7 @@ class RegionRecord:
             'sources': dict(self.sources),
             'outputs': sorted(self.outputs),
             'parameters': {n: sorted(r) for n, r in self.parameters.items()},
+            'clipping': dict(self.clipping),
             'candidates': {
                 s: {n: e.to_dict() for n, e in c.items()}
                 for s, c in self.candidates.items()
@@ -146,6 +150,7 @@ class RegionRecord:
             dict(state['sources']),
             set(state['outputs']),
             {n: set(r) for n, r in state['parameters'].items()},
+            dict(state['clipping']),
             {
                 s: {n: CandidateErrors.from_dict(e) for n, e in c.items()}
                 for s, c in state['candidates'].items()

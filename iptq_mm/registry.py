@@ -2,7 +2,7 @@
 
 Child registries take part in OpenMMLab's scopes, so that a config may say
 ``type='iptq_mm.QuantizationHook'``. The others hold what only this project
-has: integer functions, observers, criteria and weight roundings. Adding one
+has: integer functions, observers, equalizers, criteria and weight roundings. Adding one
 is one file with one ``@REGISTRY.register_module()`` line.
 """
 
@@ -45,4 +45,7 @@ FUNCTIONS = OwnRegistry(
 )
 OBSERVERS = OwnRegistry('observer', scope='iptq_mm', locations=['iptq_mm.calibration'])
 CRITERIA = OwnRegistry('criterion', scope='iptq_mm', locations=['iptq_mm.criteria'])
+EQUALIZERS = OwnRegistry(
+    'equalizer', scope='iptq_mm', locations=['iptq_mm.calibration']
+)
 ROUNDINGS = OwnRegistry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])

@@ -17,7 +17,7 @@ from region_models import (
     vit,
 )
 
-from iptq_mm.calibration import PLAN_KEY, freeze, freeze_regions
+from iptq_mm.calibration import PLAN_KEY, freeze_regions
 from iptq_mm.intmath import QParams
 from iptq_mm.plan import (
     PLAN_VERSION,
@@ -47,7 +47,7 @@ def plan(case):
 def frozen(case, plan):
     net = FAMILIES['deit' if 'Distilled' in plan.module else 'mmdet_swin']()
     net.load_state_dict(case[0].backbone.state_dict())
-    freeze('backbone', net, plan, {'type': 'nearest'})
+    freeze_regions(Net(net), config(), {'backbone': plan})
     with torch.no_grad():
         return net(case[2])
 

@@ -1,9 +1,12 @@
 """The phases observe, analyse, assign and freeze, and what they need."""
 
-from . import observers  # noqa: F401  (fills the registry)
+from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
-from .freeze import PLAN_KEY, freeze, install
-from .phases import analyse, assign, check_regions, freeze_regions, observe
+from .equalize import channel_ranges, equalize
+from .freeze import PLAN_KEY, install
+from .phases import analyse, assign, check_regions, observe
+from .range_search import choose_ranges, search_ranges
+from .weights import freeze_regions, measure, wants_inputs
 
 __all__ = [
     'PLAN_KEY',
@@ -11,9 +14,14 @@ __all__ = [
     'QuantizationConfig',
     'analyse',
     'assign',
+    'channel_ranges',
     'check_regions',
-    'freeze',
+    'choose_ranges',
+    'equalize',
     'freeze_regions',
     'install',
+    'measure',
     'observe',
+    'search_ranges',
+    'wants_inputs',
 ]

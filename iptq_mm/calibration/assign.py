@@ -48,10 +48,28 @@ class Planner:
             # ratios to other scales within what integers express.
             affine = QParams.affine(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
+        if narrow and value in self.record.clipping:
+            return self.clipped(value, self.record.clipping[value], bits)
         try:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
+
+    def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
+        """The quantizer of a value that is clipped at a share of its largest magnitude.
+
+        Args:
+            value: Site or input that made it.
+            share: Where to clip; it may be above 1.
+            bits: Bits of an integer; None: those of activations.
+        """
+        seen, bits = self.record.values[value], bits or self.config.activation.bits
+        limit = share * max(-seen.minimum, seen.maximum)
+        if self._symmetric(value, narrow=True):
+            return QParams.symmetric(limit, bits)
+        reach = max(share, 1.0)
+        low = max(min(seen.minimum, 0.0) * reach, -limit)
+        return QParams.affine(low, min(max(seen.maximum, 0.0) * reach, limit), bits)
 
     def plan(
         self,
@@ -165,9 +183,13 @@ def plan_parameters(
             )
             continue
         role = max(roles, key=lambda r: PARAMETER_BITS[r])
-        bits = PARAMETER_BITS[role]
-        amax = float(value.abs().max()) if value.numel() else 0.0
-        plans[name] = ParameterPlan(
-            role, bits, shape, QParams.symmetric(amax, bits).scale
-        )
+        plans[name] = one_scale(value, role)
     return plans
+
+
+def one_scale(value: Tensor, role: str) -> ParameterPlan:
+    """The plan of a parameter that is no weight: its bits hold every value."""
+    bits = PARAMETER_BITS[role]
+    amax = float(value.abs().max()) if value.numel() else 0.0
+    scale = QParams.symmetric(amax, bits).scale
+    return ParameterPlan(role, bits, tuple(value.shape), scale)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..functions import IntegerFunction, function_name
-from ..registry import CRITERIA, FUNCTIONS, OBSERVERS, ROUNDINGS
+from ..registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 
 
 class ConfigError(ValueError):
@@ -22,11 +22,13 @@ class WeightConfig:
         bits: Bits of an integer, 2 to 8.
         observer: Registry dict; gives the range of each channel.
         rounding: Registry dict; makes the integers.
+        bias_correction: Whether biases make up for the mean error of their layer.
     """
 
     bits: int = 8
     observer: dict = field(default_factory=lambda: {'type': 'minmax'})
     rounding: dict = field(default_factory=lambda: {'type': 'nearest'})
+    bias_correction: bool = False
 
 
 @dataclass
@@ -38,6 +40,9 @@ class ActivationConfig:
         observer: Registry dict; gives the range.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).
+        search_images: How many calibration images choose the ranges by the error
+            at the region's outputs, in the place of the observer; 0: the observer
+            chooses.
     """
 
     bits: int = 8
@@ -45,6 +50,7 @@ class ActivationConfig:
         default_factory=lambda: {'type': 'percentile', 'percentile': 99.999}
     )
     symmetric: bool = False
+    search_images: int = 0
 
 
 @dataclass
@@ -96,6 +102,7 @@ class QuantizationConfig:
         weight: See :class:`WeightConfig`.
         activation: See :class:`ActivationConfig`.
         wide: See :class:`WideConfig`.
+        equalization: Registry dicts of equalizers, applied in this order.
         criterion: Registry dict of the figure by which functions are chosen.
         cost_weights: Weight of each kind of operation in the cost (1 if not
             named): add, mul, shift, div, lookup.
@@ -107,6 +114,7 @@ class QuantizationConfig:
     weight: WeightConfig = field(default_factory=WeightConfig)
     activation: ActivationConfig = field(default_factory=ActivationConfig)
     wide: WideConfig = field(default_factory=WideConfig)
+    equalization: list[dict] = field(default_factory=list)
     criterion: dict = field(default_factory=lambda: {'type': 'unified_metric'})
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
@@ -176,6 +184,7 @@ class QuantizationConfig:
             (OBSERVERS, self.wide.observer),
             (ROUNDINGS, self.weight.rounding),
             (CRITERIA, self.criterion),
+            *((EQUALIZERS, cfg) for cfg in self.equalization),
         ):
             _check_type(registry, cfg)
             _check_arguments(registry, cfg)

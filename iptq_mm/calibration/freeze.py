@@ -1,4 +1,4 @@
-"""Parameters become integers; the region becomes an integer module."""
+"""The float module of a region becomes an integer one."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ from torch import Tensor, nn
 
 from ..intmath import storage_dtype
 from ..modes import Integer, Region, bind
-from ..operations import WEIGHT
-from ..plan import ParameterPlan, RegionPlan
-from ..registry import ROUNDINGS
+from ..plan import RegionPlan
 
 #: Name of the buffer that carries the plan in a region's state dict.
 PLAN_KEY = 'quantization_plan'
-
-
-def integers_of(value: Tensor, plan: ParameterPlan, rounding: dict) -> Tensor:
-    """The integers of a parameter.
-
-    Args:
-        value: Real values.
-        plan: Its plan.
-        rounding: Registry dict of the weight rounding.
-
-    Returns:
-        Integers of the narrowest type, the shape of ``value``.
-    """
-    scale = plan.scales().to(value.device)
-    if plan.role == WEIGHT:
-        return ROUNDINGS.build(dict(rounding))(value, scale, plan.bits)
-    q = (value.double() / scale).round().clamp(-plan.bound, plan.bound)
-    return q.to(storage_dtype(-plan.bound, plan.bound))
-
-
-def freeze(name: str, module: nn.Module, plan: RegionPlan, rounding: dict) -> None:
-    """Turn a float region into an integer one, in place."""
-    plan.check(name, module)
-    integers = {
-        n: integers_of(p.detach(), plan.parameters[n], rounding)
-        for n, p in module.named_parameters()
-    }
-    install(name, module, plan, integers)
 
 
 def install(

@@ -1,9 +1,9 @@
-"""The phases of quantization: observe, analyse, assign, freeze."""
+"""The phases that look at activations: observe, analyse, assign."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,14 +11,14 @@ from torch import nn
 
 from ..functions import IntegerFunction
 from ..intmath import QParams
-from ..modes import Analysing, Mode, Observing, regions_in, running
+from ..modes import Analysing, Differentiating, Mode, Observing, regions_in, running
 from ..operations import OPERATIONS, NonLinear
 from ..plan import RegionPlan
 from ..record import RegionRecord
+from ..registry import CRITERIA
 from ..statistics import NotFiniteError
 from .assign import Planner, choose_functions, plan_parameters
 from .config import ConfigError, QuantizationConfig
-from .freeze import freeze
 
 #: Runs the model on one batch; called without gradients, in eval mode.
 Forward = Callable[[Any], Any]
@@ -70,7 +70,7 @@ def observe(
             transformer in the regions.
     """
     records = {name: RegionRecord() for name in config.regions}
-    _run(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
+    run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
     for name, record in records.items():
         if not record.operations:
             raise ConfigError(
@@ -95,6 +95,8 @@ def analyse(
 ) -> None:
     """Try every candidate function at every site, in one pass."""
     functions = config.functions()
+    criterion = CRITERIA.build(dict(config.criterion))
+    draws = criterion.draws if criterion.needs_gradients else 0
 
     def cost(function: IntegerFunction, row: int) -> float:
         return function.operations(row).weighted(config.cost_weights)
@@ -106,8 +108,8 @@ def analyse(
         record.refused.clear()
         planner = Planner(record, config)
         plan = planner.plan(type(model.get_submodule(name)).__name__)
-        modes[name] = Analysing(plan, functions, record, planner.qparams, cost)
-    _run(model, modes, forward, batches)
+        modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
+    run_batches(model, modes, forward, batches)
 
 
 def assign(
@@ -133,16 +135,8 @@ def assign(
     return plans
 
 
-def freeze_regions(
-    model: nn.Module, config: QuantizationConfig, plans: dict[str, RegionPlan]
-) -> None:
-    """Turn the regions of a float model into integer ones, in place."""
-    for name, plan in plans.items():
-        freeze(name, model.get_submodule(name), plan, config.weight.rounding)
-
-
-def _run(
-    model: nn.Module, modes: dict[str, Mode], forward: Forward, batches: Iterable
+def run_batches(
+    model: nn.Module, modes: Mapping[str, Mode], forward: Forward, batches: Iterable
 ) -> None:
     """Run batches; from the second on, stop each when the last region is done."""
     calls: list[str] = []
@@ -150,6 +144,9 @@ def _run(
 
     def count(name: str, outputs: Any) -> None:
         calls.append(name)
+        mode = modes[name]
+        if isinstance(mode, Differentiating):
+            mode.finish()
         if limit and len(calls) == limit:
             raise _Done
 

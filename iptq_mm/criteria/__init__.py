@@ -4,6 +4,7 @@ from .base import Criterion
 from .cost import Cost
 from .errors import CandidateErrors
 from .fixed import Fixed
+from .output_error import OutputError
 from .perturbation import Perturbation
 from .sqnr import SQNR
 from .sqnr_difference import SQNRDifference
@@ -15,6 +16,7 @@ __all__ = [
     'Cost',
     'Criterion',
     'Fixed',
+    'OutputError',
     'Perturbation',
     'SQNRDifference',
     'UnifiedMetric',

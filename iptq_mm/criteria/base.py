@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from .errors import CandidateErrors
 
 
 class Criterion(ABC):
-    """A figure of merit for candidates; subclasses register in ``CRITERIA``."""
+    """A figure of merit for candidates; subclasses register in ``CRITERIA``.
+
+    Attributes:
+        needs_gradients: Whether it looks at what errors do to the region's
+            outputs: the analysis then goes backward, too.
+        draws: How often for a batch, see
+            :class:`~iptq_mm.modes.gradients.Differentiating`.
+    """
+
+    needs_gradients: ClassVar[bool] = False
+    draws: int = 1
 
     @abstractmethod
     def score(self, errors: CandidateErrors) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -31,6 +31,13 @@ class CandidateErrors:
         input_error: As ``error``, for the site's input once quantized.
         input_ratio: As ``ratio``, for the input.
         cost: Weighted operations for one output element.
+        draws: Gradients that the next two looked at: images times draws; 0 if
+            the analysis ran without gradients.
+        output_error: Sum over these of ``(g . e)^2``, with the error ``e`` of
+            the outputs and the gradient ``g`` of the region's outputs, see
+            :class:`~iptq_mm.modes.gradients.Differentiating`.
+        weighted_error: Sum over these of ``g^2 . e^2``: the same if the errors
+            of an image had nothing to do with each other.
     """
 
     signal: float = 0.0
@@ -42,6 +49,9 @@ class CandidateErrors:
     input_error: float = 0.0
     input_ratio: float = 0.0
     cost: float = 0.0
+    draws: int = 0
+    output_error: float = 0.0
+    weighted_error: float = 0.0
 
     @torch.no_grad()
     def add_batch(
@@ -81,6 +91,37 @@ class CandidateErrors:
         self.input_ratio += input_ratio
         self.elements += elements
         self.images += images
+
+    @torch.no_grad()
+    def add_gradients(
+        self,
+        error: Tensor,
+        gradients: Sequence[Tensor],
+        images: int,
+        elements: int | None = None,
+    ) -> None:
+        """Add what the errors of a batch do to the region's outputs.
+
+        Args:
+            error: Outputs of the candidate minus the float ones, as in
+                :meth:`add_batch`.
+            gradients: Of the region's outputs, by draw, the shape of ``error``.
+            images: Images in the batch.
+            elements: Output elements that these were sampled from. Sums over
+                them are scaled up, hence their squares by the square.
+
+        Raises:
+            ValueError: If shapes differ, or do not divide into images.
+        """
+        share = 1.0 if elements is None else elements / error.numel()
+        for gradient in gradients:
+            _check_shapes(error, gradient, images)
+            effects = (error.double() * gradient.double()).reshape(images, -1)
+            systematic = effects.sum(1).square().sum() * share**2
+            uncorrelated = effects.square().sum() * share
+            self.output_error += float(systematic)
+            self.weighted_error += float(uncorrelated)
+            self.draws += images
 
     def merge(self, other: CandidateErrors) -> None:
         """Add the sums of ``other``, of the same candidate, in place.
@@ -133,6 +174,19 @@ class CandidateErrors:
         return self.error / self.elements if self.elements else math.nan
 
     @property
+    def relative_output_error(self) -> float:
+        """Relative squared error of the region's outputs, to first order.
+
+        Signs of errors count; NaN without gradients.
+        """
+        return self.output_error / self.draws if self.draws else math.nan
+
+    @property
+    def relative_weighted_error(self) -> float:
+        """:attr:`relative_output_error` of errors taken as uncorrelated."""
+        return self.weighted_error / self.draws if self.draws else math.nan
+
+    @property
     def total_cost(self) -> float:
         """Weighted operations of the site for one image."""
         return self.cost * self.elements / self.images if self.images else math.nan
@@ -143,17 +197,19 @@ class CandidateErrors:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CandidateErrors:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: If figures are missing or unknown (of another version).
+        """
+        if data.keys() != {field.name for field in fields(cls)}:
+            raise ValueError('errors of candidates as another version kept them')
         return cls(**data)
 
 
 def _sums(x: Tensor, q: Tensor, images: int) -> tuple[float, float, float]:
     """Signal, error and the sum of the images' ratios, in float64."""
-    if x.shape != q.shape or images < 1 or x.numel() % images:
-        raise ValueError(
-            f'cannot compare {tuple(x.shape)} with {tuple(q.shape)} over '
-            f'{images} images'
-        )
+    _check_shapes(x, q, images)
     x = x.detach().double().reshape(images, -1)
     signal = x.square().sum(1)
     error = (x - q.detach().double().reshape(images, -1)).square_().sum(1)
@@ -161,6 +217,14 @@ def _sums(x: Tensor, q: Tensor, images: int) -> tuple[float, float, float]:
     ratio = torch.where((signal > 0) | error.isnan(), ratio, 0.0)
     signals, errors, ratios = torch.stack([signal, error, ratio]).sum(1).tolist()
     return signals, errors, ratios
+
+
+def _check_shapes(x: Tensor, q: Tensor, images: int) -> None:
+    if x.shape != q.shape or images < 1 or x.numel() % images:
+        raise ValueError(
+            f'cannot compare {tuple(x.shape)} with {tuple(q.shape)} over '
+            f'{images} images'
+        )
 
 
 def _decibels(signal: float, error: float) -> float:

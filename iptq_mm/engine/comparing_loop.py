@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import torch
+from mmengine import dist
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.runner import TestLoop
 from mmengine.runner.amp import autocast
@@ -18,6 +19,7 @@ from ..calibration import ConfigError
 from ..modes import regions_in
 from ..registry import LOOPS
 from .comparison import Comparison
+from .float_cache import FloatCache, fingerprint
 from .quantize import progress_of, unwrapped
 
 
@@ -29,12 +31,33 @@ class ComparingLoop(TestLoop):
     metrics of both come from the standard evaluator. Every region output is
     compared as it is made, so nothing is kept but sums.
 
+    Args:
+        runner: The runner.
+        dataloader: As ``test_dataloader`` of a config.
+        evaluator: As ``test_evaluator`` of a config.
+        fp16: As in mmengine's ``TestLoop``; both models run without.
+        float_cache: Folder in which to keep what the float model gives, and to
+            find it in the next run; see
+            :class:`~iptq_mm.engine.float_cache.FloatCache`. None: it always runs.
+
     Attributes:
         results: After :meth:`run`: ``float`` and ``integer`` metrics,
             ``agreement`` (classification only), ``output_sqnr_db``,
             ``saturation`` (share by site), ``saturated_values`` (count and total)
-            and ``seconds``.
+            and ``seconds`` (of a float model that did not run, those it took when
+            it did).
     """
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        evaluator: Any,
+        fp16: bool = False,
+        float_cache: str | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        self._float_cache = float_cache
 
     def run(self) -> dict:
         """Run the test.
@@ -48,6 +71,7 @@ class ComparingLoop(TestLoop):
         self.float_model = _twin(unwrapped(self.runner.model)).eval()
         self.float_evaluator = _without_dumps(self.evaluator)
         self.seconds = {'float': 0.0, 'integer': 0.0}
+        self.cache = self._open_cache()
         self.runner.call_hook('before_test')
         self.integer_model = unwrapped(self.runner.model)
         regions = regions_in(self.integer_model)
@@ -63,10 +87,10 @@ class ComparingLoop(TestLoop):
         for i, batch in enumerate(batches):
             self.run_iter(i, batch)
         count = len(self.dataloader.dataset)
-        floats = self.float_evaluator.evaluate(count)
+        floats = self._float_metrics(count)
         integers = self.evaluator.evaluate(count)
         self.results = {
-            'float': _plain(floats),
+            'float': floats,
             'integer': _plain(integers),
             **self.comparison.summary(),
             'seconds': {k: round(v, 2) for k, v in self.seconds.items()},
@@ -79,10 +103,8 @@ class ComparingLoop(TestLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Run both models on a batch."""
         self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
-        # Detectors write their predictions into the samples of the batch.
-        twin = copy.deepcopy(data_batch)
         with autocast(enabled=False):
-            floats = self._timed('float', self.float_model, self.float_evaluator, twin)
+            floats = self._floats(idx, data_batch)
             outputs = self._timed(
                 'integer', self.integer_model, self.evaluator, data_batch
             )
@@ -90,6 +112,38 @@ class ComparingLoop(TestLoop):
         self.runner.call_hook(
             'after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
         )
+
+    def _floats(self, idx: int, batch: Any) -> Any:
+        """Predictions of the float model; its region outputs go to the comparison."""
+        expected = self.comparison.expected
+        if self.cache and self.cache.kept:
+            return self.cache.replay(idx, batch, expected)
+        images = fingerprint(batch) if self.cache else ''
+        # Detectors write their predictions into the samples of the batch.
+        twin = copy.deepcopy(batch)
+        outputs = self._timed('float', self.float_model, self.float_evaluator, twin)
+        if self.cache:
+            self.cache.record(images, outputs, expected)
+        return outputs
+
+    def _float_metrics(self, count: int) -> dict[str, Any]:
+        if self.cache and self.cache.kept:
+            self.seconds['float'] = self.cache.kept['seconds']
+            return self.cache.kept['metrics']
+        metrics = _plain(self.float_evaluator.evaluate(count))
+        if self.cache:
+            self.cache.finish(metrics, self.seconds['float'])
+        return metrics
+
+    def _open_cache(self) -> FloatCache | None:
+        # Each rank sees a part of the images only.
+        if not self._float_cache or dist.is_distributed():
+            return None
+        cfg = self.runner.cfg
+        parts = ('model', 'data_preprocessor', 'test_dataloader', 'test_evaluator')
+        count = len(self.dataloader.dataset)
+        settings = repr([count, *(cfg.get(part) for part in parts)])
+        return FloatCache(self._float_cache, self.float_model, settings)
 
     def _timed(self, name: str, model: Any, evaluator: Evaluator, batch: Any) -> Any:
         began = _now()

@@ -19,14 +19,26 @@ from ..calibration import (
     QuantizationConfig,
     analyse,
     assign,
+    channel_ranges,
     check_regions,
+    choose_ranges,
+    equalize,
     freeze_regions,
+    measure,
     observe,
+    search_ranges,
+    wants_inputs,
 )
 from ..functions import function_name
 from ..plan import RegionPlan
 from ..record import RegionRecord
-from .ranks import BatchErrors, merged
+from .ranks import (
+    BatchErrors,
+    merged,
+    merged_effects,
+    merged_inputs,
+    merged_ranges,
+)
 from .state import State, state_key
 
 
@@ -67,8 +79,8 @@ def quantize_model(
     Args:
         model: An mmengine model (its ``test_step`` runs a batch).
         config: What to quantize.
-        batches: Calibration batches of this rank; gone through twice. Ranks hold
-            consecutive parts.
+        batches: Calibration batches of this rank; gone through once for each
+            phase. Ranks hold consecutive parts.
         state_file: Where to keep the records, so that an interrupted run can go
             on after the last finished phase.
         resume: Whether to use an existing ``state_file``; one of other settings,
@@ -90,26 +102,50 @@ def quantize_model(
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
+    if config.equalization:
+        began = time.perf_counter()
+        if state.ranges is None:
+            progress = progress_of(batches, 'equalize', total)
+            found = channel_ranges(model, config, forward, batches, progress)
+            state.ranges = merged_ranges(found)
+        done = equalize(model, config, state.ranges, forward, batches)
+        if 'equalize' not in state.seconds:
+            state.finish('equalize', time.perf_counter() - began)
+        print_log(f'equalized: {_listed(done)}', 'current')
     if 'observe' not in state.seconds:
         began = time.perf_counter()
         progress = progress_of(batches, 'observe', total)
         state.records = merged(observe(model, config, forward, progress))
         state.finish('observe', time.perf_counter() - began)
+    if config.activation.search_images and 'search' not in state.seconds:
+        began = time.perf_counter()
+        wanted = config.activation.search_images
+        progress = _some(batches, 'search', total, wanted, config)
+        seen = search_ranges(model, config, state.records, forward, progress)
+        for name, effects in merged_effects(seen).items():
+            choose_ranges(state.records[name], effects)
+        state.finish('search', time.perf_counter() - began)
     if 'analyse' not in state.seconds:
         began = time.perf_counter()
-        chosen = _analysed(total, config)
-        picked = batches if chosen is None else _picked(batches, chosen)
-        number = total if chosen is None else len(chosen)
         errors = BatchErrors(state.records)
-        progress = errors.each(progress_of(picked, 'analyse', number))
+        wanted = config.calibration.analysis_images
+        progress = errors.each(_some(batches, 'analyse', total, wanted, config))
         analyse(model, config, state.records, forward, progress)
         errors.merge()
         state.finish('analyse', time.perf_counter() - began)
     began = time.perf_counter()
     plans = assign(model, config, state.records)
-    freeze_regions(model, config, plans)
+    seconds = {**state.seconds, 'assign': time.perf_counter() - began}
+    inputs = None
+    if wants_inputs(config):
+        began = time.perf_counter()
+        progress = progress_of(batches, 'measure', total)
+        inputs = merged_inputs(measure(model, plans, forward, progress))
+        seconds['measure'] = time.perf_counter() - began
+    began = time.perf_counter()
+    freeze_regions(model, config, plans, state.records, inputs)
     _rehearse(model, forward, batches)
-    seconds = {**state.seconds, 'assign and freeze': time.perf_counter() - began}
+    seconds['freeze'] = time.perf_counter() - began
     return Quantization(
         plans, state.records, {k: round(v, 2) for k, v in seconds.items()}
     )
@@ -131,32 +167,34 @@ def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
         model.train(training)
 
 
+def _listed(done: dict[str, int]) -> str:
+    return ', '.join(f'{count} sites by {name}' for name, count in done.items())
+
+
 def unwrapped(model: nn.Module) -> Any:
     """The model inside a wrapper for distributed runs."""
     return model.module if is_model_wrapper(model) else model
 
 
-def _analysed(total: int | None, config: QuantizationConfig) -> set[int] | None:
-    """Which batches of this rank try the candidates; None: all.
+def _some(
+    batches: Iterable, phase: str, total: int | None, images: int, config: Any
+) -> Iterator:
+    """About so many images, with progress.
 
     Evenly spread over the batches of all ranks: data sets are often sorted by
     class.
     """
     if total is None:
-        return None
+        yield from progress_of(batches, phase, None)
+        return
     totals = dist.all_gather_object(total)
     every, before = sum(totals), sum(totals[: dist.get_rank()])
-    wanted = -(-config.calibration.analysis_images // config.calibration.batch_size)
-    wanted = min(wanted, every)
+    wanted = min(-(-images // config.calibration.batch_size), every)
     spread = (i * every // wanted - before for i in range(wanted))
-    return {i for i in spread if 0 <= i < total}
-
-
-def _picked(batches: Iterable, chosen: set[int]) -> Iterator:
+    chosen = {i for i in spread if 0 <= i < total}
     last = max(chosen, default=-1)
-    for i, batch in enumerate(islice(batches, last + 1)):
-        if i in chosen:
-            yield batch
+    picked = (b for i, b in enumerate(islice(batches, last + 1)) if i in chosen)
+    yield from progress_of(picked, phase, len(chosen))
 
 
 def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:

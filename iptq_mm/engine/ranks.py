@@ -9,7 +9,10 @@ from mmengine import dist
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from ..calibration.range_search import Effects
+from ..calibration.weights import RegionInputs
 from ..criteria import CandidateErrors
+from ..modes.ranging import Ranges, merge_ranges
 from ..record import RegionRecord
 
 Records = dict[str, RegionRecord]
@@ -30,6 +33,36 @@ def merged(records: Records) -> Records:
         for name, record in other.items():
             gathered[0][name].merge(record)
     return gathered[0]
+
+
+def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
+    """The ranges of all ranks as one, the same on every rank."""
+    for other in dist.all_gather_object(ranges):
+        for name, region in other.items():
+            merge_ranges(ranges[name], region)
+    return ranges
+
+
+def merged_inputs(inputs: RegionInputs) -> RegionInputs:
+    """What the weights get, over all ranks, the same on every rank."""
+    if dist.get_world_size() == 1:
+        return inputs
+    gathered = dist.all_gather_object(inputs)
+    for other in gathered[1:]:
+        for name, region in other.items():
+            for key, seen in region.items():
+                if key in gathered[0][name]:
+                    gathered[0][name][key].merge(seen)
+                else:
+                    gathered[0][name][key] = seen
+    return gathered[0]
+
+
+def merged_effects(effects: list[Effects]) -> dict[str, list[dict[str, Tensor]]]:
+    """By region, the effects of all batches of all ranks, in their order."""
+    batches = [b for rank in dist.all_gather_object(effects) for b in rank]
+    names = batches[0] if batches else ()
+    return {name: [batch[name] for batch in batches] for name in names}
 
 
 class BatchErrors:

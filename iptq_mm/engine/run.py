@@ -20,6 +20,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..calibration import ConfigError, QuantizationConfig
+from ..functions import function_name
 from ..plan import PlanError
 from ..utils.files import atomic_write
 from ..version import __version__
@@ -34,7 +35,7 @@ from .export import (
     write_config,
 )
 from .hook import QuantizationHook
-from .quantize import unwrapped
+from .quantize import Quantization, unwrapped
 from .report import report
 
 
@@ -47,6 +48,7 @@ def quantize_and_compare(
     resume: bool = False,
     cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
+    float_cache: str | None = None,
 ) -> dict[str, Any]:
     """Quantize the model of a config, evaluate it beside its float self, save.
 
@@ -63,6 +65,8 @@ def quantize_and_compare(
         resume: Whether to go on after the last finished phase.
         cfg_options: Overrides, by dotted key.
         launcher: mmengine's launcher.
+        float_cache: Folder of what the float model gave in other runs, see
+            :class:`~iptq_mm.engine.float_cache.FloatCache`.
 
     Returns:
         What ``results.json`` holds.
@@ -74,14 +78,10 @@ def quantize_and_compare(
     cfg = _load_config(config, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
-    _find_checkpoint(cfg, checkpoint)
-    quantization = QuantizationConfig.from_dict(
-        cfg.get('quantization') or {}, cfg.get('candidates') or {}
-    )
-    for region in quantization.regions:
-        region_config(cfg.model, region)
+    cfg.load_from = checkpoint or cfg.get('load_from')
+    quantization = check_config(cfg, config)
     original = copy.deepcopy(cfg)
-    _prepare(cfg, out)
+    _prepare(cfg, out, float_cache)
     _prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     hook = QuantizationHook(resume=resume)
@@ -94,6 +94,7 @@ def quantize_and_compare(
     results = {
         **{k: v for k, v in loop.results.items() if k != 'seconds'},
         'assignment': hook.result.assignment(),
+        'cost': _cost(hook.result),
         'seconds': {**hook.result.seconds, **loop.results['seconds']},
         'seed': runner.seed,
         'versions': _versions(),
@@ -120,21 +121,42 @@ def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> C
     cfg = Config.fromfile(config)
     if options:
         cfg.merge_from_dict(options)
+    return cfg
+
+
+def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
+    """Find what is wrong with a config before hours are spent.
+
+    Args:
+        cfg: The whole config.
+        name: What messages call it.
+
+    Returns:
+        Its quantization settings.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+        FileNotFoundError: If there is no such checkpoint.
+    """
     if not cfg.get('quantization'):
         raise ConfigError(
-            f'{config} has no quantization dict: inherit one of '
+            f'{name} has no quantization dict: inherit one of '
             'configs/_base_/quantization and name quantization.regions'
         )
     for key in ('model', 'test_dataloader', 'test_evaluator'):
         if not cfg.get(key):
-            raise ConfigError(f'{config} has no {key}: nothing could be compared')
-    return cfg
+            raise ConfigError(f'{name} has no {key}: nothing could be compared')
+    _check_checkpoint(cfg)
+    quantization = QuantizationConfig.from_dict(
+        cfg.quantization, cfg.get('candidates') or {}
+    )
+    for region in quantization.regions:
+        region_config(cfg.model, region)
+    return quantization
 
 
-def _find_checkpoint(cfg: Config, checkpoint: str | None) -> None:
-    """Decide on the checkpoint before hours are spent."""
-    cfg.load_from = checkpoint or cfg.get('load_from')
-    if not cfg.load_from:
+def _check_checkpoint(cfg: Config) -> None:
+    if not cfg.get('load_from'):
         if not cfg.get('random_weights'):
             raise ConfigError(
                 'no checkpoint: name one after the config, or as load_from in it '
@@ -146,9 +168,9 @@ def _find_checkpoint(cfg: Config, checkpoint: str | None) -> None:
         raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
 
 
-def _prepare(cfg: Config, out: str | None) -> None:
+def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     """Turn the config into one of a run that quantizes and compares."""
-    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop')
+    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', float_cache=float_cache)
     cfg.custom_hooks = usual_hooks(cfg)
     cfg.resume = False  # of a training
     cfg.randomness = {**(cfg.get('randomness') or {})}
@@ -214,6 +236,16 @@ def _load(runner: Runner) -> None:
         raise ConfigError(
             f'the checkpoint {checkpoint} cannot be loaded: {message}'
         ) from error
+
+
+def _cost(result: Quantization) -> float:
+    """Weighted operations of the chosen functions, for one image."""
+    return sum(
+        result.records[region].candidates[site][function_name(plan.function)].total_cost
+        for region, plans in result.plans.items()
+        for site, plan in plans.sites.items()
+        if plan.function
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from mmengine import dist
 from mmengine.logging import print_log
 from torch import nn
 
+from ..modes import Ranges
 from ..record import RegionRecord
 from ..utils.files import atomic_save
 
@@ -22,6 +23,7 @@ class State:
     Attributes:
         seconds: Time of each finished phase.
         records: By region.
+        ranges: By region, what equalization goes by; None before that phase.
 
     Args:
         path: File that keeps it; None: it is not kept.
@@ -36,6 +38,7 @@ class State:
         self.key = key
         self.seconds: dict[str, float] = {}
         self.records: dict[str, RegionRecord] = {}
+        self.ranges: dict[str, Ranges] | None = None
         found = self._read() if resume and dist.is_main_process() else None
         # The file may lie on the disk of the first rank alone.
         shared = [found]
@@ -46,13 +49,19 @@ class State:
                 n: RegionRecord.from_state_dict(r)
                 for n, r in shared[0]['records'].items()
             }
+            self.ranges = shared[0]['ranges']
 
     def finish(self, phase: str, seconds: float) -> None:
         """Note that a phase is finished, and keep its records."""
         self.seconds[phase] = round(seconds, 2)
         if self.path is not None and dist.is_main_process():
             records = {n: r.state_dict() for n, r in self.records.items()}
-            state = {'key': self.key, 'seconds': self.seconds, 'records': records}
+            state = {
+                'key': self.key,
+                'seconds': self.seconds,
+                'records': records,
+                'ranges': self.ranges,
+            }
             atomic_save(state, self.path)
 
     def _read(self) -> dict[str, Any] | None:
@@ -64,7 +73,7 @@ class State:
             differs = [k for k, v in self.key.items() if state['key'].get(k) != v]
             for record in state['records'].values():
                 RegionRecord.from_state_dict(record)
-            finished = list(state['seconds'])
+            finished, _ = list(state['seconds']), state['ranges']
         except Exception as error:  # torch.load raises anything on damaged files
             message = str(error).partition('\n')[0]
             self._say(f'cannot be read, it is damaged ({message}): starting anew')

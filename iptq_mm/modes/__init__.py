@@ -2,19 +2,33 @@
 
 from .analysing import Analysing
 from .base import Mode
+from .channels import ChannelMap, Channels
 from .fake import Fake
+from .gradients import Differentiating
 from .integer import Integer, Saturation
+from .measuring import Inputs, InputsByWeight, Measuring
 from .observing import Observing
+from .ranging import Ranges, Ranging
 from .region import Region, bind, bound_region, regions_in, running, unbind
+from .searching import Searching
 
 __all__ = [
     'Analysing',
+    'ChannelMap',
+    'Channels',
+    'Differentiating',
     'Fake',
+    'Inputs',
+    'InputsByWeight',
     'Integer',
+    'Measuring',
     'Mode',
     'Observing',
+    'Ranges',
+    'Ranging',
     'Region',
     'Saturation',
+    'Searching',
     'bind',
     'bound_region',
     'regions_in',

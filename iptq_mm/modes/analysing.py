@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..criteria import CandidateErrors
@@ -14,15 +16,52 @@ from ..operations import NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor
 from ..record import Prepared, RegionRecord
-from .base import FloatMode, wanted_of
+from .base import wanted_of
 from .blocks import in_blocks
+from .gradients import Differentiating
 
 #: Elements of an image that the candidates of a site are tried on. A detector's
 #: first stages have tens of millions; evenly spread rows tell the same.
 MAX_ELEMENTS = 2**19
 
 
-class Analysing(FloatMode):
+@dataclass
+class Visit:
+    """What the candidates of a site get to see of a call.
+
+    Attributes:
+        site: Name of the site.
+        operation: Its operation.
+        inputs: Its operands; rows of the first one are sampled.
+        attributes: Arguments of the operation.
+        value: Its float output, the same rows.
+        elements: Elements of the whole output.
+        gradients: Of the region's outputs with respect to these rows, by draw.
+    """
+
+    site: str
+    operation: NonLinear
+    inputs: Sequence[QTensor | None]
+    attributes: dict[str, Any]
+    value: Tensor
+    elements: int
+    gradients: list[Tensor] = field(default_factory=list)
+
+    @property
+    def x(self) -> QTensor:
+        """The first operand."""
+        x = self.inputs[0]
+        assert x is not None
+        return x
+
+    @property
+    def qparams(self) -> QParams:
+        """Its quantizer."""
+        assert isinstance(self.x.qparams, QParams)
+        return self.x.qparams
+
+
+class Analysing(Differentiating):
     """Adds up the errors of all candidates in one pass, and keeps sums only.
 
     Every candidate sees the float input of the site, quantized as the plan
@@ -35,6 +74,8 @@ class Analysing(FloatMode):
         narrow: Gives the quantizer of a value at fewer bits, for functions
             that need it.
         cost: Operations of a function as one number, for a row length.
+        draws: See :class:`~iptq_mm.modes.gradients.Differentiating`; 0: what
+            errors do to the region's outputs is not looked at.
     """
 
     def __init__(
@@ -44,17 +85,22 @@ class Analysing(FloatMode):
         record: RegionRecord,
         narrow: Callable[[str, int], QParams],
         cost: Callable[[IntegerFunction, int], float],
+        draws: int = 0,
     ) -> None:
+        super().__init__(draws)
         self.plan = plan
         self.candidates = candidates
         self.record = record
         self._narrow = narrow
         self._cost = cost
         self._constants: dict[tuple[str, str, QParams], tuple[QParams, Constants]] = {}
+        self._waiting: list[Visit] = []
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
-        return QTensor(value, self.plan.inputs[name], name)
+        x = super().enter(name, value)
+        x.qparams = self.plan.inputs[name]
+        return x
 
     def run(
         self,
@@ -65,102 +111,110 @@ class Analysing(FloatMode):
         """See the base class."""
         site = self.next_site(operation)
         value = self.compute(operation, inputs, attributes)
-        out = self.plan.sites[site].output
         if isinstance(operation, NonLinear):
             x = inputs[0]
             assert x is not None
-            seen = x.like(self._spread(x.payload))
-            real = self._spread(value)
-            for name in self.candidates[operation.kind]:
-                self._try(
-                    site,
-                    name,
-                    operation,
-                    [seen, *inputs[1:]],
-                    attributes,
-                    real,
-                    value.numel(),
-                )
-        return QTensor(value, out, site)
+            seen = [x.like(self._spread(x.payload)), *inputs[1:]]
+            real, elements = self._spread(value), value.numel()
+            visit = Visit(site, operation, seen, attributes, real, elements)
+            if self.draws:
+                self._waiting.append(visit)
+                self.watch(value, lambda g: visit.gradients.append(self._spread(g)))
+            else:
+                self._try_all(visit)
+        return QTensor(value, self.plan.sites[site].output, site)
+
+    def finish(self) -> None:
+        """See the base class; the candidates are tried once the gradients are in."""
+        visits, self._waiting = self._waiting, []
+        super().finish()
+        for visit in visits:
+            if not visit.gradients:  # no output depends on this site
+                visit.gradients = [torch.zeros_like(visit.value)] * self.draws
+            self._try_all(visit)
 
     def _spread(self, x: Tensor) -> Tensor:
         """Evenly spread rows of each image, shape (images, rows, row length)."""
-        rows = x.reshape(self.images, -1, x.shape[-1])
+        rows = x.detach().reshape(self.images, -1, x.shape[-1])
         keep = max(1, MAX_ELEMENTS // x.shape[-1])
-        return rows[:, :: -(-rows.shape[1] // keep)]
+        return rows[:, :: -(-rows.shape[1] // keep)].contiguous()
 
-    def _try(
+    @torch.no_grad()
+    def _try_all(self, visit: Visit) -> None:
+        """Add the errors of all candidates of a site."""
+        kept = self.record.candidates.setdefault(visit.site, {})
+        for name, function in self.candidates[visit.operation.kind].items():
+            made = self._made(visit, name, function)
+            if made is None:
+                continue
+            errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
+            seen, values = self.candidate(visit, function, *made)
+            errors.add_batch(
+                visit.value, values, visit.x.payload, seen, self.images, visit.elements
+            )
+            if visit.gradients:
+                error = values - visit.value
+                errors.add_gradients(
+                    error, visit.gradients, self.images, visit.elements
+                )
+            if name in kept:
+                kept[name].merge(errors)
+            else:
+                kept[name] = errors
+
+    def candidate(
         self,
-        site: str,
-        name: str,
-        operation: NonLinear,
-        inputs: Sequence[QTensor | None],
-        attributes: dict[str, Any],
-        value: Tensor,
-        elements: int,
-    ) -> None:
-        """Add the errors of one candidate."""
-        if name in self.record.refused.get(site, {}):
-            return
-        x, function = inputs[0], self.candidates[operation.kind][name]
-        assert x is not None
-        assert isinstance(x.qparams, QParams)
-        key = site, name, x.qparams
-        if key not in self._constants:
-            try:
-                made = self._prepare(site, x, function, operation, inputs, attributes)
-            except (ValueError, OverflowError) as error:
-                self.record.refused.setdefault(site, {})[name] = str(error)
-                return
-            self._constants[key] = made
-            if operation.saved:
-                prepared = Prepared(input=made[0].to_dict(), constants=made[1])
-                self.record.keep_constants(site, name, prepared)
-        qparams, constants = self._constants[key]
+        visit: Visit,
+        function: IntegerFunction,
+        qparams: QParams,
+        constants: Constants,
+    ) -> tuple[Tensor, Tensor]:
+        """What a candidate sees and makes of it, both as real values."""
+        device, out = visit.value.device, self.plan.sites[visit.site].output
         constants = {
-            k: v.to(x.payload.device) if isinstance(v, Tensor) else v
+            k: v.to(device) if isinstance(v, Tensor) else v
             for k, v in constants.items()
         }
-        out = self.plan.sites[site].output
-        q = qparams.quantize(x.payload)
+        q = qparams.quantize(visit.x.payload)
         result = in_blocks(
-            operation.kind,
+            visit.operation.kind,
             [q],
             lambda block: function.integer(block[0], constants).clamp(  # type: ignore
                 out.qmin, out.qmax
             ),
         )
-        errors = CandidateErrors(cost=self._cost(function, x.payload.shape[-1]))
-        errors.add_batch(
-            value,
-            out.dequantize(result),
-            x.payload,
-            qparams.dequantize(q),
-            self.images,
-            elements,
-        )
-        candidates = self.record.candidates.setdefault(site, {})
-        if name in candidates:
-            candidates[name].merge(errors)
-        else:
-            candidates[name] = errors
+        return qparams.dequantize(q), out.dequantize(result)
+
+    def _made(
+        self, visit: Visit, name: str, function: IntegerFunction
+    ) -> tuple[QParams, Constants] | None:
+        """Input quantizer and constants of a candidate; None if it cannot serve."""
+        if name in self.record.refused.get(visit.site, {}):
+            return None
+        key = visit.site, name, visit.qparams
+        if key not in self._constants:
+            try:
+                made = self._prepare(visit, function)
+            except (ValueError, OverflowError) as error:
+                refused = self.record.refused.setdefault(visit.site, {})
+                refused[name] = str(error)
+                return None
+            self._constants[key] = made
+            if visit.operation.saved:
+                prepared = Prepared(input=made[0].to_dict(), constants=made[1])
+                self.record.keep_constants(visit.site, name, prepared)
+        return self._constants[key]
 
     def _prepare(
-        self,
-        site: str,
-        x: QTensor,
-        function: IntegerFunction,
-        operation: NonLinear,
-        inputs: Sequence[QTensor | None],
-        attributes: dict[str, Any],
+        self, visit: Visit, function: IntegerFunction
     ) -> tuple[QParams, Constants]:
         """Quantizer of the input and constants of a candidate at a site."""
-        qparams = self._input(x, function)
-        real = [None if i is None else i.payload for i in inputs]
-        terms = operation.signature(real, attributes)
-        out = self.plan.sites[site].output
-        known = SiteInputs(real, [qparams], out, attributes, terms, function)
-        seen = self.record.values.get(x.source)
+        qparams, operation = self._input(visit.x, function), visit.operation
+        real = [None if i is None else i.payload for i in visit.inputs]
+        terms = operation.signature(real, visit.attributes)
+        out = self.plan.sites[visit.site].output
+        known = SiteInputs(real, [qparams], out, visit.attributes, terms, function)
+        seen = self.record.values.get(visit.x.source)
         return qparams, function.prepare(operation.function_site(known, seen))
 
     def _input(self, x: QTensor, function: IntegerFunction) -> QParams:

@@ -75,6 +75,9 @@ class Mode(ABC):
         """The result of :meth:`fold`."""
         return QTensor(value, None, source, constant=True)
 
+    def padding(self, x: QTensor) -> None:  # noqa: B027  (most modes need not know)
+        """A value that is about to be padded with zeros."""
+
     def next_site(self, operation: Operation) -> str:
         """The name of the running site."""
         location = current_location()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..functions import IntegerFunction
@@ -125,7 +126,7 @@ class Integer(Mode):
         """Saturate, count, and keep in the narrowest type."""
         if self.saturation is not None:
             seen = self.saturation.setdefault(site, Saturation())
-            seen.saturated += int(((wide < out.qmin) | (wide > out.qmax)).sum())
+            seen.saturated += _outside(wide, out)
             seen.total += wide.numel()
         return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
 
@@ -180,6 +181,16 @@ class Integer(Mode):
                 for k, v in constants.items()
             }
         return self._constants[key]
+
+
+def _outside(wide: Tensor, out: QParams) -> int:
+    """How many values lie outside the range. Most tensors have none: look first."""
+    if not wide.numel():
+        return 0
+    low, high = torch.aminmax(wide)
+    if out.qmin <= int(low) and int(high) <= out.qmax:
+        return 0
+    return int(((wide < out.qmin) | (wide > out.qmax)).sum())
 
 
 def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:

@@ -193,11 +193,12 @@ def _dropout(
 
 @rule(F.pad, computes=True)
 def _pad(
-    _: Any, x: QTensor, pad: Any, mode: str = 'constant', value: Any = None
+    running: Any, x: QTensor, pad: Any, mode: str = 'constant', value: Any = None
 ) -> QTensor:
     if mode == 'constant':
         if value not in (None, 0):
             raise UnsupportedOperationError(f'padding with {value}; only 0 has a rule')
+        running.padding(x)
         return x.like(F.pad(x.payload, pad))
     # Reflection and replication have no integer kernels: gather by index.
     height, width = x.payload.shape[-2:]
@@ -220,6 +221,8 @@ def _unfold(
     )
     if (dh, dw) != (1, 1):
         raise UnsupportedOperationError('unfold with dilation')
+    if ph or pw:
+        mode.padding(x)
     # Tensor.unfold moves any dtype; F.unfold knows floats only.
     patches = F.pad(x.payload, (pw, pw, ph, ph)).unfold(2, kh, sh).unfold(3, kw, sw)
     columns = patches.permute(0, 1, 4, 5, 2, 3).flatten(1, 3).flatten(2)

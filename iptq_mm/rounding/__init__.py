@@ -1,6 +1,14 @@
 """Roundings: how weights become integers, one way a file."""
 
-from .base import Rounding
+from .base import Rounded, Rounding
+from .learned import LearnedRounding
 from .nearest import NearestRounding
+from .second_order import SecondOrderRounding
 
-__all__ = ['NearestRounding', 'Rounding']
+__all__ = [
+    'LearnedRounding',
+    'NearestRounding',
+    'Rounded',
+    'Rounding',
+    'SecondOrderRounding',
+]

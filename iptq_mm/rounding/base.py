@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
+from ..moments import Moments
+
+
+class Rounded(NamedTuple):
+    """A weight in integers; it stands for ``scale * codes``.
+
+    Attributes:
+        codes: int8, the shape of the weight, within
+            ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``.
+        scale: Scale of each output channel, float64, shape (out,): the given
+            one, or a better one (then a value of float32, as plans keep it).
+    """
+
+    codes: Tensor
+    scale: Tensor
+
 
 class Rounding(ABC):
-    """Rounds a weight at given scales; subclasses register in ``ROUNDINGS``."""
+    """Rounds a weight; subclasses register in ``ROUNDINGS``.
+
+    Attributes:
+        needs_inputs: Whether it wants the moments of the layer's inputs.
+    """
+
+    needs_inputs: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
-        self, weight: Tensor, scale: Tensor, bits: int, inputs: Any = None
-    ) -> Tensor:
+        self,
+        weight: Tensor,
+        scale: Tensor,
+        bits: int,
+        inputs: Moments | None = None,
+        centred: bool = False,
+    ) -> Rounded:
         """Round a weight, symmetric by output channel.
 
         Args:
             weight: Real weight; dimension 0 is the output channel.
             scale: Scale of each output channel, shape (out,), positive.
             bits: Bits of a code, 2 to 8.
-            inputs: What calibration kept of the layer's inputs, for roundings
-                that look at them; None without calibration.
+            inputs: Moments of the layer's inputs, in the order of
+                ``weight.flatten(1)``, for roundings that look at them.
+            centred: Whether the mean error of the output will be put into the
+                bias, ``bias += (weight - scale * codes) @ mean``, so that only
+                the deviation from it counts.
 
         Returns:
-            int8, the shape of ``weight``, within
-            ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``.
+            Codes and scales, on the device of ``weight``.
 
         Raises:
             ValueError: If the arguments do not fit together, or the rounding

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from ..moments import Moments
 from ..registry import ROUNDINGS
-from .base import Rounding, check
+from .base import Rounded, Rounding, check
 
 
 @ROUNDINGS.register_module('nearest')
@@ -17,12 +16,19 @@ class NearestRounding(Rounding):
 
     @torch.no_grad()
     def __call__(
-        self, weight: Tensor, scale: Tensor, bits: int, inputs: Any = None
-    ) -> Tensor:
-        """See :meth:`Rounding.__call__`."""
+        self,
+        weight: Tensor,
+        scale: Tensor,
+        bits: int,
+        inputs: Moments | None = None,
+        centred: bool = False,
+    ) -> Rounded:
+        """See :meth:`Rounding.__call__`; the scale stays."""
         check(weight, scale, bits)
         qmax = 2 ** (bits - 1) - 1
         # In float64, as QParams.quantize: a float32 quotient may round across
         # a half.
-        columns = scale.double().reshape(-1, *[1] * (weight.ndim - 1))
-        return (weight.double() / columns).round_().clamp_(-qmax, qmax).to(torch.int8)
+        scale = scale.double()
+        columns = scale.reshape(-1, *[1] * (weight.ndim - 1))
+        codes = (weight.double() / columns).round_().clamp_(-qmax, qmax)
+        return Rounded(codes.to(torch.int8), scale)

@@ -4,11 +4,21 @@ import copy
 
 import pytest
 import torch
-from region_models import Custom, calibrated, config, quantized, rows, same, sqnr, vit
+from region_models import (
+    Custom,
+    Net,
+    calibrated,
+    config,
+    quantized,
+    rows,
+    same,
+    sqnr,
+    vit,
+)
 from torch import nn
 
-from iptq_mm.calibration import PLAN_KEY, freeze, install
-from iptq_mm.calibration.freeze import integers_of
+from iptq_mm.calibration import PLAN_KEY, freeze_regions, install
+from iptq_mm.calibration.weights import nearest
 from iptq_mm.modes import Integer, bound_region
 from iptq_mm.plan import ParameterPlan, PlanError, RegionPlan
 
@@ -70,7 +80,7 @@ def test_freeze_refuses_a_foreign_plan_and_changes_nothing():
     other = vit()
     before = {k: v.clone() for k, v in other.state_dict().items()}
     with pytest.raises(PlanError, match='another model'):
-        freeze('backbone', other, plan, {'type': 'nearest'})
+        freeze_regions(Net(other), config(), {'backbone': plan})
     after = other.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[k], v) for k, v in before.items())
@@ -81,7 +91,7 @@ def test_install_waits_for_a_checkpoint():
     module = Custom(lambda self, x: self.last(x))
     net, plan, _ = calibrated(module, [rows()])
     frozen = copy.deepcopy(net.backbone)
-    freeze('backbone', frozen, plan, {'type': 'nearest'})
+    freeze_regions(Net(frozen), config(), {'backbone': plan})
     empty = copy.deepcopy(net.backbone)
     install('backbone', empty, plan)
     assert not any(p.any() for p in empty.parameters())
@@ -98,13 +108,10 @@ def test_weights_of_few_bits(bits):
     assert sqnr(module(rows()), net(rows())) > {2: 0, 3: 5, 4: 10, 6: 18, 8: 25}[bits]
 
 
-def test_integers_of():
+def test_nearest_of_a_parameter_with_one_scale():
     value = torch.tensor([[0.5, -1.0, 0.26], [0.0, 0.0, 0.0]])
-    weight = ParameterPlan('weight', 8, (2, 3), [1 / 127, 1.0])
-    q = integers_of(value, weight, {'type': 'nearest'})
-    assert q.tolist() == [[64, -127, 33], [0, 0, 0]] and q.dtype == torch.int8
     table = ParameterPlan('table', 16, (2, 3), 1e-5)
-    q = integers_of(value, table, {'type': 'nearest'})
+    q = nearest(value, table)
     assert q.tolist()[0] == [32767, -32767, 26000] and q.dtype == torch.int16
 
 

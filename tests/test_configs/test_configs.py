@@ -25,7 +25,7 @@ needs_data = [
 
 def _names(pattern):
     paths = (path.relative_to(CONFIGS) for path in CONFIGS.glob(pattern))
-    return sorted(str(path) for path in paths if path.parts[0] != '_base_')
+    return sorted(str(path) for path in paths if not path.parts[0].startswith('_'))
 
 
 ALL = _names('**/*.py')

@@ -85,6 +85,44 @@ def test_degenerate_images_stay_finite():
     assert json.loads(json.dumps(exact.to_dict(), allow_nan=False)) == exact.to_dict()
 
 
+def test_gradients_by_hand():
+    errors = CandidateErrors()
+    error = torch.tensor([[1.0, -1.0], [2.0, 0.5]])
+    gradients = [
+        torch.tensor([[3.0, 2.0], [1.0, 2.0]]),
+        torch.tensor([[1.0, 1.0], [0.0, 4.0]]),
+    ]
+    errors.add_gradients(error, gradients, images=2)
+    # Of the images: 3 - 2 and 2 + 1, then 1 - 1 and 0 + 2.
+    assert errors.output_error == 1 + 9 + 0 + 4
+    assert errors.weighted_error == (9 + 4) + (4 + 1) + (1 + 1) + (0 + 4)
+    assert errors.draws == 4
+    assert errors.relative_output_error == 14 / 4
+    assert errors.relative_weighted_error == 24 / 4
+    sampled = CandidateErrors()
+    sampled.add_gradients(error, gradients, images=2, elements=12)
+    assert sampled.output_error == 9 * 14 and sampled.weighted_error == 3 * 24
+    assert sampled.draws == 4
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 3), st.integers(0, 1000))
+def test_gradients_merge(images, elements, draws, seed):
+    generator = torch.Generator().manual_seed(seed)
+    error = torch.randn(images, elements, generator=generator)
+    gradients = torch.randn(draws, images, elements, generator=generator)
+    together, apart = CandidateErrors(), CandidateErrors()
+    together.add_gradients(error, list(gradients), images)
+    for i in range(images):
+        one = CandidateErrors()
+        one.add_gradients(error[i], list(gradients[:, i]), 1)
+        apart.merge(one)
+    for key, value in together.to_dict().items():
+        assert value == pytest.approx(apart.to_dict()[key], rel=1e-12)
+    # Cauchy and Schwarz: errors add up to at most all of them in one direction.
+    assert together.output_error <= elements * together.weighted_error * (1 + 1e-9)
+
+
 def test_nan_is_kept():
     errors = added([0.0, 1.0], [math.nan, 1.0])
     assert math.isnan(errors.sqnr_db) and math.isnan(errors.asqnr)
@@ -92,12 +130,22 @@ def test_nan_is_kept():
     empty = CandidateErrors()
     assert math.isnan(empty.asqnr) and math.isnan(empty.perturbation)
     assert math.isnan(empty.mean_perturbation) and math.isnan(empty.total_cost)
+    assert math.isnan(empty.relative_output_error)
+    assert math.isnan(empty.relative_weighted_error)
 
 
 def test_plain_round_trip():
     errors = added([1.0, 2.0], [1.5, 2.0], cost=9.0)
     data = json.loads(json.dumps(errors.to_dict()))
     assert CandidateErrors.from_dict(data) == errors
+
+
+@pytest.mark.parametrize('change', [dict(draws=None), dict(novel=1.0)])
+def test_figures_of_another_version(change):
+    data = {**CandidateErrors().to_dict(), **change}
+    data = {key: value for key, value in data.items() if value is not None}
+    with pytest.raises(ValueError, match='another version'):
+        CandidateErrors.from_dict(data)
 
 
 def test_errors():

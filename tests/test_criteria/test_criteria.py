@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from iptq_mm.criteria import CandidateErrors
 from iptq_mm.registry import CRITERIA
 
-NAMES = ['unified_metric', 'sqnr', 'sqnr_difference', 'perturbation', 'cost', 'fixed']
+NAMES = [
+    'unified_metric',
+    'sqnr',
+    'sqnr_difference',
+    'perturbation',
+    'cost',
+    'output_error',
+    'fixed',
+]
 SCORING = NAMES[:-1]
 
 
@@ -29,6 +37,9 @@ def errors(
         input_error=1.0,
         input_ratio=images * 10 ** (db_in / 10),
         cost=cost,
+        draws=images,
+        output_error=error,
+        weighted_error=error / 2,
     )
 
 
@@ -153,7 +164,7 @@ def test_ties_go_to_the_cheaper_then_to_the_first_name(name):
         same['z'] = errors(cost=1.0)
         assert criterion.choose('gelu', same) == 'z'
     # The last bits depend on the order of addition: they decide nothing.
-    nearly = dict(a=errors(cost=5.0), b=errors(db=30 + 1e-12, cost=5.0))
+    nearly = dict(a=errors(cost=5.0), b=errors(30 + 1e-12, 1 - 1e-12, cost=5.0))
     assert criterion.choose('gelu', nearly) == 'a'
 
 
@@ -163,14 +174,64 @@ def test_nothing_to_choose_from(name):
         build(name).choose('gelu', {})
 
 
-@pytest.mark.parametrize('name', ['unified_metric', 'sqnr', 'sqnr_difference'])
+@pytest.mark.parametrize('name', [n for n in SCORING if n != 'cost'])
 def test_nan_never_wins(name):
     criterion = build(name)
     broken = errors(cost=0.0, ratio=math.nan)
-    broken.error = math.nan
+    broken.error = broken.output_error = math.nan
     assert criterion.choose('gelu', dict(a=broken, b=errors(db=-50))) == 'b'
     with pytest.raises(ValueError, match='did analysis see any image'):
         criterion.choose('gelu', dict(a=broken))
+
+
+def test_only_one_criterion_pays_for_gradients():
+    assert [n for n in SCORING if build(n).needs_gradients] == ['output_error']
+    assert build('output_error', draws=3).draws == 3
+
+
+def affecting(systematic, uncorrelated, cost=1.0):
+    return CandidateErrors(
+        output_error=6 * systematic, weighted_error=6 * uncorrelated, draws=6, cost=cost
+    )
+
+
+def test_output_error_by_hand():
+    e = affecting(0.5, 0.125)
+    assert build('output_error', kind='systematic').score(e) == -0.5
+    assert build('output_error', kind='uncorrelated').score(e) == -0.125
+    assert build('output_error', kind='both').score(e) == -0.625
+
+
+def test_output_error_takes_the_cheapest_that_is_good_enough():
+    candidates = dict(
+        best=affecting(1e-4, 1e-4, cost=21.0),
+        close=affecting(1.04e-4, 1.04e-4, cost=11.0),
+        closer=affecting(1.02e-4, 1.02e-4, cost=12.0),
+        cheap=affecting(1e-3, 1e-3, cost=2.0),
+    )
+
+    def choice(**options):
+        criterion = build('output_error', kind='systematic', **options)
+        return criterion.choose('gelu', candidates)
+
+    assert choice(tolerance=0.05) == 'close'
+    assert choice(tolerance=0.03) == 'closer'
+    assert choice(tolerance=0.0) == 'best'
+    assert choice(tolerance=0.0, floor_db=41.0) == 'best'
+    assert choice(tolerance=0.0, floor_db=31.0) == 'close'
+    assert choice(floor_db=30.0) == 'cheap' == choice(floor_db=10.0)
+    candidates['broken'] = affecting(math.nan, math.nan, cost=0.0)
+    assert choice(tolerance=0.05) == 'close'
+
+
+def test_output_error_without_gradients():
+    with pytest.raises(ValueError, match='has a score'):
+        build('output_error').choose('gelu', dict(a=CandidateErrors(error=1.0)))
+
+
+def test_no_output_depends_on_the_site():
+    candidates = dict(a=affecting(0.0, 0.0, cost=3.0), b=affecting(0.0, 0.0, cost=2.0))
+    assert build('output_error').choose('gelu', candidates) == 'b'
 
 
 def test_fixed():
@@ -192,6 +253,9 @@ def test_fixed():
         dict(type='unified_metric', c_unit='layer'),
         dict(type='unified_metric', veto=0),
         dict(type='sqnr_difference', reading='best'),
+        dict(type='output_error', kind='random'),
+        dict(type='output_error', tolerance=-0.1),
+        dict(type='output_error', draws=0),
     ],
 )
 def test_impossible_options(options):

@@ -15,8 +15,11 @@ from iptq_mm.intmath import QParams
 # Largest error of the real-valued formula, and its largest ratio to |x| (what
 # remains of the error for small inputs), from evaluating the formulas:
 # i-GELU 0.0182 and 0.048 (L(0+) = 0.096), Poly-GELU 0.0093 and 0.028,
-# x * sigmoid(1.702x) with ShiftExp 0.024 and 0.02.
+# x * sigmoid(1.702x) with ShiftExp 0.024 and 0.02. A straight line is off by
+# h^2 / 8 * max|GELU''| with h = 4.5 / 64 and 0.8; what is left of GELU beyond 4.5 is
+# less.
 LIMITS = {
+    'interpolated_gelu': (0.0005, 0.030),
     'i_gelu': (0.0186, 0.050),
     'poly_gelu': (0.0096, 0.030),
     'shift_gelu': (0.0245, 0.030),
@@ -47,8 +50,9 @@ def test_matches_the_reference(name, in_bits, out_bits, log2_amax, affine, seed)
     case = Case(function, x, typical('gelu', in_bits, amax, seed), out_bits, affine)
     largest, relative = LIMITS[name]
     formula = torch.minimum(torch.tensor(largest), relative * case.real.abs())
-    # One rounding at the output, one in the 15 bits of what multiplies x.
-    rounding = 0.51 * case.step + 2.0**-13 * case.real.abs()
+    # One rounding at the output, one in the 15 bits of what multiplies x, a small one
+    # in the position between two entries of a table.
+    rounding = 0.56 * case.step + 2.0**-13 * case.real.abs()
     assert (case.error <= formula + rounding).all()
 
 

@@ -1,8 +1,9 @@
 """Integer approximations of GELU."""
 
 from .i_gelu import IGELU
+from .interpolated_gelu import InterpolatedGELU
 from .poly_gelu import PolyGELU
 from .shift_gelu import ShiftGELU
 from .table_gelu import TableGELU
 
-__all__ = ['IGELU', 'PolyGELU', 'ShiftGELU', 'TableGELU']
+__all__ = ['IGELU', 'InterpolatedGELU', 'PolyGELU', 'ShiftGELU', 'TableGELU']

@@ -1,0 +1,89 @@
+"""What a candidate does to the region's outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+from ..registry import CRITERIA
+from .base import Criterion
+from .errors import CandidateErrors
+
+_KINDS = ('systematic', 'uncorrelated', 'both')
+
+
+@CRITERIA.register_module('output_error')
+class OutputError(Criterion):
+    """The least relative squared error of the region's outputs, to first order.
+
+    What an error ``e`` at a site does to the outputs is ``J e``. The analysis
+    estimates its square from gradients ``g = J^T v``:
+
+    - ``systematic``: the mean of ``(g . e)^2``, which is ``||J e||^2`` in the
+      mean over ``v``; errors that add up or cancel do so here, too;
+    - ``uncorrelated``: the mean of ``g^2 . e^2``, the same if errors of
+      different elements are independent: one draw of ``v`` is nearly enough,
+      but a bias counts for too little;
+    - ``both``: their sum.
+
+    Among candidates that are as good as the best, the cheapest wins.
+
+    Args:
+        kind: One of the three.
+        tolerance: A candidate is as good as the best if its error is larger by
+            at most this share.
+        floor_db: ... or if it leaves an SQNR of at least so many dB at the
+            outputs, too. None: no such floor.
+        draws: Passes backward for a batch.
+
+    Raises:
+        ValueError: If an option is none of these.
+    """
+
+    needs_gradients: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        kind: str = 'systematic',
+        tolerance: float = 0.05,
+        floor_db: float | None = None,
+        draws: int = 1,
+    ) -> None:
+        if kind not in _KINDS:
+            raise ValueError(f'kind is one of {", ".join(_KINDS)}, not {kind!r}')
+        if not tolerance >= 0:
+            raise ValueError(f'tolerance is not negative, not {tolerance}')
+        if draws < 1:
+            raise ValueError(f'draws is at least 1, not {draws}')
+        self.kind, self.tolerance, self.draws = kind, tolerance, draws
+        self.floor = 0.0 if floor_db is None else 10 ** (-floor_db / 10)
+
+    def error(self, errors: CandidateErrors) -> float:
+        """Relative squared error of the outputs; NaN without gradients."""
+        error = 0.0
+        if self.kind != 'uncorrelated':
+            error += errors.relative_output_error
+        if self.kind != 'systematic':
+            error += errors.relative_weighted_error
+        return error
+
+    def score(self, errors: CandidateErrors) -> float:
+        """Minus the relative squared error of the outputs."""
+        return -self.error(errors)
+
+    def choose(self, kind: str, candidates: Mapping[str, CandidateErrors]) -> str:
+        """The cheapest of those that are as good as the best.
+
+        Raises:
+            ValueError: See the base class; also if the record was made without
+                gradients.
+        """
+        best = self.error(candidates[super().choose(kind, candidates)])
+        limit = max(best * (1 + self.tolerance), self.floor)
+        enough = [
+            name
+            for name, errors in candidates.items()
+            if self.error(errors) <= limit or math.isclose(self.error(errors), limit)
+        ]
+        return min(enough, key=lambda name: (candidates[name].cost, name))

@@ -1,0 +1,246 @@
+"""Lists of settings to compare: reading, expanding and checking them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.config.config import DELETE_KEY
+
+from ...calibration import ConfigError, QuantizationConfig
+from ...version import __version__
+from ..run import check_config
+from .grid import expanded
+
+FILE_KEYS = (
+    'title',
+    'notes',
+    'metrics',
+    'base',
+    'checkpoint',
+    'settings',
+    'grid',
+)
+SETTING_KEYS = ('name', 'config', 'checkpoint', 'seed', 'candidates', 'options')
+#: Says where results lie, not what they are; the checkpoint counts by its content.
+_PLACES = ('work_dir', 'load_from', 'launcher')
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row to be.
+
+    Attributes:
+        name: Name of the row.
+        cfg: The whole config, merged.
+        quantization: Its quantization settings, checked.
+        key: Digest of the config, the checkpoint's content and the version.
+    """
+
+    name: str
+    cfg: Config
+    quantization: QuantizationConfig
+    key: str
+
+    @property
+    def slug(self) -> str:
+        """The name as a file may have it."""
+        return slug(self.name)
+
+    @property
+    def bits(self) -> str:
+        """Bits of weights and activations, as the papers write them."""
+        return f'W{self.quantization.weight.bits}A{self.quantization.activation.bits}'
+
+    @property
+    def seed(self) -> int:
+        """Decides on the calibration images."""
+        return self.cfg.randomness['seed']
+
+    @property
+    def images(self) -> int:
+        """How many calibration images it asks for."""
+        return self.quantization.calibration.num_images
+
+
+@dataclass(frozen=True)
+class SettingList:
+    """What a file of settings says.
+
+    Attributes:
+        title: Heading of the table.
+        notes: Text above the table.
+        metrics: Metrics that the Markdown table shows; empty: the usual ones.
+        settings: In the order of the rows.
+    """
+
+    title: str
+    notes: str
+    metrics: list[str]
+    settings: list[Setting]
+
+
+def load_settings(
+    path: str | os.PathLike, checkpoint: str | None = None
+) -> SettingList:
+    """Read a file of settings and check all of them.
+
+    The file is an mm-style config. ``base`` is the config of a setting that names
+    none. ``settings`` lists dicts with a ``name`` and, as wanted, ``config``,
+    ``checkpoint``, ``seed``, ``candidates`` (a dict in the place of the config's, or a
+    config file that holds one) and ``options`` (by dotted key). ``grid`` is a dict
+    of axes, or a list of such dicts, whose product is run: by dotted key, ``seed``,
+    ``config`` or ``candidates``, a list of values, or a dict of values by name.
+    Variables whose names begin with ``_`` are the file's own.
+
+    Args:
+        path: The file.
+        checkpoint: Float checkpoint of the settings that name none; None: the
+            file's ``checkpoint``, or ``load_from`` of the configs.
+
+    Raises:
+        ConfigError: If a setting is not possible; names it.
+        FileNotFoundError: If the file, a config or a checkpoint is missing.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no list of settings {path}')
+    given = Config.fromfile(path).to_dict()
+    given = {k: v for k, v in given.items() if not k.startswith('_')}
+    _check_keys(given, FILE_KEYS, str(path))
+    rows = [*(given.get('settings') or []), *expanded(given.get('grid') or [])]
+    if not rows:
+        raise ConfigError(f'{path} has no settings and no grid: there is nothing to do')
+    reader = _Reader(given.get('base'), checkpoint or given.get('checkpoint'))
+    settings = [reader.read(row, f'{path}: setting {i}') for i, row in enumerate(rows)]
+    _check_names(settings)
+    return SettingList(
+        str(given.get('title') or Path(path).stem),
+        str(given.get('notes') or '').strip(),
+        list(given.get('metrics') or []),
+        settings,
+    )
+
+
+def slug(name: str) -> str:
+    """A name as a file may have it."""
+    return re.sub(r'[^\w.=+-]+', '-', name).strip('-.').lower()
+
+
+def _check_names(settings: list[Setting]) -> None:
+    seen: dict[str, str] = {}
+    for setting in settings:
+        if not setting.slug or setting.slug in seen:
+            raise ConfigError(
+                f'two settings are called {setting.name!r} and '
+                f'{seen.get(setting.slug, "")!r}: give them names that differ in '
+                'letters and digits'
+            )
+        seen[setting.slug] = setting.name
+
+
+def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise ConfigError(f'{where} has no key {key!r}; known are {list(known)}')
+
+
+class _Reader:
+    """Makes settings of their dicts; what many share is read once."""
+
+    def __init__(self, base: str | None, checkpoint: str | None) -> None:
+        self._base = base
+        self._checkpoint = checkpoint
+        self._configs: dict[str, Config] = {}
+        self._digests: dict[str, str] = {}
+
+    def read(self, given: Any, where: str) -> Setting:
+        if not isinstance(given, Mapping):
+            raise ConfigError(f'{where} is a dict, not {given!r}')
+        _check_keys(given, SETTING_KEYS, where)
+        name = given.get('name')
+        if not isinstance(name, str):
+            raise ConfigError(f'{where} has no name: write name=...')
+        try:
+            cfg = self._merged(given)
+            quantization = check_config(cfg, self._path(given))
+        except (ConfigError, OSError) as error:
+            raise type(error)(f"setting '{name}': {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"setting '{name}': {error}") from error
+        return Setting(name, cfg, quantization, self._key(cfg))
+
+    def _path(self, given: Mapping[str, Any]) -> str:
+        path = given.get('config') or self._base
+        if not path:
+            raise ConfigError('it has no config: name one, or base for all settings')
+        return path
+
+    def _merged(self, given: Mapping[str, Any]) -> Config:
+        path = self._path(given)
+        cfg = copy.deepcopy(self._config(path))
+        options = copy.deepcopy(given.get('options') or {})
+        for key in options:
+            if key.partition('.')[0] not in cfg:
+                raise ConfigError(
+                    f'{path} has nothing called {key!r}; there are {sorted(cfg.keys())}'
+                )
+        # mmengine leaves this mark in the config where there is nothing to delete.
+        cfg.merge_from_dict(
+            {
+                key: {DELETE_KEY: True}
+                for key, value in options.items()
+                if isinstance(value, Mapping) and value.get(DELETE_KEY)
+            }
+        )
+        cfg.merge_from_dict(options)
+        if given.get('candidates'):
+            cfg.candidates = self._candidates(given['candidates'])
+        randomness = {'seed': None, **(cfg.get('randomness') or {})}
+        seed = given.get('seed', randomness['seed'])
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ConfigError(f'seed={seed!r} is no integer')
+        cfg.randomness = {**randomness, 'seed': seed or 0}
+        cfg.load_from = (
+            given.get('checkpoint') or self._checkpoint or cfg.get('load_from')
+        )
+        return cfg
+
+    def _config(self, path: str) -> Config:
+        if path not in self._configs:
+            if not Path(path).is_file():
+                raise FileNotFoundError(f'there is no config {path}')
+            self._configs[path] = Config.fromfile(path)
+        return self._configs[path]
+
+    def _candidates(self, given: Any) -> dict[str, Any]:
+        if not isinstance(given, str):
+            return copy.deepcopy(given)
+        candidates = self._config(given).get('candidates')
+        if not candidates:
+            raise ConfigError(f'{given} has no candidates')
+        return candidates.to_dict()
+
+    def _key(self, cfg: Config) -> str:
+        plain = {k: v for k, v in cfg.to_dict().items() if k not in _PLACES}
+        text = Config(plain, format_python_code=False).pretty_text
+        content = self._digest(cfg.load_from)
+        return hashlib.sha256(
+            json.dumps([text, content, __version__]).encode()
+        ).hexdigest()
+
+    def _digest(self, checkpoint: str | None) -> str | None:
+        """Digest of a file's content; of one that is not here, its address."""
+        if not checkpoint or not Path(checkpoint).is_file():
+            return checkpoint
+        if checkpoint not in self._digests:
+            content = Path(checkpoint).read_bytes()
+            self._digests[checkpoint] = hashlib.sha256(content).hexdigest()
+        return self._digests[checkpoint]

@@ -1,0 +1,148 @@
+"""The model, the settings and the images of a study."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ...calibration import ConfigError, QuantizationConfig
+from ...registry import FUNCTIONS
+from ..calibration_data import explained
+from ..quantize import progress_of
+from .measurements import Images
+
+
+class Batches(NamedTuple):
+    """The images to measure on.
+
+    Attributes:
+        numbers: Of the images of each batch.
+        loader: The batches.
+    """
+
+    numbers: list[Images]
+    loader: DataLoader
+
+    def each(self, phase: str) -> Iterator[tuple[Images, Any]]:
+        """Go through numbers and batches, with progress."""
+        total = len(self.numbers)
+        return zip(self.numbers, progress_of(self.loader, phase, total), strict=True)
+
+
+def load_config(
+    config: str | os.PathLike, checkpoint: str | None, options: dict[str, Any] | None
+) -> Config:
+    """The config with overrides; ``load_from`` names the checkpoint.
+
+    Raises:
+        ConfigError: If there is no checkpoint.
+        FileNotFoundError: If there is no such config or checkpoint.
+    """
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'there is no config {config}')
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options or {})
+    cfg.load_from = checkpoint or cfg.get('load_from')
+    if not cfg.load_from:
+        raise ConfigError('no checkpoint: name one, or load_from in the config')
+    if '://' not in cfg.load_from and not Path(cfg.load_from).is_file():
+        raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
+    return cfg
+
+
+def study_settings(cfg: Config, literal: bool, draws: int) -> QuantizationConfig:
+    """The quantization of a config, with gradients and literal candidates.
+
+    Args:
+        cfg: The whole config.
+        literal: Whether the literal forms of its candidates join them.
+        draws: Passes backward for a batch.
+
+    Raises:
+        ConfigError: If it is no valid quantization.
+    """
+    given = {k: list(v) for k, v in (cfg.get('candidates') or {}).items()}
+    for functions in given.values() if literal else ():
+        for function in list(functions):
+            known = inspect.signature(FUNCTIONS.get(function['type'])).parameters
+            form = {**function, 'literal': True}
+            if 'literal' in known and form not in functions:
+                functions.append(form)
+    quantization = dict(cfg.get('quantization') or {})
+    quantization.pop('equalization', None)
+    quantization['criterion'] = dict(type='output_error', draws=draws)
+    return QuantizationConfig.from_dict(quantization, given)
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """The float model with the weights of ``load_from``, in eval mode.
+
+    Raises:
+        ConfigError: If the checkpoint does not fit the model.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    model_cfg = cfg.model.copy()
+    if cfg.get('data_preprocessor'):
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(model_cfg)
+    try:
+        load_checkpoint(model, cfg.load_from, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise ConfigError(
+            f'the checkpoint {cfg.load_from} does not fit the model: {error}'
+        ) from error
+    return model.eval()
+
+
+def study_batches(
+    cfg: Config,
+    settings: QuantizationConfig,
+    calibration: DataLoader,
+    images: int,
+    split: str,
+    seed: int,
+) -> Batches:
+    """Images to measure on. Of more images, the first are those of fewer.
+
+    Args:
+        cfg: The whole config.
+        settings: Has the size of a batch.
+        calibration: The loader of the calibration images.
+        images: How many.
+        split: ``calibration`` or ``val``.
+        seed: Decides which ones.
+
+    Raises:
+        ConfigError: If there are not enough.
+    """
+    subset: Any = calibration.dataset
+    dataset, taken = subset.dataset, set(subset.indices)
+    if split == 'val':
+        with explained('the evaluation images'):
+            dataset, taken = DATASETS.build(cfg.test_dataloader.dataset), set()
+    elif split != 'calibration':
+        raise ConfigError(f"split is 'calibration' or 'val', not {split!r}")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(dataset), generator=generator).tolist()
+    rest = [i for i in order if i not in taken]
+    if not 0 < images <= len(rest):
+        raise ConfigError(
+            f'{images} images to measure on: the dataset has {len(rest)} that '
+            'calibration does not use'
+        )
+    size = settings.calibration.batch_size
+    batches = [rest[i : min(i + size, images)] for i in range(0, images, size)]
+    loader = DataLoader(
+        dataset, batch_sampler=batches, collate_fn=calibration.collate_fn
+    )
+    return Batches([tuple(batch) for batch in batches], loader)

@@ -1,0 +1,142 @@
+"""The figures of a study as CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...criteria import Criterion
+from ...utils.files import atomic_write
+from .figures import (
+    KINDS,
+    Correlation,
+    Spread,
+    least_damaging,
+    picks,
+    picks_of,
+    predictive,
+    repeatability,
+)
+from .measurements import Effect
+from .pairs import FORMS, Pair
+
+_TITLES = {
+    'integer': 'Damage in the integer model (every other site at its best SQNR)',
+    'float': 'Damage alone in the float model',
+}
+#: Rows of tables that are no criterion.
+MEASURED = 'measured: {}'
+
+
+class Assigned:
+    """A full assignment and what it did.
+
+    Args:
+        name: By what it was chosen.
+        operations: Weighted operations of an image, all non-linear sites.
+        effect: Measured.
+        signal: Squared logits by image.
+    """
+
+    def __init__(
+        self, name: str, operations: float, effect: Effect, signal: Effect
+    ) -> None:
+        self.name, self.operations = name, operations
+        self.sqnr_db = decibels(np.array(signal.error), np.array(effect.error))
+        self.agreement = float(np.mean(effect.same))
+
+
+def decibels(signal: np.ndarray, error: np.ndarray) -> float:
+    """``10 log10`` of signal over error, summed over images."""
+    total = float(error.sum())
+    return 10 * float(np.log10(signal.sum() / total)) if total else float('inf')
+
+
+def pairs_csv(
+    pairs: list[Pair], criteria: Mapping[str, Criterion], signal: np.ndarray
+) -> str:
+    """One line a pair: what every criterion says, and what happens."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    measured = [f'{what}, {form}' for form in FORMS for what in ('SQNR', 'agreement')]
+    writer.writerow(['region', 'site', 'kind', 'candidate', *criteria, *measured])
+    for pair in pairs:
+        scores = [f'{c.score(pair.errors):.6g}' for c in criteria.values()]
+        effects = []
+        for form in FORMS:
+            effects.append(f'{decibels(signal, pair.damage[form]):.3f}')
+            effects.append(f'{pair.agreement[form]:.4f}')
+        writer.writerow(
+            [pair.region, pair.site, pair.kind, pair.candidate, *scores, *effects]
+        )
+    return text.getvalue()
+
+
+def tables(
+    pairs: list[Pair], criteria: Mapping[str, Criterion], assigned: list[Assigned]
+) -> str:
+    """Markdown: rank correlations and picks for both forms, full assignments."""
+    parts = []
+    for form in FORMS:
+        rows = [
+            _correlation_row(name, predictive(pairs, criterion, form))
+            for name, criterion in criteria.items()
+        ]
+        rows.append(
+            _correlation_row(
+                MEASURED.format('the other half of the images'),
+                Spread(repeatability(pairs, form), _NOTHING),
+            )
+        )
+        head = ['rank correlation', 'within a site', *KINDS, 'all pairs']
+        parts += [f'### {_TITLES[form]}', _table(head, rows)]
+        chosen = [(n, picks_of(pairs, c, form)) for n, c in criteria.items()]
+        for other in FORMS:
+            if other != form:
+                name = MEASURED.format(f'least damage, {other}')
+                chosen.append((name, picks(pairs, least_damaging(other), form)))
+        rows = [
+            [n, f'{p.best:.0%}', f'{p.near:.0%}', f'{p.loss_db:.2f}'] for n, p in chosen
+        ]
+        parts.append(_table(['pick', 'best', 'within 0.1 dB', 'mean loss, dB'], rows))
+    rows = [
+        [a.name, f'{a.sqnr_db:.2f}', f'{a.agreement:.1%}', f'{a.operations / 1e6:.2f}']
+        for a in assigned
+    ]
+    head = ['all sites chosen by', 'logit SQNR, dB', 'same class', 'operations, 10^6']
+    return '\n'.join([*parts, '### Full assignments, in integers', _table(head, rows)])
+
+
+def write(folder: Path, sections: Mapping[str, str], lines: str) -> Path:
+    """Write ``criteria.md`` and ``criteria.csv``; the path of the first."""
+    atomic_write(folder / 'criteria.csv', lines)
+    text = '\n'.join(f'## {title}\n\n{body}' for title, body in sections.items())
+    atomic_write(folder / 'criteria.md', text)
+    return folder / 'criteria.md'
+
+
+_NOTHING = Correlation(float('nan'), dict.fromkeys(KINDS, float('nan')), float('nan'))
+
+
+def _correlation_row(name: str, found: Spread) -> list[str]:
+    def cell(value: float, error: float) -> str:
+        if np.isnan(value):
+            return ''
+        return f'{value:.2f}' + ('' if np.isnan(error) else f' ± {error:.2f}')
+
+    value, error = found
+    return [
+        name,
+        cell(value.within, error.within),
+        *(cell(value.kinds[kind], error.kinds[kind]) for kind in KINDS),
+        cell(value.overall, error.overall),
+    ]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'

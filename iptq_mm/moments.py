@@ -1,0 +1,266 @@
+"""First and second moments of the inputs of a linear layer.
+
+They are all that is needed to know the squared error of the layer's output for
+any rounding of its weight (:mod:`iptq_mm.rounding.quadratic`), and their size
+does not depend on how many images were seen.
+
+Sums are of integers and exact. So they depend neither on the order in which
+inputs come nor on how these are shared out among batches and ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .intmath.product import FLOAT32_EXACT, FLOAT64_EXACT, integer_linear
+
+#: Fewer rows than this are not worth a product of their own.
+_MIN_CHUNK = 64
+
+
+class Moments:
+    """Sums of ``x`` and ``x x^T`` over the inputs of a layer, ``x = scale * q``.
+
+    Attributes:
+        scale: Real value of one step of the integers.
+        count: How many rows were seen.
+        sum: Sum of ``q``, exact integers in float64 on the CPU, shape (K,).
+        second: Sum of ``q q^T``, as ``sum``, shape (K, K).
+    """
+
+    def __init__(self, features: int, scale: float) -> None:
+        """Nothing seen yet.
+
+        Args:
+            features: K, inputs of one output channel.
+            scale: Real value of one step; positive and finite.
+
+        Raises:
+            ValueError: If one of them cannot be.
+        """
+        if features < 1:
+            raise ValueError(f'a layer has inputs: {features} features cannot be')
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f'a scale is positive and finite, not {scale}')
+        self.scale = float(scale)
+        self.count = 0
+        self.sum = torch.zeros(features, dtype=torch.float64)
+        self.second = torch.zeros(features, features, dtype=torch.float64)
+
+    @property
+    def features(self) -> int:
+        """K, inputs of one output channel."""
+        return len(self.sum)
+
+    @torch.no_grad()
+    def update(self, q: Tensor) -> None:
+        """Take in a batch of inputs.
+
+        Args:
+            q: Integers within 16 bits, any device, shape (..., K). An empty
+                tensor changes nothing.
+
+        Raises:
+            ValueError: If these are no such integers, or not K in a row.
+            OverflowError: If a sum would leave the integers that float64 holds.
+                Nothing has changed then.
+        """
+        if q.is_floating_point() or q.is_complex() or q.dtype == torch.bool:
+            raise ValueError(f'moments are of integers, not of {q.dtype}')
+        if q.ndim == 0 or q.shape[-1] != self.features:
+            raise ValueError(
+                f'rows of {self.features} inputs are wanted, not the shape '
+                f'{tuple(q.shape)}'
+            )
+        rows = q.reshape(-1, self.features)
+        if len(rows):
+            total, second = _sums(rows)
+            self._add(len(rows), total.cpu(), second.cpu())
+
+    def merge(self, other: Moments) -> None:
+        """Add what ``other`` saw, in place and exactly.
+
+        Raises:
+            ValueError: If it is of another layer: other features or scale.
+            OverflowError: As :meth:`update`.
+        """
+        if (other.features, other.scale) != (self.features, self.scale):
+            raise ValueError(
+                f'moments of {other.features} inputs at scale {other.scale} do not '
+                f'add to those of {self.features} at scale {self.scale}'
+            )
+        self._add(other.count, other.sum, other.second)
+
+    def _add(self, count: int, total: Tensor, squares: Tensor) -> None:
+        # |sum q_i| <= sum q_i**2 and |sum q_i q_j| <= max of both squares' sums:
+        # the diagonal bounds everything.
+        largest = (self.second.diagonal() + squares.diagonal()).max().item()
+        if largest >= FLOAT64_EXACT:
+            raise OverflowError(
+                f'the squares of {self.count + count} inputs sum up to {largest:.3g}, '
+                'beyond the integers of float64: calibrate on fewer images or '
+                'quantize the inputs of this layer to fewer bits'
+            )
+        self.count += count
+        self.sum += total
+        self.second += squares
+
+    @property
+    def mean(self) -> Tensor:
+        """``E[x]`` in real units, float64, shape (K,).
+
+        Raises:
+            ValueError: If nothing was seen.
+        """
+        return self.scale * self._mean()
+
+    @property
+    def second_moment(self) -> Tensor:
+        """``E[x x^T]`` in real units, float64, shape (K, K).
+
+        Raises:
+            ValueError: If nothing was seen.
+        """
+        self._mean()
+        return self.scale**2 * (self.second / self.count)
+
+    @property
+    def covariance(self) -> Tensor:
+        """``E[x x^T] - E[x] E[x]^T`` in real units, float64, shape (K, K).
+
+        The variance of an input that never changes is exactly 0.
+
+        Raises:
+            ValueError: If nothing was seen.
+        """
+        mean = self._mean()
+        return self.scale**2 * (self.second / self.count - torch.outer(mean, mean))
+
+    def _mean(self) -> Tensor:
+        if not self.count:
+            raise ValueError('no input was seen: run calibration images first')
+        return self.sum / self.count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers and tensors, for ``torch.save``."""
+        return {
+            'scale': self.scale,
+            'count': self.count,
+            'sum': self.sum,
+            'second': self.second,
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Moments:
+        """Inverse of :meth:`state_dict`.
+
+        Raises:
+            ValueError: If shapes do not fit together.
+        """
+        self = cls(len(state['sum']), state['scale'])
+        if state['second'].shape != self.second.shape:
+            raise ValueError(
+                f'second moments of {self.features} inputs cannot have the shape '
+                f'{tuple(state["second"].shape)}: the file is damaged'
+            )
+        self._add(int(state['count']), state['sum'], state['second'])
+        return self
+
+
+def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of ``q`` and of ``q q^T``: int64, shapes (K,) and (K, K)."""
+    low, high = (int(t) for t in torch.aminmax(rows))
+    bound = max(-low, high)
+    if bound >= 2**16:
+        raise ValueError(f'an input of {bound} is beyond 16 bits')
+    total = rows.sum(0, dtype=torch.int64)
+    # 256 neighbouring codes become int8 around their middle, and the sums are
+    # put back: sum (y + m)(y + m)^T, for the CPU's instructions.
+    middle = low + 128 if high - low <= 255 else 0
+    if high - low <= 255:
+        rows, bound = (rows.to(torch.int32) - middle).to(torch.int8), 128
+    features = rows.shape[1]
+    second = torch.zeros(features, features, dtype=torch.int64, device=rows.device)
+    for chunk, limit in _chunks(rows, bound):
+        columns = chunk.t()
+        second += integer_linear(columns, columns, limit)
+    if middle:
+        ones = torch.full_like(total, middle)
+        # sum q q^T = sum y y^T + m (sum q) 1^T + m 1 (sum q)^T - n m^2
+        second += torch.outer(ones, total) + torch.outer(total, ones)
+        second -= len(rows) * middle**2
+    return total, second
+
+
+def _chunks(rows: Tensor, bound: int) -> Iterator[tuple[Tensor, int]]:
+    """Rows whose products are summed exactly, and a bound of those sums.
+
+    Sums within float32's integers where that takes in enough rows, or float64's.
+    """
+    square = max(bound, 1) ** 2
+    size = FLOAT32_EXACT // square
+    if size < _MIN_CHUNK:
+        size = FLOAT64_EXACT // square
+    for chunk in rows.split(size):
+        yield chunk, len(chunk) * square
+
+
+def patches(
+    x: Tensor,
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The inputs of a two-dimensional convolution, seen as a linear layer.
+
+    ``conv2d(x, w)`` is ``patches(x, w.shape) @ w.flatten(1).T``.
+
+    Args:
+        x: Integers within 16 bits, shape (N, C, H, W).
+        weight_shape: Shape of the weight, (out, C, kh, kw).
+        stride: As in ``torch.nn.functional.conv2d``, as are the others.
+        padding: The same; zeros around the image are inputs, too.
+        dilation: The same.
+        groups: The same.
+
+    Returns:
+        Integers of the type of ``x``, shape (N * L, C * kh * kw), L the
+        positions of the kernel.
+
+    Raises:
+        ValueError: For a grouped convolution, in which each output has inputs
+            of its own, or where image and weight do not fit together.
+    """
+    if groups != 1:
+        raise ValueError(
+            f'a convolution of {groups} groups is not one linear layer: round its '
+            "weight with 'nearest'"
+        )
+    if x.ndim != 4 or len(weight_shape) != 4 or x.shape[1] != weight_shape[1]:
+        raise ValueError(
+            f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
+            f'{tuple(weight_shape)}'
+        )
+    kernel, dilation, stride = tuple(weight_shape[2:]), _pair(dilation), _pair(stride)
+    if padding == 'same':
+        around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        before = [a // 2 for a in around]
+        after = [a - b for a, b in zip(around, before, strict=True)]
+    else:
+        before = after = list((0, 0) if padding == 'valid' else _pair(padding))
+    # Integers of 16 bits are exact in float32, and unfold only moves them.
+    padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
+    unfolded = F.unfold(padded, kernel, dilation, 0, stride)
+    return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
