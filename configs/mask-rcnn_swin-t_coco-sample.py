@@ -31,6 +31,9 @@ test_evaluator = val_evaluator
 
 quantization = dict(
     regions=['backbone'],
+    # Without backward passes, see swin_cascade.py.
+    activation=dict(search_images=0),
+    criterion=dict(_delete_=True, type='sqnr'),
     # Images of different sizes are padded to each other in a batch; padding must
     # not enter the ranges.
     calibration=dict(num_images=8, batch_size=1))

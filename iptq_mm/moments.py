@@ -11,14 +11,18 @@ inputs come nor on how these are shared out among batches and ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .intmath.product import FLOAT32_EXACT, FLOAT64_EXACT, integer_linear
+from .intmath.product import (
+    FLOAT32_EXACT,
+    FLOAT64_EXACT,
+    integer_linear,
+    integer_matmul,
+)
 
 #: Fewer rows than this are not worth a product of their own.
 _MIN_CHUNK = 64
@@ -29,7 +33,7 @@ class Moments:
 
     Attributes:
         scale: Real value of one step of the integers.
-        count: How many rows were seen.
+        count: How many rows were seen, each as often as its weight says.
         sum: Sum of ``q``, exact integers in float64 on the CPU, shape (K,).
         second: Sum of ``q q^T``, as ``sum``, shape (K, K).
     """
@@ -59,12 +63,14 @@ class Moments:
         return len(self.sum)
 
     @torch.no_grad()
-    def update(self, q: Tensor) -> None:
+    def update(self, q: Tensor, weights: Tensor | None = None) -> None:
         """Take in a batch of inputs.
 
         Args:
             q: Integers within 16 bits, any device, shape (..., K). An empty
                 tensor changes nothing.
+            weights: How often each row counts, integers from 0 on, as many as
+                rows. None: once.
 
         Raises:
             ValueError: If these are no such integers, or not K in a row.
@@ -79,9 +85,14 @@ class Moments:
                 f'{tuple(q.shape)}'
             )
         rows = q.reshape(-1, self.features)
-        if len(rows):
+        if not len(rows):
+            return
+        if weights is None:
             total, second = _sums(rows)
             self._add(len(rows), total.cpu(), second.cpu())
+        else:
+            total, second = _weighted_sums(rows, weights.long())
+            self._add(int(weights.sum()), total.cpu(), second.cpu())
 
     def merge(self, other: Moments) -> None:
         """Add what ``other`` saw, in place and exactly.
@@ -173,12 +184,32 @@ class Moments:
         return self
 
 
-def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of ``q`` and of ``q q^T``: int64, shapes (K,) and (K, K)."""
+def _weighted_sums(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of ``w q`` and of ``w q q^T``: int64, shapes (K,) and (K, K)."""
+    rows = rows.long()
+    weighted = rows * weights[:, None]
+    bound = _within_16_bits(rows)
+    size = max(1, FLOAT64_EXACT // (max(bound, 1) ** 2 * max(int(weights.max()), 1)))
+    features = rows.shape[1]
+    second = torch.zeros(features, features, dtype=torch.int64, device=rows.device)
+    for left, right in zip(weighted.split(size), rows.split(size), strict=True):
+        second += integer_matmul(left.t(), right, FLOAT64_EXACT)
+    return weighted.sum(0), second
+
+
+def _within_16_bits(rows: Tensor) -> int:
+    """The largest magnitude, which has to fit."""
     low, high = (int(t) for t in torch.aminmax(rows))
     bound = max(-low, high)
     if bound >= 2**16:
         raise ValueError(f'an input of {bound} is beyond 16 bits')
+    return bound
+
+
+def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of ``q`` and of ``q q^T``: int64, shapes (K,) and (K, K)."""
+    bound = _within_16_bits(rows)
+    low, high = (int(t) for t in torch.aminmax(rows))
     total = rows.sum(0, dtype=torch.int64)
     # 256 neighbouring codes become int8 around their middle, and the sums are
     # put back: sum (y + m)(y + m)^T, for the CPU's instructions.
@@ -209,58 +240,3 @@ def _chunks(rows: Tensor, bound: int) -> Iterator[tuple[Tensor, int]]:
         size = FLOAT64_EXACT // square
     for chunk in rows.split(size):
         yield chunk, len(chunk) * square
-
-
-def patches(
-    x: Tensor,
-    weight_shape: Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: int | str | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The inputs of a two-dimensional convolution, seen as a linear layer.
-
-    ``conv2d(x, w)`` is ``patches(x, w.shape) @ w.flatten(1).T``.
-
-    Args:
-        x: Integers within 16 bits, shape (N, C, H, W).
-        weight_shape: Shape of the weight, (out, C, kh, kw).
-        stride: As in ``torch.nn.functional.conv2d``, as are the others.
-        padding: The same; zeros around the image are inputs, too.
-        dilation: The same.
-        groups: The same.
-
-    Returns:
-        Integers of the type of ``x``, shape (N * L, C * kh * kw), L the
-        positions of the kernel.
-
-    Raises:
-        ValueError: For a grouped convolution, in which each output has inputs
-            of its own, or where image and weight do not fit together.
-    """
-    if groups != 1:
-        raise ValueError(
-            f'a convolution of {groups} groups is not one linear layer: round its '
-            "weight with 'nearest'"
-        )
-    if x.ndim != 4 or len(weight_shape) != 4 or x.shape[1] != weight_shape[1]:
-        raise ValueError(
-            f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
-            f'{tuple(weight_shape)}'
-        )
-    kernel, dilation, stride = tuple(weight_shape[2:]), _pair(dilation), _pair(stride)
-    if padding == 'same':
-        around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        before = [a // 2 for a in around]
-        after = [a - b for a, b in zip(around, before, strict=True)]
-    else:
-        before = after = list((0, 0) if padding == 'valid' else _pair(padding))
-    # Integers of 16 bits are exact in float32, and unfold only moves them.
-    padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
-    unfolded = F.unfold(padded, kernel, dilation, 0, stride)
-    return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -42,6 +42,8 @@ class SitePlan:
             parameters: ints or lists of ints.
         made_for: Quantizer of the input that they were made for. A mask may
             bring inputs beyond it, which get constants of their own.
+        input_powers: Power of two by which each channel of the first operand is
+            multiplied, once it is what ``inputs`` says.
     """
 
     operation: str
@@ -50,6 +52,7 @@ class SitePlan:
     function: dict[str, Any] | None = None
     constants: dict[str, Any] | None = None
     made_for: QParams | None = None
+    input_powers: list[int] | None = None
 
     def constants_for(self, x: Any) -> dict[str, Any] | None:
         """The constants, if they serve an input of this quantizer."""
@@ -78,6 +81,8 @@ class SitePlan:
             }
         if self.made_for:
             data['made_for'] = self.made_for.to_dict()
+        if self.input_powers:
+            data['input_powers'] = list(self.input_powers)
         return data
 
     @classmethod
@@ -96,6 +101,7 @@ class SitePlan:
             data.get('function'),
             constants,
             QParams.from_dict(data['made_for']) if 'made_for' in data else None,
+            _powers(data['input_powers']) if 'input_powers' in data else None,
         )
 
 
@@ -162,6 +168,11 @@ class RegionPlan:
     inputs: dict[str, QParams] = field(default_factory=dict)
     sites: dict[str, SitePlan] = field(default_factory=dict)
     parameters: dict[str, ParameterPlan] = field(default_factory=dict)
+
+    @property
+    def powers(self) -> dict[str, list[int]]:
+        """``input_powers`` of the sites that have them."""
+        return {n: s.input_powers for n, s in self.sites.items() if s.input_powers}
 
     def check(self, region: str, module: nn.Module) -> None:
         """Make sure that the plan is for this module.
@@ -283,6 +294,12 @@ def _scaled(data: dict[str, Any]) -> dict[str, Any]:
         data['scale'] = [float(str(np.float32(s))) for s in scale]
     else:
         data['scale'] = float(str(np.float32(scale)))
+    return data
+
+
+def _powers(data: list[int]) -> list[int]:
+    if not all(isinstance(p, int) and 0 <= p < 16 for p in data):
+        raise ValueError('input_powers are integers from 0 to 15')
     return data
 
 

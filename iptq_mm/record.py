@@ -36,6 +36,8 @@ class RegionRecord:
         sources: Where the operands of each site came from.
         outputs: Values that leave the region.
         parameters: Roles in which each parameter was used.
+        powers: By LayerNorm, the powers of two of its input's channels, where they
+            are not all 0; see :func:`~iptq_mm.modes.base.amplified`.
         clipping: Where values are clipped when they become narrow, as a share of
             their largest magnitude, for those that were searched.
         candidates: Errors of each candidate function at each non-linear site.
@@ -49,6 +51,7 @@ class RegionRecord:
     sources: dict[str, list[str | None]] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
     parameters: dict[str, set[str]] = field(default_factory=dict)
+    powers: dict[str, list[int]] = field(default_factory=dict)
     clipping: dict[str, float] = field(default_factory=dict)
     candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
     constants: dict[str, dict[str, Prepared]] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class RegionRecord:
         self.outputs |= other.outputs
         for name, roles in other.parameters.items():
             self.parameters.setdefault(name, set()).update(roles)
+        self.powers = {**self.powers, **other.powers}
         for site, candidates in other.candidates.items():
             for name, errors in candidates.items():
                 mine_at = self.candidates.setdefault(site, {})
@@ -132,6 +136,7 @@ class RegionRecord:
             'sources': dict(self.sources),
             'outputs': sorted(self.outputs),
             'parameters': {n: sorted(r) for n, r in self.parameters.items()},
+            'powers': dict(self.powers),
             'clipping': dict(self.clipping),
             'candidates': {
                 s: {n: e.to_dict() for n, e in c.items()}
@@ -150,6 +155,7 @@ class RegionRecord:
             dict(state['sources']),
             set(state['outputs']),
             {n: set(r) for n, r in state['parameters'].items()},
+            dict(state.get('powers', {})),
             dict(state['clipping']),
             {
                 s: {n: CandidateErrors.from_dict(e) for n, e in c.items()}

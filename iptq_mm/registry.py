@@ -2,8 +2,9 @@
 
 Child registries take part in OpenMMLab's scopes, so that a config may say
 ``type='iptq_mm.QuantizationHook'``. The others hold what only this project
-has: integer functions, observers, equalizers, criteria and weight roundings. Adding one
-is one file with one ``@REGISTRY.register_module()`` line.
+has: integer functions, observers, equalizers, criteria, weight roundings and back ends
+of the integer program. Adding one is one file with one
+``@REGISTRY.register_module()`` line.
 """
 
 from typing import Any
@@ -49,3 +50,4 @@ EQUALIZERS = OwnRegistry(
     'equalizer', scope='iptq_mm', locations=['iptq_mm.calibration']
 )
 ROUNDINGS = OwnRegistry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])
+BACKENDS = OwnRegistry('back end', scope='iptq_mm', locations=['iptq_mm.program'])

@@ -1,14 +1,13 @@
-"""Moments: exact sums, whatever the order; convolutions as linear layers."""
+"""Moments: exact sums, whatever the order."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from iptq_mm import moments
 from iptq_mm.intmath import product
-from iptq_mm.moments import Moments, patches
+from iptq_mm.moments import Moments
 
 # Ranges of int8, of asymmetric 8-bit codes kept in 16 bits, and of 16 bits.
 RANGES = [(-127, 127), (-128, 127), (-30, 225), (0, 255), (-255, 0), (-200, 200)]
@@ -181,30 +180,21 @@ def test_other_errors():
             Moments(3, 1.0).merge(other)
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.integers(0, 1000),
-    st.sampled_from([(1, 1), (2, 3), (3, 2), (4, 4)]),
-    st.sampled_from([1, 2, (3, 1), (2, 2)]),
-    st.sampled_from([0, 1, (2, 0), 'same', 'valid']),
-    st.sampled_from([1, 2, (1, 2)]),
-)
-def test_a_convolution_is_a_product_of_patches(seed, kernel, stride, padding, dilation):
-    if padding == 'same':  # torch has it for this stride only
-        stride = 1
-    x = integers(-32768, 32767, 2, 3, 9, 10, seed=seed)
-    weight = integers(-7, 7, 4, 3, *kernel, seed=seed + 1)
-    rows = patches(x, weight.shape, stride, padding, dilation)
-    assert rows.dtype == x.dtype
-    expected = F.conv2d(x.double(), weight.double(), None, stride, padding, dilation)
-    result = rows.double() @ weight.double().flatten(1).t()
-    assert torch.equal(result, expected.permute(0, 2, 3, 1).flatten(0, 2))
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 99), st.sampled_from(RANGES), st.integers(1, 9))
+def test_a_weight_is_a_number_of_rows(seed, limits, rows):
+    q = integers(*limits, rows, 5, seed=seed)
+    weights = integers(0, 100, rows, seed=seed + 1)
+    weighted = Moments(5, 1.0)
+    weighted.update(q, weights)
+    repeated = q.repeat_interleave(weights.long(), 0)
+    assert same(weighted, moments_of(repeated))
 
 
-def test_patches_of_no_linear_layer():
-    x = torch.zeros(1, 4, 8, 8, dtype=torch.int8)
-    with pytest.raises(ValueError, match="4 groups.*'nearest'"):
-        patches(x, (4, 1, 3, 3), groups=4)
-    for bad in (x[0], x[:, :3], x.flatten(2)):
-        with pytest.raises(ValueError, match='no two-dimensional convolution'):
-            patches(bad, (4, 4, 3, 3))
+def test_weighted_sums_are_exact():
+    rows = torch.full((3, 2), -(2**15), dtype=torch.int16)
+    heavy = Moments(2, 1.0)
+    heavy.update(rows, torch.full((3,), 4095))
+    assert heavy.second.tolist() == [[3 * 4095 * 2.0**30] * 2] * 2
+    with pytest.raises(OverflowError, match='fewer images'):
+        heavy.update(rows, torch.full((3,), 2**23))

@@ -1,4 +1,4 @@
-"""Make images to calibrate a classifier with, from its weights alone.
+"""Make images to calibrate a model with, from its weights alone.
 
 python tools/make_calibration_images.py CONFIG [CHECKPOINT] --out DIR
 """
@@ -6,7 +6,8 @@ python tools/make_calibration_images.py CONFIG [CHECKPOINT] --out DIR
 import argparse
 import sys
 
-from iptq_mm.engine.synthetic_images import LIST, make_calibration_images
+from iptq_mm.engine.synthetic_folder import LIST
+from iptq_mm.engine.synthetic_images import make_calibration_images
 
 
 def parse_args() -> argparse.Namespace:
@@ -14,21 +15,28 @@ def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser(
-        description='Make images to calibrate a classifier with, from its weights alone'
+        description='Make images to calibrate a model with, from its weights alone. '
+        'An interrupted run is continued by the same command.'
     )
-    parser.add_argument('config', help='config of an mmpretrain classifier')
+    parser.add_argument('config', help='config of a classifier or detector')
     parser.add_argument(
         'checkpoint',
         nargs='?',
         help='float checkpoint; default: load_from of the config',
     )
     parser.add_argument('--out', required=True, help='folder to write')
-    parser.add_argument('--num-images', type=int, default=32)
+    parser.add_argument('--images', type=int, default=32, help='how many')
     parser.add_argument(
         '--steps',
         type=int,
-        default=15,
-        help='steps of optimization; 0: dead leaves as sampled',
+        default=100,
+        help='steps of optimization; 0: images as sampled',
+    )
+    parser.add_argument(
+        '--start',
+        choices=['dead_leaves', 'noise'],
+        default='dead_leaves',
+        help='images that are optimized; noise is white',
     )
     parser.add_argument(
         '--size',
@@ -36,6 +44,9 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         metavar=('HEIGHT', 'WIDTH'),
         help='default: img_size of the backbone',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images optimized together'
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -57,9 +68,11 @@ def main() -> int:
             args.config,
             args.checkpoint,
             out=args.out,
-            num_images=args.num_images,
+            num_images=args.images,
             steps=args.steps,
+            start=args.start,
             size=args.size,
+            batch_size=args.batch_size,
             seed=args.seed,
             cfg_options=args.cfg_options,
         )
@@ -67,9 +80,9 @@ def main() -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(
-        f'{out}: made. To calibrate on it, quantization.calibration.dataloader.dataset '
-        f"is dict(type='CustomDataset', data_root='{out}', ann_file='{LIST}', "
-        "pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])"
+        f'{out}/{LIST} lists the images. To calibrate on them, inherit '
+        'configs/_base_/calibration/optimized.py (optimized_det.py for a detector) '
+        f'and set quantization.calibration.dataloader.dataset.data_root to {out}'
     )
     return 0
 

@@ -1,66 +1,100 @@
 # Each integer function of GELU, Softmax and LayerNorm by itself, the other two
-# kinds staying at the same good function; then the searches. DeiT-Tiny on its
-# sample of ImageNet, with weights of 8 and of 4 bits.
+# kinds staying at the same good function; the sets of the papers; then the
+# searches. DeiT-Tiny on its sample of ImageNet, weights of 8 and of 4 bits.
 title = 'One function at a time: DeiT-Tiny'
 notes = """
 In the first rows, every site of one kind has the function of the row; the other
-kinds have `table_gelu`, `table_softmax` and `ivit_layernorm`. *literal* is the
+kinds have `interpolated_gelu`, `table_softmax` and `ivit_layernorm`. *literal* is the
 arithmetic of the published code, on 16-bit inputs as all other rows and, for GELU
-and Softmax, on the 8-bit inputs that it was used with. The last rows are searches:
-each site has the function that the criterion found best for it."""
+and Softmax, on the 8-bit inputs that it was used with. *all of* has the three functions
+of one paper at every site. The last rows are searches: each site has the function that
+the criterion found best for it, among those of Mixed Non-linear Quantization (`mixed`),
+of IPTQ-ViT (`iptq`), or these and tables (`tables`, the preset).
+
+Ranges come from percentiles here, and 8-bit weights are rounded to nearest: what is
+compared does not depend on it, and rows take half the time."""
 
 _PRESETS = {
-    'W8A8': 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py',
-    'W4A8': 'configs/deit/deit-tiny_iptq-w4a8_in1k-sample.py',
+    'W8A8': ('configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py', {
+        'quantization.weight.rounding': dict(type='nearest'),
+        'quantization.weight.bias_correction': False,
+        'quantization.activation.search_images': 0,
+    }),
+    'W4A8': ('configs/deit/deit-tiny_iptq-w4a8_in1k-sample.py', {}),
 }
 _USUAL = dict(
-    gelu='table_gelu', softmax='table_softmax', layer_norm='ivit_layernorm')
+    gelu='interpolated_gelu',
+    softmax='table_softmax',
+    layer_norm='ivit_layernorm')
 _FUNCTIONS = dict(
-    gelu=['i_gelu', 'shift_gelu', 'poly_gelu'],
+    gelu=['i_gelu', 'shift_gelu', 'poly_gelu', 'table_gelu'],
     softmax=['i_softmax', 'log_int_softmax', 'shiftmax', 'bit_softmax'],
     layer_norm=['ibert_layernorm', 'fqvit_layernorm'])
 _LITERAL = dict(
     gelu=['i_gelu', 'shift_gelu'],
     softmax=['i_softmax', 'log_int_softmax', 'shiftmax', 'bit_softmax'],
     layer_norm=['ibert_layernorm', 'fqvit_layernorm', 'ivit_layernorm'])
+# FQ-ViT leaves GELU in floats, IPTQ-ViT takes LayerNorm from others.
+_PAPERS = {
+    'I-BERT': ('i_gelu', 'i_softmax', 'ibert_layernorm'),
+    'I-ViT': ('shift_gelu', 'shiftmax', 'ivit_layernorm'),
+    'IPTQ-ViT': ('poly_gelu', 'bit_softmax', 'ivit_layernorm'),
+}
+_CRITERIA = {
+    'output error': dict(type='output_error', tolerance=0.05),
+    'unified metric': dict(type='unified_metric'),
+}
 
 
-def _instead(kind=None, **function):
-    """The usual functions, with another one for a kind."""
-    candidates = {k: [dict(type=name)] for k, name in _USUAL.items()}
-    if kind:
-        candidates[kind] = [function]
-    return candidates
+def _instead(**functions):
+    """The usual functions, with others for some kinds."""
+    usual = {kind: dict(type=name) for kind, name in _USUAL.items()}
+    return {kind: [f] for kind, f in {**usual, **functions}.items()}
 
 
 def _single(kind, name):
-    return dict(name=name, candidates=_instead(kind, type=name))
+    return dict(name=name, candidates=_instead(**{kind: dict(type=name)}))
 
 
 def _literal(kind, name, bits=None):
+    function = dict(type=name, literal=True)
     return dict(
         name=f'{name}, literal' + (f', {bits}-bit input' if bits else ''),
-        candidates=_instead(kind, type=name, literal=True),
+        candidates=_instead(**{kind: function}),
         options={f'quantization.wide.{kind}': bits} if bits else {})
 
 
-def _rows():
-    yield dict(name='table_gelu, table_softmax, ivit_layernorm',
-               candidates=_instead())
+def _paper(name, functions):
+    chosen = {k: dict(type=f) for k, f in zip(_USUAL, functions)}
+    return dict(name=f'all of {name}', candidates=_instead(**chosen))
+
+
+def _rows(weights):
+    yield dict(name=', '.join(_USUAL.values()), candidates=_instead())
     for kind in _USUAL:
         for name in _FUNCTIONS[kind]:
             yield _single(kind, name)
         for name in _LITERAL[kind]:
             yield _literal(kind, name)
-            if kind != 'layer_norm':
+            # What 8 bits do to them does not depend on the weights.
+            if kind != 'layer_norm' and weights == 'W8A8':
                 yield _literal(kind, name, 8)
+    for name, functions in _PAPERS.items():
+        yield _paper(name, functions)
     for name in ('mixed', 'iptq', 'tables'):
-        yield dict(
-            name=f'search: {name}',
-            candidates=f'configs/_base_/candidates/{name}.py')
+        for criterion, cfg in _CRITERIA.items():
+            yield dict(
+                name=f'search: {name}, {criterion}',
+                candidates=f'configs/_base_/candidates/{name}.py',
+                options={'quantization.criterion': dict(cfg, _delete_=True)})
 
 
 settings = [
-    dict(row, name=f'{bits}: {row["name"]}', config=config)
-    for bits, config in _PRESETS.items() for row in _rows()
+    dict(
+        row,
+        name=f'{weights}: {row["name"]}',
+        config=config,
+        options={**options, **row.get('options', {})})
+    for weights, (config, options) in _PRESETS.items()
+    for row in _rows(weights)
 ]

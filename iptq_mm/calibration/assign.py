@@ -100,7 +100,8 @@ class Planner:
             if name not in self.record.operations:
                 plan.inputs[name] = qparams
         for site, kind in self.record.operations.items():
-            plan.sites[site] = SitePlan(kind, made[site])
+            powers = self.record.powers.get(site)
+            plan.sites[site] = SitePlan(kind, made[site], input_powers=powers)
             for position, source in enumerate(self.record.sources[site]):
                 if source not in made:
                     continue

@@ -9,6 +9,9 @@ from typing import Any
 from ..functions import IntegerFunction, function_name
 from ..registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 
+#: Of the inputs of LayerNorm.
+_MOST_BITS = 16
+
 
 class ConfigError(ValueError):
     """A mistake in the quantization config; the message says what to write."""
@@ -23,12 +26,15 @@ class WeightConfig:
         observer: Registry dict; gives the range of each channel.
         rounding: Registry dict; makes the integers.
         bias_correction: Whether biases make up for the mean error of their layer.
+        guided: Whether both go by what an error does to the outputs of the region:
+            inputs of a layer count by the squared gradient at what it makes of them.
     """
 
     bits: int = 8
     observer: dict = field(default_factory=lambda: {'type': 'minmax'})
     rounding: dict = field(default_factory=lambda: {'type': 'nearest'})
     bias_correction: bool = False
+    guided: bool = False
 
 
 @dataclass
@@ -188,6 +194,17 @@ class QuantizationConfig:
         ):
             _check_type(registry, cfg)
             _check_arguments(registry, cfg)
+        self._check_powers()
+
+    def _check_powers(self) -> None:
+        added = sum(EQUALIZERS.build(dict(c)).added_bits for c in self.equalization)
+        if self.wide.bits + added > _MOST_BITS:
+            raise ConfigError(
+                f'quantization.wide.bits={self.wide.bits}: LayerNorm takes at most '
+                f'{_MOST_BITS} bits, and quantization.equalization adds {added} by '
+                f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
+                'max_power'
+            )
 
 
 def _named_candidates(candidates: dict[str, Any]) -> dict[str, dict[str, dict]]:

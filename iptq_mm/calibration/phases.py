@@ -61,15 +61,27 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
 
 
 def observe(
-    model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
+    model: nn.Module,
+    config: QuantizationConfig,
+    forward: Forward,
+    batches: Iterable,
+    powers: Mapping[str, dict[str, list[int]]] | None = None,
 ) -> dict[str, RegionRecord]:
     """Run the float model and record what every site sees.
+
+    Args:
+        model: The float model.
+        config: What to quantize.
+        forward: Runs a batch.
+        batches: Calibration batches.
+        powers: By region, the powers that :func:`~.equalize.equalize` left to it.
 
     Raises:
         ConfigError: If no image came, a region never ran, or there is no
             transformer in the regions.
     """
-    records = {name: RegionRecord() for name in config.regions}
+    powers = powers or {}
+    records = {n: RegionRecord(powers=dict(powers.get(n, {}))) for n in config.regions}
     run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
     for name, record in records.items():
         if not record.operations:

@@ -52,6 +52,7 @@ def search_ranges(
                 for value in narrow_values(record)
             },
             DRAWS,
+            record.powers,
         )
     found: list[Effects] = []
 

@@ -37,6 +37,7 @@ def measure(
     plans: dict[str, RegionPlan],
     forward: Forward,
     batches: Iterable,
+    guided: bool = False,
 ) -> RegionInputs:
     """What the weights get as inputs.
 
@@ -45,9 +46,10 @@ def measure(
         plans: Quantizers of all values, by region.
         forward: Runs a batch.
         batches: Calibration batches.
+        guided: Whether inputs count by what errors of their outputs do.
     """
     inputs: RegionInputs = {name: {} for name in plans}
-    modes = {name: Measuring(plan, inputs[name]) for name, plan in plans.items()}
+    modes = {n: Measuring(plan, inputs[n], guided) for n, plan in plans.items()}
     run_batches(model, modes, forward, batches)
     return inputs
 

@@ -116,11 +116,11 @@ class CandidateErrors:
         share = 1.0 if elements is None else elements / error.numel()
         for gradient in gradients:
             _check_shapes(error, gradient, images)
-            effects = (error.double() * gradient.double()).reshape(images, -1)
-            systematic = effects.sum(1).square().sum() * share**2
-            uncorrelated = effects.square().sum() * share
-            self.output_error += float(systematic)
-            self.weighted_error += float(uncorrelated)
+            effects = (error * gradient).reshape(images, -1)
+            systematic = effects.sum(1).double().square().sum()
+            uncorrelated = effects.square_().sum(1).double().sum()
+            self.output_error += float(systematic * share**2)
+            self.weighted_error += float(uncorrelated * share)
             self.draws += images
 
     def merge(self, other: CandidateErrors) -> None:

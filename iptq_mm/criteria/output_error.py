@@ -10,7 +10,7 @@ from ..registry import CRITERIA
 from .base import Criterion
 from .errors import CandidateErrors
 
-_KINDS = ('systematic', 'uncorrelated', 'both')
+_KINDS = ('larger', 'systematic', 'uncorrelated')
 
 
 @CRITERIA.register_module('output_error')
@@ -21,18 +21,20 @@ class OutputError(Criterion):
     estimates its square from gradients ``g = J^T v``:
 
     - ``systematic``: the mean of ``(g . e)^2``, which is ``||J e||^2`` in the
-      mean over ``v``; errors that add up or cancel do so here, too;
+      mean over ``v``. Errors that add up or cancel do so here, too; but few
+      draws of ``v`` make it noisy, most of all downwards;
     - ``uncorrelated``: the mean of ``g^2 . e^2``, the same if errors of
-      different elements are independent: one draw of ``v`` is nearly enough,
-      but a bias counts for too little;
-    - ``both``: their sum.
+      different elements had nothing to do with each other. Hardly noisy, but
+      it misses what a bias does, and so does any squared error at the site;
+    - ``larger``: of these two. Roundings, which are in every candidate, do not
+      cancel, so that less than ``uncorrelated`` is mostly luck.
 
     Among candidates that are as good as the best, the cheapest wins.
 
     Args:
         kind: One of the three.
         tolerance: A candidate is as good as the best if its error is larger by
-            at most this share.
+            at most this share (a quarter is 1 dB, which few draws do not tell).
         floor_db: ... or if it leaves an SQNR of at least so many dB at the
             outputs, too. None: no such floor.
         draws: Passes backward for a batch.
@@ -45,8 +47,8 @@ class OutputError(Criterion):
 
     def __init__(
         self,
-        kind: str = 'systematic',
-        tolerance: float = 0.05,
+        kind: str = 'larger',
+        tolerance: float = 0.25,
         floor_db: float | None = None,
         draws: int = 1,
     ) -> None:
@@ -61,12 +63,11 @@ class OutputError(Criterion):
 
     def error(self, errors: CandidateErrors) -> float:
         """Relative squared error of the outputs; NaN without gradients."""
-        error = 0.0
-        if self.kind != 'uncorrelated':
-            error += errors.relative_output_error
-        if self.kind != 'systematic':
-            error += errors.relative_weighted_error
-        return error
+        systematic = errors.relative_output_error
+        uncorrelated = errors.relative_weighted_error
+        if self.kind == 'larger':
+            return max(systematic, uncorrelated)
+        return systematic if self.kind == 'systematic' else uncorrelated
 
     def score(self, errors: CandidateErrors) -> float:
         """Minus the relative squared error of the outputs."""

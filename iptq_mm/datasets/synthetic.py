@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,8 @@ class NoiseImages(BaseDataset):
         std: Their standard deviation; both usually those of the config's
             ``data_preprocessor``.
         seed: Decides about everything else.
-        **kwargs: As of mmengine's ``BaseDataset``, above all ``pipeline``. It
-            starts where an image has been loaded: ``PackInputs``,
-            ``PackDetInputs``, or what resizes before.
+        pipeline: Transforms, as for files; those that load an image are left out.
+        **kwargs: As of mmengine's ``BaseDataset``.
 
     Raises:
         ValueError: If an argument makes no images.
@@ -66,6 +65,7 @@ class NoiseImages(BaseDataset):
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),
         seed: int = 0,
+        pipeline: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
         if kind not in KINDS:
@@ -82,11 +82,15 @@ class NoiseImages(BaseDataset):
         self._kind, self._alpha, self._seed = kind, alpha, seed
         self._mean = np.array(mean, np.float32)
         self._std = np.array(std, np.float32)
-        super().__init__(**kwargs)
+        kept = [transform for transform in pipeline if not _loads(transform)]
+        super().__init__(pipeline=kept, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One entry for each image."""
-        return [{'img_id': i} for i in range(self._count)]
+        """One entry for each image; its path is a name only."""
+        return [
+            {'img_id': i, 'img_path': f'{self._kind}/{self._seed}/{i}'}
+            for i in range(self._count)
+        ]
 
     def get_data_info(self, idx: int) -> dict:
         """An entry with its image, as after ``LoadImageFromFile``."""
@@ -106,3 +110,10 @@ class NoiseImages(BaseDataset):
         field = 0.4 * light + 0.84 * np.exp(0.3 * contrast) * field
         pixels = np.clip(np.round(self._mean + self._std * field), 0, 255)
         return np.ascontiguousarray(pixels.astype(np.uint8)[..., ::-1])
+
+
+def _loads(transform: Any) -> bool:
+    """Whether a transform wants an image file (``LoadImageFromFile`` and its like)."""
+    kind = transform.get('type') if isinstance(transform, Mapping) else type(transform)
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+    return name.rpartition('.')[2].startswith('LoadImage')

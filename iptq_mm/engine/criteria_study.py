@@ -84,7 +84,8 @@ def study_criteria(
     batches = study_batches(cfg, settings, calibration, images, split, seed)
     sources = [cfg.get(f'{name}_dataloader') for name in ('train', 'test')]
     described = repr((seed, split, sources))
-    key = state_key(model, repr(settings), described)
+    # Effects do not depend on the gradients.
+    key = state_key(model, repr(study_settings(cfg, literal)), described)
     integer_model = copy.deepcopy(model)
     quantized = quantize_model(
         integer_model, settings, calibration, folder / STATE_FILE, True, described

@@ -102,6 +102,7 @@ def quantize_model(
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
+    powers = None
     if config.equalization:
         began = time.perf_counter()
         if state.ranges is None:
@@ -111,16 +112,17 @@ def quantize_model(
         done = equalize(model, config, state.ranges, forward, batches)
         if 'equalize' not in state.seconds:
             state.finish('equalize', time.perf_counter() - began)
-        print_log(f'equalized: {_listed(done)}', 'current')
+        powers = done.powers
+        print_log(f'equalized: {_listed(done.sites)}', 'current')
     if 'observe' not in state.seconds:
         began = time.perf_counter()
         progress = progress_of(batches, 'observe', total)
-        state.records = merged(observe(model, config, forward, progress))
+        state.records = merged(observe(model, config, forward, progress, powers))
         state.finish('observe', time.perf_counter() - began)
     if config.activation.search_images and 'search' not in state.seconds:
         began = time.perf_counter()
         wanted = config.activation.search_images
-        progress = _some(batches, 'search', total, wanted, config)
+        progress = some_batches(batches, 'search', total, wanted, config)
         seen = search_ranges(model, config, state.records, forward, progress)
         for name, effects in merged_effects(seen).items():
             choose_ranges(state.records[name], effects)
@@ -129,7 +131,7 @@ def quantize_model(
         began = time.perf_counter()
         errors = BatchErrors(state.records)
         wanted = config.calibration.analysis_images
-        progress = errors.each(_some(batches, 'analyse', total, wanted, config))
+        progress = errors.each(some_batches(batches, 'analyse', total, wanted, config))
         analyse(model, config, state.records, forward, progress)
         errors.merge()
         state.finish('analyse', time.perf_counter() - began)
@@ -140,7 +142,8 @@ def quantize_model(
     if wants_inputs(config):
         began = time.perf_counter()
         progress = progress_of(batches, 'measure', total)
-        inputs = merged_inputs(measure(model, plans, forward, progress))
+        guided = config.weight.guided
+        inputs = merged_inputs(measure(model, plans, forward, progress, guided))
         seconds['measure'] = time.perf_counter() - began
     began = time.perf_counter()
     freeze_regions(model, config, plans, state.records, inputs)
@@ -176,7 +179,7 @@ def unwrapped(model: nn.Module) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
-def _some(
+def some_batches(
     batches: Iterable, phase: str, total: int | None, images: int, config: Any
 ) -> Iterator:
     """About so many images, with progress.

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map_only
 from ..calibration.range_search import Effects
 from ..calibration.weights import RegionInputs
 from ..criteria import CandidateErrors
-from ..modes.ranging import Ranges, merge_ranges
+from ..modes import Ranges
 from ..record import RegionRecord
 
 Records = dict[str, RegionRecord]
@@ -39,7 +39,7 @@ def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
     """The ranges of all ranks as one, the same on every rank."""
     for other in dist.all_gather_object(ranges):
         for name, region in other.items():
-            merge_ranges(ranges[name], region)
+            ranges[name].merge(region)
     return ranges
 
 

@@ -49,18 +49,18 @@ class State:
                 n: RegionRecord.from_state_dict(r)
                 for n, r in shared[0]['records'].items()
             }
-            self.ranges = shared[0]['ranges']
+            self.ranges = _ranges(shared[0]['ranges'])
 
     def finish(self, phase: str, seconds: float) -> None:
         """Note that a phase is finished, and keep its records."""
         self.seconds[phase] = round(seconds, 2)
         if self.path is not None and dist.is_main_process():
-            records = {n: r.state_dict() for n, r in self.records.items()}
-            state = {
+            ranges = self.ranges
+            state: dict[str, Any] = {
                 'key': self.key,
                 'seconds': self.seconds,
-                'records': records,
-                'ranges': self.ranges,
+                'records': {n: r.state_dict() for n, r in self.records.items()},
+                'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
             }
             atomic_save(state, self.path)
 
@@ -73,7 +73,7 @@ class State:
             differs = [k for k, v in self.key.items() if state['key'].get(k) != v]
             for record in state['records'].values():
                 RegionRecord.from_state_dict(record)
-            finished, _ = list(state['seconds']), state['ranges']
+            finished, _ = list(state['seconds']), _ranges(state['ranges'])
         except Exception as error:  # torch.load raises anything on damaged files
             message = str(error).partition('\n')[0]
             self._say(f'cannot be read, it is damaged ({message}): starting anew')
@@ -86,6 +86,12 @@ class State:
 
     def _say(self, message: str) -> None:
         print_log(f'{self.path}: {message}', 'current')
+
+
+def _ranges(state: dict[str, Any] | None) -> dict[str, Ranges] | None:
+    if state is None:
+        return None
+    return {name: Ranges.from_state_dict(region) for name, region in state.items()}
 
 
 def state_key(model: nn.Module, settings: str, images: str) -> dict[str, str]:

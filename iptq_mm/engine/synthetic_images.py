@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from ..calibration import ConfigError
 from ..datasets.synthetic import NoiseImages
-from .synthetic_optimization import logits_of, optimize_images
-
-#: Marks a folder that may be replaced, and says how it was made.
-STAMP = 'synthetic.json'
-#: File names and classes, as ``CustomDataset`` and ``ImageNet`` read them.
-LIST = 'images.txt'
+from ..version import __version__
+from .synthetic_folder import ImageFolder
+from .synthetic_optimization import optimize_images
+from .synthetic_responses import Responses
 
 
 def make_calibration_images(
@@ -34,31 +31,31 @@ def make_calibration_images(
     *,
     out: str | os.PathLike,
     num_images: int = 32,
-    steps: int = 15,
+    steps: int = 100,
+    start: str = 'dead_leaves',
     size: Sequence[int] | None = None,
+    batch_size: int = 8,
     seed: int = 0,
     cfg_options: dict[str, Any] | None = None,
 ) -> Path:
-    """Write images that stand for the training set of a classifier.
+    """Write images that stand for the training set of a model.
 
-    They start as dead leaves with the mean and standard deviation of the config's
-    ``data_preprocessor`` and are optimized to show classes, see
-    :func:`~iptq_mm.engine.synthetic_optimization.optimize_images`. The folder then
-    holds PNG
-    files and the list ``images.txt``; a config calibrates on it with::
-
-        quantization = dict(calibration=dict(dataloader=dict(dataset=dict(
-            type='CustomDataset', data_root=OUT, ann_file='images.txt',
-            pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')]))))
+    They are sampled with the mean and standard deviation of the config's
+    ``data_preprocessor`` and then optimized by the model itself, see
+    :func:`~iptq_mm.engine.synthetic_optimization.optimize_images`. The folder holds
+    PNG files and their list ``images.json``; ``configs/_base_/calibration`` has the
+    dataset that reads them. An interrupted run leaves whole batches; the same call
+    makes the others, and the folder is then as if nothing had happened.
 
     Args:
-        config: Config file of an mmpretrain classifier.
+        config: Config file of a classifier of mmpretrain or a detector of mmdet.
         checkpoint: Float checkpoint; None: ``load_from`` of the config.
-        out: Folder to write; it is whole or not there. One that this function
-            wrote is replaced.
+        out: Folder to write. Images that other arguments made are replaced.
         num_images: How many images.
-        steps: Steps of optimization; 0 leaves the dead leaves as they are.
+        steps: Steps of optimization; 0 leaves the sampled images as they are.
+        start: What is sampled: ``'dead_leaves'``, or white ``'noise'`` as in PSAQ-ViT.
         size: Height and width; None: ``img_size`` of the config's backbone.
+        batch_size: Images that are optimized together.
         seed: Decides about images, classes, shifts and flips.
         cfg_options: Overrides, by dotted key.
 
@@ -66,28 +63,47 @@ def make_calibration_images(
         ``out``.
 
     Raises:
-        ConfigError: If the model is no classifier or does not fit its checkpoint.
+        ConfigError: If the model cannot answer to images or does not fit its
+            checkpoint.
         FileExistsError: If ``out`` holds something else.
         FileNotFoundError: If config or checkpoint are missing.
     """
-    if num_images < 1 or steps < 0:
-        raise ConfigError(f'{num_images} images, {steps} steps: use at least 1 and 0')
+    if num_images < 1 or steps < 0 or batch_size < 1:
+        raise ConfigError(
+            f'{num_images} images, {steps} steps, batches of {batch_size}: use at '
+            'least 1, 0 and 1'
+        )
     if not Path(config).is_file():
         raise FileNotFoundError(f'there is no config {config}')
-    out = Path(out)
-    _refuse_other_files(out)
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(cfg_options or {})
-    model = _load(cfg, checkpoint or cfg.get('load_from'))
-    images = _leaves(cfg, num_images, _size(cfg, size), seed)
-    with torch.no_grad():
-        device = next(model.parameters()).device
-        classes = logits_of(model, images[:1].float().to(device)).shape[1]
-    targets = _targets(classes, num_images, seed)
-    images = optimize_images(model, images, targets, steps=steps, seed=seed)
-    made = {'config': Path(config).name, 'steps': steps, 'seed': seed}
-    _write(out, images, targets, made)
-    return out
+    checkpoint = checkpoint or cfg.get('load_from')
+    height, width = _size(cfg, size)
+    folder = ImageFolder(out)
+    model = _load(cfg, checkpoint)
+    sampled = _sampled(cfg, num_images, (height, width), start, seed)
+    classes = _classes(model, _pixels(sampled, [0]))
+    targets = _targets(classes or 1, num_images, seed)
+    done = folder.open(
+        config=Path(config).name,
+        version=__version__,
+        model=_digest(cfg, model),
+        num_images=num_images,
+        size=[height, width],
+        start=start,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    for first in range(done, num_images, batch_size):
+        batch = range(first, min(first + batch_size, num_images))
+        aims = targets[batch.start : batch.stop]
+        # Of this batch alone, so that it is the same after an interruption.
+        rng = np.random.default_rng([seed, first])
+        images = optimize_images(model, _pixels(sampled, batch), aims, rng, steps=steps)
+        folder.add(images, aims.tolist() if classes else None)
+        print_log(f'made {batch.stop} of {num_images} images')
+    return folder.path
 
 
 def _load(cfg: Config, checkpoint: str | None) -> nn.Module:
@@ -114,8 +130,26 @@ def _load(cfg: Config, checkpoint: str | None) -> nn.Module:
     return model.to(get_device()).eval()
 
 
+def _digest(cfg: Config, model: nn.Module) -> str:
+    """Of what the model is, wherever its files lie."""
+    settings = repr([cfg.model, cfg.get('data_preprocessor')])
+    digest = hashlib.sha256(settings.encode())
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _classes(model: nn.Module, images: Tensor) -> int | None:
+    """How many classes of images the model knows; detectors know none."""
+    with torch.no_grad():
+        logits, _ = Responses(model)(images.to(get_device(), torch.float32))
+    return None if logits is None else logits.shape[1]
+
+
 def _size(cfg: Config, size: Sequence[int] | None) -> tuple[int, int]:
-    given = size or (cfg.model.get('backbone') or {}).get('img_size')
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    given = size or backbone.get('img_size')
     if given is None:
         raise ConfigError(
             'the config does not tell the size of the images (model.backbone.img_size):'
@@ -125,8 +159,10 @@ def _size(cfg: Config, size: Sequence[int] | None) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _leaves(cfg: Config, count: int, size: tuple[int, int], seed: int) -> Tensor:
-    """Dead leaves with the colours that the model was normalized for, BGR."""
+def _sampled(
+    cfg: Config, count: int, size: tuple[int, int], kind: str, seed: int
+) -> NoiseImages:
+    """Images with the colours that the model was normalized for."""
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     preprocessor = preprocessor or {}
     rgb = preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb')
@@ -135,9 +171,14 @@ def _leaves(cfg: Config, count: int, size: tuple[int, int], seed: int) -> Tensor
         for key in ('mean', 'std')
         if preprocessor.get(key)
     }
-    dataset = NoiseImages(count, size, 'dead_leaves', seed=seed, pipeline=[], **colors)
-    pixels = (torch.from_numpy(dataset.image(i)) for i in range(count))
-    return torch.stack([p.permute(2, 0, 1) for p in pixels])
+    alpha = 0.0 if kind == 'noise' else 1.0
+    return NoiseImages(count, size, kind, alpha=alpha, seed=seed, **colors)
+
+
+def _pixels(dataset: NoiseImages, indices: Sequence[int]) -> Tensor:
+    """(N, 3, H, W) uint8, BGR."""
+    images = [torch.from_numpy(dataset.image(i)).permute(2, 0, 1) for i in indices]
+    return torch.stack(images)
 
 
 def _targets(classes: int, count: int, seed: int) -> Tensor:
@@ -146,27 +187,3 @@ def _targets(classes: int, count: int, seed: int) -> Tensor:
     rounds = -(-count // classes)
     drawn = [torch.randperm(classes, generator=generator) for _ in range(rounds)]
     return torch.cat(drawn)[:count]
-
-
-def _refuse_other_files(out: Path) -> None:
-    stamped = (out / STAMP).is_file()
-    if out.exists() and not stamped and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f'{out} holds something other than synthetic images')
-
-
-def _write(out: Path, images: Tensor, targets: Tensor, made: dict[str, Any]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside and renamed, so that nobody ever sees half of the images.
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}-') as beside:
-        fresh = Path(beside) / 'fresh'
-        fresh.mkdir()
-        names = [f'{i:05d}.png' for i in range(len(images))]
-        for name, image in zip(names, images, strict=True):
-            if not cv2.imwrite(str(fresh / name), image.permute(1, 2, 0).numpy()):
-                raise OSError(f'could not write {name}')
-        labels = zip(names, targets.tolist(), strict=True)
-        (fresh / LIST).write_text(''.join(f'{n} {label}\n' for n, label in labels))
-        (fresh / STAMP).write_text(json.dumps(made) + '\n')
-        if out.exists():
-            os.replace(out, Path(beside) / 'stale')
-        shutil.move(fresh, out)

@@ -88,7 +88,7 @@ class Analysing(Differentiating):
         draws: int = 0,
     ) -> None:
         super().__init__(draws)
-        self.plan = plan
+        self.plan, self.powers = plan, plan.powers
         self.candidates = candidates
         self.record = record
         self._narrow = narrow
@@ -110,7 +110,7 @@ class Analysing(Differentiating):
     ) -> QTensor:
         """See the base class."""
         site = self.next_site(operation)
-        value = self.compute(operation, inputs, attributes)
+        value = self.compute(site, operation, inputs, attributes)
         if isinstance(operation, NonLinear):
             x = inputs[0]
             assert x is not None
@@ -149,8 +149,9 @@ class Analysing(Differentiating):
                 continue
             errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
             seen, values = self.candidate(visit, function, *made)
+            real = self._amplified(visit.site, visit.x).payload
             errors.add_batch(
-                visit.value, values, visit.x.payload, seen, self.images, visit.elements
+                visit.value, values, real, seen, self.images, visit.elements
             )
             if visit.gradients:
                 error = values - visit.value
@@ -175,15 +176,22 @@ class Analysing(Differentiating):
             k: v.to(device) if isinstance(v, Tensor) else v
             for k, v in constants.items()
         }
-        q = qparams.quantize(visit.x.payload)
+        q = QTensor(qparams.quantize(visit.x.payload), qparams)
+        x = self._amplified(visit.site, q)
         result = in_blocks(
             visit.operation.kind,
-            [q],
+            [x.payload],
             lambda block: function.integer(block[0], constants).clamp(  # type: ignore
                 out.qmin, out.qmax
             ),
         )
-        return qparams.dequantize(q), out.dequantize(result)
+        return x.real_values(), out.dequantize(result)
+
+    def _amplified(self, site: str, x: QTensor) -> QTensor:
+        """The first operand of a site as its operation gets it."""
+        (operand,) = self.operands(site, [x])
+        assert operand is not None
+        return operand
 
     def _made(
         self, visit: Visit, name: str, function: IntegerFunction
@@ -208,12 +216,13 @@ class Analysing(Differentiating):
     def _prepare(
         self, visit: Visit, function: IntegerFunction
     ) -> tuple[QParams, Constants]:
-        """Quantizer of the input and constants of a candidate at a site."""
+        """Quantizer of the input, before powers, and constants of a candidate."""
         qparams, operation = self._input(visit.x, function), visit.operation
-        real = [None if i is None else i.payload for i in visit.inputs]
+        x = self._amplified(visit.site, QTensor(visit.x.payload, qparams))
+        real = [None if i is None else i.payload for i in (x, *visit.inputs[1:])]
         terms = operation.signature(real, visit.attributes)
         out = self.plan.sites[visit.site].output
-        known = SiteInputs(real, [qparams], out, visit.attributes, terms, function)
+        known = SiteInputs(real, [x.qparams], out, visit.attributes, terms, function)
         seen = self.record.values.get(visit.x.source)
         return qparams, function.prepare(operation.function_site(known, seen))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from ..intmath import QParams
+from ..intmath import QParams, storage_dtype
 from ..operations import Operation
 from ..plan import RegionPlan
 from ..qtensor import QTensor, UnsupportedOperationError
@@ -25,9 +26,12 @@ class Mode(ABC):
 
     Attributes:
         images: Images in the running batch.
+        powers: By site whose first operand is amplified, see :func:`amplified`,
+            the power of each channel.
     """
 
     images: int = 1
+    powers: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     @abstractmethod
     def enter(self, name: str, value: Tensor) -> QTensor:
@@ -78,6 +82,16 @@ class Mode(ABC):
     def padding(self, x: QTensor) -> None:  # noqa: B027  (most modes need not know)
         """A value that is about to be padded with zeros."""
 
+    def operands(
+        self, site: str, inputs: Sequence[QTensor | None]
+    ) -> Sequence[QTensor | None]:
+        """What an operation works on; the same tensors, but for an amplified one."""
+        if site not in self.powers:
+            return inputs
+        x, *parameters = inputs
+        assert x is not None
+        return [amplified(x, self.powers[site]), *parameters]
+
     def next_site(self, operation: Operation) -> str:
         """The name of the running site."""
         location = current_location()
@@ -86,7 +100,7 @@ class Mode(ABC):
 
 
 class FloatMode(Mode):
-    """A mode whose numbers are floats."""
+    """A mode whose numbers are floats. This one computes and does nothing else."""
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -96,14 +110,26 @@ class FloatMode(Mode):
         """See the base class."""
         return QTensor(value.detach(), None, f'parameter:{name}', constant=True)
 
-    @staticmethod
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        site = self.next_site(operation)
+        return QTensor(self.compute(site, operation, inputs, attributes), None, site)
+
     def compute(
+        self,
+        site: str,
         operation: Operation,
         inputs: Sequence[QTensor | None],
         attributes: dict[str, Any],
     ) -> Tensor:
         """The operation in floats."""
-        payloads = [None if x is None else x.payload for x in inputs]
+        operands = self.operands(site, inputs)
+        payloads = [None if x is None else x.payload for x in operands]
         return operation.real(payloads, attributes)
 
 
@@ -112,6 +138,33 @@ def _first_source(tree: Any) -> str:
     found: list[str] = []
     tree_map(lambda x: found.append(x.source) if isinstance(x, QTensor) else None, tree)
     return found[0] if found else 'constant'
+
+
+def amplified(x: QTensor, powers: Sequence[int]) -> QTensor:
+    """Each channel (last dimension) times its power of two.
+
+    The Power-of-Two Factor of FQ-ViT (Lin et al., arXiv 2111.13824, section 3.2):
+    channels of a wide range were made small for one scale to serve all, and the
+    operation that needs them as they were gets ``q << power``, a shift in integers.
+
+    Args:
+        x: Shape (..., C). Its quantizer, if any, becomes as wide as the largest
+            power makes it, at the same scale.
+        powers: C numbers from 0 on.
+    """
+    by, qparams, payload = torch.tensor(powers), x.qparams, x.payload
+    if isinstance(qparams, QParams):
+        most = int(by.max())
+        qparams = QParams(qparams.scale, qparams.qmin << most, qparams.qmax << most)
+    if x.is_integer:
+        assert isinstance(qparams, QParams)
+        dtype = storage_dtype(qparams.qmin, qparams.qmax)
+        payload = payload.to(dtype) << by.to(payload.device, dtype)
+    else:
+        payload = payload * (2.0**by).to(payload.device, payload.dtype)
+    other = x.like(payload)
+    other.qparams = qparams
+    return other
 
 
 def wanted_of(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:

@@ -25,7 +25,7 @@ class Fake(Mode):
     """
 
     def __init__(self, plan: RegionPlan) -> None:
-        self.plan = plan
+        self.plan, self.powers = plan, plan.powers
         self._functions = {
             site: FUNCTIONS.build(dict(p.function))
             for site, p in plan.sites.items()
@@ -61,19 +61,19 @@ class Fake(Mode):
         """See the base class."""
         site = self.next_site(operation)
         plan = self.plan.sites[site]
-        payloads: list[Any] = [None if x is None else x.payload for x in inputs]
-        wanted = {
-            i: wanted_of(x, plan.inputs[i], self.plan)
-            for i, x in enumerate(inputs)
+        brought = [
+            self._brought_to(x, plan.inputs[i])
             if x is not None and i in plan.inputs
-        }
-        for position, qparams in wanted.items():
-            payloads[position] = fake_quantize(payloads[position], qparams)
+            else x
+            for i, x in enumerate(inputs)
+        ]
+        operands = self.operands(site, brought)
+        payloads: list[Any] = [None if x is None else x.payload for x in operands]
         value = operation.real(payloads, attributes)
         if isinstance(operation, NonLinear):
-            x = inputs[0]
+            x = operands[0]
             assert x is not None and isinstance(x.qparams, QParams)
-            qparams = wanted.get(0, x.qparams)
+            qparams = x.qparams
             terms = operation.signature(payloads, attributes)
             known = SiteInputs(payloads, [qparams], plan.output, attributes, terms)
             function = self._functions[site]
@@ -88,6 +88,11 @@ class Fake(Mode):
         else:
             payload = fake_quantize(value, plan.output)
         return QTensor(payload, plan.output, site)
+
+    def _brought_to(self, x: QTensor, wanted: QParams) -> QTensor:
+        """An operand on the grid that the site wants."""
+        wanted = wanted_of(x, wanted, self.plan)
+        return QTensor(fake_quantize(x.payload, wanted), wanted, x.source)
 
 
 def fake_quantize(x: Tensor, qparams: QParams) -> Tensor:

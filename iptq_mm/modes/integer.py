@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..functions import IntegerFunction
+from ..functions import Constants, IntegerFunction
 from ..intmath import QParams, storage_dtype
-from ..intmath.dyadic import dyadic, requantize
+from ..intmath.dyadic import Dyadic, dyadic, requantize
 from ..operations import NonLinear, Operation, SiteInputs
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..qtensor import QTensor, UnsupportedOperationError, WeightQParams
@@ -44,9 +44,9 @@ class Integer(Mode):
     """
 
     def __init__(self, plan: RegionPlan) -> None:
-        self.plan = plan
+        self.plan, self.powers = plan, plan.powers
         self.saturation: dict[str, Saturation] | None = None
-        self._constants: dict[tuple, dict[str, Any]] = {}
+        self._constants: dict[tuple, Constants] = {}
         self._functions: dict[str, IntegerFunction] = {}
         self._parameters = {n: _qparams(p) for n, p in plan.parameters.items()}
         self._folded = FoldedConstants()
@@ -109,8 +109,21 @@ class Integer(Mode):
         operands = list(inputs)
         for position, wanted in plan.inputs.items():
             operands[position] = self._brought_to(site, operands[position], wanted)
+        operands = list(self.operands(site, operands))
         constants = self._prepared(site, plan, operation, operands, attributes)
-        payloads: list[Any] = [None if x is None else x.payload for x in operands]
+        payload = self._computed(site, plan, operation, operands, constants, attributes)
+        return QTensor(payload, plan.output, site)
+
+    def _computed(
+        self,
+        site: str,
+        plan: SitePlan,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: dict[str, Any],
+    ) -> Tensor:
+        """The integers of a site, saturated."""
 
         def compute(block: Sequence[Any]) -> Tensor:
             if isinstance(operation, NonLinear):
@@ -119,8 +132,8 @@ class Integer(Mode):
                 wide = operation.integer(block, constants, attributes)
             return self._stored(site, wide, plan.output)
 
-        payload = in_blocks(operation.kind, payloads, compute)
-        return QTensor(payload, plan.output, site)
+        payloads: list[Any] = [None if x is None else x.payload for x in operands]
+        return in_blocks(operation.kind, payloads, compute)
 
     def _stored(self, site: str, wide: Tensor, out: QParams) -> Tensor:
         """Saturate, count, and keep in the narrowest type."""
@@ -135,9 +148,15 @@ class Integer(Mode):
         assert x is not None and isinstance(x.qparams, QParams)
         wanted = wanted_of(x, wanted, self.plan)
         bits = x.qparams.bound.bit_length() + 1
-        wide = requantize(x.payload, dyadic(x.qparams.scale / wanted.scale, bits))
-        payload = self._stored(f'{site}<-{x.source}', wide, wanted)
+        factor = dyadic(x.qparams.scale / wanted.scale, bits)
+        payload = self._requantized(f'{site}<-{x.source}', x.payload, factor, wanted)
         return QTensor(payload, wanted, x.source)
+
+    def _requantized(
+        self, name: str, payload: Tensor, factor: Dyadic, wanted: QParams
+    ) -> Tensor:
+        """The integers of an operand at another scale, saturated."""
+        return self._stored(name, requantize(payload, factor), wanted)
 
     def _function(self, site: str, plan: SitePlan) -> IntegerFunction:
         """The integer function of a non-linear site."""
@@ -152,7 +171,7 @@ class Integer(Mode):
         operation: Operation,
         operands: Sequence[QTensor | None],
         attributes: dict[str, Any],
-    ) -> dict[str, Any]:
+    ) -> Constants:
         """The constants of a site, made at its first call."""
         payloads = [None if x is None else x.payload for x in operands]
         qparams = [None if x is None else x.qparams for x in operands]

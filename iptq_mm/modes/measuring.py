@@ -9,15 +9,20 @@ import torch
 from torch import Tensor
 
 from ..intmath import QParams
-from ..moments import Moments, patches
+from ..moments import Moments
 from ..operations import Operation
+from ..patches import patches
 from ..plan import RegionPlan
 from ..qtensor import QTensor
-from .base import FloatMode, wanted_of
+from .base import wanted_of
+from .gradients import Differentiating
 
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,
 #: so that this sum, too, depends on no order, and that float32 holds up to 16 bits.
 _FINE = 2**8
+#: Weight of an average row, and the largest: rows that outputs hardly depend on
+#: still count for something.
+_USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
 
 
 class Inputs:
@@ -33,10 +38,12 @@ class Inputs:
         self.moments = Moments(features, scale)
         self.fine = torch.zeros(features, dtype=torch.float64)
 
-    def update(self, q: Tensor, real: Tensor) -> None:
-        """Take in quantized and real inputs, shape (..., K)."""
-        self.moments.update(q)
+    def update(self, q: Tensor, real: Tensor, weights: Tensor | None = None) -> None:
+        """Take in quantized and real inputs, shape (..., K), rows by their weights."""
+        self.moments.update(q, weights)
         steps = (real * (_FINE / self.moments.scale)).round_().flatten(0, -2)
+        if weights is not None:
+            steps = steps.double() * weights[:, None]
         self.fine += steps.sum(0, dtype=torch.float64).cpu()
 
     def merge(self, other: Inputs) -> None:
@@ -54,21 +61,33 @@ class Inputs:
 InputsByWeight = dict[tuple[str, float], Inputs]
 
 
-class Measuring(FloatMode):
+class Measuring(Differentiating):
     """Adds up moments of the *quantized* inputs of every weight.
+
+    Guided, each row counts by the squared gradient at the output it makes: an
+    error there matters as much to the outputs of the region. (The squared error
+    weighted by gradients is that of GuidedQuant, Kim et al. 2025, arXiv 2505.07004,
+    eq. 4, averaged over the output channels.) Weights are integers relative to the
+    mean of an image, so that sums stay exact and images count alike.
 
     Args:
         plan: Quantizers of all values.
         inputs: What is added to.
+        guided: Whether gradients weight the rows.
     """
 
-    def __init__(self, plan: RegionPlan, inputs: InputsByWeight) -> None:
+    def __init__(
+        self, plan: RegionPlan, inputs: InputsByWeight, guided: bool = False
+    ) -> None:
+        super().__init__(draws=int(guided))
         self.plan = plan
+        self.powers = plan.powers
         self.inputs = inputs
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
-        return QTensor(value, self.plan.inputs[name], name)
+        entered = super().enter(name, value).payload
+        return QTensor(entered, self.plan.inputs[name], name)
 
     def run(
         self,
@@ -78,13 +97,18 @@ class Measuring(FloatMode):
     ) -> QTensor:
         """See the base class."""
         site = self.next_site(operation)
-        value = self.compute(operation, inputs, attributes)
+        value = self.compute(site, operation, inputs, attributes)
         if operation.kind in ('linear', 'conv2d'):
-            self._measure(site, inputs, attributes)
+            self._measure(site, inputs, attributes, value)
         return QTensor(value, self.plan.sites[site].output, site)
 
+    @torch.no_grad()
     def _measure(
-        self, site: str, inputs: Sequence[QTensor | None], attributes: dict[str, Any]
+        self,
+        site: str,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+        value: Tensor,
     ) -> None:
         x, weight = inputs[0], inputs[1]
         assert x is not None and weight is not None
@@ -94,11 +118,39 @@ class Measuring(FloatMode):
         if wanted is not None:
             qparams = wanted_of(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
-        real, q = x.payload, qparams.quantize(x.payload)
+        real, q = x.payload.detach(), qparams.quantize(x.payload)
         if attributes:
             real = patches(real, weight.payload.shape, **attributes)
             q = patches(q, weight.payload.shape, **attributes)
         key = weight.source.removeprefix('parameter:'), qparams.scale
         if key not in self.inputs:
             self.inputs[key] = Inputs(q.shape[-1], qparams.scale)
-        self.inputs[key].update(q, real)
+        seen, channels = self.inputs[key], 1 if attributes else -1
+        if self.draws:
+            images = self.images
+            self.watch(
+                value,
+                lambda g: seen.update(q, real, _row_weights(g, channels, images)),
+            )
+        else:
+            seen.update(q, real)
+
+
+@torch.no_grad()
+def _row_weights(gradient: Tensor, channels: int, images: int) -> Tensor:
+    """Integers proportional to the squared gradients of an image's rows.
+
+    Args:
+        gradient: At the output of a layer.
+        channels: The dimension of its channels.
+        images: How many there are, each as many rows.
+
+    Returns:
+        int64, shape (rows,).
+    """
+    squares = gradient.double().square().sum(channels).flatten()
+    squares = squares.view(images if len(squares) % images == 0 else 1, -1)
+    mean = squares.mean(1, keepdim=True)
+    relative = torch.where(mean > 0, squares / mean, 1.0)
+    weights = (relative * _USUAL_WEIGHT).round().clamp(1, _LARGEST_WEIGHT)
+    return weights.long().flatten()

@@ -18,6 +18,7 @@ class Observing(FloatMode):
 
     def __init__(self, record: RegionRecord) -> None:
         self.record = record
+        self.powers = record.powers
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -36,12 +37,11 @@ class Observing(FloatMode):
         attributes: dict[str, Any],
     ) -> QTensor:
         """See the base class."""
-        site = self.next_site(operation)
-        value = self.compute(operation, inputs, attributes)
-        sources = [None if x is None else x.source for x in inputs]
-        self.record.see_site(site, operation, sources)
-        self.record.see_value(site, value)
-        return QTensor(value, None, site)
+        x = super().run(operation, inputs, attributes)
+        sources = [None if i is None else i.source for i in inputs]
+        self.record.see_site(x.source, operation, sources)
+        self.record.see_value(x.source, x.payload)
+        return x
 
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""

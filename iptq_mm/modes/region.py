@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,18 @@ from ..qtensor.context import Location, current_location, located
 from .base import Mode
 
 
+class Session(Protocol):
+    """Runs the calls of a region in another way, with the same results."""
+
+    def serves(self, mode: Mode) -> bool:
+        """Whether it can stand in for this mode now."""
+
+    def call(
+        self, module: nn.Module, args: tuple, kwargs: dict
+    ) -> tuple[Any, list[Tensor]]:
+        """What :meth:`Region.run` returns."""
+
+
 class Region:
     """A module that runs in a mode.
 
@@ -24,11 +36,14 @@ class Region:
         mode: The mode, None as long as the region waits for its plan.
         on_output: Called with the name and the float outputs of each call; for
             comparisons.
+        session: Runs integer mode as a program, None: operation by operation as the
+            module's code calls them.
     """
 
     def __init__(self, name: str, mode: Mode | None = None) -> None:
         self.name = name
         self.mode = mode
+        self.session: Session | None = None
         self.on_output: Callable[[str, list[Tensor]], None] | None = None
 
     def call(
@@ -46,7 +61,28 @@ class Region:
             )
         if current_location() is not None:
             raise RuntimeError(f"region '{self.name}' lies inside another region")
-        mode, names = self.mode, iter(range(1 << 30))
+        if self.session is not None and self.session.serves(self.mode):
+            result, outputs = self.session.call(module, args, kwargs)
+        else:
+            result, outputs = self.run(self.mode, module, forward, args, kwargs)
+        if self.on_output is not None:
+            self.on_output(self.name, outputs)
+        return result
+
+    def run(
+        self,
+        mode: Mode,
+        module: nn.Module,
+        forward: Callable,
+        args: tuple,
+        kwargs: dict,
+    ) -> tuple[Any, list[Tensor]]:
+        """Run ``forward`` in a mode.
+
+        Returns:
+            What it returns, and the float outputs in it.
+        """
+        names = iter(range(1 << 30))
 
         def enter(x: Any) -> Any:
             if isinstance(x, Tensor) and x.is_floating_point():
@@ -73,10 +109,7 @@ class Region:
             _quantized_parameters(module, mode),
         ):
             args, kwargs = tree_map(enter, (args, kwargs))
-            result = tree_map(leave, forward(*args, **kwargs))
-        if self.on_output is not None:
-            self.on_output(self.name, outputs)
-        return result
+            return tree_map(leave, forward(*args, **kwargs)), outputs
 
 
 def _device(module: nn.Module) -> str:
@@ -124,6 +157,11 @@ def unbind(module: nn.Module) -> None:
 def bound_region(module: nn.Module) -> Region | None:
     """The region that a module is bound to, if any."""
     return module.iptq_region if isinstance(module, _Bound) else None  # type: ignore
+
+
+def own_forward(module: nn.Module) -> Callable:
+    """``forward`` as the class of a bound module has it."""
+    return super(_Bound, module).forward  # type: ignore[misc]
 
 
 def regions_in(model: nn.Module) -> dict[str, Region]:

@@ -117,7 +117,7 @@ class Substituting(Analysing):
     ) -> QTensor:
         """See the base class."""
         site = self.next_site(operation)
-        value = self.compute(operation, inputs, attributes)
+        value = self.compute(site, operation, inputs, attributes)
         if site in self.substitutes:
             assert isinstance(operation, NonLinear)
             visit = Visit(site, operation, inputs, attributes, value, value.numel())

@@ -31,11 +31,18 @@ class Searching(Differentiating):
     Args:
         quantizers: By value, the quantizers to try.
         draws: See the base class.
+        powers: See :class:`~iptq_mm.modes.base.Mode`.
     """
 
-    def __init__(self, quantizers: Mapping[str, Sequence[QParams]], draws: int) -> None:
+    def __init__(
+        self,
+        quantizers: Mapping[str, Sequence[QParams]],
+        draws: int,
+        powers: Mapping[str, Sequence[int]],
+    ) -> None:
         super().__init__(draws)
         self.quantizers = quantizers
+        self.powers = powers
         self.effects: dict[str, Tensor] = {}
 
     def enter(self, name: str, value: Tensor) -> QTensor:
@@ -51,10 +58,9 @@ class Searching(Differentiating):
         attributes: dict[str, Any],
     ) -> QTensor:
         """See the base class."""
-        site = self.next_site(operation)
-        value = self.compute(operation, inputs, attributes)
-        self._try(site, value)
-        return QTensor(value, None, site)
+        x = super().run(operation, inputs, attributes)
+        self._try(x.source, x.payload)
+        return x
 
     def _try(self, name: str, value: Tensor) -> None:
         """Add up effects once the gradient is known."""

@@ -118,9 +118,9 @@ def test_gradients_merge(images, elements, draws, seed):
         one.add_gradients(error[i], list(gradients[:, i]), 1)
         apart.merge(one)
     for key, value in together.to_dict().items():
-        assert value == pytest.approx(apart.to_dict()[key], rel=1e-12)
+        assert value == pytest.approx(apart.to_dict()[key], rel=1e-4, abs=1e-6)
     # Cauchy and Schwarz: errors add up to at most all of them in one direction.
-    assert together.output_error <= elements * together.weighted_error * (1 + 1e-9)
+    assert together.output_error <= elements * together.weighted_error * (1 + 1e-4)
 
 
 def test_nan_is_kept():

@@ -199,7 +199,8 @@ def test_output_error_by_hand():
     e = affecting(0.5, 0.125)
     assert build('output_error', kind='systematic').score(e) == -0.5
     assert build('output_error', kind='uncorrelated').score(e) == -0.125
-    assert build('output_error', kind='both').score(e) == -0.625
+    assert build('output_error').score(e) == -0.5
+    assert build('output_error').score(affecting(0.125, 0.5)) == -0.5
 
 
 def test_output_error_takes_the_cheapest_that_is_good_enough():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import DATASETS, init_default_scope
 
 import iptq_mm  # noqa: F401  (before mmpretrain and mmdet)
@@ -14,7 +15,7 @@ PATH = 'iptq_mm.datasets.synthetic.NoiseImages'
 
 def made(**arguments):
     arguments = {'num_images': 4, 'size': (48, 64), **arguments}
-    return NoiseImages(pipeline=[], **arguments)
+    return NoiseImages(**arguments)
 
 
 def slope(field):
@@ -118,11 +119,30 @@ def test_in_the_pipelines_of_both_packages(scope):
         assert np.array_equal(pixels, data.image(1))
 
 
-def test_after_another_transform():
+@pytest.mark.parametrize(
+    'load', ['LoadImageFromFile', 'mmcv.LoadImageFromFile', LoadImageFromFile]
+)
+def test_pipelines_for_files_do_as_well(load):
     init_default_scope('mmpretrain')
     resize = dict(type='Resize', scale=(20, 10))
-    data = NoiseImages(2, (40, 40), pipeline=[resize, dict(type='PackInputs')])
+    pipeline = [dict(type=load), resize, dict(type='PackInputs')]
+    data = NoiseImages(2, (40, 40), pipeline=pipeline)
     assert data[0]['inputs'].shape == (3, 10, 20)
+    data = NoiseImages(2, (40, 40), pipeline=[LoadImageFromFile()])
+    assert np.array_equal(data[0]['img'], data.image(0))
+
+
+def test_detection_pipeline_with_annotations():
+    init_default_scope('mmdet')
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(64, 48), keep_ratio=True),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='PackDetInputs'),
+    ]
+    item = NoiseImages(1, (96, 128), pipeline=pipeline)[0]
+    assert item['inputs'].shape == (3, 48, 64)
+    assert len(item['data_samples'].gt_instances) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 
 from iptq_mm.calibration import ConfigError, QuantizationConfig
 from iptq_mm.engine.calibration_data import build_calibration_dataloader
-from iptq_mm.engine.quantize import _analysed
+from iptq_mm.engine.quantize import some_batches
 
 
 @pytest.fixture
@@ -69,13 +69,17 @@ def test_more_ranks_than_batches(cfg, monkeypatch):
 @pytest.mark.parametrize('images', [1, 4, 6, 100])
 def test_analysed_batches_do_not_depend_on_ranks(cfg, totals, images, monkeypatch):
     config = _settings(cfg, analysis_images=images, batch_size=2)
-    alone = _analysed(5, config)
+
+    def chosen_of(total):
+        return list(some_batches(range(total), 'analyse', total, images, config))
+
+    alone = set(chosen_of(5))
     assert len(alone) == min(5, -(-images // 2)) and 0 in alone
     monkeypatch.setattr(dist, 'all_gather_object', lambda total: totals)
     chosen = set()
     for rank, total in enumerate(totals):
         monkeypatch.setattr(dist, 'get_rank', lambda rank=rank: rank)
-        chosen |= {sum(totals[:rank]) + i for i in _analysed(total, config)}
+        chosen |= {sum(totals[:rank]) + i for i in chosen_of(total)}
     assert chosen == alone
 
 

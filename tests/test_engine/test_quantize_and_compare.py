@@ -32,7 +32,7 @@ def test_results(run):
     assert results['float'].keys() == results['integer'].keys() != set()
     assert {key.partition(':')[0] for key in results['output_sqnr_db']} == set(regions)
     assert all(value > 10 for value in results['output_sqnr_db'].values())
-    assert {'observe', 'analyse', 'assign and freeze', 'float', 'integer'} == set(
+    assert {'observe', 'analyse', 'assign', 'freeze', 'float', 'integer'} == set(
         results['seconds']
     )
     assert results['seed'] == 7

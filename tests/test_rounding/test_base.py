@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from rounding_cases import layer, output_error
 
 from iptq_mm import rounding
-from iptq_mm.moments import Moments, patches
+from iptq_mm.moments import Moments
+from iptq_mm.patches import patches
 from iptq_mm.registry import ROUNDINGS
 
 NAMES = ['nearest', 'second_order', 'learned']

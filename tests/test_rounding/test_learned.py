@@ -31,7 +31,7 @@ def test_no_row_is_worse_than_its_start(seed, bits, centred, compensated):
 def test_it_learns(compensated):
     case = layer(rows=40, features=96, samples=1000)
     before, after = both(case, compensated=compensated)
-    assert after.sum() < 0.97 * before.sum()
+    assert after.sum() < 0.98 * before.sum()
 
 
 def test_from_nearest_neighbours_alone_it_gains_much():

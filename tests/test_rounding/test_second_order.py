@@ -60,7 +60,7 @@ def test_inputs_without_correlation_have_nothing_to_compensate():
     inputs = Moments(12, 1.0)
     inputs.update(torch.diag(torch.arange(1, 13)))
     case = case._replace(inputs=inputs)
-    result = second(case, search=0)
+    result = second(case, search=0, sweeps=0)
     assert torch.equal(result.codes, nearest(case).codes)
 
 

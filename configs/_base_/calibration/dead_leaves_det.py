@@ -6,8 +6,4 @@ dead_leaves = dict(
         type='iptq_mm.datasets.synthetic.NoiseImages',
         num_images=128,
         size=(800, 1067),
-        pipeline=[
-            dict(
-                type='PackDetInputs',
-                meta_keys=('img_id', 'ori_shape', 'img_shape', 'scale_factor'))
-        ]))
+        pipeline=[dict(type='PackDetInputs')]))

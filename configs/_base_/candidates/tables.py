@@ -1,11 +1,12 @@
-# The search space of IPTQ-ViT and look-up tables of 256 integers beside it:
-# the default of the model configs.
+# The search space of IPTQ-ViT and look-up tables beside it: the default of the
+# model configs.
 candidates = dict(
     gelu=[
         dict(type='i_gelu'),
         dict(type='shift_gelu'),
         dict(type='poly_gelu'),
         dict(type='table_gelu'),
+        dict(type='interpolated_gelu'),
     ],
     softmax=[
         dict(type='i_softmax'),

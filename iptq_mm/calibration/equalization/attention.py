@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...modes import ChannelMap, Ranges
 from ...registry import EQUALIZERS
-from .base import Equalizer, Parameters, Uses, limited, magnitudes, scale_rows
+from .base import Equalized, Equalizer, Uses, limited, magnitudes
 
 
 @EQUALIZERS.register_module('attention')
@@ -28,88 +27,54 @@ class AttentionEqualizer(Equalizer):
     def __init__(self, products: bool = True, values: bool = True) -> None:
         self.products, self.values = products, values
 
-    def equalize(
-        self, parameters: Parameters, channels: ChannelMap, ranges: Ranges
-    ) -> int:
+    def equalize(self, region: Equalized) -> int:
         """See the base class."""
-        uses, done = Uses(channels), 0
+        uses, done = Uses(region.channels), 0
         if self.products:
-            for site, pairs in channels.products.items():
-                done += self._balance(parameters, uses, ranges, site, pairs.cpu())
+            for site, pairs in region.channels.products.items():
+                done += _balance(region, uses, site, pairs)
         if self.values:
-            for site, numbers in channels.carried.items():
-                done += self._level(parameters, uses, ranges, site, numbers.cpu())
+            for site, numbers in region.channels.carried.items():
+                done += _level(region, uses, site, numbers)
         return done
 
-    def _balance(
-        self,
-        parameters: Parameters,
-        uses: Uses,
-        ranges: Ranges,
-        site: str,
-        pairs: Tensor,
-    ) -> bool:
-        """Balance queries with keys."""
-        owners = [_owner(uses, pairs[:, i], ranges) for i in (0, 1)]
-        if None in owners or any(
-            uses.of(channel, 'products') != [site]
-            for channel in pairs.flatten().tolist()
-        ):
-            return False
-        if any(len(pairs[:, i].unique()) != len(pairs) for i in (0, 1)):
-            return False  # grouped queries
-        index = [uses.map.index(o, pairs[:, i]) for i, o in enumerate(owners) if o]
-        amax = [magnitudes(ranges[o][:, j]) for o, j in zip(owners, index, strict=True)]  # type: ignore[index]
-        factor = limited((amax[1] / amax[0]).sqrt())
-        for owner, i, by in zip(owners, index, (factor, 1 / factor), strict=True):
-            assert owner is not None
-            scale_rows(parameters, uses.map, owner, i, by)
-            ranges[owner][:, i] *= by
-        return True
 
-    def _level(
-        self,
-        parameters: Parameters,
-        uses: Uses,
-        ranges: Ranges,
-        site: str,
-        numbers: Tensor,
-    ) -> bool:
-        """Bring values to the range of the widest channel of their layer."""
-        owner = _owner(uses, numbers, ranges)
-        if owner is None:
+def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
+    """Balance queries with keys; False where factors cannot move."""
+    if uses.of(pairs.flatten().tolist()) != {'products': [site]}:
+        return False
+    if any(len(side.unique()) != len(pairs) for side in pairs.T):
+        return False  # grouped queries: a key has several partners
+    found = []
+    for numbers in pairs.T:
+        owner = uses.linear_owner(numbers)
+        if owner is None or owner not in region.ranges.values:
             return False
-        readers: set[str] = set()
-        for channel in numbers.tolist():
-            used = uses.readers[channel]
-            if channel in uses.map.elsewhere or ('carried', site) not in used:
-                return False
-            rest = used - {('carried', site)}
-            if any(k != 'features' or '/linear:' not in s for k, s in rest):
-                return False
-            readers.update(s for _, s in rest)
-        if not readers or not all(map(uses.movable, readers)):
-            return False
-        index = uses.map.index(owner, numbers)
-        amax = magnitudes(ranges[owner])
-        factor = limited(amax.max() / amax[index])
-        scale_rows(parameters, uses.map, owner, index, factor)
-        ranges[owner][:, index] *= factor
-        for reader in readers:
-            features = uses.map.features[reader].cpu()
-            for channel, by in zip(numbers.tolist(), factor.tolist(), strict=True):
-                weight = parameters[uses.map.affine[reader].weight]
-                weight[:, features == channel] /= by
-        return True
+        found.append((owner, region.channels.index(owner, numbers)))
+    queries, keys = (magnitudes(region.ranges.values[o])[i] for o, i in found)
+    factor = limited((keys / queries).sqrt())
+    for (owner, index), by in zip(found, (factor, 1 / factor), strict=True):
+        region.scale_made(owner, by, index)
+    return True
 
 
-def _owner(uses: Uses, numbers: Tensor, ranges: Ranges) -> str | None:
-    """The linear site that makes all of these channels and can take factors."""
-    if not len(numbers) or int(numbers.min()) == 0:
-        return None
-    owner = uses.owner(int(numbers[0]))
-    made = uses.map.channels(owner)
-    mine = all(int(n) in made for n in torch.stack([numbers.min(), numbers.max()]))
-    if mine and owner in ranges and '/linear:' in owner and uses.movable(owner):
-        return owner
-    return None
+def _level(region: Equalized, uses: Uses, site: str, numbers: Tensor) -> bool:
+    """Bring values to the widest range of their layer; False where they cannot be."""
+    owner = uses.linear_owner(numbers)
+    if owner is None or owner not in region.ranges.values:
+        return False
+    found = uses.of(numbers.tolist()) or {}
+    readers = found.get('features', [])
+    if found.keys() != {'features', 'carried'} or found['carried'] != [site]:
+        return False
+    if not all('/linear:' in r and uses.movable(r) for r in readers):
+        return False
+    index = region.channels.index(owner, numbers)
+    amax = magnitudes(region.ranges.values[owner])
+    by = torch.ones_like(amax)
+    # Queries and keys may come out of the same layer, which has one scale.
+    by[index] = limited(amax.max() / amax[index])
+    region.scale_made(owner, by)
+    for reader in readers:
+        region.scale_read(reader, owner, 1 / by)
+    return True

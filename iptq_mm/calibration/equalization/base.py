@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ...modes import ChannelMap, Ranges
 
-#: Parameters of a region by name, float64; equalizers edit them.
+#: Parameters of a region by name, float64.
 Parameters = dict[str, Tensor]
 
 #: Factors stay within 1/LIMIT .. LIMIT: a channel that calibration saw almost no
@@ -17,25 +19,65 @@ Parameters = dict[str, Tensor]
 LIMIT = 256.0
 
 
+@dataclass
+class Equalized:
+    """A region while equalizers work on it, one after another.
+
+    Attributes:
+        parameters: Its parameters, edited in place.
+        channels: Which channel arrives where.
+        ranges: Of the channels of its sites; they follow the parameters.
+        powers: By site, the powers of two by which it multiplies the channels of
+            its first operand, see :func:`~iptq_mm.modes.base.amplified`.
+    """
+
+    parameters: Parameters
+    channels: ChannelMap
+    ranges: Ranges
+    powers: dict[str, list[int]] = field(default_factory=dict)
+
+    def scale_made(self, site: str, by: Tensor, index: Tensor | None = None) -> None:
+        """Multiply the channels that a site with parameters makes.
+
+        Args:
+            site: A linear, convolution or LayerNorm site.
+            by: Factors, shape (n,).
+            index: Which channels, shape (n,); None: all.
+        """
+        for name in self.channels.affine[site]:
+            if name is not None:
+                scale(self.parameters[name], 0, by, index)
+        scale(self.ranges.values[site], 1, by, index)
+
+    def scale_read(self, site: str, name: str, by: Tensor) -> None:
+        """Multiply the columns with which a linear site reads channels.
+
+        Args:
+            site: The linear site.
+            name: The site whose channels they are.
+            by: Factor of each channel of ``name``, shape (C,).
+        """
+        columns, index = self.channels.columns(site, name)
+        weight = self.parameters[self.channels.affine[site].weight]
+        scale(weight, 1, by[index], columns)
+
+
 class Equalizer(ABC):
     """Changes parameters such that the float region computes the same as before.
 
     Factors by channel, divided out of the parameters that make a value and
     multiplied into those that use it, give channels like ranges: one scale then
-    serves them all. Integers need nothing new for it. Subclasses register in
-    ``EQUALIZERS``.
+    serves them all. Subclasses register in ``EQUALIZERS``.
+
+    Attributes:
+        added_bits: How many bits its powers of two add to an operand at most.
     """
 
-    @abstractmethod
-    def equalize(
-        self, parameters: Parameters, channels: ChannelMap, ranges: Ranges
-    ) -> int:
-        """Edit parameters, and the ranges that change with them, in place.
+    added_bits: int = 0
 
-        Args:
-            parameters: Of the region.
-            channels: Which channel arrives where.
-            ranges: By site, lows and highs of its channels.
+    @abstractmethod
+    def equalize(self, region: Equalized) -> int:
+        """Edit parameters, and what changes with them, in place.
 
         Returns:
             How many sites got factors.
@@ -48,13 +90,22 @@ def magnitudes(ranges: Tensor) -> Tensor:
 
 
 def limited(factors: Tensor) -> Tensor:
-    """Factors within the limit of their median; 1 where they are not finite."""
+    """Factors within the limit of their median, which those not finite get."""
     usable = factors.isfinite() & (factors > 0)
     if not usable.any():
         return torch.ones_like(factors)
     median = factors[usable].median()
     factors = torch.where(usable, factors, median)
     return factors.clamp(median / LIMIT, median * LIMIT)
+
+
+def scale(values: Tensor, dim: int, by: Tensor, index: Tensor | None = None) -> None:
+    """Multiply slices along a dimension in place; ``index`` names them, None: all."""
+    factors = torch.ones(values.shape[dim], dtype=values.dtype)
+    factors[slice(None) if index is None else index] = by.to(factors)
+    shape = [1] * values.dim()
+    shape[dim] = -1
+    values.mul_(factors.view(shape).to(values.device))
 
 
 class Uses:
@@ -66,38 +117,48 @@ class Uses:
 
     def __init__(self, channels: ChannelMap) -> None:
         self.map = channels
-        self.readers: dict[int, set[tuple[str, str]]] = {}
+        self._readers: dict[int, set[tuple[str, str]]] = {}
         for kind in ('features', 'products', 'carried'):
             for site, numbers in getattr(channels, kind).items():
-                for channel in numbers.flatten().tolist():
-                    self.readers.setdefault(channel, set()).add((kind, site))
+                self._add(kind, site, numbers.flatten().tolist())
+        for site, names in channels.sums.items():
+            for name in names:
+                self._add('sums', site, channels.channels(name))
+
+    def _add(self, kind: str, site: str, channels: Iterable[int]) -> None:
+        for channel in channels:
+            self._readers.setdefault(channel, set()).add((kind, site))
 
     def movable(self, site: str) -> bool:
         """Whether a site has parameters of its own that can take factors."""
         affine = self.map.affine.get(site)
         return affine is not None and all(
-            self.map.uses[name] == 1 for name in affine if name is not None
+            self.map.uses[name] == {site} for name in affine if name is not None
         )
 
-    def of(self, channel: int, kind: str) -> list[str] | None:
-        """Sites that use a channel, all in one way; None if something else does."""
-        if channel in self.map.elsewhere:
+    def of(self, channels: Iterable[int]) -> dict[str, list[str]] | None:
+        """Sites that use any of the channels, by how they do.
+
+        Returns:
+            None if anything else looks at one of the channels.
+        """
+        used: set[tuple[str, str]] = set()
+        for channel in channels:
+            if channel in self.map.elsewhere:
+                return None
+            used |= self._readers.get(channel, set())
+        found: dict[str, list[str]] = {}
+        for kind, site in sorted(used):
+            found.setdefault(kind, []).append(site)
+        return found
+
+    def linear_owner(self, channels: Tensor) -> str | None:
+        """The linear site that makes all of the channels and can take factors."""
+        if not len(channels):
             return None
-        readers = self.readers.get(channel, set())
-        if any(k != kind for k, _ in readers):
-            return None
-        return sorted(site for _, site in readers)
-
-    def owner(self, channel: int) -> str:
-        """The site or parameter that makes a channel."""
-        return next(s for s in self.map.first if channel in self.map.channels(s))
-
-
-def scale_rows(
-    parameters: Parameters, channels: ChannelMap, site: str, index: Tensor, by: Tensor
-) -> None:
-    """Multiply output channels of a linear site by factors."""
-    weight, bias = channels.affine[site]
-    parameters[weight][index] *= by.view(-1, *[1] * (parameters[weight].dim() - 1))
-    if bias is not None:
-        parameters[bias][index] *= by
+        low, high = int(channels.min()), int(channels.max())
+        for site in self.map.affine:
+            made = self.map.channels(site)
+            if low in made and high in made:
+                return site if '/linear:' in site and self.movable(site) else None
+        return None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...modes import ChannelMap, Ranges
 from ...registry import EQUALIZERS
-from .base import Equalizer, Parameters, Uses, limited, magnitudes
+from .base import Equalized, Equalizer, Uses, limited, magnitudes
 
 
 @EQUALIZERS.register_module('layer_norm')
@@ -38,82 +37,57 @@ class LayerNormEqualizer(Equalizer):
             raise ValueError(f'strength is above 0 and at most 1, not {strength}')
         self.strength, self.shift = strength, shift
 
-    def equalize(
-        self, parameters: Parameters, channels: ChannelMap, ranges: Ranges
-    ) -> int:
+    def equalize(self, region: Equalized) -> int:
         """See the base class."""
-        uses, done = Uses(channels), 0
-        for site in channels.affine:
-            if '/layer_norm:' not in site or site not in ranges:
+        uses, done = Uses(region.channels), 0
+        for site in region.channels.affine:
+            if '/layer_norm:' not in site or site not in region.ranges.values:
                 continue
-            readers = self._readers(uses, site)
+            readers = _linear_readers(uses, site)
             if readers:
-                self._move(parameters, channels, ranges, site, readers)
+                if self.shift:
+                    _center(region, site, readers)
+                by = self._factors(region, site, readers)
+                region.scale_made(site, 1 / by)
+                for reader in readers:
+                    region.scale_read(reader, site, by)
                 done += 1
         return done
 
-    def _readers(self, uses: Uses, site: str) -> list[str]:
-        """The linear sites that use a LayerNorm; none if anything else does."""
-        if not uses.movable(site):
-            return []
-        found: set[str] = set()
-        for channel in uses.map.channels(site):
-            readers = uses.of(channel, 'features')
-            if readers is None or not all('/linear:' in r for r in readers):
-                return []
-            found.update(readers)
-        return sorted(found) if all(map(uses.movable, found)) else []
-
-    def _move(
-        self,
-        parameters: Parameters,
-        channels: ChannelMap,
-        ranges: Ranges,
-        site: str,
-        readers: list[str],
-    ) -> None:
-        affine, numbers = channels.affine[site], channels.channels(site)
-        shift = (
-            self.shift
-            and affine.bias is not None
-            and not channels.padded.intersection(numbers)
-            and all(channels.affine[r].bias for r in readers)
-        )
-        low, high = ranges[site]
-        middle = (low + high) / 2 if shift else torch.zeros_like(low)
-        columns = {r: _columns(channels, site, r) for r in readers}
-        factor = self._factors(parameters, channels, ranges[site] - middle, columns)
-        parameters[affine.weight] /= factor
-        if affine.bias is not None:
-            parameters[affine.bias].sub_(middle).div_(factor)
-        ranges[site] = (ranges[site] - middle) / factor
-        for reader, (column, index) in columns.items():
-            weight, bias = channels.affine[reader]
-            if shift and bias is not None:
-                parameters[bias] += parameters[weight][:, column] @ middle[index]
-            parameters[weight][:, column] *= factor[index]
-
-    def _factors(
-        self,
-        parameters: Parameters,
-        channels: ChannelMap,
-        ranges: Tensor,
-        columns: dict[str, tuple[Tensor, Tensor]],
-    ) -> Tensor:
-        factor = magnitudes(ranges) ** self.strength
+    def _factors(self, region: Equalized, site: str, readers: list[str]) -> Tensor:
+        factor = magnitudes(region.ranges.values[site]) ** self.strength
         if self.strength < 1:
             largest = torch.zeros_like(factor)
-            for reader, (column, index) in columns.items():
-                weight = parameters[channels.affine[reader].weight]
-                amax = weight[:, column].abs().amax(0)
+            for reader in readers:
+                columns, index = region.channels.columns(reader, site)
+                weight = region.parameters[region.channels.affine[reader].weight]
+                amax = weight[:, columns].abs().amax(0).cpu()
                 largest.scatter_reduce_(0, index, amax, 'amax')
             factor = factor / largest ** (1 - self.strength)
         return limited(factor)
 
 
-def _columns(channels: ChannelMap, site: str, reader: str) -> tuple[Tensor, Tensor]:
-    """Input features of a reader that hold channels of a site, and which."""
-    features, numbers = channels.features[reader].cpu(), channels.channels(site)
-    mine = (features >= numbers.start) & (features < numbers.stop)
-    column = mine.nonzero().flatten()
-    return column, channels.index(site, features[column])
+def _linear_readers(uses: Uses, site: str) -> list[str]:
+    """The linear sites that use a LayerNorm; none if anything else does."""
+    found = uses.of(uses.map.channels(site)) or {}
+    readers = found.get('features', [])
+    if found.keys() != {'features'} or not all('/linear:' in r for r in readers):
+        return []
+    return readers if all(map(uses.movable, [site, *readers])) else []
+
+
+def _center(region: Equalized, site: str, readers: list[str]) -> None:
+    """Move the middle of each channel's range into the biases of the readers."""
+    channels, parameters = region.channels, region.parameters
+    bias = channels.affine[site].bias
+    biases = [channels.affine[r].bias for r in readers]
+    if bias is None or None in biases or site in region.ranges.padded:
+        return
+    middle = region.ranges.values[site].mean(0)
+    parameters[bias] -= middle.to(parameters[bias].device)
+    region.ranges.values[site] -= middle
+    for reader, name in zip(readers, biases, strict=True):
+        columns, index = channels.columns(reader, site)
+        weight = parameters[channels.affine[reader].weight]
+        seen = channels.gains[reader] * middle[index].to(weight.device)
+        parameters[name] += weight[:, columns] @ seen  # type: ignore[index]

@@ -60,7 +60,7 @@ def load_config(
     return cfg
 
 
-def study_settings(cfg: Config, literal: bool, draws: int) -> QuantizationConfig:
+def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationConfig:
     """The quantization of a config, with gradients and literal candidates.
 
     Args:

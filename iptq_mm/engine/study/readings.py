@@ -29,9 +29,9 @@ def readings() -> dict[str, Criterion]:
         'sqnr_difference, absolute': dict(type='sqnr_difference', reading='absolute'),
         'perturbation': dict(type='perturbation'),
         'cost': dict(type='cost'),
+        'output_error': dict(type='output_error'),
         'output_error, systematic': dict(type='output_error', kind='systematic'),
         'output_error, uncorrelated': dict(type='output_error', kind='uncorrelated'),
-        'output_error, both': dict(type='output_error', kind='both'),
     }
     built: dict[str, Criterion] = {n: CRITERIA.build(c) for n, c in configs.items()}
     built['perturbation, mean'] = MeanPerturbation()

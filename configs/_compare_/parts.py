@@ -1,0 +1,105 @@
+# What each part of the presets buys: DeiT-Tiny on its sample of ImageNet, with each
+# part switched off by itself, and with none of them.
+title = 'Parts of the presets: DeiT-Tiny'
+notes = """
+*naive* is min-max ranges and rounding to nearest, all else as in the preset; *naive,
+all narrow* has 8-bit scores, probabilities and inputs of GELU besides. *without* and
+*with* change one thing in the preset."""
+
+_CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
+_NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}
+_NO_BIAS = {'quantization.weight.bias_correction': False}
+_NO_SEARCH = {'quantization.activation.search_images': 0}
+_LAYER_NORM, _ATTENTION = dict(type='layer_norm'), dict(type='attention')
+
+
+def _equalized(*parts):
+    return {'quantization.equalization': list(parts)}
+
+
+def _ranges(**observer):
+    return {'quantization.activation.observer': dict(_delete_=True, **observer)}
+
+
+_NAIVE = {
+    **_equalized(),
+    **_NEAREST,
+    **_NO_BIAS,
+    **_NO_SEARCH,
+    **_ranges(type='minmax'), 'quantization.weight.observer': dict(
+        _delete_=True, type='minmax')
+}
+_NARROW = {
+    f'quantization.wide.{name}': 8
+    for name in ('attention', 'softmax', 'gelu')
+}
+_COMMON = {
+    'the preset': {},
+    'naive': _NAIVE,
+    'without second-order rounding': _NEAREST,
+    'with learned rounding': {
+        'quantization.weight.rounding': dict(_delete_=True, type='learned')
+    },
+    'without bias correction': _NO_BIAS,
+    'without asymmetric ranges': {
+        'quantization.activation.symmetric': True
+    },
+    'with 8-bit probabilities': {
+        'quantization.wide.attention': 8
+    },
+}
+_EQUALIZED = {
+    'without equalization': _equalized(),
+    'without equalization of LayerNorm': _equalized(_ATTENTION),
+    'without equalization of attention': _equalized(_LAYER_NORM),
+}
+_PARTS = {
+    'w8a8': {
+        **_COMMON,
+        **_EQUALIZED,
+        'naive, all narrow': {
+            **_NAIVE,
+            **_NARROW
+        },
+        'without range search': _NO_SEARCH,
+        'without range search, min-max': {
+            **_NO_SEARCH,
+            **_ranges(type='minmax')
+        },
+        'with 8-bit residuals': {
+            'quantization.wide.bits': 8,
+            'quantization.wide.attention': 16,
+            'quantization.wide.softmax': 16,
+            'quantization.wide.gelu': 16,
+        },
+        'with 8-bit scores': {
+            'quantization.wide.softmax': 8
+        },
+        'with 8-bit inputs of GELU': {
+            'quantization.wide.gelu': 8
+        },
+    },
+    'w6a6': {
+        **_COMMON,
+        **_EQUALIZED,
+        'with min-max ranges': _ranges(type='minmax'),
+        'with range search': {
+            'quantization.activation.search_images': 128
+        },
+    },
+    'w4a8': {
+        **_COMMON,
+        'with equalization': _equalized(_LAYER_NORM, _ATTENTION),
+        'with range search': {
+            'quantization.activation.search_images': 128
+        },
+    },
+}
+
+settings = [
+    dict(
+        name=f'{bits.upper()}: {name}',
+        config=_CONFIG.format(bits),
+        options=options)
+    for bits, parts in _PARTS.items() for name, options in parts.items()
+]

@@ -1,0 +1,64 @@
+"""A convolution as a linear layer of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def patches(
+    x: Tensor,
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The inputs of a two-dimensional convolution, seen as a linear layer.
+
+    ``conv2d(x, w)`` is ``patches(x, w.shape) @ w.flatten(1).T``.
+
+    Args:
+        x: Integers within 16 bits, shape (N, C, H, W).
+        weight_shape: Shape of the weight, (out, C, kh, kw).
+        stride: As in ``torch.nn.functional.conv2d``, as are the others.
+        padding: The same; zeros around the image are inputs, too.
+        dilation: The same.
+        groups: The same.
+
+    Returns:
+        Integers of the type of ``x``, shape (N * L, C * kh * kw), L the
+        positions of the kernel.
+
+    Raises:
+        ValueError: For a grouped convolution, in which each output has inputs
+            of its own, or where image and weight do not fit together.
+    """
+    if groups != 1:
+        raise ValueError(
+            f'a convolution of {groups} groups is not one linear layer: round its '
+            "weight with 'nearest'"
+        )
+    if x.ndim != 4 or len(weight_shape) != 4 or x.shape[1] != weight_shape[1]:
+        raise ValueError(
+            f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
+            f'{tuple(weight_shape)}'
+        )
+    kernel, dilation, stride = tuple(weight_shape[2:]), _pair(dilation), _pair(stride)
+    if padding == 'same':
+        around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        before = [a // 2 for a in around]
+        after = [a - b for a, b in zip(around, before, strict=True)]
+    else:
+        before = after = list((0, 0) if padding == 'valid' else _pair(padding))
+    # Integers of 16 bits are exact in float32, and unfold only moves them.
+    padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
+    unfolded = F.unfold(padded, kernel, dilation, 0, stride)
+    return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,59 @@
+"""Modules equalized, and what they compute then."""
+
+import copy
+
+import torch
+from region_models import Net, bound, config, tensors
+
+from iptq_mm.calibration import channel_ranges, equalize
+from iptq_mm.modes.base import FloatMode
+
+#: The residual stream at 8 bits, and what usually has 16 bits.
+WIDE = dict(bits=8, gelu=16, softmax=16, attention=16)
+
+
+def equalized(module, batches, *equalizers):
+    """A copy of a module as a model's region, equalized, and what was done."""
+    net = Net(copy.deepcopy(module)).eval()
+    cfg = config(equalization=list(equalizers), wide=WIDE)
+    ranges = channel_ranges(net, cfg, net, batches)
+    return net, equalize(net, cfg, ranges, net, batches)
+
+
+def magnitudes(net, batches):
+    """By site, the largest magnitude of each channel, measured anew."""
+    cfg = config(equalization=[dict(type='layer_norm')])
+    values = channel_ranges(net, cfg, net, batches)['backbone'].values
+    return {site: ranges.abs().amax(0) for site, ranges in values.items()}
+
+
+def error(expected, actual):
+    """Largest relative error of the outputs."""
+    pairs = zip(tensors(expected), tensors(actual), strict=True)
+    return max(float((b - a).norm() / a.norm()) for a, b in pairs)
+
+
+def computed(net, done, x):
+    """What the float region computes with the powers it was left with."""
+    mode = FloatMode()
+    mode.powers = done.powers['backbone']
+    with torch.no_grad(), bound(net.backbone, mode):
+        return net(x)
+
+
+def uneven(module, *names, powers=3):
+    """Give the channels of some parameters different sizes.
+
+    Args:
+        module: Its parameters are changed in place.
+        names: Of the parameters.
+        powers: Factors lie within ``2**-powers .. 2**powers``.
+    """
+    with torch.no_grad():
+        for name in names:
+            parameter = module.get_parameter(name)
+            size = parameter.shape[-1]
+            parameter *= (
+                2 ** torch.linspace(-powers, powers, size)[torch.randperm(size)]
+            )
+    return module

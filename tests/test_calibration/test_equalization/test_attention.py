@@ -1,0 +1,173 @@
+"""Ranges of queries, keys and values, balanced."""
+
+import pytest
+import torch
+from equalization_cases import equalized, error, magnitudes, uneven
+from region_models import Custom, deit, images, mmdet_swin, mmpretrain_swin, rows, vit
+from torch import nn
+
+CFG = dict(type='attention')
+BATCHES = [rows(seed=s) for s in range(3)]
+
+
+@pytest.fixture(autouse=True)
+def repeatable():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+def heads(x, count=2):
+    return x.unflatten(-1, (count, -1)).transpose(1, 2)
+
+
+def attend(self, x):
+    q, k, v = heads(self.q(x)), heads(self.k(x)), heads(self.v(x))
+    scores = (q * 0.25 @ k.mT).softmax(-1)
+    return self.last((scores @ v).transpose(1, 2).flatten(-2))
+
+
+def attention(body=attend, **parts):
+    """Attention with separate layers, of channels of very different ranges."""
+    layers = {name: nn.Linear(16, 16) for name in 'qkv'}
+    module = Custom(body, **{**layers, **parts})
+    for name in 'qkv':
+        uneven(module, f'{name}.bias', powers=2)
+    return module
+
+
+def test_queries_and_keys_have_the_same_ranges():
+    module = attention()
+    before = magnitudes(module_net(module), BATCHES)
+    net, done = equalized(module, BATCHES, dict(CFG, values=False))
+    assert done.sites == {'attention': 1} and done.powers == {'backbone': {}}
+    after = magnitudes(net, BATCHES)
+    q, k = after['q/linear:0'], after['k/linear:0']
+    torch.testing.assert_close(q, k, rtol=1e-4, atol=0)
+    # Each is the geometric mean of what they were.
+    product = before['q/linear:0'] * before['k/linear:0']
+    torch.testing.assert_close(q, product.sqrt(), rtol=1e-4, atol=0)
+    assert (before['q/linear:0'] / before['k/linear:0']).log2().abs().max() > 0.5
+    torch.testing.assert_close(after['v/linear:0'], before['v/linear:0'])
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+
+
+def module_net(module):
+    return equalized(module, BATCHES)[0]
+
+
+def test_values_are_as_wide_as_the_widest():
+    module = attention()
+    before = magnitudes(module_net(module), BATCHES)
+    net, done = equalized(module, BATCHES, dict(CFG, products=False))
+    assert done.sites == {'attention': 1}
+    after = magnitudes(net, BATCHES)
+    widest = before['v/linear:0'].max().expand(16)
+    torch.testing.assert_close(after['v/linear:0'], widest, rtol=1e-4, atol=0)
+    assert before['v/linear:0'].min() < 0.7 * widest[0]
+    for name in 'qk':
+        site = f'{name}/linear:0'
+        torch.testing.assert_close(after[site], before[site])
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+
+
+def test_one_layer_for_all_three():
+    """Values get the range of the widest channel of the layer, which has one scale."""
+    batches = [images(2, 3, 32, 32, seed=s) for s in range(2)]
+    net, done = equalized(vit(), batches, CFG)
+    assert done.sites == {'attention': 4}  # scores and values of two blocks
+    for block in (0, 1):
+        q, k, v = magnitudes(net, batches)[f'layers.{block}.attn.qkv/linear:0'].chunk(3)
+        torch.testing.assert_close(q, k, rtol=1e-3, atol=0)
+        torch.testing.assert_close(v, v.max().expand(32), rtol=1e-3, atol=0)
+        assert float(v.max()) >= 0.999 * float(q.max())
+
+
+@pytest.mark.parametrize(
+    ('model', 'sites'),
+    [(vit, 4), (deit, 4), (mmpretrain_swin, 8), (mmdet_swin, 8)],
+)
+def test_outputs_stay(model, sites):
+    module = model()
+    batches = [images(2, 3, 40, 32, seed=s) for s in range(2)]
+    net, done = equalized(module, batches, CFG, dict(type='layer_norm'))
+    assert done.sites['attention'] == sites
+    x = images(2, 3, 32, 48, seed=9)
+    assert 0 < error(module(x), net(x)) < 1e-5
+
+
+def grouped(self, x):
+    """Two heads of queries share the keys of one; values are as usual."""
+    q, k = heads(self.q(x)), self.k(x).unsqueeze(1)
+    return self.last(((q @ k.mT).softmax(-1) @ heads(self.v(x))).mean(1))
+
+
+def keys_elsewhere(self, x):
+    k = self.k(x)
+    return self.q(x) @ k.mT, k
+
+
+def values_elsewhere(self, x):
+    v = self.v(x)
+    return self.last((self.q(x) @ x.mT).softmax(-1) @ v), v
+
+
+def values_of_a_function(self, x):
+    v = nn.functional.gelu(self.v(x))
+    return self.last((self.q(x) @ x.mT).softmax(-1) @ v)
+
+
+def values_into_a_norm(self, x):
+    scores = (self.q(x) @ x.mT).softmax(-1)
+    return self.other(scores @ self.v(x))
+
+
+REFUSED = {
+    'grouped queries': (grouped, nn.Linear(16, 8)),
+    'keys that leave the region': (keys_elsewhere, None),
+    'values that leave the region': (values_elsewhere, None),
+    'values of a function': (values_of_a_function, None),
+    'values that a LayerNorm reads': (values_into_a_norm, None),
+    'queries of a LayerNorm': (
+        lambda self, x: self.norm(self.q(x)) @ self.k(x).mT,
+        None,
+    ),
+    'a layer for queries and keys': (
+        lambda self, x: self.q(x) @ self.q(self.k(x)).mT,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_refused(name):
+    body, keys = REFUSED[name]
+    parts = dict(k=keys) if keys else {}
+    module = attention(body, other=nn.LayerNorm(16), **parts)
+    if keys:
+        module.last = nn.Linear(8, 16)
+    net, done = equalized(module, BATCHES, CFG)
+    assert done.sites == {'attention': 0}
+    for parameter, after in zip(
+        module.parameters(), net.backbone.parameters(), strict=True
+    ):
+        assert torch.equal(parameter, after)
+
+
+@pytest.mark.parametrize('kind', ['products', 'values'])
+def test_either_alone(kind):
+    options = dict(products=kind == 'products', values=kind == 'values')
+    net, done = equalized(attention(), BATCHES, dict(CFG, **options))
+    assert done.sites == {'attention': 1}
+
+
+def test_a_channel_of_zeros():
+    """A dead query gets the factor of an ordinary one."""
+    module = attention()
+    module.q.weight[5], module.q.bias[5] = 0, 0
+    net, done = equalized(module, BATCHES, CFG)
+    assert done.sites == {'attention': 2}
+    assert all(torch.isfinite(p).all() for p in net.parameters())
+    assert error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+    ratio = net.backbone.k.weight / module.k.weight
+    assert ratio[5].mean() == pytest.approx(float(ratio.mean(1).median()), rel=0.5)
