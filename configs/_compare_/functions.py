@@ -11,8 +11,8 @@ of one paper at every site. The last rows are searches: each site has the functi
 the criterion found best for it, among those of Mixed Non-linear Quantization (`mixed`),
 of IPTQ-ViT (`iptq`), or these and tables (`tables`, the preset).
 
-Ranges come from percentiles here, and 8-bit weights are rounded to nearest: what is
-compared does not depend on it, and rows take half the time."""
+Ranges come from percentiles here, 8-bit weights are rounded to nearest, and 128 images
+calibrate: what is compared does not depend on it, and rows take half the time."""
 
 _PRESETS = {
     'W8A8': ('configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py', {
@@ -20,7 +20,9 @@ _PRESETS = {
         'quantization.weight.bias_correction': False,
         'quantization.activation.search_images': 0,
     }),
-    'W4A8': ('configs/deit/deit-tiny_iptq-w4a8_in1k-sample.py', {}),
+    'W4A8': ('configs/deit/deit-tiny_iptq-w4a8_in1k-sample.py', {
+        'quantization.calibration.num_images': 128,
+    }),
 }
 _USUAL = dict(
     gelu='interpolated_gelu',

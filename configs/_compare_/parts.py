@@ -4,7 +4,8 @@ title = 'Parts of the presets: DeiT-Tiny'
 notes = """
 *naive* is min-max ranges and rounding to nearest, all else as in the preset; *naive,
 all narrow* has 8-bit scores, probabilities and inputs of GELU besides. *without* and
-*with* change one thing in the preset."""
+*with* change one thing in the preset. W4A8 has 128 calibration images here, but for the
+preset's own 500 in the first row."""
 
 _CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
 _NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}
@@ -33,6 +34,7 @@ _NARROW = {
     f'quantization.wide.{name}': 8
     for name in ('attention', 'softmax', 'gelu')
 }
+_IMAGES = {'quantization.calibration.num_images': 128}
 _COMMON = {
     'the preset': {},
     'naive': _NAIVE,
@@ -61,6 +63,9 @@ _PARTS = {
             **_NAIVE,
             **_NARROW
         },
+        'with guidance': {
+            'quantization.weight.guided': True
+        },
         'without range search': _NO_SEARCH,
         'without range search, min-max': {
             **_NO_SEARCH,
@@ -82,16 +87,25 @@ _PARTS = {
     'w6a6': {
         **_COMMON,
         **_EQUALIZED,
+        'with guidance': {
+            'quantization.weight.guided': True
+        },
         'with min-max ranges': _ranges(type='minmax'),
         'with range search': {
             'quantization.activation.search_images': 128
         },
     },
     'w4a8': {
-        **_COMMON,
-        'with equalization': _equalized(_LAYER_NORM, _ATTENTION),
+        **{name: {**_IMAGES, **options} for name, options in _COMMON.items()},
+        'the preset': {},
+        'the preset, 128 images': _IMAGES,
+        'without guidance': {**_IMAGES, 'quantization.weight.guided': False},
+        'with equalization': {
+            **_IMAGES,
+            **_equalized(_LAYER_NORM, _ATTENTION)
+        },
         'with range search': {
-            'quantization.activation.search_images': 128
+            **_IMAGES, 'quantization.activation.search_images': 128
         },
     },
 }

@@ -34,8 +34,8 @@ class AttentionEqualizer(Equalizer):
             for site, pairs in region.channels.products.items():
                 done += _balance(region, uses, site, pairs)
         if self.values:
-            for site, numbers in region.channels.carried.items():
-                done += _level(region, uses, site, numbers)
+            for numbers in region.channels.carried.values():
+                done += _level(region, uses, numbers)
         return done
 
 
@@ -58,14 +58,14 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
     return True
 
 
-def _level(region: Equalized, uses: Uses, site: str, numbers: Tensor) -> bool:
+def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
     """Bring values to the widest range of their layer; False where they cannot be."""
     owner = uses.linear_owner(numbers)
     if owner is None or owner not in region.ranges.values:
         return False
     found = uses.of(numbers.tolist()) or {}
     readers = found.get('features', [])
-    if found.keys() != {'features', 'carried'} or found['carried'] != [site]:
+    if found.keys() != {'features', 'carried'}:
         return False
     if not all('/linear:' in r and uses.movable(r) for r in readers):
         return False

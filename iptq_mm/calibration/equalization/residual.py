@@ -87,13 +87,13 @@ def joined(channels: ChannelMap) -> list[list[str]]:
 
 
 def _readers(uses: Uses, members: list[str]) -> list[str]:
-    """LayerNorms, and linear layers, that use a class; none if anything else does."""
+    """The LayerNorms and linear layers that use a class; none if anything else does."""
     found = uses.of(c for name in members for c in uses.map.channels(name)) or {}
     readers = found.pop('features', [])
     linear = [r for r in readers if not _is_layer_norm(r)]
-    if not found.keys() <= {'sums'} or len(linear) == len(readers):
+    if not found.keys() <= {'sums'} or not all(map(uses.movable, linear)):
         return []
-    return readers if all(map(uses.movable, linear)) else []
+    return readers
 
 
 def _writable(region: Equalized, uses: Uses, name: str, members: list[str]) -> bool:

@@ -74,13 +74,15 @@ def test_values_are_as_wide_as_the_widest():
 def test_one_layer_for_all_three():
     """Values get the range of the widest channel of the layer, which has one scale."""
     batches = [images(2, 3, 32, 32, seed=s) for s in range(2)]
-    net, done = equalized(vit(), batches, CFG)
+    module = vit()
+    for block in module.layers:
+        block.attn.qkv.bias[:64] += 9
+    net, done = equalized(module, batches, CFG)
     assert done.sites == {'attention': 4}  # scores and values of two blocks
     for block in (0, 1):
         q, k, v = magnitudes(net, batches)[f'layers.{block}.attn.qkv/linear:0'].chunk(3)
         torch.testing.assert_close(q, k, rtol=1e-3, atol=0)
-        torch.testing.assert_close(v, v.max().expand(32), rtol=1e-3, atol=0)
-        assert float(v.max()) >= 0.999 * float(q.max())
+        torch.testing.assert_close(v, q.max().expand(32), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -185,13 +185,16 @@ def test_a_layer_norm_writes_to_the_stream():
 
 def test_twice_is_once_with_more_powers():
     """What the first one left is what the second one goes by."""
-    module = Stream()
-    _, once = equalized(module, ROWS, dict(CFG, max_power=2))
-    net, twice = equalized(module, ROWS, *[dict(CFG, max_power=2)] * 2)
-    for site, powers in twice.powers['backbone'].items():
-        first = once.powers['backbone'][site]
-        assert all(b >= a for a, b in zip(first, powers, strict=True))
-    assert error(module(ROWS[0]), computed(net, twice, ROWS[0])) < 1e-6
+    module = Stream(lambda self, x: self.last(self.norm(x)))
+    cfg = dict(CFG, max_power=1)
+    once, first = equalized(module, ROWS, cfg)
+    net, both = equalized(module, ROWS, cfg, cfg)
+    (first,), (powers,) = (d.powers['backbone'].values() for d in (first, both))
+    left = magnitudes(once, ROWS)[SUM]
+    second = expected_powers(left / left.max(), 1)
+    assert powers == [a + b for a, b in zip(first, second, strict=True)]
+    assert max(powers) == 2
+    assert error(module(ROWS[0]), computed(net, both, ROWS[0])) < 1e-6
 
 
 def body(function):
@@ -202,12 +205,17 @@ REFUSED = {
     'a function': body(lambda self, x: nn.functional.gelu(x)),
     'a product': body(lambda self, x: x * self.p),
     'attention': body(lambda self, x: (x @ x.mT).softmax(-1) @ x),
+    'scores': body(lambda self, x: (x @ x.mT).softmax(-1) @ self.norm2(x)),
     'the output of the region': lambda self, x: (self.last(self.norm(x)), x),
     'an input of the region': lambda self, x: self.last(self.norm(x + self.given)),
     'a sum with other channels': body(lambda self, x: self.branch(x + x.flip(-1))),
     'a mean': body(lambda self, x: x.mean(1, keepdim=True)),
     'a parameter used elsewhere': body(lambda self, x: self.branch(self.p)),
+    'a parameter computed with': body(lambda self, x: self.p * self.norm2.bias),
     'a writer that is called again': body(lambda self, x: self.first(x[..., :8])),
+    'writers of shared weights': lambda self, x: self.last(
+        self.norm(x + self.branch(self.norm2(x)) + self.tied(self.norm2(x)))
+    ),
     'a linear reader that is called twice': body(
         lambda self, x: self.branch(self.branch(x))
     ),
@@ -306,6 +314,17 @@ def test_candidates_see_what_the_integers_will_be():
         # Outputs of 8 bits gain little, the region's output of 13 bits does.
         gain = ours.sqnr_db - theirs.sqnr_db
         assert gain > (3 if site == 'ln1/layer_norm:0' else -0.1)
+
+
+def test_candidates_are_refused_by_the_bits_after_powers():
+    module = outlier()
+    net, done = equalized(module, BATCHES, CFG)
+    cfg = config(wide=dict(bits=14))
+    records = observe(net, cfg, net, BATCHES, done.powers)
+    analyse(net, cfg, records, net, BATCHES)
+    refused = records['backbone'].refused
+    assert refused.keys() == done.powers['backbone'].keys()
+    assert '17' in refused['ln1/layer_norm:0']['ibert_layernorm']
 
 
 def test_plans_and_records_keep_powers():
