@@ -46,9 +46,6 @@ _COMMON = {
     'without asymmetric ranges': {
         'quantization.activation.symmetric': True
     },
-    'with 8-bit probabilities': {
-        'quantization.wide.attention': 8
-    },
 }
 _EQUALIZED = {
     'without equalization': _equalized(),
@@ -76,6 +73,9 @@ _PARTS = {
             'quantization.wide.attention': 16,
             'quantization.wide.softmax': 16,
             'quantization.wide.gelu': 16,
+        },
+        'with 8-bit probabilities': {
+            'quantization.wide.attention': 8
         },
         'with 8-bit scores': {
             'quantization.wide.softmax': 8
