@@ -32,7 +32,6 @@ test_evaluator = val_evaluator
 quantization = dict(
     regions=['backbone'],
     # Without backward passes, see swin_cascade.py.
-    activation=dict(search_images=0),
     criterion=dict(_delete_=True, type='sqnr'),
     # Images of different sizes are padded to each other in a batch; padding must
     # not enter the ranges.

@@ -10,7 +10,7 @@ preset's own 500 in the first row."""
 _CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
 _NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}
 _NO_BIAS = {'quantization.weight.bias_correction': False}
-_NO_SEARCH = {'quantization.activation.search_images': 0}
+_SEARCH = {'quantization.activation.search_images': 128}
 _LAYER_NORM, _ATTENTION = dict(type='layer_norm'), dict(type='attention')
 
 
@@ -26,7 +26,6 @@ _NAIVE = {
     **_equalized(),
     **_NEAREST,
     **_NO_BIAS,
-    **_NO_SEARCH,
     **_ranges(type='minmax'), 'quantization.weight.observer': dict(
         _delete_=True, type='minmax')
 }
@@ -63,11 +62,8 @@ _PARTS = {
         'with guidance': {
             'quantization.weight.guided': True
         },
-        'without range search': _NO_SEARCH,
-        'without range search, min-max': {
-            **_NO_SEARCH,
-            **_ranges(type='minmax')
-        },
+        'with range search': _SEARCH,
+        'with min-max ranges': _ranges(type='minmax'),
         'with 8-bit residuals': {
             'quantization.wide.bits': 8,
             'quantization.wide.attention': 16,
@@ -91,9 +87,7 @@ _PARTS = {
             'quantization.weight.guided': True
         },
         'with min-max ranges': _ranges(type='minmax'),
-        'with range search': {
-            'quantization.activation.search_images': 128
-        },
+        'with range search': _SEARCH,
     },
     'w4a8': {
         **{name: {**_IMAGES, **options} for name, options in _COMMON.items()},
@@ -105,7 +99,8 @@ _PARTS = {
             **_equalized(_LAYER_NORM, _ATTENTION)
         },
         'with range search': {
-            **_IMAGES, 'quantization.activation.search_images': 128
+            **_IMAGES,
+            **_SEARCH
         },
     },
 }

@@ -8,12 +8,11 @@ quantization = dict(
     weight=dict(
         bits=8, observer=dict(type='minmax'), rounding=dict(type='second_order'),
         bias_correction=True),
-    # Ranges by what they do to the outputs of the region, estimated by one pass
-    # backward for each image: fewer of them miss the rare values that wide ranges
-    # are for.
+    # search_images=128 chooses ranges by what they do to the outputs of the region:
+    # 0.4 dB for twice the time on DeiT-Tiny.
     activation=dict(
         bits=8, observer=dict(type='percentile', percentile=99.999),
-        search_images=128),
+        search_images=0),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     # docs/criteria.md says how criteria compare; the paper's is 'unified_metric'.
