@@ -36,6 +36,7 @@ _LITERAL = dict(
     gelu=['i_gelu', 'shift_gelu'],
     softmax=['i_softmax', 'log_int_softmax', 'shiftmax', 'bit_softmax'],
     layer_norm=['ibert_layernorm', 'fqvit_layernorm', 'ivit_layernorm'])
+_BREAKING = ('i_gelu', 'shift_gelu', 'bit_softmax', 'shiftmax', 'ivit_layernorm')
 # FQ-ViT leaves GELU in floats, IPTQ-ViT takes LayerNorm from others.
 _PAPERS = {
     'I-BERT': ('i_gelu', 'i_softmax', 'ibert_layernorm'),
@@ -77,9 +78,10 @@ def _rows(weights):
         for name in _FUNCTIONS[kind]:
             yield _single(kind, name)
         for name in _LITERAL[kind]:
-            yield _literal(kind, name)
-            # What 8 bits do to them does not depend on the weights.
-            if kind != 'layer_norm' and weights == 'W8A8':
+            # Where sound and literal form agree with 8-bit weights, they do with 4.
+            if weights == 'W8A8' or name in _BREAKING:
+                yield _literal(kind, name)
+            if weights == 'W8A8' and kind != 'layer_norm':
                 yield _literal(kind, name, 8)
     if weights == 'W8A8':
         for name, functions in _PAPERS.items():

@@ -38,13 +38,10 @@ _COMMON = {
     'the preset': {},
     'naive': _NAIVE,
     'without second-order rounding': _NEAREST,
-    'with learned rounding': {
-        'quantization.weight.rounding': dict(_delete_=True, type='learned')
-    },
     'without bias correction': _NO_BIAS,
-    'without asymmetric ranges': {
-        'quantization.activation.symmetric': True
-    },
+}
+_LEARNED = {
+    'quantization.weight.rounding': dict(_delete_=True, type='learned')
 }
 _EQUALIZED = {
     'without equalization': _equalized(),
@@ -59,8 +56,8 @@ _PARTS = {
             **_NAIVE,
             **_NARROW
         },
-        'with guidance': {
-            'quantization.weight.guided': True
+        'without asymmetric ranges': {
+            'quantization.activation.symmetric': True
         },
         'with range search': _SEARCH,
         'with min-max ranges': _ranges(type='minmax'),
@@ -82,10 +79,7 @@ _PARTS = {
     },
     'w6a6': {
         **_COMMON,
-        **_EQUALIZED,
-        'with guidance': {
-            'quantization.weight.guided': True
-        },
+        'without equalization': _equalized(),
         'with min-max ranges': _ranges(type='minmax'),
         'with range search': _SEARCH,
     },
@@ -94,13 +88,13 @@ _PARTS = {
         'the preset': {},
         'the preset, 128 images': _IMAGES,
         'without guidance': {**_IMAGES, 'quantization.weight.guided': False},
+        'with learned rounding': {
+            **_IMAGES,
+            **_LEARNED
+        },
         'with equalization': {
             **_IMAGES,
             **_equalized(_LAYER_NORM, _ATTENTION)
-        },
-        'with range search': {
-            **_IMAGES,
-            **_SEARCH
         },
     },
 }
