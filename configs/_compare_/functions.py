@@ -36,7 +36,7 @@ _LITERAL = dict(
     gelu=['i_gelu', 'shift_gelu'],
     softmax=['i_softmax', 'log_int_softmax', 'shiftmax', 'bit_softmax'],
     layer_norm=['ibert_layernorm', 'fqvit_layernorm', 'ivit_layernorm'])
-_BREAKING = ('i_gelu', 'shift_gelu', 'bit_softmax', 'shiftmax', 'ivit_layernorm')
+_BREAKING = ('i_gelu', 'shift_gelu')
 # FQ-ViT leaves GELU in floats, IPTQ-ViT takes LayerNorm from others.
 _PAPERS = {
     'I-BERT': ('i_gelu', 'i_softmax', 'ibert_layernorm'),
