@@ -3,7 +3,8 @@
 import copy
 
 import torch
-from region_models import Net, bound, config, tensors
+from region_models import Custom, Net, bound, config, tensors, vit
+from torch import nn
 
 from iptq_mm.calibration import channel_ranges, equalize
 from iptq_mm.modes.base import FloatMode
@@ -57,3 +58,29 @@ def uneven(module, *names, powers=3):
                 2 ** torch.linspace(-powers, powers, size)[torch.randperm(size)]
             )
     return module
+
+
+def outlier(model=vit, size=10):
+    """A model with one channel of the stream that is far wider than the others."""
+    module = model()
+    for name, parameter in module.named_parameters():
+        if name == 'pos_embed' or name.endswith(('proj.bias', 'layers.1.bias')):
+            parameter[..., 5] = size + parameter[..., 5].abs()
+    return module
+
+
+class Stream(Custom):
+    """A residual stream in small: ``first``, ``p`` and ``branch`` write to it."""
+
+    def __init__(self, body=None, **parts):
+        layers = dict(branch=nn.Linear(16, 16), norm2=nn.LayerNorm(16))
+        super().__init__(body, **{**layers, **parts})
+        uneven(self, 'p')
+        with torch.no_grad():
+            self.p += 2 ** torch.linspace(-2, 3, 16)
+
+    def forward(self, x):
+        x = self.first(x) + self.p
+        if self.body:
+            return self.body(self, x)
+        return self.last(self.norm(x + self.branch(self.norm2(x))))
