@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.config import Config
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.compare import (
@@ -365,6 +366,23 @@ def test_row_of_a_detector(detector_run, tmp_path, monkeypatch):
     text = (tmp_path / 'out/table.md').read_text()
     assert 'float box AP, % |' in text and 'integer mask AP, %' in text
     assert 'mAP_75' not in text and 'same top-1' not in text
+
+
+def test_rows_of_detectors_share_no_visualizer(detector_run, tmp_path, monkeypatch):
+    """mmengine keeps those with a name, and the folder of the first run."""
+    path = tmp_path / 'list.py'
+    rows = "settings = [dict(name='a'), dict(name='b')]"
+    path.write_text(f'base = {detector_run.config!r}\n{rows}')
+    names = []
+
+    def run(config, **_):
+        names.append(Config.fromfile(config).visualizer.name)
+        return detector_run.results
+
+    monkeypatch.setattr(rows_module, 'quantize_and_compare', run)
+    comparison = SettingComparison(load_settings(path), tmp_path / 'out', 'command')
+    assert comparison.run()
+    assert len(set(names)) == 2
 
 
 # Tables

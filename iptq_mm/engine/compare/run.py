@@ -127,7 +127,10 @@ class SettingComparison:
         work_dir = root / setting.slug
         config = work_dir / 'setting.py'
         # mmengine's names of two runs that begin within a second must differ.
-        setting.cfg.experiment_name = f'{setting.slug}_{setting.key[:8]}'
+        name = setting.cfg.experiment_name = f'{setting.slug}_{setting.key[:8]}'
+        if setting.cfg.get('visualizer'):
+            # One of the same name would write to the folder of the row before.
+            setting.cfg.visualizer['name'] = name
         write_config(setting.cfg, config)
         row_file = self._file('rows', setting, 'json')
         # A failed one is tried again.
