@@ -10,6 +10,7 @@ _NAIVE = {
     'quantization.weight.rounding': dict(_delete_=True, type='nearest'),
     'quantization.weight.bias_correction': False,
     'quantization.activation.observer': dict(_delete_=True, type='minmax'),
+    'quantization.activation.search_images': 0,
 }
 _CONFIGS = {
     'ViT, W8A8': 'configs/demo/vit_demo_iptq-w8a8.py',
