@@ -40,6 +40,12 @@ _COMMON = {
     'without second-order rounding': _NEAREST,
     'without bias correction': _NO_BIAS,
 }
+_RESIDUALS = {
+    'quantization.wide.bits': 8,
+    'quantization.wide.attention': 16,
+    'quantization.wide.softmax': 16,
+    'quantization.wide.gelu': 16,
+}
 _LEARNED = {
     'quantization.weight.rounding': dict(_delete_=True, type='learned')
 }
@@ -61,11 +67,10 @@ _PARTS = {
         },
         'with range search': _SEARCH,
         'with min-max ranges': _ranges(type='minmax'),
-        'with 8-bit residuals': {
-            'quantization.wide.bits': 8,
-            'quantization.wide.attention': 16,
-            'quantization.wide.softmax': 16,
-            'quantization.wide.gelu': 16,
+        'with 8-bit residuals': _RESIDUALS,
+        'with 8-bit residuals, power-of-two factors': {
+            **_RESIDUALS,
+            **_equalized(_LAYER_NORM, _ATTENTION, dict(type='power_of_two')),
         },
         'with 8-bit probabilities': {
             'quantization.wide.attention': 8
