@@ -90,15 +90,19 @@ def test_names_tell_the_bits(name, bits):
         assert (cfg.weight.bits, cfg.activation.bits) == bits
 
 
-def test_presets_differ_in_bits_and_weight_observer_only():
-    presets = [
-        load(f'_base_/quantization/{name}.py').quantization.to_dict()
+def test_presets_differ_in_what_bits_ask_for_only():
+    presets = {
+        name: load(f'_base_/quantization/{name}.py').quantization.to_dict()
         for name in ('w8a8', 'w6a6', 'w4a8')
-    ]
-    for preset in presets:
-        del preset['weight']['bits'], preset['activation']['bits']
-        del preset['weight']['observer']
-    assert presets[0] == presets[1] == presets[2]
+    }
+    for preset in presets.values():
+        assert preset['weight'].pop('rounding') == {'type': 'second_order'}
+        assert preset['weight'].pop('bias_correction')
+        for key in ('weight', 'activation', 'calibration'):
+            del preset[key]
+    assert not presets['w4a8'].get('equalization')
+    presets['w4a8']['equalization'] = presets['w8a8']['equalization']
+    assert presets['w8a8'] == presets['w6a6'] == presets['w4a8']
 
 
 def test_search_space_of_the_paper():
