@@ -1,0 +1,33 @@
+"""What runs a program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .graph import Program
+
+#: From the integers of the inputs to those of the outputs.
+Runner = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+class Backend(ABC):
+    """A way to run programs; subclasses register in ``BACKENDS``.
+
+    All of them give the same integers as the eager integer mode.
+    """
+
+    @abstractmethod
+    def prepare(self, program: Program, device: torch.device) -> Runner:
+        """Make a program ready to run.
+
+        Args:
+            program: The program.
+            device: Where its inputs will be, and its outputs shall be.
+
+        Raises:
+            RuntimeError: If it cannot run here; the message says what is missing.
+        """

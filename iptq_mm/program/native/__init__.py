@@ -1,0 +1,1 @@
+"""Integer programs in C++ on x86 CPUs."""

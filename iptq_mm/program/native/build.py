@@ -1,0 +1,110 @@
+"""Compiling the native library: plain C++17, no dependency, a few seconds.
+
+Works without the package (``setup.py`` loads this file alone). Each instruction
+set has a translation unit of its own, so that nothing compiled for a newer CPU
+runs on an older one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parent / 'src'
+#: Where ``setup.py`` puts the library.
+INSTALLED = Path(__file__).resolve().parent / 'libiptq_native.so'
+
+_FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fno-math-errno', '-fvisibility=hidden']
+_X86 = ['-DIPTQ_X86']
+_AVX512 = ['f', 'bw', 'dq', 'vl', 'vbmi', 'vnni']
+_UNITS: dict[str, list[str]] = {'executor.cpp': [], 'isa_portable.cpp': []}
+_X86_UNITS = {
+    'isa_avx2.cpp': ['-mavx2'],
+    'isa_avx512.cpp': [
+        '-mavx2',
+        '-mbmi2',
+        *(f'-mavx512{part}' for part in _AVX512),
+        '-mprefer-vector-width=512',
+    ],
+}
+
+
+class BuildError(RuntimeError):
+    """There is no compiler, or it refused the sources."""
+
+
+def compiler() -> str | None:
+    """The C++ compiler: ``$CXX``, or g++, or clang++; None without one."""
+    names = [os.environ.get('CXX'), 'g++', 'clang++']
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def signature() -> str:
+    """Hash of the sources, the flags and the kind of machine."""
+    digest = hashlib.sha256(platform.machine().encode())
+    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS]).encode())
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cached_path() -> Path:
+    """Where :func:`build` puts a library of these sources by default."""
+    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(root) / 'iptq_mm' / f'native-{signature()}.so'
+
+
+def build(target: str | os.PathLike | None = None) -> Path:
+    """Compile the library, unless the cache has it.
+
+    Args:
+        target: File to make; None: one in the user's cache folder, named by the
+            hash of the sources.
+
+    Returns:
+        The library.
+
+    Raises:
+        BuildError: If there is no compiler or it fails; with its messages.
+    """
+    if target is None and cached_path().exists():
+        return cached_path()
+    path = Path(target) if target is not None else cached_path()
+    command = compiler()
+    if command is None:
+        raise BuildError('no C++ compiler: install g++ or clang++, or set CXX')
+    x86 = platform.machine().lower() in ('x86_64', 'amd64')
+    flags = _FLAGS + (_X86 if x86 else [])
+    units = {**_UNITS, **(_X86_UNITS if x86 else {})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        objects = [Path(folder, f'{name}.o') for name in units]
+        _run_all(
+            [command, *flags, *more, '-c', str(SOURCES / name), '-o', str(made)]
+            for (name, more), made in zip(units.items(), objects, strict=True)
+        )
+        library = Path(folder, 'library.so')
+        _run_all([[command, '-shared', *map(str, objects), '-o', str(library)]])
+        library.replace(path)
+    return path
+
+
+def _run_all(commands: Iterable[list[str]]) -> None:
+    """Run compilers side by side."""
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    running = [(c, subprocess.Popen(c, **pipes)) for c in commands]  # type: ignore
+    messages = [process.communicate()[0] for _, process in running]
+    for (command, process), message in zip(running, messages, strict=True):
+        if process.returncode:
+            raise BuildError(f'{" ".join(command)}\n{message}')
+
+
+if __name__ == '__main__':
+    print(build())

@@ -1,0 +1,202 @@
+"""Where the integers of a value lie: in a buffer, by strides or by positions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..moves import move
+from .commands import I8, I16, I32, I64, U8
+from .steps import At, Buffer, Step
+
+_SIZES = {U8: 1, I8: 1, I16: 2, I32: 4, I64: 8}
+_TYPES = {torch.int8: I8, torch.int16: I16, torch.int32: I32, torch.int64: I64}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How an integer is kept.
+
+    Attributes:
+        type: One of the types of ``commands.py``.
+        base: The integer that code 0 stands for.
+    """
+
+    type: int
+    base: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return _SIZES[self.type]
+
+
+#: What signed bytes are kept as.
+SIGNED_BYTES = Storage(U8, -128)
+
+
+def storage_for(low: int, high: int) -> Storage:
+    """The native storage of integers in ``low..high``: bytes for 256 codes.
+
+    Raises:
+        OverflowError: If they have more than 32 bits.
+    """
+    if low >= -128 and high <= 127:
+        return SIGNED_BYTES
+    if high - low <= 255:
+        return Storage(U8, low)
+    if low >= -(2**15) and high < 2**15:
+        return Storage(I16)
+    if low >= -(2**31) and high < 2**31:
+        return Storage(I32)
+    raise OverflowError(f'{low}..{high} needs more than 32 bits')
+
+
+def storage_of(dtype: torch.dtype) -> Storage:
+    """How torch keeps integers."""
+    return Storage(_TYPES[dtype])
+
+
+@dataclass(frozen=True)
+class Located:
+    """The integers of a value.
+
+    Attributes:
+        buffer: Where they are.
+        storage: How each is kept.
+        shape: Of the value.
+        strides: In elements; meaningless where there are positions.
+        offset: Of the first element, in elements.
+        positions: int64, the shape of the value: for moves that strides cannot say,
+            the element of the buffer, -1 for a zero.
+        producer: The step that made them, if nobody else needs its result: it may
+            still be changed.
+    """
+
+    buffer: Buffer
+    storage: Storage
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    positions: Tensor | None = None
+    producer: Step | None = None
+
+    @classmethod
+    def new(cls, storage: Storage, shape: tuple[int, ...], pinned: bool = False):
+        """Contiguous integers in a buffer of their own."""
+        buffer = Buffer(math.prod(shape) * storage.size, pinned)
+        return cls(buffer, storage, tuple(shape), contiguous(shape))
+
+    @property
+    def at(self) -> At:
+        """Address of the first element."""
+        assert self.positions is None
+        return At(self.buffer, self.offset * self.storage.size)
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether they lie in the order of the value, without gaps."""
+        return self.positions is None and all(
+            n == 1 or a == b
+            for n, a, b in zip(
+                self.shape, self.strides, contiguous(self.shape), strict=True
+            )
+        )
+
+    def places(self) -> Tensor:
+        """Positions, whether strides could say it or not."""
+        if self.positions is not None:
+            return self.positions
+        elements = torch.arange(self.buffer.size // self.storage.size)
+        return elements.as_strided(self.shape, self.strides, self.offset)
+
+    def moved(self, kind: str, attributes: dict[str, Any], **index: Tensor) -> Located:
+        """The result of a move: no integer is touched."""
+        view = self._view(kind, attributes) if self.positions is None else None
+        if view is not None:
+            return replace(
+                self,
+                shape=tuple(view.shape),
+                strides=view.stride(),
+                offset=int(view.storage_offset()),
+            )
+        places = move(kind, self.places() + 1, attributes, **index) - 1
+        places = places.contiguous()
+        strides = contiguous(places.shape)
+        shape = tuple(places.shape)
+        return replace(self, shape=shape, strides=strides, offset=0, positions=places)
+
+    def _view(self, kind: str, attributes: dict[str, Any]) -> Tensor | None:
+        elements = self.buffer.size // self.storage.size
+        memory = torch.empty(elements, dtype=torch.int8, device='meta')
+        x = memory.as_strided(self.shape, self.strides, self.offset)
+        if kind == 'reshape':
+            try:
+                return x.view(attributes['shape'])
+            except RuntimeError:
+                return None
+        if kind in ('permute', 'expand', 'slice'):
+            return move(kind, x, attributes)
+        return None
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def collapsed(
+    shape: tuple[int, ...], strides: list[tuple[int, ...]]
+) -> tuple[list[int], list[list[int]]]:
+    """The same elements with as few dimensions as can be.
+
+    Args:
+        shape: Of several tensors.
+        strides: Of each of them.
+
+    Returns:
+        The shape, and the strides of each tensor; at least one dimension.
+    """
+    sizes: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        joins = sizes and all(s[-1] == n * t[d] for s, t in zip(steps, strides))  # noqa: B905
+        if joins:
+            sizes[-1] *= n
+            for s, t in zip(steps, strides, strict=True):
+                s[-1] = t[d]
+        else:
+            sizes.append(n)
+            for s, t in zip(steps, strides, strict=True):
+                s.append(t[d])
+    if not sizes:
+        return [1], [[0] for _ in strides]
+    return sizes, steps
+
+
+def as_strides(positions: Tensor) -> tuple[list[int], list[int], int] | None:
+    """Sizes, strides and offset of positions in order, if strides can say it."""
+    flat = positions.flatten()
+    if not len(flat) or int(flat.min()) < 0:
+        return None
+    sizes: list[int] = []
+    strides: list[int] = []
+    while len(flat) > 1:
+        steps = flat.diff()
+        other = (steps != steps[0]).nonzero()
+        run = int(other[0]) + 1 if len(other) else len(flat)
+        if len(flat) % run:
+            return None
+        table = flat.view(-1, run)
+        if bool((table.diff(dim=1) != steps[0]).any()):
+            return None
+        sizes.insert(0, run)
+        strides.insert(0, int(steps[0]))
+        flat = table[:, 0]
+    return sizes, strides, int(flat[0])

@@ -1,0 +1,95 @@
+"""LayerNorm and Mean."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ...intmath.dyadic import Dyadic
+from ..graph import Node
+from .commands import DIMS, I16, U8, LayerNorm, Mean
+from .compiler import Compiler, Unsupported, emitter
+from .copying import padded_shape, view
+from .factors import requantization
+from .layout import Located, Storage
+from .steps import Step
+
+
+@emitter('layer_norm')
+def layer_norm(compiler: Compiler, node: Node) -> Located:
+    """``ivit_layernorm``; others have no kernel."""
+    function = node.function or {}
+    if function.get('type') != 'ivit_layernorm' or function.get('literal'):
+        raise Unsupported(str(function.get('type')))
+    value = compiler.value(node)
+    source = compiler.program.values[node.values[0]]
+    if source.low < -(2**15) or source.high >= 2**15:
+        raise Unsupported('inputs of more than 16 bits')
+    storage = compiler.storage(value)
+    shift = compiler.number(node, 'out_shift')
+    addend = compiler.constant(node, 'addend')
+    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
+        raise Unsupported('addends of more than 62 bits')
+    x = compiler.operand(node, 0)
+    if storage.type not in (U8, I16):
+        raise Unsupported('results of more than 16 bits')
+    # Of whatever it is, 16 bits are made: values have no more.
+    x = x if x.storage.type == I16 else compiler.stored(x, Storage(I16))
+    x, distance = compiler.rows(x)
+    out = Located.new(storage, value.shape)
+    step = Step(
+        LayerNorm,
+        {
+            'x': x.at,
+            'x_row': distance,
+            'rows': math.prod(value.shape[:-1]),
+            'size': value.shape[-1],
+            'rows_from': None,
+            'root_shift': compiler.number(node, 'root_shift'),
+            'epsilon': compiler.number(node, 'epsilon'),
+            'reciprocal_bits': compiler.number(node, 'reciprocal_bits'),
+            'drop': compiler.number(node, 'drop'),
+            'shift': shift,
+            'multiplier': compiler.constant(node, 'multiplier').to(torch.int32),
+            'addend': addend - (storage.base << shift),
+            'low': value.low - storage.base,
+            'high': value.high - storage.base,
+            'zero': -storage.base,
+            'out': out.at,
+            'out_type': storage.type,
+            'out_row': value.shape[-1],
+        },
+    )
+    return compiler.emit(step, out)
+
+
+@emitter('mean')
+def mean(compiler: Compiler, node: Node) -> Located:
+    """A sum along dimensions, requantized."""
+    x, value = compiler.operand(node, 0), compiler.value(node)
+    if x.positions is not None:
+        x = compiler.dense(x)
+    rank = len(x.shape)
+    away = sorted(d % rank for d in node.attributes['dim'])
+    kept = [d for d in range(rank) if d not in away]
+    if rank > DIMS or not away:
+        raise Unsupported(f'{rank} dimensions')
+    storage = compiler.storage(value)
+    out = Located.new(storage, value.shape)
+    order = kept + away
+    sizes = [x.shape[d] for d in order]
+    made, step = [0] * rank, 1
+    for i in reversed(range(len(kept))):
+        made[i], step = step, step * sizes[i]
+    factor = Dyadic(compiler.number(node, 'multiplier'), compiler.number(node, 'shift'))
+    fields = {
+        'shape': padded_shape(sizes),
+        'kept': DIMS - len(away),
+        # The base is in the requantization.
+        'out': {**view(out, made), 'base': 0},
+        'a': view(x, [x.strides[d] for d in order]),
+        'result': requantization(factor, value, storage.base),
+    }
+    compiler.steps.append(Step(Mean, fields))
+    return out

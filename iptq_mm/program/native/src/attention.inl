@@ -1,0 +1,129 @@
+// softmax(q k^T) v, six rows of queries at a time: their scores stay in the cache.
+#pragma once
+
+#include <type_traits>
+
+#include "pack.inl"
+#include "tiles.inl"
+
+namespace iptq {
+namespace {
+
+// Where a task keeps what.
+template <bool ByteP>
+struct AttentionMemory {
+  using Probability = typename std::conditional<ByteP, u8, i16>::type;
+  i64 keys_padded, depth_padded, values_padded, p_row;  // elements
+  char *keys, *values;
+  i32 *key_start, *value_start, *scores, *sums;
+  i16* queries;
+  i64* exponentials;
+  Probability* p;
+  i64 bytes = 0;
+
+  AttentionMemory(const Attention& a, char* memory) {
+    keys_padded = ceil_div(a.keys, 2 * kLanes) * 2 * kLanes;
+    values_padded = ceil_div(a.value_depth, kLanes) * kLanes;
+    depth_padded = ceil_div(a.depth, 4) * 4;
+    p_row = keys_padded;
+    auto take = [&](i64 size) {
+      char* at = memory + bytes;
+      bytes += ceil_div(size, 64) * 64;
+      return at;
+    };
+    keys = take(packed_bytes<kByteProducts>(a.keys, a.depth));
+    values = take(packed_bytes<ByteP>(a.value_depth, a.keys));
+    key_start = reinterpret_cast<i32*>(take(keys_padded * 4));
+    value_start = reinterpret_cast<i32*>(take(values_padded * 4));
+    scores = reinterpret_cast<i32*>(take(kTileRows * keys_padded * 4));
+    sums = reinterpret_cast<i32*>(take(kTileRows * values_padded * 4));
+    queries = reinterpret_cast<i16*>(take(kTileRows * depth_padded * 2));
+    exponentials = reinterpret_cast<i64*>(take(keys_padded * 8));
+    p = reinterpret_cast<Probability*>(take(kTileRows * p_row * sizeof *p));
+  }
+};
+
+// out = start + a b of all panels.
+template <bool Bytes>
+void multiply(const char* a, i64 a_row, i64 rows, const Panels& panels,
+              const char* packed, const i32* start, i32* out, i64 out_row) {
+  for (i64 p = 0; p < panels.count; ++p) {
+    const i64 column = panels.column(p);
+    tile_of<Bytes>(rows, panels.width_of(p))(a, a_row, packed + panels.at(p, 8),
+                                             panels.groups, start + column,
+                                             out + column, out_row);
+  }
+}
+
+template <bool ByteP>
+void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
+                      const u8* q, i64 rows) {
+  const Panels panels = panels_of<kByteProducts>(a.keys, a.depth);
+  if constexpr (kByteProducts) {
+    multiply<true>(reinterpret_cast<const char*>(q), a.q_row, rows, panels, m.keys,
+                   m.key_start, m.scores, m.keys_padded);
+  } else {
+    for (i64 i = 0; i < rows; ++i)
+      for (i64 d = 0; d < m.depth_padded; ++d)
+        m.queries[i * m.depth_padded + d] = d < a.depth ? q[i * a.q_row + d] : 0;
+    multiply<false>(reinterpret_cast<const char*>(m.queries), 2 * m.depth_padded, rows,
+                    panels, m.keys, m.key_start, m.scores, m.keys_padded);
+  }
+}
+
+template <bool ByteP>
+void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
+  const AttentionMemory<ByteP> m(a, scratch);
+  const Tables tables(a);
+  const i64 tiles = ceil_div(a.queries, kTileRows), units = a.groups * tiles;
+  const Panels values = panels_of<ByteP>(a.value_depth, a.keys);
+  const i64 end = units * (task + 1) / tasks;
+  i64 packed = -1;
+  // What softmax leaves beyond the keys meets zeros.
+  std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
+  for (i64 unit = units * task / tasks; unit < end; ++unit) {
+    const i64 group = unit / tiles, row = unit % tiles * kTileRows;
+    const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;
+    if (packed != group) {
+      pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
+                                  a.q_base, m.keys, m.key_start);
+      pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys, a.p_base,
+                         m.values, m.value_start);
+      packed = group;
+    }
+    multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
+    for (i64 i = 0; i < rows; ++i) {
+      i32* scores = m.scores + i * m.keys_padded;
+      score_row(a, group, row + i, scores);
+      softmax_row(a, tables, scores, m.exponentials, m.p + i * m.p_row);
+    }
+    multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
+                    values, m.values, m.value_start, m.sums, m.values_padded);
+    for (i64 i = 0; i < rows; ++i)
+      store_result(a, m.sums + i * m.values_padded,
+                   a.out_at[group] + (row + i) * a.out_row);
+  }
+}
+
+i64 attention_tasks(const void* command, i64 threads) {
+  const Attention& a = *static_cast<const Attention*>(command);
+  const i64 units = a.groups * ceil_div(a.queries, kTileRows);
+  // Each task packs its keys anew: few where there are few groups.
+  const i64 tasks = threads > 1 ? threads * 4 : 1;
+  return units < tasks ? units : tasks;
+}
+
+i64 attention_scratch(const void* command) {
+  return AttentionMemory<false>(*static_cast<const Attention*>(command), nullptr).bytes;
+}
+
+void attention_run(const void* command, i64 task, i64 tasks, char* scratch) {
+  const Attention& a = *static_cast<const Attention*>(command);
+  if constexpr (kByteProducts) {
+    if (a.p_type == kU8) return attend<true>(a, task, tasks, scratch);
+  }
+  attend<false>(a, task, tasks, scratch);
+}
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,161 @@
+// Runs a list of commands on the process's pool of threads.
+//
+// Each command is a number of tasks that whoever is free takes. A thread goes on
+// when all tasks of a command are done, not when all threads have arrived: one
+// that the operating system holds back delays nobody between its tasks.
+#include <sched.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+
+#include "kernels.h"
+
+#ifdef IPTQ_X86
+#include <immintrin.h>
+#endif
+
+namespace iptq {
+namespace {
+
+constexpr int kAlignment = 64;
+constexpr int kSpins = 2000;  // about 20 microseconds, then the core is lent
+
+struct alignas(kAlignment) Progress {
+  std::atomic<i64> next{0}, done{0};
+  i64 tasks = 0;
+};
+
+struct Release {
+  void operator()(char* memory) const { std::free(memory); }
+};
+
+// Memory of a thread, kept between calls.
+char* scratch(i64 bytes) {
+  thread_local std::unique_ptr<char, Release> memory;
+  thread_local i64 size = 0;
+  if (bytes > size) {
+    size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    memory.reset(static_cast<char*>(std::aligned_alloc(kAlignment, size)));
+  }
+  return memory.get();
+}
+
+void pause() {
+#ifdef IPTQ_X86
+  _mm_pause();
+#endif
+}
+
+struct Run {
+  Kernels kernels;
+  const void* const* commands;
+  i64 count, scratch_bytes;
+  Progress* progress;
+
+  void work() {
+    char* memory = scratch(scratch_bytes);
+    for (i64 i = 0; i < count; ++i) {
+      const Kernel& kernel = kernels[*static_cast<const i64*>(commands[i])];
+      Progress& p = progress[i];
+      i64 finished = 0;
+      for (i64 t; (t = p.next.fetch_add(1, std::memory_order_relaxed)) < p.tasks;) {
+        kernel.run(commands[i], t, p.tasks, memory);
+        ++finished;
+      }
+      if (finished) p.done.fetch_add(finished, std::memory_order_release);
+      for (int spins = 0; p.done.load(std::memory_order_acquire) < p.tasks; ++spins) {
+        if (spins < kSpins) pause();
+        else sched_yield();
+      }
+    }
+  }
+};
+
+void work(void* run) { static_cast<Run*>(run)->work(); }
+
+struct Level {
+  const char* name;
+  Kernels (*kernels)();
+};
+
+const Level kLevels[] = {
+    {"portable", portable_kernels},
+#ifdef IPTQ_X86
+    {"avx2", avx2_kernels},
+    {"avx512vnni", avx512vnni_kernels},
+#endif
+};
+
+int best_level() {
+#ifdef IPTQ_X86
+  __builtin_cpu_init();
+  auto has_avx512 = __builtin_cpu_supports("avx512f") &&
+                    __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl") &&
+                    __builtin_cpu_supports("avx512vbmi") &&
+                    __builtin_cpu_supports("avx512vnni");
+  if (has_avx512) return 2;
+  if (__builtin_cpu_supports("avx2")) return 1;
+#endif
+  return 0;
+}
+
+std::atomic<int> level{-1};
+
+int current_level() {
+  if (level < 0) level = best_level();
+  return level;
+}
+
+}  // namespace
+}  // namespace iptq
+
+#define IPTQ_API extern "C" __attribute__((visibility("default")))
+
+using Body = void (*)(void*);
+using Parallel = void (*)(Body, void*, unsigned threads, unsigned flags);
+
+// Name of an instruction set that this CPU has, by level; null beyond the best.
+IPTQ_API const char* iptq_level_name(int level) {
+  return level >= 0 && level <= iptq::best_level() ? iptq::kLevels[level].name : nullptr;
+}
+
+IPTQ_API int iptq_level() { return iptq::current_level(); }
+
+// Use another level; returns the one in use from now on.
+IPTQ_API int iptq_set_level(int level) {
+  if (iptq_level_name(level)) iptq::level = level;
+  return iptq::current_level();
+}
+
+// Runs the commands in order. `parallel` is GOMP_parallel, or null.
+IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
+                       std::int64_t threads, Parallel parallel) {
+  using namespace iptq;
+  Kernels kernels = kLevels[current_level()].kernels();
+  std::unique_ptr<Progress[]> progress(new Progress[count]);
+  i64 bytes = 0, most = 1;
+  for (i64 i = 0; i < count; ++i) {
+    const Kernel& kernel = kernels[*static_cast<const i64*>(commands[i])];
+    progress[i].tasks = kernel.tasks(commands[i], threads);
+    i64 wanted = kernel.scratch(commands[i]);
+    bytes = wanted > bytes ? wanted : bytes;
+    most = progress[i].tasks > most ? progress[i].tasks : most;
+  }
+  Run run{kernels, commands, count, bytes, progress.get()};
+  if (parallel && threads > 1 && most > 1)
+    parallel(work, &run, static_cast<unsigned>(threads), 0);
+  else
+    run.work();
+}
+
+// Size of a command's struct, for who builds them elsewhere.
+IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
+  using namespace iptq;
+  const i64 sizes[kKinds] = {sizeof(Gemm),    sizeof(Attention), sizeof(LayerNorm),
+                             sizeof(Affine),  sizeof(Product),   sizeof(Lookup),
+                             sizeof(Copy),    sizeof(Gather),    sizeof(Mean)};
+  return kind >= 0 && kind < kKinds ? sizes[kind] : 0;
+}

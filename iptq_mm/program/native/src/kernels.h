@@ -1,0 +1,22 @@
+// The kernels of one instruction set.
+#pragma once
+
+#include "commands.h"
+
+namespace iptq {
+
+struct Kernel {
+  i64 (*tasks)(const void* command, i64 threads);
+  i64 (*scratch)(const void* command);  // bytes that a thread wants
+  void (*run)(const void* command, i64 task, i64 tasks, char* scratch);
+};
+
+using Kernels = const Kernel*;  // by Kind
+
+Kernels portable_kernels();
+#ifdef IPTQ_X86
+Kernels avx2_kernels();
+Kernels avx512vnni_kernels();
+#endif
+
+}  // namespace iptq

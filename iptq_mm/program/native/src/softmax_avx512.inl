@@ -1,0 +1,188 @@
+// The rows of an attention, 32 keys at a time.
+#pragma once
+
+#include "vectors_avx512.inl"
+#include "arithmetic.inl"
+
+namespace iptq {
+namespace {
+
+// Accumulators of a row to scores, with what is added to them.
+inline void score_row(const Attention& a, i64 group, i64 row, i32* scores) {
+  const ScalarVector requantized(a.score);
+  if (a.stages == 0) {
+    for (i64 i = 0; i < a.keys; i += kLanes)
+      _mm512_storeu_si512(scores + i, requantized(load(scores + i)));
+    return;
+  }
+  const SumVector first(a.stage[0].sum), second(a.stage[a.stages - 1].sum);
+  const i32* one = a.stage[0].addend + a.stage[0].at[group] + row * a.stage[0].row;
+  const Stage& other = a.stage[a.stages - 1];
+  const i32* two = other.addend + other.at[group] + row * other.row;
+  for (i64 i = 0; i < a.keys; i += kLanes) {
+    const __mmask16 mask = first_lanes(a.keys - i);
+    __m512i x = requantized(load(scores + i));
+    x = first(x, _mm512_maskz_loadu_epi32(mask, one + i));
+    if (a.stages == 2) x = second(x, _mm512_maskz_loadu_epi32(mask, two + i));
+    _mm512_storeu_si512(scores + i, x);
+  }
+}
+
+inline i32 largest_of(const i32* scores, i64 count) {
+  __m512i largest = _mm512_set1_epi32(INT32_MIN);
+  for (i64 i = 0; i < count; i += kLanes)
+    largest = _mm512_mask_max_epi32(largest, first_lanes(count - i), largest,
+                                    load(scores + i));
+  return _mm512_reduce_max_epi32(largest);
+}
+
+// How far scores lie below the largest, limited and coarsened.
+struct Differences {
+  __m512i largest, limit;
+  __m128i but_one;
+  bool coarse;
+
+  Differences(const Attention& a, i32 largest)
+      : largest(_mm512_set1_epi32(largest)),
+        limit(_mm512_set1_epi32(static_cast<i32>(a.clamp))),
+        but_one(_mm_cvtsi64_si128(a.down - 1)),
+        coarse(a.down > 0) {}
+
+  __m512i operator()(__m512i scores) const {
+    __m512i d = _mm512_min_epi32(limit, _mm512_sub_epi32(largest, scores));
+    if (!coarse) return d;
+    d = _mm512_add_epi32(_mm512_sra_epi32(d, but_one), _mm512_set1_epi32(1));
+    return _mm512_srai_epi32(d, 1);
+  }
+};
+
+// 256 words as a function of the low byte of a word.
+struct WordTable {
+  __m512i part[8];
+
+  // Bits 0..15 or 16..31 of the entries.
+  WordTable(const i32* table, int bits) {
+    const __m128i shift = _mm_cvtsi32_si128(bits);
+    for (int i = 0; i < 8; ++i) {
+      __m256i low = _mm512_cvtepi32_epi16(_mm512_srl_epi32(load(table + 32 * i), shift));
+      __m256i high =
+          _mm512_cvtepi32_epi16(_mm512_srl_epi32(load(table + 32 * i + 16), shift));
+      part[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+  }
+
+  __m512i operator()(__m512i index, __mmask32 bit6, __mmask32 bit7) const {
+    __m512i quarter[4];
+    for (int i = 0; i < 4; ++i)
+      quarter[i] = _mm512_permutex2var_epi16(part[2 * i], index, part[2 * i + 1]);
+    __m512i low = _mm512_mask_blend_epi16(bit6, quarter[0], quarter[1]);
+    __m512i high = _mm512_mask_blend_epi16(bit6, quarter[2], quarter[3]);
+    return _mm512_mask_blend_epi16(bit7, low, high);
+  }
+};
+
+// Those of a task.
+struct Tables {
+  WordTable low, high, top;
+
+  explicit Tables(const Attention& a)
+      : low(a.table, 0),
+        high(a.table_high ? a.table_high : a.table, 0),
+        top(a.table_high ? a.table_high : a.table, 16) {}
+};
+
+// Stores e of 16 keys (even ones first) and adds them up.
+inline void keep_exponentials(__m512i even, __m512i odd, __mmask16 mask, i64* e,
+                              __m512i& total) {
+  const __mmask8 evens = static_cast<__mmask8>(_pext_u32(mask, 0x5555));
+  const __mmask8 odds = static_cast<__mmask8>(_pext_u32(mask, 0xAAAA));
+  _mm512_storeu_si512(e, even);
+  _mm512_storeu_si512(e + 8, odd);
+  total = _mm512_mask_add_epi64(total, evens, total, even);
+  total = _mm512_mask_add_epi64(total, odds, total, odd);
+}
+
+// The product of two tables; entries of the high one have up to 19 bits.
+inline i64 product_exponentials(const Attention& a, const Tables& tables,
+                                const Differences& differences, const i32* scores,
+                                i64* e) {
+  const WordTable &low = tables.low, &high = tables.high, &top = tables.top;
+  const __m512i byte = _mm512_set1_epi16(255), zero = _mm512_setzero_si512();
+  __m512i total = zero;
+  for (i64 i = 0; i < a.keys; i += 2 * kLanes) {
+    const __m512i d0 = differences(load(scores + i));
+    const __m512i d1 = differences(load(scores + i + kLanes));
+    const __m512i d = _mm512_packus_epi32(d0, d1);
+    const __m512i coarse = _mm512_srli_epi16(d, 8), fine = _mm512_and_si512(d, byte);
+    const __mmask32 d6 = _mm512_test_epi16_mask(d, _mm512_set1_epi16(64));
+    const __mmask32 d7 = _mm512_test_epi16_mask(d, _mm512_set1_epi16(128));
+    const __mmask32 d14 = _mm512_test_epi16_mask(d, _mm512_set1_epi16(64 << 8));
+    const __mmask32 d15 = _mm512_movepi16_mask(d);
+    const __m512i f = low(fine, d6, d7), g = high(coarse, d14, d15);
+    const __m512i h = top(coarse, d14, d15);
+    const __m512i f0 = _mm512_unpacklo_epi16(f, zero), g0 = _mm512_unpacklo_epi16(g, h);
+    const __m512i f1 = _mm512_unpackhi_epi16(f, zero), g1 = _mm512_unpackhi_epi16(g, h);
+    keep_exponentials(_mm512_mul_epu32(f0, g0),
+                      _mm512_mul_epu32(odd_lanes(f0), odd_lanes(g0)),
+                      first_lanes(a.keys - i), e + i, total);
+    const i64 rest = a.keys - i - kLanes;
+    keep_exponentials(_mm512_mul_epu32(f1, g1),
+                      _mm512_mul_epu32(odd_lanes(f1), odd_lanes(g1)),
+                      first_lanes(rest < 0 ? 0 : rest), e + i + kLanes, total);
+  }
+  return _mm512_reduce_add_epi64(total);
+}
+
+inline i64 table_exponentials(const Attention& a, const Differences& differences,
+                              const i32* scores, i64* e) {
+  __m512i total = _mm512_setzero_si512();
+  for (i64 i = 0; i < a.keys; i += kLanes) {
+    const __mmask16 mask = first_lanes(a.keys - i);
+    const __m512i d = _mm512_maskz_mov_epi32(mask, differences(load(scores + i)));
+    const __m512i x = _mm512_i32gather_epi32(d, a.table, 4);
+    const __m512i low = _mm512_set1_epi64(0xFFFFFFFF);
+    keep_exponentials(_mm512_and_si512(x, low), odd_lanes(x), mask, e + i, total);
+  }
+  return _mm512_reduce_add_epi64(total);
+}
+
+// Exponentials to probabilities' codes.
+template <class T>
+void probabilities(const Attention& a, const i64* e, i64 total, T* p) {
+  const __m512i reciprocal = _mm512_set1_epi64(((total >> 1) + a.one) / total);
+  const __m512i half = _mm512_set1_epi64(i64{1} << (a.quotient_shift - 1));
+  const Narrowing shifted(a.quotient_shift, true);
+  const __m512i most = _mm512_set1_epi32(static_cast<i32>(a.p_high));
+  const __m512i base = _mm512_set1_epi32(static_cast<i32>(a.p_base));
+  for (i64 i = 0; i < a.keys; i += kLanes) {
+    __m512i even = _mm512_mullo_epi64(load(e + i), reciprocal);
+    __m512i odd = _mm512_mullo_epi64(load(e + i + 8), reciprocal);
+    __m512i q = shifted(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half));
+    q = _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
+    if (sizeof(T) == 1)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p + i), _mm512_cvtepi32_epi8(q));
+    else
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + i), _mm512_cvtepi32_epi16(q));
+  }
+}
+
+template <class T>
+void softmax_row(const Attention& a, const Tables& tables, const i32* scores, i64* e,
+                 T* p) {
+  const Differences differences(a, largest_of(scores, a.keys));
+  const i64 total = a.table_high
+                        ? product_exponentials(a, tables, differences, scores, e)
+                        : table_exponentials(a, differences, scores, e);
+  probabilities(a, e, total, p);
+}
+
+// Sums of a row to results.
+inline void store_result(const Attention& a, const i32* sums, i64 at) {
+  const ScalarVector requantized(a.result);
+  for (i64 c = 0; c < a.value_depth; c += kLanes)
+    store_vector(requantized(load(sums + c)), first_lanes(a.value_depth - c), a.out,
+                 a.out_type, at + c);
+}
+
+}  // namespace
+}  // namespace iptq

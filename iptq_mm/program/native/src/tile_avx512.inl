@@ -1,0 +1,59 @@
+// Register tiles: up to 6 rows by 4 vectors of 16 accumulators, 28 registers.
+#pragma once
+
+#include <immintrin.h>
+
+#include "commands.h"
+
+namespace iptq {
+namespace {
+
+constexpr bool kByteProducts = true;
+
+// Inline assembly, since compilers spill accumulators around the intrinsics.
+template <bool Bytes>
+inline void multiply_add(__m512i& sum, __m512i a, __m512i b) {
+  if constexpr (Bytes)
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+  else
+    asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+}
+
+// out = start + a b: `a` rows of dwords (4 bytes or 2 int16), `b` a panel.
+template <int Rows, int Width, bool Bytes>
+void tile(const char* a, i64 a_row, const char* b, i64 groups, const i32* start,
+          i32* out, i64 out_row) {
+  __m512i sum[Rows][Width];
+#pragma GCC unroll 4
+  for (int j = 0; j < Width; ++j) {
+    __m512i first = _mm512_loadu_si512(start + kLanes * j);
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) sum[i][j] = first;
+  }
+  const char* row3 = a + 3 * a_row;
+  for (i64 g = 0; g < groups; ++g) {
+    __m512i weight[Width];
+#pragma GCC unroll 4
+    for (int j = 0; j < Width; ++j) weight[j] = _mm512_loadu_si512(b + 64 * j);
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) {
+      const char* row = i < 3 ? a + i * a_row : row3 + (i - 3) * a_row;
+      i32 dword;
+      __builtin_memcpy(&dword, row, 4);
+      __m512i value = _mm512_set1_epi32(dword);
+#pragma GCC unroll 4
+      for (int j = 0; j < Width; ++j) multiply_add<Bytes>(sum[i][j], value, weight[j]);
+    }
+    a += 4;
+    row3 += 4;
+    b += 64 * Width;
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < Width; ++j)
+      _mm512_storeu_si512(out + i * out_row + kLanes * j, sum[i][j]);
+}
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,217 @@
+// Vectors of 16 results: requantization, limits, tables, stores.
+#pragma once
+
+#include <immintrin.h>
+
+#include "commands.h"
+
+namespace iptq {
+namespace {
+
+inline __m512i load(const void* from) { return _mm512_loadu_si512(from); }
+
+inline __m512i odd_lanes(__m512i x) { return _mm512_srli_epi64(x, 32); }
+
+// High halves of 16 products: the even columns' moved down, the odd ones' stay.
+inline __m512i high_halves(__m512i even, __m512i odd) {
+  return _mm512_mask_blend_epi32(0xAAAA, odd_lanes(even), odd);
+}
+
+// The quick form's constants of 16 channels.
+struct ChannelVector {
+  __m512i even_multiplier, odd_multiplier, even_offset, odd_offset, shift, up;
+
+  ChannelVector() = default;
+
+  ChannelVector(const Gemm& g, i64 at)
+      : even_multiplier(load(g.multiplier + at)),
+        odd_multiplier(load(g.multiplier + at + 8)),
+        even_offset(load(g.offset + at)),
+        odd_offset(load(g.offset + at + 8)),
+        shift(load(g.shift + at)),
+        up(g.up ? load(g.up + at) : _mm512_setzero_si512()) {}
+
+  template <bool Up>
+  __m512i codes(__m512i sum) const {
+    if constexpr (Up) sum = _mm512_sllv_epi32(sum, up);
+    __m512i even = _mm512_mul_epi32(sum, even_multiplier);
+    __m512i odd = _mm512_mul_epi32(odd_lanes(sum), odd_multiplier);
+    even = _mm512_add_epi64(even, even_offset);
+    odd = _mm512_add_epi64(odd, odd_offset);
+    return _mm512_srav_epi32(high_halves(even, odd), shift);
+  }
+};
+
+struct Limits {
+  __m512i low, high;
+
+  Limits(i64 low, i64 high)
+      : low(_mm512_set1_epi32(static_cast<i32>(low))),
+        high(_mm512_set1_epi32(static_cast<i32>(high))) {}
+
+  __m512i operator()(__m512i x) const {
+    return _mm512_max_epi32(low, _mm512_min_epi32(high, x));
+  }
+};
+
+// 16 results of 64 bits each, saturated to 32 bits.
+inline __m512i saturated(__m512i even, __m512i odd) {
+  const __m512i most = _mm512_set1_epi64(INT32_MAX);
+  const __m512i least = _mm512_set1_epi64(INT32_MIN);
+  even = _mm512_max_epi64(least, _mm512_min_epi64(most, even));
+  odd = _mm512_max_epi64(least, _mm512_min_epi64(most, odd));
+  return _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+
+// 16 results of 64 bits, shifted right; 32 bits hold them, or are saturated.
+struct Narrowing {
+  __m128i shift, odd_shift;
+  bool narrow, left;
+
+  Narrowing(i64 shift, bool narrow)
+      : shift(_mm_cvtsi64_si128(shift)),
+        odd_shift(_mm_cvtsi64_si128(shift < 32 ? 32 - shift : shift - 32)),
+        narrow(narrow),
+        left(shift < 32) {}
+
+  // The odd lanes' result is moved to where it belongs, the high half.
+  __m512i operator()(__m512i even, __m512i odd) const {
+    if (!narrow)
+      return saturated(_mm512_sra_epi64(even, shift), _mm512_sra_epi64(odd, shift));
+    odd = left ? _mm512_sll_epi64(odd, odd_shift) : _mm512_sra_epi64(odd, odd_shift);
+    return _mm512_mask_blend_epi32(0xAAAA, _mm512_sra_epi64(even, shift), odd);
+  }
+};
+
+// A sum of two with one rounding: both products in 64 bits.
+struct SumVector {
+  __m512i left, right, offset;
+  Narrowing shifted;
+  Limits limits;
+  bool plain;  // an addition of 32 bits
+
+  explicit SumVector(const Sum& s)
+      : left(_mm512_set1_epi64(s.left)),
+        right(_mm512_set1_epi64(s.right)),
+        offset(_mm512_set1_epi64(s.offset)),
+        shifted(s.shift, s.narrow),
+        limits(s.low, s.high),
+        plain(s.narrow && s.left == 1 && s.right == 1 && s.offset == 0 && !s.shift) {}
+
+  __m512i wide(__m512i a, __m512i b) const {
+    __m512i sum = _mm512_add_epi64(_mm512_mul_epi32(a, left), offset);
+    return _mm512_add_epi64(sum, _mm512_mul_epi32(b, right));
+  }
+
+  __m512i operator()(__m512i a, __m512i b) const {
+    if (plain) return limits(_mm512_add_epi32(a, b));
+    return limits(shifted(wide(a, b), wide(odd_lanes(a), odd_lanes(b))));
+  }
+};
+
+// One requantization of all columns.
+struct ScalarVector {
+  __m512i multiplier, offset;
+  Narrowing shifted;
+  Limits limits;
+
+  explicit ScalarVector(const Requantization& r)
+      : multiplier(_mm512_set1_epi64(r.multiplier)),
+        offset(_mm512_set1_epi64(r.offset)),
+        shifted(r.shift, r.narrow),
+        limits(r.low, r.high) {}
+
+  __m512i wide(__m512i a) const {
+    return _mm512_add_epi64(_mm512_mul_epi32(a, multiplier), offset);
+  }
+
+  __m512i operator()(__m512i a) const {
+    return limits(shifted(wide(a), wide(odd_lanes(a))));
+  }
+};
+
+// interpolated_gelu of 16 numbers of 16 bits.
+struct LineVector {
+  __m512i lines[4], position_multiplier, position_half, relu, factor, offset;
+  Narrowing position_shifted, shifted;
+  Limits limits;
+
+  explicit LineVector(const Interpolation& l)
+      : position_multiplier(_mm512_set1_epi64(l.position_multiplier)),
+        position_half(_mm512_set1_epi64(i64{1} << (l.position_shift - 1))),
+        relu(_mm512_set1_epi64(l.relu)),
+        factor(_mm512_set1_epi64(l.line_factor)),
+        offset(_mm512_set1_epi64(l.offset)),
+        position_shifted(l.position_shift, true),
+        shifted(l.shift, true),
+        limits(l.low, l.high) {
+    for (int i = 0; i < 4; ++i) lines[i] = load(l.lines + kLanes * i);
+  }
+
+  __m512i wide_position(__m512i x) const {
+    return _mm512_add_epi64(_mm512_mul_epi32(x, position_multiplier), position_half);
+  }
+
+  __m512i wide(__m512i x, __m512i line) const {
+    __m512i sum = _mm512_add_epi64(_mm512_mul_epi32(x, relu), offset);
+    return _mm512_add_epi64(sum, _mm512_mul_epi32(line, factor));
+  }
+
+  __m512i operator()(__m512i x) const {
+    const __m512i size = _mm512_abs_epi32(x);
+    __m512i at = position_shifted(wide_position(size), wide_position(odd_lanes(size)));
+    at = _mm512_min_epu32(at, _mm512_set1_epi32((64 << 12) - 1));
+    const __m512i segment = _mm512_srli_epi32(at, 12);
+    const __m512i low = _mm512_permutex2var_epi32(lines[0], segment, lines[1]);
+    const __m512i high = _mm512_permutex2var_epi32(lines[2], segment, lines[3]);
+    const __mmask16 upper = _mm512_test_epi32_mask(segment, _mm512_set1_epi32(32));
+    // table * 2**12 + slope * fraction, both products at once.
+    const __m512i fraction = _mm512_and_si512(_mm512_slli_epi32(at, 16),
+                                              _mm512_set1_epi32(0x0FFF0000));
+    const __m512i weights = _mm512_or_si512(fraction, _mm512_set1_epi32(1 << 12));
+    const __m512i line =
+        _mm512_madd_epi16(_mm512_mask_blend_epi32(upper, low, high), weights);
+    x = _mm512_max_epi32(x, _mm512_setzero_si512());
+    return limits(shifted(wide(x, line), wide(odd_lanes(x), odd_lanes(line))));
+  }
+};
+
+// 256 bytes as a function of a byte.
+struct ByteTable {
+  __m512i part[4];
+
+  explicit ByteTable(const void* table) {
+    for (int i = 0; i < 4; ++i)
+      part[i] = load(static_cast<const char*>(table) + 64 * i);
+  }
+
+  __m512i operator()(__m512i index) const {
+    __m512i low = _mm512_permutex2var_epi8(part[0], index, part[1]);
+    __m512i high = _mm512_permutex2var_epi8(part[2], index, part[3]);
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
+  }
+};
+
+// 64 bytes of four vectors, saturated to 0..255.
+inline __m512i pack_bytes(__m512i a, __m512i b, __m512i c, __m512i d) {
+  const __m512i order =
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i low = _mm512_packs_epi32(a, b), high = _mm512_packs_epi32(c, d);
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+}
+
+inline __mmask16 first_lanes(i64 count) {
+  return count >= kLanes ? 0xFFFF : static_cast<__mmask16>((1u << count) - 1);
+}
+
+inline void store_vector(__m512i codes, __mmask16 mask, void* out, i64 type, i64 at) {
+  if (type == kU8)
+    _mm512_mask_cvtepi32_storeu_epi8(static_cast<u8*>(out) + at, mask, codes);
+  else if (type == kI16)
+    _mm512_mask_cvtepi32_storeu_epi16(static_cast<i16*>(out) + at, mask, codes);
+  else
+    _mm512_mask_storeu_epi32(static_cast<i32*>(out) + at, mask, codes);
+}
+
+}  // namespace
+}  // namespace iptq

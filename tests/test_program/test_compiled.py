@@ -1,0 +1,73 @@
+"""torch.compile over a whole program gives the same integers."""
+
+import pytest
+import torch
+from program_cases import LONE, block_program, equal, integers
+from region_models import Custom, quantized, rows, same
+from torch import Tensor
+
+from iptq_mm.program import Port, Program, compiled, run, use_backend
+from iptq_mm.program.canonical import canonical_moves
+from iptq_mm.program.recorder import Recorder
+from iptq_mm.program.whole import whole_graph
+
+CPU = torch.device('cpu')
+
+
+def windows_of_a_part() -> Program:
+    """A view with strides of a view that does not begin where its memory does."""
+    recorder = Recorder()
+    number, shape = recorder.input((4, 6), -9, 9, 1.0), (4, 6)
+    for function, args in [
+        (Tensor.narrow, (0, 1, 3)),
+        (Tensor.unfold, (1, 3, 1)),
+        (Tensor.permute, (2, 0, 1)),
+        (Tensor.unfold, (0, 2, 1)),
+    ]:
+        (moves,) = canonical_moves(function, shape, args, {})
+        number, shape = recorder.moved(number, moves), moves[-1].shape
+    return recorder.finish('windows', [Port(number, 1.0)])
+
+
+GRAPHS = {'block': block_program, 'windows': windows_of_a_part, **LONE}
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_the_whole_graph_is_the_program(name):
+    program = GRAPHS[name]()
+    graph = whole_graph(program, CPU)
+    for seed in range(2):
+        x = integers(program, seed)
+        assert equal(graph(*x), run(program, x))
+
+
+def test_layers_that_differ_in_numbers_are_the_same_code():
+    """No multiplier, shift or bound stands in the code."""
+    large = [
+        a
+        for node in whole_graph(block_program(), CPU).graph.nodes
+        if node.op == 'call_function' and 'mul' in str(node.target)
+        for a in node.args
+        if isinstance(a, int)
+    ]
+    assert not large
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiled._cpp_compiler() is None, reason='needs a C++ compiler')
+@torch.no_grad()
+def test_compiled_equals_eager(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path))
+    monkeypatch.setenv('TORCHINDUCTOR_FORCE_DISABLE_CACHES', '1')
+    body = lambda m, x: m.last(x.roll(1, 1)[:, 1:]) + x[:, 1:]  # noqa: E731
+    net = quantized(Custom(body), [rows(seed=s) for s in range(2)])
+    inputs = [*(rows(seed=s) for s in range(3)), 5 * rows(seed=3)]
+    expected = [net(x) for x in inputs]
+    use_backend(net, 'compiled')
+    assert all(map(same, map(net, inputs), expected))
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setattr(compiled, '_cpp_compiler', lambda: None)
+    with pytest.raises(RuntimeError, match='needs a C\\+\\+ compiler'):
+        compiled.Compiled().prepare(block_program(), CPU)

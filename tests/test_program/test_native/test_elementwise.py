@@ -1,0 +1,145 @@
+"""Operations on single elements, and integers that only move."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native_cases import WIDE, add, check, function, move, program
+from program_cases import LONE, lone
+
+from iptq_mm.intmath import QParams
+
+
+@pytest.mark.parametrize('kind', LONE)
+def test_lone_nodes(level, kind):
+    check(LONE[kind]())
+
+
+@pytest.mark.parametrize('other', [(3, 4, 50), (50,), (4, 1), (1, 1, 1), (3, 1, 50)])
+@pytest.mark.parametrize('bounds', [WIDE, (-30, 225)])
+def test_sums_broadcast(level, other, bounds):
+    def build(r):
+        x, y = r.input((3, 4, 50), -128, 127, 1.0), r.input(other, *WIDE, 1.0)
+        return add(r, [x, y], (3, 4, 50), bounds)
+
+    check(program(build))
+
+
+def test_sums_with_constants(level):
+    table = torch.arange(-300, 300, 3, dtype=torch.int16).view(4, 50)
+    check(
+        program(
+            lambda r: add(
+                r,
+                [r.tensor(table, 'table'), r.input((3, 4, 50), -7, 248, 1.0)],
+                (3, 4, 50),
+                WIDE,
+            )
+        )
+    )
+
+
+def test_shifted_by_a_tensor(level):
+    addend = torch.tensor([[-100000], [0], [77]])
+
+    def build(r):
+        return r.shifted(r.input((2, 3, 9), *WIDE, 1.0), addend, (2, 3, 9))
+
+    check(program(build))
+
+
+@pytest.mark.parametrize('dim', [0, 1, -1])
+def test_concatenations(level, dim):
+    shapes = [[3, 4, 5] for _ in range(3)]
+    for i, shape in enumerate(shapes):
+        shape[dim] += i
+    total = list(shapes[0])
+    total[dim] = sum(s[dim] for s in shapes)
+    ranges = [(-128, 127), WIDE, (-9, 246)]
+    constants = {}
+    for i in range(3):
+        constants |= {f'multiplier{i}': 3**18 + i, f'shift{i}': 30 + i}
+    check(
+        lone(
+            'cat',
+            [(tuple(s), *b) for s, b in zip(shapes, ranges, strict=True)],
+            (-100, 155),
+            constants,
+            {'dim': dim},
+            tuple(total),
+        )
+    )
+
+
+@pytest.mark.parametrize('name', ['table_gelu', 'i_gelu', 'interpolated_gelu'])
+def test_gelu_alone(level, name):
+    def build(r):
+        x = r.input((7, 33), -100, 155, 1.0)
+        return function(r, name, x, 0.05, QParams(0.02, *WIDE))
+
+    check(program(build))
+
+
+def test_products_of_elements(level):
+    check(
+        lone(
+            'mul',
+            [((3, 40), *WIDE), ((40,), *WIDE)],
+            WIDE,
+            {'multiplier': 2**30 + 1, 'shift': 45},
+        )
+    )
+
+
+SHAPE = (3, 4, 6)
+
+
+@st.composite
+def moves(draw):
+    """Some moves, one after the other: kind, attributes and shape."""
+    shape, made = list(SHAPE), []
+    for _ in range(draw(st.integers(1, 4))):
+        rank = len(shape)
+        kind = draw(st.sampled_from(['permute', 'slice', 'roll', 'pad', 'reshape']))
+        if kind == 'permute':
+            dims = draw(st.permutations(range(rank)))
+            shape, a = [shape[d] for d in dims], {'dims': list(dims)}
+        elif kind == 'slice':
+            starts = [draw(st.integers(0, n - 1)) for n in shape]
+            steps = [draw(st.integers(1, 2)) for _ in shape]
+            sizes = [
+                draw(st.integers(1, -(-(n - s) // k)))
+                for n, s, k in zip(shape, starts, steps, strict=True)
+            ]
+            shape, a = sizes, {'starts': starts, 'sizes': sizes, 'steps': steps}
+        elif kind == 'roll':
+            a = {
+                'shifts': [draw(st.integers(-3, 3))],
+                'dims': [draw(st.integers(0, rank - 1))],
+            }
+        elif kind == 'pad':
+            before = [draw(st.integers(0, 1)) for _ in shape]
+            after = [draw(st.integers(0, 2)) for _ in shape]
+            shape = [a + b + c for a, b, c in zip(before, shape, after, strict=True)]
+            a = {'before': before, 'after': after}
+        else:
+            merged = draw(st.integers(0, rank - 2)) if rank > 1 else 0
+            shape = [*shape[:merged], -1, *shape[merged + 2 :]] if rank > 1 else shape
+            shape = list(
+                torch.empty(made[-1][2] if made else SHAPE).reshape(shape).shape
+            )
+            a = {'shape': shape}
+        made.append((kind, a, tuple(shape)))
+    return made
+
+
+@given(moves(), st.sampled_from([(-9, 9), (-200, 55), WIDE]))
+@settings(max_examples=60, deadline=None)
+def test_moves(made, bounds):
+    def build(r):
+        x = r.input(SHAPE, *bounds, 1.0)
+        for kind, attributes, shape in made:
+            x = move(r, x, kind, shape, **attributes)
+        return add(r, [x, x], shape, WIDE)
+
+    check(program(build))

@@ -1,0 +1,224 @@
+"""Products: any shape, any input and output range, with what becomes part of them."""
+
+import pytest
+import torch
+from native_cases import (
+    SIGNED_BYTES,
+    WIDE,
+    add,
+    check,
+    function,
+    linear,
+    move,
+    program,
+    weights,
+)
+
+from iptq_mm.intmath import QParams
+from iptq_mm.program.native.commands import Gemm
+
+
+def gemms(native):
+    """Its products."""
+    parts = [part.commands for part in native._parts if hasattr(part, 'commands')]
+    return [c for commands in parts for c in commands if isinstance(c, Gemm)]
+
+
+@pytest.mark.parametrize('bits', [8, 4])
+@pytest.mark.parametrize(
+    'm, k, n',
+    [(1, 1, 1), (5, 3, 17), (13, 30, 33), (7, 64, 48), (50, 96, 100), (251, 8, 72)],
+)
+def test_any_shape(level, m, k, n, bits):
+    native = check(
+        program(
+            lambda r: linear(
+                r,
+                r.input((m, k), -128, 127, 1.0),
+                weights(n, k, bits),
+                SIGNED_BYTES,
+                0.02 if bits == 8 else 0.2,
+            )
+        )
+    )
+    assert gemms(native)[0].bits == bits
+
+
+@pytest.mark.parametrize('low', [-128, -37, 0, -255])
+@pytest.mark.parametrize(
+    'bounds, ratio',
+    [
+        ((-90, 165), 0.02),  # asymmetric bytes
+        (WIDE, 0.3),
+        (WIDE, 0.9),  # shifts of less than 32
+        (WIDE, 3.0),
+        ((-(2**30), 2**30), 40.0),  # 32 bits
+        (SIGNED_BYTES, 700.0),  # nearly all saturated
+    ],
+)
+def test_ranges(level, low, bounds, ratio):
+    check(
+        program(
+            lambda r: linear(
+                r, r.input((9, 20), low, low + 255, 1.0), weights(19, 20), bounds, ratio
+            )
+        )
+    )
+
+
+def test_accumulators_near_32_bits(level):
+    weight = torch.full((3, 60000), 127, dtype=torch.int8)
+    weight[1] = -127
+    made = program(
+        lambda r: linear(r, r.input((2, 60000), -128, 127, 1.0), weight, WIDE, 3.0)
+    )
+    assert not gemms(check(made))[0].quick
+
+
+def test_rows_apart(level):
+    """Rows of a larger tensor, and columns that nobody wants."""
+
+    def build(r):
+        x = r.input((6, 5, 24), -128, 127, 1.0)
+        part = move(
+            r,
+            x,
+            'slice',
+            (6, 1, 20),
+            starts=[0, 2, 3],
+            sizes=[6, 1, 20],
+            steps=[1, 1, 1],
+        )
+        return linear(r, part, weights(16, 20), SIGNED_BYTES, 0.03)
+
+    check(program(build))
+
+
+@pytest.mark.parametrize('padding', [0, 1])
+@pytest.mark.parametrize('stride, dilation', [(1, 1), (4, 1), (2, 2)])
+def test_convolutions(level, stride, dilation, padding):
+    size = (11 + 2 * padding - dilation * 3 - 1) // stride + 1
+    weight = weights(10, 3 * 16).view(10, 3, 4, 4)
+    attributes = dict(
+        stride=[stride] * 2, padding=[padding] * 2, dilation=[dilation] * 2, groups=1
+    )
+    made = program(
+        lambda r: linear(
+            r,
+            r.input((2, 3, 11, 11), -100, 155, 1.0),
+            weight,
+            WIDE,
+            0.2,
+            'conv2d',
+            (2, 10, size, size),
+            attributes,
+        )
+    )
+    check(made)
+
+
+@pytest.mark.parametrize(
+    'name, bounds, scale',
+    [
+        ('table_gelu', (-128, 127), 0.05),
+        ('table_gelu', (-60, 195), 0.03),
+        ('interpolated_gelu', WIDE, 3e-4),
+        ('interpolated_gelu', (-2000, 3000), 2e-3),
+        ('poly_gelu', WIDE, 3e-4),
+    ],
+)
+@pytest.mark.parametrize('n', [5, 64, 84])
+def test_gelu_is_part_of_the_product(level, name, bounds, scale, n):
+    out = QParams(0.02, -9, 246)
+
+    def build(r):
+        x = r.input((8, 40), -128, 127, 1.0)
+        ratio = bounds[1] / 20000
+        wide = linear(r, x, weights(n, 40), bounds, ratio)
+        return function(r, name, wide, scale, out)
+
+    native = check(program(build))
+    assert len(gemms(native)) == 1 and gemms(native)[0].post == 1
+    lines = gemms(native)[0].line.lines
+    assert bool(lines) == (name == 'interpolated_gelu')
+
+
+@pytest.mark.parametrize('swapped', [False, True])
+@pytest.mark.parametrize('bounds', [WIDE, (-100, 155)])
+def test_residual_add_is_part_of_the_product(level, bounds, swapped):
+    def build(r):
+        x, residual = r.input((9, 40), -128, 127, 1.0), r.input((9, 50), *WIDE, 1.0)
+        made = linear(r, x, weights(50, 40), WIDE, 0.4)
+        operands = [residual, made] if swapped else [made, residual]
+        return add(r, operands, (9, 50), bounds, (1.9, 0.3))
+
+    native = check(program(build))
+    assert [g.post for g in gemms(native)] == [2]
+
+
+def test_windows_go_back_within_the_product(level):
+    """Reordered rows, some of them dropped, are added where they belong."""
+
+    def build(r):
+        x, residual = r.input((6, 4, 8), -128, 127, 1.0), r.input((23, 16), *WIDE, 1.0)
+        made = linear(r, x, weights(16, 8), WIDE, 0.4)
+        turned = move(r, made, 'permute', (4, 6, 16), dims=[1, 0, 2])
+        rolled = move(r, turned, 'roll', (4, 6, 16), shifts=[1, -2], dims=[0, 1])
+        flat = move(r, rolled, 'reshape', (24, 16), shape=[24, 16])
+        part = dict(starts=[1, 0], sizes=[23, 16], steps=[1, 1])
+        kept = move(r, flat, 'slice', (23, 16), **part)
+        return add(r, [residual, kept], (23, 16), WIDE)
+
+    native = check(program(build))
+    assert gemms(native)[0].rows and gemms(native)[0].post == 2
+
+
+def test_results_with_other_users_stay(level):
+    """A product whose result is an output, too, is not changed."""
+
+    def build(r):
+        x, residual = r.input((9, 40), -128, 127, 1.0), r.input((9, 50), *WIDE, 1.0)
+        made = linear(r, x, weights(50, 40), WIDE, 0.4)
+        return [made, add(r, [made, residual], (9, 50), WIDE)]
+
+    assert gemms(check(program(build)))[0].post == 0
+
+
+def test_groups_are_left_to_the_reference():
+    weight = weights(6, 2 * 4).view(6, 2, 2, 2)
+    attributes = dict(stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=2)
+    made = program(
+        lambda r: linear(
+            r,
+            r.input((1, 4, 3, 3), -128, 127, 1.0),
+            weight,
+            WIDE,
+            0.2,
+            'conv2d',
+            (1, 6, 2, 2),
+            attributes,
+        )
+    )
+    assert check(made, fallbacks=1).fallbacks == {'conv2d: groups': 1}
+
+
+def test_rows_that_repeat(level):
+    def build(r):
+        x = move(r, r.input((1, 24), -128, 127, 1.0), 'expand', (5, 24), shape=[5, 24])
+        return linear(r, x, weights(16, 24), SIGNED_BYTES, 0.03)
+
+    check(program(build))
+
+
+def test_what_cannot_be_done_changes_nothing():
+    """An attempt that fails late leaves the steps before it as they were."""
+
+    def build(r):
+        x, wide = r.input((4, 24), -128, 127, 1.0), r.input((4, 16), *WIDE, 1.0)
+        made = linear(r, x, weights(16, 24), WIDE, 0.4)
+        constants = {'left': 2**31 + 1, 'right': 5, 'shift': 34}
+        return r.node('add', [made, wide], (4, 16), WIDE, constants)
+
+    native = check(program(build), fallbacks=1)
+    assert native.fallbacks == {'add: a factor of more than 32 bits': 1}
+    assert gemms(native)[0].post == 0

@@ -1,0 +1,98 @@
+"""tools/export_onnx.py: its options, and what it says to wrong input."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+onnxruntime = pytest.importorskip(
+    'onnxruntime', reason='pip install -r requirements/optional.txt'
+)
+pytest.importorskip('onnx', reason='pip install -r requirements/optional.txt')
+
+TOOL = Path(__file__).parents[2] / 'tools/export_onnx.py'
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture
+def tool(monkeypatch, tmp_path, capsys):
+    """Runs the tool in this process; exit code, output and error output."""
+    spec = importlib.util.spec_from_file_location('export_onnx_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
+        return module.main(), *capsys.readouterr()
+
+    return run
+
+
+def model_of(run):
+    from mmengine.runner import load_checkpoint
+
+    cfg = Config.fromfile(run.folder / 'integer.py')
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    load_checkpoint(model, str(run.folder / 'integer.pth'), 'cpu')
+    return model.eval()
+
+
+def features(path, *reals):
+    """What a file makes of real inputs."""
+    session = onnxruntime.InferenceSession(path)
+    about = session.get_modelmeta().custom_metadata_map
+    feeds = {}
+    for port, given, x in zip(
+        json.loads(about['inputs']), session.get_inputs(), reals, strict=True
+    ):
+        q = np.rint(x.numpy().astype(np.float64) / port['scale'])
+        kind = given.type.removeprefix('tensor(').rstrip(')')
+        feeds[port['name']] = np.clip(q, port['low'], port['high']).astype(kind)
+    scales = [np.float32(port['scale']) for port in json.loads(about['outputs'])]
+    made = session.run(None, feeds)
+    return [y.astype(np.float32) * s for y, s in zip(made, scales, strict=True)]
+
+
+def test_the_file_gives_the_features_of_the_model(tool, vit_run, tmp_path):
+    config, checkpoint = vit_run.folder / 'integer.py', vit_run.folder / 'integer.pth'
+    code, out, _ = tool(config, checkpoint, '--out', 'vit.onnx', '--shape', 32, 32)
+    assert code == 0
+    assert 'wrote backbone for inputs of [(1, 3, 32, 32)] to vit.onnx' in out
+    x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = model_of(vit_run)
+    (expected,) = model.backbone(x)
+    (made,) = features(tmp_path / 'vit.onnx', x)
+    assert np.array_equal(made, expected.detach().numpy())
+    assert tool(config, '--out', 'head.onnx', '--region', 'head')[0] == 0
+    scores = model.head(model.backbone(x))
+    (made,) = features(tmp_path / 'head.onnx', expected)
+    assert np.array_equal(made, scores.detach().numpy())
+
+
+def test_mistakes(tool, vit_run, tmp_path):
+    config = vit_run.folder / 'integer.py'
+
+    def refused(*arguments):
+        code, _, err = tool(*arguments)
+        lines = [line for line in err.splitlines() if line.startswith('error: ')]
+        assert code == 1 and len(lines) == 1
+        assert not list(tmp_path.rglob('*.onnx'))
+        return lines[0]
+
+    line = refused(config, '--out', 'x.onnx', '--region', 'neck')
+    assert "no region 'neck': there are ['backbone', 'head']" in line
+    line = refused(vit_run.config, '--out', 'x.onnx')
+    assert 'no quantized region' in line and 'tools/quantize.py' in line
+    line = refused(config, vit_run.checkpoint, '--out', 'x.onnx')
+    assert 'no plan' in line
+    assert 'missing.pth' in refused(config, 'missing.pth', '--out', 'x.onnx')
+    assert 'missing.py' in refused('missing.py', '--out', 'x.onnx')
