@@ -39,6 +39,12 @@ def parse_args() -> argparse.Namespace:
         help='override settings, key=value; e.g. quantization.weight.bits=4',
     )
     parser.add_argument(
+        '--backend',
+        help='what runs the integer model, now and by integer.py: native, compiled, '
+        'onnx or reference; default: backend of the config, or operation by '
+        'operation, which alone counts saturated values',
+    )
+    parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -64,6 +70,7 @@ def main() -> int:
             resume=args.resume,
             cfg_options=args.cfg_options,
             launcher=args.launcher,
+            backend=args.backend,
         )
     except (
         ConfigError,

@@ -43,9 +43,9 @@ class ComparingLoop(TestLoop):
     Attributes:
         results: After :meth:`run`: ``float`` and ``integer`` metrics,
             ``agreement`` (classification only), ``output_sqnr_db``,
-            ``saturation`` (share by site), ``saturated_values`` (count and total)
-            and ``seconds`` (of a float model that did not run, those it took when
-            it did).
+            ``saturation`` (share by site), ``saturated_values`` (count and total),
+            neither with a back end, which clips without counting, and ``seconds``
+            (of a float model that did not run, those it took when it did).
     """
 
     def __init__(

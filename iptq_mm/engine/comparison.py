@@ -32,7 +32,8 @@ class Comparison:
         self.powers: dict[str, list[float]] = {}
         self.same = [0, 0]
         for name, region in regions.items():
-            _integer(region).saturation = {}
+            # Only the eager mode sees what is clipped.
+            _integer(region).saturation = None if region.session else {}
             if name.partition('.')[0] in _NOT_COMPARABLE:
                 continue
             expected = self.expected[name] = []
@@ -84,6 +85,8 @@ class Comparison:
         if images:
             result['agreement'] = round(same / images, 6)
         result['output_sqnr_db'] = {k: _decibels(*powers[k]) for k in sorted(powers)}
+        if any(region.session for region in self.regions.values()):
+            return result
         result['saturation'] = {k: s / total for k, (s, total) in counts.items() if s}
         result['saturated_values'] = [
             sum(pair[i] for pair in counts.values()) for i in (0, 1)

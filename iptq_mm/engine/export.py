@@ -16,6 +16,9 @@ from ..utils.files import atomic_save, atomic_write
 from ..version import __version__
 from .quantize import unwrapped
 
+#: Settings of a quantization, which its result has no use for.
+_OF_THE_RUN = ('quantization', 'candidates', 'random_weights', 'backend')
+
 
 def save_quantized(
     model: nn.Module, path: str | os.PathLike, dataset_meta: dict | None = None
@@ -37,13 +40,16 @@ def save_quantized(
     atomic_save({'meta': meta, 'state_dict': state}, path)
 
 
-def export_config(cfg: Config, regions: list[str], checkpoint: str) -> Config:
+def export_config(
+    cfg: Config, regions: list[str], checkpoint: str, backend: str | None = None
+) -> Config:
     """The config that loads the integer checkpoint.
 
     Args:
         cfg: The config that was quantized.
         regions: Its regions, as paths in ``cfg.model``.
         checkpoint: File name of the checkpoint, beside the config.
+        backend: What runs the regions; None: the eager integer mode.
 
     Returns:
         ``cfg`` with the regions' types replaced and all that concerns
@@ -57,9 +63,11 @@ def export_config(cfg: Config, regions: list[str], checkpoint: str) -> Config:
         node = region_config(cfg.model, name)
         node['float_type'] = scoped_type(node['type'], cfg.get('default_scope'))
         node['type'] = 'iptq_mm.build_quantized'
+        if backend:
+            node['backend'] = backend
         if 'init_cfg' in node:
             node['init_cfg'] = None
-    for key in ('quantization', 'candidates', 'random_weights', 'work_dir', 'launcher'):
+    for key in (*_OF_THE_RUN, 'work_dir', 'launcher'):
         cfg.pop(key, None)
     cfg.custom_hooks = usual_hooks(cfg)
     cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'type': 'TestLoop'}

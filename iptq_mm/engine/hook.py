@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..calibration import PLAN_KEY, ConfigError, QuantizationConfig
 from ..plan import save_plan
+from ..program import Session, use_backend
 from ..registry import HOOKS
 from .calibration_data import build_calibration_dataloader
 from .quantize import Quantization, quantize_model, unwrapped
@@ -33,6 +34,11 @@ class QuantizationHook(Hook):
         candidates: As ``candidates`` of a config; None: the config's own.
         resume: Whether to go on after the last finished phase of an
             interrupted run in the same work dir.
+        backend: What runs the integer model, a name in ``BACKENDS``; None: the eager
+            integer mode. The integers are the same.
+
+    Raises:
+        KeyError: If there is no such back end.
     """
 
     priority = 'VERY_HIGH'
@@ -42,7 +48,11 @@ class QuantizationHook(Hook):
         quantization: dict | None = None,
         candidates: dict | None = None,
         resume: bool = False,
+        backend: str | None = None,
     ) -> None:
+        if backend:
+            Session(backend).check()
+        self._backend = backend
         self._quantization = quantization
         self._candidates = candidates
         self._resume = resume
@@ -120,6 +130,8 @@ class QuantizationHook(Hook):
             self._resume,
             repr((seed, sources)),
         )
+        if self._backend:
+            use_backend(unwrapped(runner.model), self._backend)
         if runner.rank == 0:
             save_plan(self.result.plans, work_dir / 'plan.json')
 

@@ -32,11 +32,20 @@ def report(results: dict[str, Any], quantization: Quantization, folder: Path) ->
     lines += ['', 'functions chosen:']
     for name, count in Counter(results['assignment'].values()).most_common():
         lines.append(f'  {name:<20} {count}')
-    worst = sorted(results['saturation'].items(), key=lambda kv: -kv[1])
-    saturated, total = results['saturated_values']
-    lines += ['', f'saturated: {saturated} of {total} values ({saturated / total:.4%})']
-    lines.append(f'sites with saturated values: {len(worst)}; most:')
-    lines += [f'  {site:<50} {share:.4%}' for site, share in worst[:8]]
+    lines += ['', *_saturation(results)]
     seconds = ', '.join(f'{k} {v:.0f}' for k, v in results['seconds'].items())
     lines += ['', f'seconds: {seconds}', f'written to {folder}']
     return '\n'.join(lines)
+
+
+def _saturation(results: dict[str, Any]) -> list[str]:
+    """What was clipped, if anybody counted."""
+    if 'saturation' not in results:
+        return ['saturated values: not counted by a back end']
+    worst = sorted(results['saturation'].items(), key=lambda kv: -kv[1])
+    saturated, total = results['saturated_values']
+    return [
+        f'saturated: {saturated} of {total} values ({saturated / total:.4%})',
+        f'sites with saturated values: {len(worst)}; most:',
+        *(f'  {site:<50} {share:.4%}' for site, share in worst[:8]),
+    ]

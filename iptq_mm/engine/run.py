@@ -19,17 +19,17 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..calibration import ConfigError, QuantizationConfig
+from ..calibration import ConfigError
 from ..functions import function_name
 from ..plan import PlanError
 from ..utils.files import atomic_write
 from ..version import __version__
 from ..visualization import plot_assignment
 from .calibration_data import explained
+from .checks import check_config
 from .comparing_loop import ComparingLoop
 from .export import (
     export_config,
-    region_config,
     save_quantized,
     usual_hooks,
     write_config,
@@ -49,6 +49,7 @@ def quantize_and_compare(
     cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
     float_cache: str | None = None,
+    backend: str | None = None,
 ) -> dict[str, Any]:
     """Quantize the model of a config, evaluate it beside its float self, save.
 
@@ -67,6 +68,9 @@ def quantize_and_compare(
         launcher: mmengine's launcher.
         float_cache: Folder of what the float model gave in other runs, see
             :class:`~iptq_mm.engine.float_cache.FloatCache`.
+        backend: What runs the integer model, now and by ``integer.py``, a name in
+            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode,
+            which alone counts saturated values.
 
     Returns:
         What ``results.json`` holds.
@@ -79,12 +83,13 @@ def quantize_and_compare(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.load_from = checkpoint or cfg.get('load_from')
+    cfg.backend = backend or cfg.get('backend')
     quantization = check_config(cfg, config)
     original = copy.deepcopy(cfg)
     _prepare(cfg, out, float_cache)
     _prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
-    hook = QuantizationHook(resume=resume)
+    hook = QuantizationHook(resume=resume, backend=cfg.backend)
     runner.register_hook(hook, priority=hook.priority)
     with explained('the evaluation images'):
         loop = runner.test_loop
@@ -104,7 +109,9 @@ def quantize_and_compare(
         metainfo = getattr(runner.test_dataloader.dataset, 'metainfo', None)
         save_quantized(runner.model, folder / 'integer.pth', metainfo)
         write_config(
-            export_config(original, quantization.regions, 'integer.pth'),
+            export_config(
+                original, quantization.regions, 'integer.pth', original.backend
+            ),
             folder / 'integer.py',
         )
         plot_assignment(
@@ -122,50 +129,6 @@ def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> C
     if options:
         cfg.merge_from_dict(options)
     return cfg
-
-
-def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
-    """Find what is wrong with a config before hours are spent.
-
-    Args:
-        cfg: The whole config.
-        name: What messages call it.
-
-    Returns:
-        Its quantization settings.
-
-    Raises:
-        ConfigError: If the config asks for something impossible.
-        FileNotFoundError: If there is no such checkpoint.
-    """
-    if not cfg.get('quantization'):
-        raise ConfigError(
-            f'{name} has no quantization dict: inherit one of '
-            'configs/_base_/quantization and name quantization.regions'
-        )
-    for key in ('model', 'test_dataloader', 'test_evaluator'):
-        if not cfg.get(key):
-            raise ConfigError(f'{name} has no {key}: nothing could be compared')
-    _check_checkpoint(cfg)
-    quantization = QuantizationConfig.from_dict(
-        cfg.quantization, cfg.get('candidates') or {}
-    )
-    for region in quantization.regions:
-        region_config(cfg.model, region)
-    return quantization
-
-
-def _check_checkpoint(cfg: Config) -> None:
-    if not cfg.get('load_from'):
-        if not cfg.get('random_weights'):
-            raise ConfigError(
-                'no checkpoint: name one after the config, or as load_from in it '
-                '(random_weights=True in the config quantizes an untrained model)'
-            )
-        return
-    remote = '://' in cfg.load_from
-    if not remote and not Path(cfg.load_from).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
 
 
 def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:

@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from ..calibration.freeze import PLAN_KEY, install
 from ..modes import Region, bind, bound_region, unbind
 from ..plan import PlanError, RegionPlan
+from ..program import Session
 from ..registry import MODELS
 
 
 @MODELS.register_module()
-def build_quantized(float_type: str, **kwargs: Any) -> nn.Module:
+def build_quantized(
+    float_type: str, backend: str | None = None, **kwargs: Any
+) -> nn.Module:
     """Build a standard module that takes its integers from a checkpoint.
 
     In a config it stands where the float module stood, so that mm's own tools
@@ -26,22 +29,34 @@ def build_quantized(float_type: str, **kwargs: Any) -> nn.Module:
 
     Args:
         float_type: Registered type of the float module, with its scope.
+        backend: What runs it, a name in ``BACKENDS``; None: the eager integer mode.
+            The integers are the same.
         **kwargs: Its arguments.
 
     Returns:
         The float module's class, bound to the integer mode on loading.
+
+    Raises:
+        KeyError: If there is no such back end.
     """
     if 'init_cfg' in kwargs:
         # Weights come from the integer checkpoint: none are to be fetched.
         kwargs['init_cfg'] = None
     module = MODELS.build(dict(type=float_type, **kwargs))
-    await_plan(module)
+    await_plan(module, Session(backend) if backend else None)
     return module
 
 
-def await_plan(module: nn.Module) -> None:
-    """Make a float module wait for the plan of the checkpoint it will load."""
-    bind(module, Region('(not loaded)'))
+def await_plan(module: nn.Module, session: Session | None = None) -> None:
+    """Make a float module wait for the plan of the checkpoint it will load.
+
+    Args:
+        module: The float module.
+        session: What runs it then; None: the eager integer mode.
+    """
+    region = Region('(not loaded)')
+    region.session = session
+    bind(module, region)
     module._register_load_state_dict_pre_hook(_take_plan, with_module=True)
     # The module's own hooks may resize what they take for float tensors.
     hooks: Any = module._load_state_dict_pre_hooks
@@ -67,8 +82,11 @@ def _take_plan(
                 f"the checkpoint holds no integers for '{prefix}{key}': it was changed "
                 'after tools/quantize.py wrote it'
             )
-    if bound_region(module) is not None:
+    before = bound_region(module)
+    if before is not None:
         unbind(module)
     if PLAN_KEY in module._buffers:
         del module._buffers[PLAN_KEY]
     install(name, module, plan)
+    if before is not None:
+        module.iptq_region.session = before.session  # type: ignore[union-attr]

@@ -72,6 +72,13 @@ class Integer(Mode):
         qparams = self._parameters[name]
         return QTensor(value.detach(), qparams, f'parameter:{name}', constant=True)
 
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class; contiguous, as from every back end.
+
+        Sums of floats after the region depend on how their inputs lie in memory.
+        """
+        return super().leave(value).contiguous()
+
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
         return quantized_constant(value.float(), 'constant')

@@ -20,6 +20,13 @@ class Backend(ABC):
     All of them give the same integers as the eager integer mode.
     """
 
+    def check(self) -> None:  # noqa: B027  (most need nothing)
+        """Find out whether it can run here, before there is a program.
+
+        Raises:
+            RuntimeError: If it cannot; the message says what is missing.
+        """
+
     @abstractmethod
     def prepare(self, program: Program, device: torch.device) -> Runner:
         """Make a program ready to run.

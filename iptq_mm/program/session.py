@@ -61,6 +61,14 @@ class Session:
         # A copy of the model makes programs of its own.
         return Session, (self.name,)
 
+    def check(self) -> None:
+        """Find out whether its back end can run here.
+
+        Raises:
+            RuntimeError: If it cannot; the message says what is missing.
+        """
+        self._backend.check()
+
     def serves(self, mode: Mode) -> bool:
         """Whether it can stand in: not where saturation is to be counted."""
         return type(mode) is Integer and mode.saturation is None
@@ -86,7 +94,7 @@ class Session:
                 # Autocast before the region may have left half precision.
                 integers.append(qparams.quantize(x.float() if x.itemsize < 4 else x))
             outputs = [
-                q.to(torch.float32) * port.scale
+                (q.to(torch.float32) * port.scale).contiguous()
                 for port, q in zip(program.outputs, run(integers), strict=True)
             ]
         return traced.rebuild(outputs), outputs

@@ -69,7 +69,7 @@ class Tracing(Integer):
         if not isinstance(value.payload, Recorded):
             return super().leave(value)
         assert isinstance(value.qparams, QParams)
-        real = value.qparams.dequantize(value.payload.plain)
+        real = value.qparams.dequantize(value.payload.plain).contiguous()
         port = Port(value.payload.number, value.qparams.scale)
         self.outputs.append((real, port))
         return real

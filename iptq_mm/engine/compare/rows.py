@@ -122,7 +122,7 @@ def fill(row: Row, results: dict[str, Any], regions: list[str]) -> None:
     if row.agreement is not None:
         noise = {k: v for k, v in noise.items() if k.startswith(f'{regions[-1]}:')}
     row.sqnr_db = min(noise.values(), default=None)
-    saturated, total = results['saturated_values']
+    saturated, total = results.get('saturated_values') or (0, 0)
     row.saturated = saturated / total if total else None
     row.cost = results['cost']
     row.functions = dict(Counter(results['assignment'].values()).most_common())

@@ -17,7 +17,7 @@ from mmengine.config.config import DELETE_KEY
 
 from ...calibration import ConfigError, QuantizationConfig
 from ...version import __version__
-from ..run import check_config
+from ..checks import check_config
 from .grid import expanded
 
 FILE_KEYS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -17,15 +18,13 @@ from .export import to_onnx
 class Onnx(Backend):
     """The exported program in ONNX Runtime, on the CPU."""
 
+    def check(self) -> None:
+        """See the base class."""
+        _runtime()
+
     def prepare(self, program: Program, device: torch.device) -> Runner:
         """See the base class."""
-        try:
-            import onnxruntime
-        except ImportError as e:
-            raise RuntimeError(
-                "back end 'onnx' needs the packages onnx and onnxruntime: "
-                'pip install -r requirements/optional.txt'
-            ) from e
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(
@@ -43,3 +42,15 @@ class Onnx(Backend):
             return [torch.from_numpy(x).to(device) for x in made]
 
         return run
+
+
+def _runtime() -> ModuleType:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+    except ImportError as e:
+        raise RuntimeError(
+            "back end 'onnx' needs the packages onnx and onnxruntime: "
+            'pip install -r requirements/optional.txt'
+        ) from e
+    return onnxruntime
