@@ -1,12 +1,15 @@
 """Packaging of iptq_mm, in the form of the OpenMMLab projects."""
 
+import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
-from setuptools import find_packages, setup
+from setuptools import Distribution, find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
@@ -83,6 +86,45 @@ def add_mim_extension() -> None:
                 shutil.copy(source, target)
 
 
+def native_builder() -> ModuleType:
+    """Load what compiles the native library, without the package around it."""
+    path = ROOT / 'iptq_mm' / 'program' / 'native' / 'build.py'
+    spec = importlib.util.spec_from_file_location('iptq_mm_native_build', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class BuildWithLibrary(build_py):
+    """Copies the package and compiles its C++ library, if there is a compiler.
+
+    An editable install has none: its sources may change, and the first use compiles
+    what is there then.
+    """
+
+    def run(self) -> None:
+        """Build."""
+        super().run()
+        if self.editable_mode:
+            return
+        builder = native_builder()
+        inside = builder.INSTALLED.relative_to(ROOT)
+        try:
+            builder.build(Path(self.build_lib) / inside)
+        except builder.BuildError as error:
+            reason = str(error).splitlines()[0]
+            print(f'iptq_mm: no native library ({reason}); all else works without')
+
+
+class PlatformDistribution(Distribution):
+    """A distribution for one platform where a compiler makes the library."""
+
+    def has_ext_modules(self) -> bool:
+        """Whether a wheel of it is for one platform."""
+        return native_builder().compiler() is not None
+
+
 if __name__ == '__main__':
     add_mim_extension()
     setup(
@@ -94,6 +136,8 @@ if __name__ == '__main__':
         long_description_content_type='text/markdown',
         keywords='computer vision, quantization, vision transformer',
         packages=find_packages(include=('iptq_mm', 'iptq_mm.*')),
+        cmdclass={'build_py': BuildWithLibrary},
+        distclass=PlatformDistribution,
         include_package_data=True,
         python_requires='>=3.10',
         classifiers=[

@@ -10,10 +10,11 @@ from torch import Tensor
 from ...intmath.dyadic import Dyadic
 from ..graph import Node, Value
 from .chains import Chain
-from .commands import I16, U8, Attention
+from .commands import U8, Attention
 from .compiler import INT32, Compiler, Unsupported
 from .factors import is_narrow, requantization
 from .layout import SIGNED_BYTES, Located, Storage
+from .softmax import largest_sum, probability_storage, softmax_fields
 from .steps import At, Step
 
 
@@ -26,15 +27,16 @@ def emit_attention(compiler: Compiler, chain: Chain) -> Located:
     fields = _scores(compiler, chain) | _softmax(compiler, chain)
     value = compiler.value(chain.result)
     queries, keys = compiler.value(chain.scores).shape[-2:]
-    v = _bytes(compiler, chain.result, 1)
-    if fields['p_type'] != U8:
-        _check_sums(compiler, chain, keys)
+    v = as_bytes(compiler, chain.result, 1)
+    sums = 128 * largest_sum(compiler, chain.softmax, keys)
+    if fields['p_type'] != U8 and sums >= INT32:
+        raise Unsupported('sums of more than 32 bits')
     storage = compiler.storage(value)
     out = _heads_last(storage, value.shape)
     depth = value.shape[-1]
     factor = _factor(compiler, chain.result)
-    v_at, v_row = _groups(v, -2)
-    out_at, out_row = _groups(out, -2)
+    v_at, v_row = group_places(v, -2)
+    out_at, out_row = group_places(out, -2)
     fields |= {
         'queries': queries,
         'keys': keys,
@@ -51,8 +53,8 @@ def emit_attention(compiler: Compiler, chain: Chain) -> Located:
     return compiler.emit(Step(Attention, fields), out)
 
 
-def _bytes(compiler: Compiler, node: Node, index: int, swap: bool = False) -> Located:
-    """An operand as bytes by strides, the last dimension dense.
+def as_bytes(compiler: Compiler, node: Node, index: int, swap: bool = False) -> Located:
+    """An operand of a product as bytes by strides, the last dimension dense.
 
     Args:
         compiler: The compiler.
@@ -86,15 +88,15 @@ def _scores(compiler: Compiler, chain: Chain) -> dict:
     value, bound = compiler.value(node), compiler.number(node, 'bound')
     if bound >= INT32:
         raise Unsupported('scores of more than 32 bits')
-    q = _bytes(compiler, node, 0)
-    k = _bytes(compiler, node, 1, swap=True)
+    q = as_bytes(compiler, node, 0)
+    k = as_bytes(compiler, node, 1, swap=True)
     if q.shape[:-2] != k.shape[:-2]:
         raise Unsupported('heads that share keys')
     groups = math.prod(q.shape[:-2])
     stages = [_stage(compiler, n, groups) for n in chain.additions]
     empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
-    q_at, q_row = _groups(q, -2)
-    k_at, k_row = _groups(k, -2)
+    q_at, q_row = group_places(q, -2)
+    k_at, k_row = group_places(k, -2)
     return {
         'groups': groups,
         'depth': q.shape[-1],
@@ -167,7 +169,7 @@ def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
     return tables, at.contiguous()
 
 
-def _groups(x: Located, row: int) -> tuple[Tensor, int]:
+def group_places(x: Located, row: int) -> tuple[Tensor, int]:
     """Where each group begins, in elements, and the distance of its rows."""
     places = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
     for d, (n, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2], strict=True)):
@@ -177,44 +179,13 @@ def _groups(x: Located, row: int) -> tuple[Tensor, int]:
 
 
 def _softmax(compiler: Compiler, chain: Chain) -> dict:
-    """Fields of ``table_softmax`` and its probabilities."""
-    node, value = chain.softmax, compiler.value(chain.softmax)
-    if (node.function or {}).get('type') != 'table_softmax':
-        raise Unsupported(str((node.function or {}).get('type')))
-    if compiler.number(node, 'wide') or value.low != 0 or value.high > 65535:
+    """Fields of the softmax and its probabilities."""
+    value = compiler.value(chain.softmax)
+    if value.low != 0 or value.high > 65535:
         raise Unsupported('probabilities of more than 16 bits')
-    clamp, down = compiler.number(node, 'clamp'), compiler.number(node, 'down')
-    high = None
-    if 'table_high' in node.constants:
-        high = compiler.constant(node, 'table_high').to(torch.int32)
-    kept = Storage(U8) if value.high <= 255 else Storage(I16)
-    if value.high > 32767:
-        kept = Storage(I16, 32768)
-    return {
-        'clamp': clamp,
-        'down': down,
-        'table': compiler.constant(node, 'table').to(torch.int32),
-        'table_high': high,
-        'one': compiler.number(node, 'quotient_one'),
-        'quotient_shift': compiler.number(node, 'quotient_shift'),
-        'p_high': value.high,
-        'p_type': kept.type,
-        'p_base': kept.base,
-    }
-
-
-def _check_sums(compiler: Compiler, chain: Chain, keys: int) -> None:
-    """Make sure that 32 bits hold the product of probabilities and values.
-
-    ``sum(e * reciprocal) <= one + total / 2``, and rounding adds at most 1/2 to each
-    probability: their sum is bounded more tightly than by their number.
-    """
-    softmax = chain.softmax
-    shift = compiler.number(softmax, 'quotient_shift')
-    largest = (2 * compiler.number(softmax, 'quotient_one') >> shift) + keys
-    largest = min(largest, keys * compiler.value(softmax).high)
-    if largest * 128 >= INT32:
-        raise Unsupported('sums of more than 32 bits')
+    kept = probability_storage(value)
+    fields = softmax_fields(compiler, chain.softmax, value, kept)
+    return {'softmax': fields, 'p_type': kept.type}
 
 
 def _heads_last(storage: Storage, shape: tuple[int, ...]) -> Located:

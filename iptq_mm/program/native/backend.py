@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
+from logging import INFO, WARNING
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ...registry import BACKENDS
 from ..backend import Backend, Runner
 from ..graph import Program
-from . import elementwise, linear, rows  # noqa: F401  (they register emitters)
+from ..reference import runner
+from . import (  # noqa: F401  (they register emitters)
+    convolution,
+    elementwise,
+    linear,
+    matmul,
+    rows,
+    softmax,
+)
 from .commands import Command
 from .compiler import Compiler
-from .library import Prepared, library
+from .library import NativeError, Prepared, level, library
 from .steps import At, Builder, Call, plan
 
 
@@ -25,7 +36,8 @@ class NativeProgram:
         program: The program.
 
     Attributes:
-        fallbacks: By kind and reason, how many nodes the reference runs.
+        fallbacks: Why nodes are left to the reference, by kind and reason.
+        left: How many nodes that are.
         commands: How many commands there are.
         arena: The memory of all values.
     """
@@ -54,8 +66,10 @@ class NativeProgram:
             else:
                 commands.append(builder.command(step))
         self._parts.extend([Prepared(commands)] if commands else [])
+        self.left = sum(isinstance(s, Call) for s in compiler.steps)
         self.commands = sum(not isinstance(s, Call) for s in compiler.steps)
-        self._constants = builder.kept
+        # The commands have addresses of what these hold.
+        self._kept = builder.kept, compiler.steps
         values = [program.values[port.value] for port in program.inputs]
         self._inputs = [
             self._view(place.at, v.dtype, v.shape)
@@ -101,16 +115,32 @@ class _Called:
 
 @BACKENDS.register_module('native')
 class Native(Backend):
-    """C++ on the CPU. Attributes: programs made so far."""
-
-    def __init__(self) -> None:
-        self.programs: list[NativeProgram] = []
+    """C++ on the CPU; the reference where there is no compiler. It logs which."""
 
     def prepare(self, program: Program, device: torch.device) -> Runner:
         """See the base class."""
         if device.type != 'cpu':
             raise RuntimeError(f'the native back end runs on the CPU, not on {device}')
-        library()
+        try:
+            library()
+        except NativeError as error:
+            _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
+            return runner(program, device)
         made = NativeProgram(program)
-        self.programs.append(made)
+        where = f"back end 'native': {level()}, {torch.get_num_threads()} threads"
+        if not made.left:
+            _say(f'{where}, region {program.region}')
+        else:
+            reasons = '; '.join(sorted(made.fallbacks))
+            _say(
+                f'{where}, region {program.region}: the reference runs {made.left} of '
+                f'{len(program.nodes)} nodes ({reasons})',
+                WARNING,
+            )
         return made
+
+
+@lru_cache(maxsize=64)
+def _say(message: str, log_level: int = INFO) -> None:
+    """Log a message once in this process."""
+    print_log(message, 'current', log_level)

@@ -22,7 +22,7 @@ INSTALLED = Path(__file__).resolve().parent / 'libiptq_native.so'
 
 _FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fno-math-errno', '-fvisibility=hidden']
 _X86 = ['-DIPTQ_X86']
-_AVX512 = ['f', 'bw', 'dq', 'vl', 'vbmi', 'vnni']
+_AVX512 = ['f', 'bw', 'dq', 'vl', 'vnni']
 _UNITS: dict[str, list[str]] = {'executor.cpp': [], 'isa_portable.cpp': []}
 _X86_UNITS = {
     'isa_avx2.cpp': ['-mavx2'],
@@ -40,9 +40,10 @@ class BuildError(RuntimeError):
 
 
 def compiler() -> str | None:
-    """The C++ compiler: ``$CXX``, or g++, or clang++; None without one."""
-    names = [os.environ.get('CXX'), 'g++', 'clang++']
-    return next((path for name in names if name and (path := shutil.which(name))), None)
+    """The C++ compiler: ``$CXX`` if that is set, else g++ or clang++; None without."""
+    chosen = os.environ.get('CXX')
+    names = [chosen] if chosen else ['g++', 'clang++']
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def signature() -> str:

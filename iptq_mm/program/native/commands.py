@@ -1,15 +1,27 @@
 """The commands of the native library, field by field those of ``commands.h``.
 
-All fields are 64-bit integers: numbers, or addresses of buffers.
+All fields have 64 bits: numbers, or addresses of buffers.
 """
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, ClassVar
 
-#: Most dimensions of a strided command.
-DIMS = 6
+from .fields import (
+    DIMS,
+    Fields,
+    Interpolation,
+    Real,
+    Requantization,
+    Softmax,
+    Stage,
+    Sum,
+    View,
+    Window,
+    Word,
+    fields,
+)
+
 #: Columns of a vector of accumulators.
 LANES = 16
 #: Most additions to attention scores.
@@ -19,61 +31,12 @@ SLACK = 64
 
 #: Types of elements.
 U8, I8, I16, I32, I64 = range(5)
+#: Forms of LayerNorm.
+IVIT, IBERT, FQVIT = range(3)
+#: Exponentials of softmaxes.
+TABLES, QUADRATIC, CHORD, TANGENT, POWERS = range(5)
 #: What follows a matrix product.
-NOTHING, TABLE, ADD = range(3)
-
-Word = ctypes.c_int64
-
-
-class Fields(ctypes.Structure):
-    """A structure made of names of 64-bit fields and of structures."""
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-
-
-def _fields(*groups: str | tuple[str, Any]) -> list[tuple[str, Any]]:
-    """List of ctypes' fields: words named in one string, or (name, type)."""
-    fields: list[tuple[str, Any]] = []
-    for group in groups:
-        if isinstance(group, str):
-            fields.extend((name, Word) for name in group.split())
-        else:
-            fields.append(group)
-    return fields
-
-
-class Requantization(Fields):
-    """``clamp((x * multiplier + offset) >> shift)``."""
-
-    _fields_ = _fields('multiplier offset shift low high narrow')
-
-
-class Sum(Fields):
-    """``clamp((a * left + b * right + offset) >> shift)``."""
-
-    _fields_ = _fields('left right offset shift low high narrow')
-
-
-class Interpolation(Fields):
-    """``interpolated_gelu``, a quicker way to the same result as a table."""
-
-    _fields_ = _fields(
-        'lines position_multiplier position_shift relu line_factor offset shift low '
-        'high'
-    )
-
-
-class Stage(Fields):
-    """A number added to each score of an attention."""
-
-    _fields_ = _fields('addend at row', ('sum', Sum))
-
-
-class View(Fields):
-    """A strided tensor; unsigned bytes stand for ``byte + base``."""
-
-    _fields_ = _fields('data type base', ('stride', Word * DIMS))
+NOTHING, TABLE, ADD, RESCALE = range(4)
 
 
 class Command(Fields):
@@ -89,9 +52,11 @@ class Gemm(Command):
     """Matrix product of bytes and packed weights, requantized by channel."""
 
     kind_number = 0
-    _fields_ = _fields(
-        'kind a a_row m n k weights bits width start quick multiplier offset up '
-        'shift low high rows post table table_type residual residual_row',
+    _fields_ = fields(
+        'kind a a_row m n k taps',
+        ('window', Window),
+        'weights bits width start quick multiplier offset up shift low high rows '
+        'post table table_type residual residual_row residual_rows',
         ('sum', Sum),
         ('line', Interpolation),
         'out out_type out_row',
@@ -102,26 +67,27 @@ class Attention(Command):
     """``softmax(q k^T) v`` of each group."""
 
     kind_number = 1
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind groups queries keys depth value_depth q k v q_at k_at v_at out_at '
         'q_row k_row v_row out_row q_base',
         ('score', Requantization),
         'stages',
         ('stage', Stage * STAGES),
-        'clamp down table table_high one quotient_shift p_high p_type p_base',
+        ('softmax', Softmax),
+        'p_type',
         ('result', Requantization),
         'out out_type',
     )
 
 
 class LayerNorm(Command):
-    """``ivit_layernorm`` of each row."""
+    """A LayerNorm of each row."""
 
     kind_number = 2
-    _fields_ = _fields(
-        'kind x x_row rows size rows_from root_shift epsilon '
-        'reciprocal_bits drop shift multiplier addend low high zero out out_type '
-        'out_row'
+    _fields_ = fields(
+        'kind form x x_row rows size rows_from up root_shift epsilon '
+        'reciprocal_bits drop shift multiplier exponent addend low high zero out '
+        'out_type out_row'
     )
 
 
@@ -129,7 +95,7 @@ class Affine(Command):
     """Sum of one or two tensors, requantized."""
 
     kind_number = 3
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind',
         ('shape', Word * DIMS),
         ('out', View),
@@ -143,7 +109,7 @@ class Product(Command):
     """Product of two tensors, requantized."""
 
     kind_number = 4
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind',
         ('shape', Word * DIMS),
         ('out', View),
@@ -157,7 +123,7 @@ class Lookup(Command):
     """``table[a - first]``."""
 
     kind_number = 5
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind', ('shape', Word * DIMS), ('out', View), ('a', View), 'table first'
     )
 
@@ -166,7 +132,7 @@ class Copy(Command):
     """Elements moved between two strided tensors."""
 
     kind_number = 6
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind', ('shape', Word * DIMS), 'size', ('out', View), ('a', View)
     )
 
@@ -175,14 +141,14 @@ class Gather(Command):
     """Runs of bytes from anywhere, or filled."""
 
     kind_number = 7
-    _fields_ = _fields('kind a out runs_from runs size element zero')
+    _fields_ = fields('kind a out runs_from runs size element zero')
 
 
 class Mean(Command):
     """Mean along the last dimensions."""
 
     kind_number = 8
-    _fields_ = _fields(
+    _fields_ = fields(
         'kind',
         ('shape', Word * DIMS),
         'kept',
@@ -190,6 +156,43 @@ class Mean(Command):
         ('a', View),
         ('result', Requantization),
     )
+
+
+class SoftmaxRows(Command):
+    """Softmax of rows, alone."""
+
+    kind_number = 9
+    _fields_ = fields(
+        'kind rows size x x_type x_base x_row',
+        ('softmax', Softmax),
+        'out out_type out_row',
+    )
+
+
+class MatMul(Command):
+    """Product of two tensors of each group."""
+
+    kind_number = 10
+    _fields_ = fields(
+        'kind groups m n k a a_type a_base b a_at b_at out_at a_row b_row out_row '
+        'by_columns',
+        ('result', Requantization),
+        'out out_type',
+    )
+
+
+class Quantize(Command):
+    """Floats become integers."""
+
+    kind_number = 11
+    _fields_ = fields('kind count x', ('scale', Real), 'low high out out_type')
+
+
+class Dequantize(Command):
+    """Integers become floats."""
+
+    kind_number = 12
+    _fields_ = fields('kind count x x_type', ('scale', Real), 'out')
 
 
 #: Classes by number of kind.
@@ -203,4 +206,8 @@ KINDS: tuple[type[Command], ...] = (
     Copy,
     Gather,
     Mean,
+    SoftmaxRows,
+    MatMul,
+    Quantize,
+    Dequantize,
 )

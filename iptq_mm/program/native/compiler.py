@@ -105,10 +105,19 @@ class Compiler:
             index = {k: self.constant(node, k) for k in node.constants}
             (operand,) = node.operands
             x = self.located[operand] if isinstance(operand, int) else None
-            made = x and x.moved(node.kind, node.attributes, **index)
+            made = x and self._moved(x, node, index)
         else:
             made = self._attempt(node.kind, [node], lambda: self._emit(node))
         self._locate(node, self._fallback(node) if made is None else made)
+
+    def _moved(self, x: Located, node: Node, index: dict[str, Tensor]) -> Located:
+        from .fusion import split_channels
+
+        if node.kind == 'reshape':
+            split = split_channels(x, node.attributes['shape'])
+            if split is not None:
+                return split
+        return x.moved(node.kind, node.attributes, **index)
 
     def _emit(self, node: Node) -> Located:
         if node.kind not in EMITTERS:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .commands import DIMS, Affine, Copy, Gather
-from .layout import Located, Storage, as_strides, collapsed, contiguous
+from .commands import Affine, Copy, Gather
+from .fields import DIMS
+from .layout import Located, Storage, collapsed
+from .positions import Positions, common_strides
 from .reorder import reorder_rows
 from .steps import At, Step
 
@@ -48,15 +50,15 @@ def copied(
         reordered = reorder_rows(x)
         if reordered is not None:
             return reordered
-    source = _by_strides(x)
-    if source is None:
+    out = Located.new(storage, x.shape, pinned)
+    loops = _loops(x, out)
+    if loops is None:
         gathered = _gathered(compiler, x)
         if storage == x.storage and not pinned:
             return gathered
         return copied(compiler, gathered, storage, pinned)
-    out = Located.new(storage, x.shape, pinned)
-    sizes, given, offset = source
-    made = _best_last(sizes, given)
+    sizes, (given, made), offset = loops
+    _best_last(sizes, given, made)
     place = replace(x, offset=offset, positions=None)
     fields = {
         'shape': padded_shape(sizes),
@@ -71,36 +73,55 @@ def copied(
     return out
 
 
-def _by_strides(x: Located) -> tuple[list[int], list[int], int] | None:
-    """Sizes, strides and offset of the elements in order, if a command can."""
-    if x.positions is not None:
-        simple = as_strides(x.positions)
-    else:
-        sizes, (strides,) = collapsed(x.shape, [x.strides])
-        simple = sizes, strides, x.offset
-    return simple if simple is None or len(simple[0]) <= DIMS else None
+def _loops(x: Located, out: Located) -> tuple[list[int], list[list[int]], int] | None:
+    """Sizes and strides of both, and the offset of ``x``, if a command can."""
+    if x.positions is None:
+        sizes, strides = collapsed(x.shape, [x.strides, out.strides])
+        return None if len(sizes) > DIMS else (sizes, strides, x.offset)
+    axis, starts = x.positions.axis, x.positions.starts
+    shape = tuple(starts.shape)
+    made = Positions.by_strides(shape, out.strides, 0).single()
+    # The shared axis is the last loop.
+    common = common_strides([starts.flatten(), made.flatten()])
+    if common is None:
+        return None
+    sizes, strides = common
+    if axis is not None:
+        sizes.append(x.positions.size)
+        strides[0].append(1)
+        strides[1].append(out.strides[axis])
+    if not sizes:
+        sizes, strides = [1], [[0], [0]]
+    return None if len(sizes) > DIMS else (sizes, strides, int(starts.flatten()[0]))
 
 
-def _best_last(sizes: list[int], given: list[int]) -> list[int]:
-    """Puts the dimension that runs best last, in place.
+def _best_last(sizes: list[int], given: list[int], made: list[int]) -> None:
+    """Puts the dimensions that run best last, in place.
 
-    Returns:
-        The strides of the contiguous copy, in the new order.
+    The last one is dense in the result, or in what is given if that runs longer. A
+    transposition has the other one before it: the kernel works on blocks of these.
     """
-    made = list(contiguous(tuple(sizes)))
-    if len(sizes) > 1 and sizes[-1] < _RUN:
-        alone = [d for d, n in enumerate(sizes) if given[d] == 1 and n >= _RUN]
-        best = alone[0] if alone else max(range(len(sizes)), key=lambda d: sizes[d])
-        for items in (sizes, given, made):
-            items.append(items.pop(best))
-    return made
+    loops = range(len(sizes))
+    into = [d for d in loops if made[d] == 1 and sizes[d] >= _RUN]
+    outof = [d for d in loops if given[d] == 1 and sizes[d] >= _RUN]
+    longest = max(loops, key=lambda d: sizes[d])
+    last = (into or outof or [longest])[0]
+    order = [d for d in loops if d != last and d not in outof[:1]]
+    order += [d for d in outof[:1] if d != last]
+    for items in (sizes, given, made):
+        items[:] = [items[d] for d in [*order, last]]
 
 
 def _gathered(compiler: Compiler, x: Located) -> Located:
     """A copy by positions, as many elements at a time as lie side by side."""
     out = Located.new(x.storage, x.shape)
-    run = run_length(x.places())
-    starts = x.places().flatten()[::run].contiguous()
+    places = x.places()
+    if places.axis == len(x.shape) - 1:
+        run, starts = places.size, places.starts.flatten().contiguous()
+    else:
+        single = places.single()
+        run = run_length(single)
+        starts = single.flatten()[::run].contiguous()
     step = Step(
         Gather,
         {

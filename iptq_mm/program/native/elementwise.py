@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ...intmath.dyadic import Dyadic
 from ..graph import Node, Value
-from .commands import DIMS, Affine, Lookup, Product
+from .commands import Affine, Lookup, Product
 from .compiler import INT32, Compiler, Unsupported, emitter
 from .copying import padded_shape, view
 from .factors import requantization, sum_fields
-from .fusion import fused_add, fused_table, tabulated
+from .fields import DIMS
+from .fusion import (
+    fused_add,
+    fused_relu,
+    fused_requantize,
+    fused_table,
+    tabulated,
+)
 from .layout import Located, collapsed, contiguous, storage_of
 from .steps import Buffer, Step
 
@@ -69,7 +78,10 @@ def _fields(
 ) -> dict[str, object]:
     """Shape and views of an elementwise command."""
     strides = [out.strides, *(_spread(x, shape) for x in operands)]
-    sizes, steps = collapsed(shape, strides)
+    # In the order in which the result lies.
+    dims = sorted(range(len(shape)), key=lambda d: -out.strides[d])
+    ordered = [tuple(s[d] for d in dims) for s in strides]
+    sizes, steps = collapsed(tuple(shape[d] for d in dims), ordered)
     if len(sizes) > DIMS:
         raise Unsupported(f'{len(sizes)} dimensions')
     fields: dict[str, object] = {'shape': padded_shape(sizes)}
@@ -91,14 +103,25 @@ def _sum(
     if max(map(abs, factors)) >= INT32:
         raise Unsupported('a factor of more than 32 bits')
     fields = _fields(out, out.shape, operands)
-    fields['sum'] = sum_fields(*factors, shift, value, out.storage)
+    bound = max(x.storage.bound for x in operands)
+    low, high = value.low, value.high
+    fields['sum'] = sum_fields(*factors, shift, low, high, out.storage, bound)
     compiler.steps.append(Step(Affine, fields))
     return out
 
 
-def _result(compiler: Compiler, node: Node) -> tuple[Value, Located]:
+def _result(
+    compiler: Compiler, node: Node, operands: list[Located]
+) -> tuple[Value, Located]:
+    """The value of a node, and room for it that lies like its operands."""
     value = compiler.value(node)
-    return value, Located.new(compiler.storage(value), value.shape)
+    storage = compiler.storage(value)
+    for x in operands:
+        dims = x.order if x.shape == value.shape else None
+        if dims is not None:
+            room = Located.new(storage, tuple(value.shape[d] for d in dims))
+            return value, room.permuted([dims.index(d) for d in range(len(dims))])
+    return value, Located.new(storage, value.shape)
 
 
 @emitter('add')
@@ -107,8 +130,8 @@ def add(compiler: Compiler, node: Node) -> Located:
     fused = fused_add(compiler, node)
     if fused is not None:
         return fused
-    value, out = _result(compiler, node)
     operands = [_operand(compiler, node, i) for i in range(2)]
+    value, out = _result(compiler, node, operands)
     names = ('left', 'right')
     left, right = (compiler.number(node, name) for name in names)
     shift = compiler.number(node, 'shift')
@@ -118,32 +141,48 @@ def add(compiler: Compiler, node: Node) -> Located:
 @emitter('requantize')
 def requantize(compiler: Compiler, node: Node) -> Located:
     """One tensor brought to another scale."""
-    value, out = _result(compiler, node)
-    factors = compiler.number(node, 'multiplier'), 0
+    fused = fused_requantize(compiler, node)
+    if fused is not None:
+        return fused
     x = _operand(compiler, node, 0)
+    value, out = _result(compiler, node, [x])
+    factors = compiler.number(node, 'multiplier'), 0
     return _sum(compiler, out, [x], value, factors, compiler.number(node, 'shift'))
 
 
 @emitter('negate')
 def negate(compiler: Compiler, node: Node) -> Located:
     """``-x``."""
-    value, out = _result(compiler, node)
-    return _sum(compiler, out, [_operand(compiler, node, 0)], value, (-1, 0), 0)
+    x = _operand(compiler, node, 0)
+    value, out = _result(compiler, node, [x])
+    return _sum(compiler, out, [x], value, (-1, 0), 0)
+
+
+@emitter('relu')
+def relu(compiler: Compiler, node: Node) -> Located:
+    """``max(x, 0)``."""
+    fused = fused_relu(compiler, node)
+    if fused is not None:
+        return fused
+    x = _operand(compiler, node, 0)
+    value, out = _result(compiler, node, [x])
+    positive = replace(value, low=max(0, value.low))
+    return _sum(compiler, out, [x], positive, (1, 0), 0)
 
 
 @emitter('shifted')
 def shifted(compiler: Compiler, node: Node) -> Located:
     """``x`` plus a constant."""
-    value, out = _result(compiler, node)
     addend = compiler.tensor(node.constants['addend'])
     operands = [_operand(compiler, node, 0), _place(addend)]
+    value, out = _result(compiler, node, operands[:1])
     return _sum(compiler, out, operands, value, (1, 1), 0)
 
 
 @emitter('cat')
 def cat(compiler: Compiler, node: Node) -> Located:
     """Each part requantized into its place."""
-    value, out = _result(compiler, node)
+    value, out = _result(compiler, node, [])
     dim, start = node.attributes['dim'] % len(value.shape), 0
     for i in range(len(node.operands)):
         x = _operand(compiler, node, i)
@@ -168,12 +207,12 @@ def mul(compiler: Compiler, node: Node) -> Located:
 def _multiplied(
     compiler: Compiler, node: Node, operands: list[Located], factor: Dyadic
 ) -> Located:
-    value, out = _result(compiler, node)
+    value, out = _result(compiler, node, operands)
     fields = _fields(out, out.shape, operands)
     if factor.shift:
         fields['result'] = requantization(factor, value, out.storage.base)
     else:
-        whole = sum_fields(1, 0, 0, value, out.storage)
+        whole = sum_fields(1, 0, 0, value.low, value.high, out.storage)
         fields['result'] = {
             'multiplier': 1,
             **{k: whole[k] for k in ('offset', 'shift', 'low', 'high')},
@@ -199,9 +238,10 @@ def gelu(compiler: Compiler, node: Node) -> Located:
     fused = fused_table(compiler, node)
     if fused is not None:
         return fused
-    value, out = _result(compiler, node)
-    table = tabulated(compiler, node, source).to(torch.int32) - out.storage.base
-    fields = _fields(out, out.shape, [_operand(compiler, node, 0)])
+    x = _operand(compiler, node, 0)
+    _, out = _result(compiler, node, [x])
+    table = tabulated(compiler, node).to(torch.int32) - out.storage.base
+    fields = _fields(out, out.shape, [x])
     fields |= {'table': table.contiguous(), 'first': source.low}
     compiler.steps.append(Step(Lookup, fields))
     return out

@@ -9,7 +9,13 @@ from .layout import Storage
 
 
 def sum_fields(
-    left: int, right: int, shift: int, value: Value, storage: Storage, bound: int = 0
+    left: int,
+    right: int,
+    shift: int,
+    low: int,
+    high: int,
+    storage: Storage,
+    bound: int = 0,
 ) -> dict:
     """Fields of a ``Sum`` that makes codes.
 
@@ -24,8 +30,8 @@ def sum_fields(
         'right': right,
         'offset': offset,
         'shift': shift,
-        'low': value.low - storage.base,
-        'high': value.high - storage.base,
+        'low': low - storage.base,
+        'high': high - storage.base,
         'narrow': is_narrow(bound * (abs(left) + abs(right)), offset, shift),
     }
 

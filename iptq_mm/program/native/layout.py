@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..moves import move
 from .commands import I8, I16, I32, I64, U8
+from .positions import Positions
 from .steps import At, Buffer, Step
 
 _SIZES = {U8: 1, I8: 1, I16: 2, I32: 4, I64: 8}
@@ -33,6 +34,13 @@ class Storage:
     def size(self) -> int:
         """Bytes of an element."""
         return _SIZES[self.type]
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude of an integer."""
+        if self.type == U8:
+            return max(abs(self.base), abs(self.base + 255))
+        return abs(self.base) + 2 ** (8 * self.size - 1)
 
 
 #: What signed bytes are kept as.
@@ -71,8 +79,7 @@ class Located:
         shape: Of the value.
         strides: In elements; meaningless where there are positions.
         offset: Of the first element, in elements.
-        positions: int64, the shape of the value: for moves that strides cannot say,
-            the element of the buffer, -1 for a zero.
+        positions: For moves that strides cannot say.
         producer: The step that made them, if nobody else needs its result: it may
             still be changed.
     """
@@ -82,7 +89,7 @@ class Located:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int = 0
-    positions: Tensor | None = None
+    positions: Positions | None = None
     producer: Step | None = None
 
     @classmethod
@@ -90,6 +97,12 @@ class Located:
         """Contiguous integers in a buffer of their own."""
         buffer = Buffer(math.prod(shape) * storage.size, pinned)
         return cls(buffer, storage, tuple(shape), contiguous(shape))
+
+    def made_anew(self, storage: Storage) -> Located:
+        """The same places in a buffer of its own, of another storage."""
+        elements = self.buffer.size // self.storage.size
+        buffer = Buffer(elements * storage.size)
+        return replace(self, buffer=buffer, storage=storage, producer=None)
 
     @property
     def at(self) -> At:
@@ -107,12 +120,23 @@ class Located:
             )
         )
 
-    def places(self) -> Tensor:
+    @property
+    def order(self) -> list[int] | None:
+        """Dimensions in the order in which they lie without gaps, if they do."""
+        if self.positions is not None:
+            return None
+        dims = sorted(range(len(self.shape)), key=lambda d: -self.strides[d])
+        return dims if self.permuted(dims).is_contiguous else None
+
+    def permuted(self, dims: list[int]) -> Located:
+        """With the dimensions in another order."""
+        return self.moved('permute', {'dims': dims})
+
+    def places(self) -> Positions:
         """Positions, whether strides could say it or not."""
         if self.positions is not None:
             return self.positions
-        elements = torch.arange(self.buffer.size // self.storage.size)
-        return elements.as_strided(self.shape, self.strides, self.offset)
+        return Positions.by_strides(self.shape, self.strides, self.offset)
 
     def moved(self, kind: str, attributes: dict[str, Any], **index: Tensor) -> Located:
         """The result of a move: no integer is touched."""
@@ -124,10 +148,9 @@ class Located:
                 strides=view.stride(),
                 offset=int(view.storage_offset()),
             )
-        places = move(kind, self.places() + 1, attributes, **index) - 1
-        places = places.contiguous()
-        strides = contiguous(places.shape)
-        shape = tuple(places.shape)
+        places = self.places().moved(kind, attributes, **index)
+        shape = places.shape
+        strides = contiguous(shape)
         return replace(self, shape=shape, strides=strides, offset=0, positions=places)
 
     def _view(self, kind: str, attributes: dict[str, Any]) -> Tensor | None:
@@ -178,25 +201,3 @@ def collapsed(
     if not sizes:
         return [1], [[0] for _ in strides]
     return sizes, steps
-
-
-def as_strides(positions: Tensor) -> tuple[list[int], list[int], int] | None:
-    """Sizes, strides and offset of positions in order, if strides can say it."""
-    flat = positions.flatten()
-    if not len(flat) or int(flat.min()) < 0:
-        return None
-    sizes: list[int] = []
-    strides: list[int] = []
-    while len(flat) > 1:
-        steps = flat.diff()
-        other = (steps != steps[0]).nonzero()
-        run = int(other[0]) + 1 if len(other) else len(flat)
-        if len(flat) % run:
-            return None
-        table = flat.view(-1, run)
-        if bool((table.diff(dim=1) != steps[0]).any()):
-            return None
-        sizes.insert(0, run)
-        strides.insert(0, int(steps[0]))
-        flat = table[:, 0]
-    return sizes, strides, int(flat[0])

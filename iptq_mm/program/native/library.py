@@ -13,7 +13,8 @@ import torch
 from .build import INSTALLED, BuildError, build
 from .commands import KINDS, Command
 
-#: Instruction set to use instead of the best: portable, avx2 or avx512vnni.
+#: Instruction set to use instead of the best: portable, avx2, avx512vnni or
+#: avx512vnni+vbmi; none: no library, as on a machine without a compiler.
 ISA_VARIABLE = 'IPTQ_MM_NATIVE_ISA'
 
 _OPENMP = re.compile(r'lib(g|i)?omp[^/]*\.(so|dylib)')
@@ -23,14 +24,32 @@ class NativeError(RuntimeError):
     """The native back end cannot be used here."""
 
 
-@lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """The library: that of the installation, or built now into the cache.
 
     Raises:
-        NativeError: If there is neither a library nor a compiler, or the library
-            does not fit this package.
+        NativeError: If there is neither a library nor a compiler, the library does
+            not fit this package, or the environment says that there shall be none.
     """
+    opened = _opened()
+    if isinstance(opened, NativeError):
+        raise opened
+    return opened
+
+
+@lru_cache(maxsize=1)
+def _opened() -> ctypes.CDLL | NativeError:
+    """The library, or why there is none: a second attempt would say the same."""
+    try:
+        return _open()
+    except NativeError as error:
+        return error
+
+
+def _open() -> ctypes.CDLL:
+    wanted = os.environ.get(ISA_VARIABLE)
+    if wanted == 'none':
+        raise NativeError(f'{ISA_VARIABLE} is none')
     try:
         loaded = ctypes.CDLL(str(INSTALLED if INSTALLED.exists() else build()))
     except (BuildError, OSError) as error:
@@ -50,7 +69,6 @@ def library() -> ctypes.CDLL:
             raise NativeError(
                 f'{INSTALLED} was built from other sources: build the package anew'
             )
-    wanted = os.environ.get(ISA_VARIABLE)
     if wanted:
         _set_level(loaded, wanted)
     return loaded
@@ -62,6 +80,12 @@ def available() -> bool:
         return library() is not None
     except NativeError:
         return False
+
+
+def loaded() -> bool:
+    """Whether there is a library that something has loaded; nothing is built."""
+    tried = _opened.cache_info().currsize > 0
+    return tried and not isinstance(_opened(), NativeError)
 
 
 def levels() -> list[str]:

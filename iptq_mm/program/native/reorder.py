@@ -18,11 +18,16 @@ def row_order(x: Located) -> Tensor | None:
     """
     if not x.shape:
         return None
-    size = x.shape[-1]
-    table = x.places().reshape(-1, size)
-    first = table[:, :1]
-    wanted = torch.where(first < 0, -1, first + torch.arange(size))
-    if not torch.equal(table, wanted) or bool((first.clamp_min(0) % size).any()):
+    size, places = x.shape[-1], x.places()
+    if places.axis == len(x.shape) - 1:
+        first = places.starts.reshape(-1, 1)
+    else:
+        table = places.single().reshape(-1, size)
+        first = table[:, :1]
+        wanted = torch.where(first < 0, -1, first + torch.arange(size))
+        if not torch.equal(table, wanted):
+            return None
+    if bool((first.clamp_min(0) % size).any()):
         return None
     return torch.where(first < 0, -1, first // size).flatten()
 
@@ -57,7 +62,15 @@ def scatter_rows(x: Located, rows: int) -> Tensor | None:
     if x.producer is None or x.producer.command is not Gemm:
         return None
     order = row_order(x)
-    if order is None or not len(order) or int(order.min()) < 0:
+    return None if order is None else inverse(order, rows)
+
+
+def inverse(order: Tensor, rows: int) -> Tensor | None:
+    """For each of ``rows`` rows where ``order`` has it, -1 where it does not.
+
+    None if ``order`` has zeros, or a row twice.
+    """
+    if not len(order) or int(order.min()) < 0:
         return None
     if len(order.unique()) != len(order):
         return None

@@ -8,32 +8,34 @@ import torch
 
 from ...intmath.dyadic import Dyadic
 from ..graph import Node
-from .commands import DIMS, I16, U8, LayerNorm, Mean
+from .commands import FQVIT, I16, IBERT, IVIT, U8, LayerNorm, Mean
 from .compiler import Compiler, Unsupported, emitter
 from .copying import padded_shape, view
 from .factors import requantization
+from .fields import DIMS
 from .layout import Located, Storage
 from .steps import Step
+
+_FORMS = {'ivit_layernorm': IVIT, 'ibert_layernorm': IBERT, 'fqvit_layernorm': FQVIT}
+#: Fraction bits of what fqvit_layernorm adds.
+_FQVIT_FRACTION = 16
 
 
 @emitter('layer_norm')
 def layer_norm(compiler: Compiler, node: Node) -> Located:
-    """``ivit_layernorm``; others have no kernel."""
+    """LayerNorm along the last dimension; published forms have no kernel."""
     function = node.function or {}
-    if function.get('type') != 'ivit_layernorm' or function.get('literal'):
-        raise Unsupported(str(function.get('type')))
+    name = str(function.get('type'))
+    if name not in _FORMS or function.get('literal'):
+        raise Unsupported(f'{name}{", literal" if function.get("literal") else ""}')
     value = compiler.value(node)
     source = compiler.program.values[node.values[0]]
     if source.low < -(2**15) or source.high >= 2**15:
         raise Unsupported('inputs of more than 16 bits')
     storage = compiler.storage(value)
-    shift = compiler.number(node, 'out_shift')
-    addend = compiler.constant(node, 'addend')
-    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
-        raise Unsupported('addends of more than 62 bits')
-    x = compiler.operand(node, 0)
     if storage.type not in (U8, I16):
         raise Unsupported('results of more than 16 bits')
+    x = compiler.operand(node, 0)
     # Of whatever it is, 16 bits are made: values have no more.
     x = x if x.storage.type == I16 else compiler.stored(x, Storage(I16))
     x, distance = compiler.rows(x)
@@ -41,6 +43,7 @@ def layer_norm(compiler: Compiler, node: Node) -> Located:
     step = Step(
         LayerNorm,
         {
+            'form': _FORMS[name],
             'x': x.at,
             'x_row': distance,
             'rows': math.prod(value.shape[:-1]),
@@ -48,11 +51,7 @@ def layer_norm(compiler: Compiler, node: Node) -> Located:
             'rows_from': None,
             'root_shift': compiler.number(node, 'root_shift'),
             'epsilon': compiler.number(node, 'epsilon'),
-            'reciprocal_bits': compiler.number(node, 'reciprocal_bits'),
-            'drop': compiler.number(node, 'drop'),
-            'shift': shift,
-            'multiplier': compiler.constant(node, 'multiplier').to(torch.int32),
-            'addend': addend - (storage.base << shift),
+            **_factors(compiler, node, _FORMS[name], storage),
             'low': value.low - storage.base,
             'high': value.high - storage.base,
             'zero': -storage.base,
@@ -62,6 +61,34 @@ def layer_norm(compiler: Compiler, node: Node) -> Located:
         },
     )
     return compiler.emit(step, out)
+
+
+def _factors(compiler: Compiler, node: Node, form: int, storage: Storage) -> dict:
+    """Fields of the affine part, the base of the result in what it adds."""
+    if form == FQVIT:
+        sign, factor = (compiler.constant(node, n) for n in ('sign', 'factor'))
+        half = 1 << (_FQVIT_FRACTION - 1)
+        addend = compiler.constant(node, 'beta') + half
+        return {
+            'up': compiler.number(node, 'mean_bits'),
+            'multiplier': (factor * sign).to(torch.int32),
+            'exponent': compiler.constant(node, 'exponent').to(torch.int32),
+            'addend': addend - (storage.base << _FQVIT_FRACTION),
+        }
+    shift, addend = (
+        compiler.number(node, 'out_shift'),
+        compiler.constant(node, 'addend'),
+    )
+    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
+        raise Unsupported('addends of more than 62 bits')
+    return {
+        'up': compiler.number(node, 'input_shift') if form == IBERT else 0,
+        'reciprocal_bits': compiler.number(node, 'reciprocal_bits'),
+        'drop': compiler.number(node, 'drop'),
+        'shift': shift,
+        'multiplier': compiler.constant(node, 'multiplier').to(torch.int32),
+        'addend': addend - (storage.base << shift),
+    }
 
 
 @emitter('mean')

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .commands import SLACK, Command, Fields
+from .commands import SLACK, Command
+from .fields import Fields
 
 _ALIGNMENT = 64
 

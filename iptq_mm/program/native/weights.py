@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -14,51 +15,71 @@ _GROUP = 4
 _INT64 = 2**63
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panels:
     """Packed weights.
 
     Attributes:
+        source: What was packed.
         data: uint8, the panels one after the other (see ``panels.h``).
         width: Vectors of 16 columns in a panel.
         bits: Of a weight, 8 or 4.
-        n: Columns, the channels of the output.
-        k: Depth.
     """
 
+    source: Tensor
     data: Tensor
     width: int
     bits: int
-    n: int
-    k: int
 
-    @property
-    def columns(self) -> int:
-        """Columns with padding."""
-        return -(-self.n // LANES) * LANES
+
+#: Those in use, by memory and layout of their source: programs for other numbers of
+#: rows, or other sizes of images, share them.
+_IN_USE: WeakValueDictionary[tuple, Panels] = WeakValueDictionary()
+
+
+def panels_of(weight: Tensor) -> Panels:
+    """:func:`pack`, or what it gave before as long as that is in use."""
+    version = 0 if weight.is_inference() else weight._version
+    key = weight.data_ptr(), tuple(weight.shape), weight.stride(), version
+    panels = _IN_USE.get(key)
+    if panels is None:
+        panels = _IN_USE[key] = pack(weight)
+    return panels
 
 
 def pack(weight: Tensor) -> Panels:
     """Weights as the kernel wants them; those of 4 bits two a byte.
 
     Args:
-        weight: int8, shape (n, k).
+        weight: int8, shape (n, taps, depth of a tap).
     """
-    n, k = weight.shape
-    vectors, groups = -(-n // LANES), -(-k // _GROUP)
+    n, taps, depth = weight.shape
+    vectors, groups = -(-n // LANES), taps * -(-depth // _GROUP)
     # Three vectors where they fill all panels and four do not.
     width = 3 if vectors % 3 == 0 and vectors % 4 else min(4, vectors)
-    padded = torch.zeros(vectors * LANES, groups * _GROUP, dtype=torch.int8)
-    padded[:n, :k] = weight
+    padded = weight.new_zeros(vectors * LANES, taps, groups // taps * _GROUP)
+    padded[:n, :, :depth] = weight
     narrow = bool(weight.numel()) and -8 <= int(weight.min()) <= int(weight.max()) <= 7
     parts = []
     for panel in padded.split(width * LANES):
-        quads = panel.view(-1, groups, _GROUP).transpose(0, 1)
+        quads = panel.reshape(-1, groups, _GROUP).transpose(0, 1)
         codes = quads.contiguous().view(torch.uint8)
         if narrow:
             codes = (codes[..., 0::2] & 15) | (codes[..., 1::2] << 4)
         parts.append(codes.flatten())
-    return Panels(torch.cat(parts), width, 4 if narrow else 8, n, k)
+    return Panels(weight, torch.cat(parts), width, 4 if narrow else 8)
+
+
+def by_taps(weight: Tensor) -> Tensor:
+    """Weights of convolutions of each channel by itself, tap after tap.
+
+    Args:
+        weight: int8, shape (n, taps, 1).
+    """
+    n, taps, _ = weight.shape
+    padded = weight.new_zeros(taps, -(-n // LANES) * LANES)
+    padded[:, :n] = weight[..., 0].t()
+    return padded
 
 
 @dataclass(frozen=True)

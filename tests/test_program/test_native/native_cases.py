@@ -100,9 +100,11 @@ def function(
     out: QParams,
     affine: dict[str, Tensor] | None = None,
     bounds: tuple[int, int] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> int:
     """A node of a registered integer function."""
-    made, value = FUNCTIONS.build(dict(type=name)), recorder.values[x]
+    described = dict(type=name, **(options or {}))
+    made, value = FUNCTIONS.build(dict(described)), recorder.values[x]
     site = FunctionSite(QParams(scale, value.low, value.high), out, **(affine or {}))
     constants = {
         k: recorder.tensor(v, k) if isinstance(v, Tensor) else v
@@ -114,7 +116,7 @@ def function(
         value.shape,
         bounds or (out.qmin, out.qmax),
         constants,
-        function=dict(type=name),
+        function=described,
         site=name,
     )
 

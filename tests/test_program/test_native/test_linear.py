@@ -16,6 +16,7 @@ from native_cases import (
 
 from iptq_mm.intmath import QParams
 from iptq_mm.program.native.commands import Gemm
+from iptq_mm.program.row_wise import with_rows
 
 
 def gemms(native):
@@ -75,6 +76,18 @@ def test_accumulators_near_32_bits(level):
     assert not gemms(check(made))[0].quick
 
 
+@pytest.mark.parametrize('bits', [8, 4])
+def test_deep_products_in_steps(level, bits):
+    """Weights of so many depths do not stay in the cache: partial sums are kept."""
+    weight = weights(70, 6001, bits)
+    ratio = 0.0004 if bits == 8 else 0.006
+
+    def build(r):
+        return linear(r, r.input((300, 6001), -128, 127, 1.0), weight, WIDE, ratio)
+
+    check(program(build))
+
+
 def test_rows_apart(level):
     """Rows of a larger tensor, and columns that nobody wants."""
 
@@ -92,29 +105,6 @@ def test_rows_apart(level):
         return linear(r, part, weights(16, 20), SIGNED_BYTES, 0.03)
 
     check(program(build))
-
-
-@pytest.mark.parametrize('padding', [0, 1])
-@pytest.mark.parametrize('stride, dilation', [(1, 1), (4, 1), (2, 2)])
-def test_convolutions(level, stride, dilation, padding):
-    size = (11 + 2 * padding - dilation * 3 - 1) // stride + 1
-    weight = weights(10, 3 * 16).view(10, 3, 4, 4)
-    attributes = dict(
-        stride=[stride] * 2, padding=[padding] * 2, dilation=[dilation] * 2, groups=1
-    )
-    made = program(
-        lambda r: linear(
-            r,
-            r.input((2, 3, 11, 11), -100, 155, 1.0),
-            weight,
-            WIDE,
-            0.2,
-            'conv2d',
-            (2, 10, size, size),
-            attributes,
-        )
-    )
-    check(made)
 
 
 @pytest.mark.parametrize(
@@ -184,24 +174,6 @@ def test_results_with_other_users_stay(level):
     assert gemms(check(program(build)))[0].post == 0
 
 
-def test_groups_are_left_to_the_reference():
-    weight = weights(6, 2 * 4).view(6, 2, 2, 2)
-    attributes = dict(stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=2)
-    made = program(
-        lambda r: linear(
-            r,
-            r.input((1, 4, 3, 3), -128, 127, 1.0),
-            weight,
-            WIDE,
-            0.2,
-            'conv2d',
-            (1, 6, 2, 2),
-            attributes,
-        )
-    )
-    assert check(made, fallbacks=1).fallbacks == {'conv2d: groups': 1}
-
-
 def test_rows_that_repeat(level):
     def build(r):
         x = move(r, r.input((1, 24), -128, 127, 1.0), 'expand', (5, 24), shape=[5, 24])
@@ -222,3 +194,17 @@ def test_what_cannot_be_done_changes_nothing():
     native = check(program(build), fallbacks=1)
     assert native.fallbacks == {'add: a factor of more than 32 bits': 1}
     assert gemms(native)[0].post == 0
+
+
+def test_programs_share_packed_weights():
+    """Those for other numbers of rows, as the heads of a detector have them."""
+
+    def build(r):
+        x = r.input((3, 20), -128, 127, 1.0)
+        return linear(r, x, weights(33, 20), WIDE, 0.4)
+
+    made = program(build)
+    few, many = check(made), check(with_rows(made, 7))
+    assert gemms(few)[0].weights == gemms(many)[0].weights
+    made.tensors['weight'].neg_()
+    assert gemms(check(made))[0].weights != gemms(few)[0].weights

@@ -17,6 +17,7 @@ def attention(
     stages=(),
     name='table_softmax',
     value_depth=None,
+    options=None,
 ):
     """A program; scores are ``scale`` wide, probabilities at most ``high``."""
     value_depth = value_depth or depth
@@ -45,7 +46,7 @@ def attention(
                 hidden = torch.rand(queries, keys, generator=generator) < 0.4
                 scores = r.shifted(scores, hidden * -400000, shape)
         out = QParams(1.0 / high, 0, high)
-        p = function(r, name, scores, scale, out)
+        p = function(r, name, scores, scale, out, options=options)
         factor = dyadic(0.8 * 255 / (high * 127), 47)
         constants = {
             'bound': keys * high * 128,
@@ -86,7 +87,17 @@ def test_values_may_have_another_depth(level):
     check(attention((3,), 8, 20, 16, value_depth=72))
 
 
-def test_other_softmaxes_are_left_to_the_reference(level):
-    native = check(attention((2,), 5, 8, 4, name='shiftmax'), fallbacks=4)
-    assert native.fallbacks['softmax: no kernel'] == 1
-    assert native.fallbacks['matmul: no kernel'] == 2
+SOFTMAXES = ['i_softmax', 'shiftmax', 'bit_softmax', 'log_int_softmax']
+
+
+@pytest.mark.parametrize('name', SOFTMAXES)
+@pytest.mark.parametrize('scale', [1e-6, 3e-4, 0.01, 2.0])
+@pytest.mark.parametrize('high', [255, 65535])
+def test_other_softmaxes(level, name, scale, high):
+    check(attention((2,), 7, 37, 8, high, scale, ('bias',), name))
+
+
+def test_published_forms_are_left_to_the_reference(level):
+    options = {'literal': True}
+    native = check(attention((2,), 5, 8, 4, name='shiftmax', options=options), 2)
+    assert native.fallbacks['softmax: shiftmax, literal'] == 1

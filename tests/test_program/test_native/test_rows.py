@@ -13,7 +13,14 @@ from iptq_mm.program.native.backend import NativeProgram
 from iptq_mm.program.native.commands import Gather, LayerNorm
 
 
-def layer_norm(shape, bounds=WIDE, out=(-113, 142), name='ivit_layernorm', scale=1e-3):
+def layer_norm(
+    shape,
+    bounds=WIDE,
+    out=(-113, 142),
+    name='ivit_layernorm',
+    scale=1e-3,
+    options=None,
+):
     size = shape[-1]
     affine = dict(
         gamma=torch.linspace(-1, 2, size, dtype=torch.float64),
@@ -22,24 +29,31 @@ def layer_norm(shape, bounds=WIDE, out=(-113, 142), name='ivit_layernorm', scale
 
     def build(r, x=None):
         x = r.input(shape, *bounds, 1.0) if x is None else x
-        return function(r, name, x, scale, QParams(0.03, *out), affine)
+        return function(r, name, x, scale, QParams(0.03, *out), affine, options=options)
 
     return build
 
 
+NAMES = ['ivit_layernorm', 'ibert_layernorm', 'fqvit_layernorm']
+
+
+@pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('size', [2, 7, 31, 32, 96, 1030])
 @pytest.mark.parametrize('out', [(-113, 142), (-127, 127), WIDE])
-def test_layer_norm(level, size, out):
-    check(program(layer_norm((3, 5, size), out=out)))
+def test_layer_norm(level, size, out, name):
+    check(program(layer_norm((3, 5, size), out=out, name=name)))
 
 
-@pytest.mark.parametrize('bounds', [(-128, 127), (-3, 252), (-5, 5), WIDE])
-def test_layer_norm_of_any_range(level, bounds):
-    check(program(layer_norm((6, 24), bounds)))
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('scale', [1e-6, 1e-3, 30.0])
+@pytest.mark.parametrize('bounds', [(-128, 127), (-3, 252), (-5, 5), (0, 1), WIDE])
+def test_layer_norm_of_any_range(level, bounds, scale, name):
+    check(program(layer_norm((6, 24), bounds, name=name, scale=scale)))
 
 
-def test_rows_without_variance(level):
-    made = program(layer_norm((4, 16)))
+@pytest.mark.parametrize('name', NAMES)
+def test_rows_without_variance(level, name):
+    made = program(layer_norm((4, 16), name=name))
     x = torch.tensor([[0], [-32767], [32767], [1]], dtype=torch.int16).expand(4, 16)
     native = NativeProgram(made)
     assert equal(run(made, [x]), native([x.contiguous()]))
@@ -64,9 +78,11 @@ def test_rows_made_in_the_order_that_is_wanted(level):
     assert [c.rows for c in commands if isinstance(c, LayerNorm)] == [36]
 
 
-def test_other_layer_norms_are_left_to_the_reference():
-    native = check(program(layer_norm((3, 8), name='ibert_layernorm')), fallbacks=1)
-    assert native.fallbacks == {'layer_norm: ibert_layernorm': 1}
+@pytest.mark.parametrize('name', NAMES)
+def test_published_forms_are_left_to_the_reference(name):
+    made = layer_norm((3, 8), name=name, options={'literal': True})
+    native = check(program(made), fallbacks=1)
+    assert native.fallbacks == {f'layer_norm: {name}, literal': 1}
 
 
 @pytest.mark.parametrize('dims', [[0], [1], [2], [0, 2], [1, 2]])

@@ -68,5 +68,14 @@ inline void write_row(i64 type, i64 base, void* data, i64 at, i64 stride, i64 n,
   }
 }
 
+// Row of the result that a row of a product is; -1: none.
+inline i64 target_of(const Gemm& g, i64 row) { return g.rows ? g.rows[row] : row; }
+
+// What is added to a row of the result.
+inline const i16* residual_of(const Gemm& g, i64 target) {
+  const i64 row = g.residual_rows ? g.residual_rows[target] : target;
+  return g.residual + row * g.residual_row;
+}
+
 }  // namespace
 }  // namespace iptq

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "pack.inl"
+#include "softmax.inl"
 #include "tiles.inl"
 
 namespace iptq {
@@ -43,18 +44,6 @@ struct AttentionMemory {
   }
 };
 
-// out = start + a b of all panels.
-template <bool Bytes>
-void multiply(const char* a, i64 a_row, i64 rows, const Panels& panels,
-              const char* packed, const i32* start, i32* out, i64 out_row) {
-  for (i64 p = 0; p < panels.count; ++p) {
-    const i64 column = panels.column(p);
-    tile_of<Bytes>(rows, panels.width_of(p))(a, a_row, packed + panels.at(p, 8),
-                                             panels.groups, start + column,
-                                             out + column, out_row);
-  }
-}
-
 template <bool ByteP>
 void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
                       const u8* q, i64 rows) {
@@ -74,7 +63,7 @@ void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
 template <bool ByteP>
 void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   const AttentionMemory<ByteP> m(a, scratch);
-  const Tables tables(a);
+  const Tables tables(a.softmax);
   const i64 tiles = ceil_div(a.queries, kTileRows), units = a.groups * tiles;
   const Panels values = panels_of<ByteP>(a.value_depth, a.keys);
   const i64 end = units * (task + 1) / tasks;
@@ -87,7 +76,8 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
     if (packed != group) {
       pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
                                   a.q_base, m.keys, m.key_start);
-      pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys, a.p_base,
+      pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
+                         a.softmax.base,
                          m.values, m.value_start);
       packed = group;
     }
@@ -95,12 +85,14 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
     for (i64 i = 0; i < rows; ++i) {
       i32* scores = m.scores + i * m.keys_padded;
       score_row(a, group, row + i, scores);
-      softmax_row(a, tables, scores, m.exponentials, m.p + i * m.p_row);
+      softmax_row(a.softmax, tables, scores, a.keys, m.exponentials,
+                  m.p + i * m.p_row);
     }
     multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
                     values, m.values, m.value_start, m.sums, m.values_padded);
     for (i64 i = 0; i < rows; ++i)
-      store_result(a, m.sums + i * m.values_padded,
+      store_result(a.result, a.value_depth, a.out, a.out_type,
+                   m.sums + i * m.values_padded,
                    a.out_at[group] + (row + i) * a.out_row);
   }
 }

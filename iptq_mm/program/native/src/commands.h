@@ -6,23 +6,9 @@
 // are int16 or int32 with base 0. Sizes and strides count elements, not bytes.
 #pragma once
 
-#include <cstdint>
+#include "fields.h"
 
 namespace iptq {
-
-using i8 = std::int8_t;
-using u8 = std::uint8_t;
-using i16 = std::int16_t;
-using i32 = std::int32_t;
-using u32 = std::uint32_t;
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
-
-constexpr int kDims = 6;       // most dimensions of a strided command
-constexpr int kLanes = 16;     // columns of a vector of accumulators
-constexpr int kMaxWidth = 4;   // most such vectors in a panel of weights
-constexpr int kTileRows = 6;   // rows of a register tile
-constexpr int kTileColumns = kLanes * kMaxWidth;
 
 enum Kind : i64 {
   kGemm,
@@ -34,38 +20,23 @@ enum Kind : i64 {
   kCopy,
   kGather,
   kMean,
+  kSoftmax,
+  kMatMul,
+  kQuantize,
+  kDequantize,
   kKinds
 };
 
-enum Type : i64 { kU8, kI8, kI16, kI32, kI64 };
-
-enum Post : i64 { kNothing, kTable, kAdd };
-
-// (x * multiplier + offset) >> shift, clamped; of sums and products.
-struct Requantization {
-  i64 multiplier, offset, shift, low, high;
-  i64 narrow;  // whether 32 bits hold the result before it is clamped
-};
-
-// (a * left + b * right + offset) >> shift, clamped.
-struct Sum {
-  i64 left, right, offset, shift, low, high;
-  i64 narrow;
-};
-
-// interpolated_gelu: a quicker way to the same result as a table.
-struct Interpolation {
-  const i32* lines;  // 64 pairs of int16: table, slope; or null
-  i64 position_multiplier, position_shift;
-  i64 relu, line_factor, offset, shift, low, high;
-};
+enum Post : i64 { kNothing, kTable, kAdd, kRescale };
 
 // Matrix product of bytes and packed weights, requantized by channel.
 struct Gemm {
   i64 kind;
   const u8* a;
   i64 a_row;
-  i64 m, n, k;
+  i64 m, n, k;             // k: the depth of a tap
+  i64 taps;                // 0: no window
+  Window window;
   const i8* weights;       // see panels.h
   i64 bits, width;         // of a weight; vectors of a panel
   const i32* start;        // accumulators' initial values, padded
@@ -81,21 +52,12 @@ struct Gemm {
   i64 table_type;
   const i16* residual;     // kAdd
   i64 residual_row;
-  Sum sum;
+  const i32* residual_rows;  // the residual's row by the result's; or null
+  Sum sum;                 // kAdd, kRescale
   Interpolation line;      // kTable, if it is one
   void* out;
   i64 out_type, out_row;
 };
-
-// A number added to the scores: bias of relative positions, or a mask.
-struct Stage {
-  const i32* addend;
-  const i64* at;           // by group
-  i64 row;
-  Sum sum;
-};
-
-constexpr int kStages = 2;
 
 // softmax(q k^T) v of each group (an image's head, a window's head).
 struct Attention {
@@ -108,35 +70,58 @@ struct Attention {
   Requantization score;
   i64 stages;
   Stage stage[kStages];
-  i64 clamp, down;         // table_softmax
-  const i32* table;
-  const i32* table_high;   // or null
-  i64 one, quotient_shift, p_high;
-  i64 p_type, p_base;      // kU8 or kI16
+  Softmax softmax;         // to codes of probabilities
+  i64 p_type;              // kU8 or kI16
   Requantization result;   // its base subtracted
   void* out;
   i64 out_type;
 };
 
-// ivit_layernorm of each row.
-struct LayerNorm {
+// Softmax of rows, alone.
+struct SoftmaxRows {
   i64 kind;
-  const i16* x;
-  i64 x_row;
   i64 rows, size;
-  const i32* from;         // row of x for each row of the result; -1: zeros
-  i64 root_shift, epsilon, reciprocal_bits, drop, shift;
-  const i32* multiplier;
-  const i64* addend;       // the base of the result subtracted
-  i64 low, high, zero;     // zero: code of an absent row
+  const void* x;
+  i64 x_type, x_base, x_row;
+  Softmax softmax;
   void* out;
   i64 out_type, out_row;
 };
 
-struct View {
-  void* data;
-  i64 type, base;
-  i64 stride[kDims];
+// a b of each group, neither of them constant. `a` is of bytes or of int16.
+struct MatMul {
+  i64 kind;
+  i64 groups, m, n, k;
+  const void* a;
+  i64 a_type, a_base;
+  const u8* b;
+  const i64 *a_at, *b_at, *out_at;  // offsets by group
+  i64 a_row, b_row, out_row;
+  i64 by_columns;          // a row of b is a column of the product, or a depth
+  Requantization result;   // its base subtracted
+  void* out;
+  i64 out_type;
+};
+
+// How a LayerNorm centres its rows, and what it does with the root.
+enum Norm : i64 { kIViT, kIBERT, kFQViT };
+
+// A LayerNorm of each row.
+struct LayerNorm {
+  i64 kind;
+  i64 form;                // a Norm
+  const i16* x;
+  i64 x_row;
+  i64 rows, size;
+  const i32* from;         // row of x for each row of the result; -1: zeros
+  i64 up;                  // fraction bits of x - mean; not of kIViT
+  i64 root_shift, epsilon, reciprocal_bits, drop, shift;
+  const i32* multiplier;
+  const i32* exponent;     // of the multiplier; kFQViT
+  const i64* addend;       // the base of the result subtracted
+  i64 low, high, zero;     // zero: code of an absent row
+  void* out;
+  i64 out_type, out_row;
 };
 
 // Elementwise: a sum of one or two (b absent: data null), or a product.
@@ -188,6 +173,27 @@ struct Mean {
   i64 kept;                // leading dimensions that stay
   View out, a;
   Requantization result;
+};
+
+// Where floats become integers: clamp(round(x / scale)), halves to even.
+struct Quantize {
+  i64 kind;
+  i64 count;
+  const float* x;
+  double scale;
+  i64 low, high;
+  void* out;
+  i64 out_type;            // kI8, kI16 or kI32
+};
+
+// And the other way round: x * scale.
+struct Dequantize {
+  i64 kind;
+  i64 count;
+  const void* x;
+  i64 x_type;              // the same
+  double scale;            // a float
+  float* out;
 };
 
 }  // namespace iptq

@@ -5,42 +5,14 @@
 
 #include "arithmetic.inl"
 #include "panels.h"
+#include "turn.inl"
 
 namespace iptq {
 namespace {
 
 constexpr i64 kRun = 256;  // elements that are worked on at a time
 
-
 inline i64 no_scratch(const void*) { return 0; }
-
-inline i64 rows_of(const i64* shape) {
-  i64 rows = 1;
-  for (int d = 0; d + 1 < kDims; ++d) rows *= shape[d];
-  return rows;
-}
-
-// A row's place: its number counted through the leading dimensions.
-struct Row {
-  i64 index[kDims - 1];
-
-  Row(const i64* shape, i64 row) {
-    for (int d = kDims - 2; d >= 0; --d) {
-      index[d] = row % shape[d];
-      row /= shape[d];
-    }
-  }
-
-  void next(const i64* shape) {
-    for (int d = kDims - 2; d >= 0 && ++index[d] == shape[d]; --d) index[d] = 0;
-  }
-
-  i64 at(const i64* stride) const {
-    i64 at = 0;
-    for (int d = 0; d + 1 < kDims; ++d) at += index[d] * stride[d];
-    return at;
-  }
-};
 
 inline i64 few_tasks(i64 units, i64 elements, i64 threads) {
   i64 tasks = threads > 1 ? threads * 4 : 1;
@@ -91,12 +63,16 @@ void affine_run(const void* command, i64 task, i64 tasks, char*) {
   const Sum& s = c.sum;
   const bool same = s.left == 1 && s.offset == 0 && s.shift == 0 && !c.b.data &&
                     s.low == INT32_MIN && s.high == INT32_MAX;
-  i32 a[kRun], b[kRun] = {};
+  const bool bytes = c.a.type <= kI8 && c.out.type <= kI8;
+  if (same && bytes && turns(c.out, c.a, 1)) {
+    const u8 add = static_cast<u8>(c.a.base - c.out.base);
+    return turn<u8>(c.shape, c.out, c.a, add, task, tasks);
+  }
+  i32 a[kRun] = {}, b[kRun] = {};
   for_runs(c.shape, task, tasks, [&](const Row& row, i64 first, i64 count) {
     read_view(c.a, row, first, count, a);
     if (c.b.data) read_view(c.b, row, first, count, b);
-    if (!same)
-      for (i64 i = 0; i < count; ++i) a[i] = add_requantized(a[i], b[i], s);
+    if (!same) add_rows(s, a, b, count);
     write_view(c.out, row, first, count, a);
   });
 }
@@ -137,6 +113,9 @@ void copy_elements(const Copy& c, const Row& row, i64 first, i64 count) {
 
 void copy_run(const void* command, i64 task, i64 tasks, char*) {
   const Copy& c = *static_cast<const Copy*>(command);
+  if (turns(c.out, c.a, c.size))
+    return c.size == 1 ? turn<u8>(c.shape, c.out, c.a, 0, task, tasks)
+                       : turn<i16>(c.shape, c.out, c.a, 0, task, tasks);
   for_runs(c.shape, task, tasks, [&](const Row& row, i64 first, i64 count) {
     switch (c.size) {
       case 1: return copy_elements<u8>(c, row, first, count);

@@ -51,9 +51,11 @@ inline void post_row(const Gemm& g, i32* codes, i64 row, i64 column, i64 count) 
       for (i64 c = 0; c < count; ++c) codes[c] = table[codes[c] - low];
     }
   } else if (g.post == kAdd) {
-    const i16* residual = g.residual + row * g.residual_row + column;
+    const i16* residual = residual_of(g, row) + column;
     for (i64 c = 0; c < count; ++c)
       codes[c] = add_requantized(codes[c], residual[c], g.sum);
+  } else if (g.post == kRescale) {
+    for (i64 c = 0; c < count; ++c) codes[c] = add_requantized(codes[c], 0, g.sum);
   }
   store_codes(codes, count, g.out, g.out_type, at);
 }
@@ -64,7 +66,7 @@ void finish(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column, i64 w
   const i64 count = g.n - column < padded ? g.n - column : padded;
   if (finish_quickly(g, sums, row, rows, column, width)) return;
   for (i64 r = 0; r < rows; ++r) {
-    const i64 target = g.rows ? g.rows[row + r] : row + r;
+    const i64 target = target_of(g, row + r);
     if (target < 0) continue;
     alignas(64) i32 codes[kTileColumns];
     if (g.quick) quick_row(g, sums + r * kTileColumns, column, padded, codes);

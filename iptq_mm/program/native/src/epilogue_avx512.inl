@@ -7,8 +7,6 @@
 namespace iptq {
 namespace {
 
-inline i64 target_of(const Gemm& g, i64 row) { return g.rows ? g.rows[row] : row; }
-
 template <int Width>
 struct ChannelVectors {
   ChannelVector part[Width];
@@ -19,36 +17,67 @@ struct ChannelVectors {
   }
 };
 
-// Rows of bytes, with or without a table of bytes.
-template <int Width, bool Up, bool Lookup>
-void finish_bytes(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  const ChannelVectors<Width> channels(g, column);
-  const __m512i low = _mm512_set1_epi8(static_cast<char>(g.low));
-  const __m512i high = _mm512_set1_epi8(static_cast<char>(g.high));
-  const i64 rest = g.n - column, count = rest < Width * kLanes ? rest : Width * kLanes;
-  const __mmask64 mask = count == 64 ? ~0ull : (1ull << count) - 1;
-  const ByteTable table(Lookup ? g.table : static_cast<const void*>(sums));
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
+// 64 codes of bytes, clamped.
+template <int Width, bool Up>
+struct ByteVectors {
+  ChannelVectors<Width> channels;
+  __m512i low, high;
+
+  ByteVectors(const Gemm& g, i64 column)
+      : channels(g, column),
+        low(_mm512_set1_epi8(static_cast<char>(g.low))),
+        high(_mm512_set1_epi8(static_cast<char>(g.high))) {}
+
+  __m512i operator()(const i32* sums) const {
     __m512i codes[4] = {};
 #pragma GCC unroll 4
     for (int j = 0; j < Width; ++j)
       codes[j] = channels.part[j].template codes<Up>(load(sums + kLanes * j));
-    __m512i bytes = pack_bytes(codes[0], codes[1], codes[2], codes[3]);
-    bytes = _mm512_max_epu8(low, _mm512_min_epu8(high, bytes));
-    if constexpr (Lookup) bytes = table(bytes);
+    const __m512i bytes = pack_bytes(codes[0], codes[1], codes[2], codes[3]);
+    return _mm512_max_epu8(low, _mm512_min_epu8(high, bytes));
+  }
+};
+
+inline __mmask64 first_bytes(i64 count) {
+  return count >= 64 ? ~0ull : (1ull << count) - 1;
+}
+
+// Rows of bytes.
+template <int Width, bool Up>
+void finish_bytes(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
+  const ByteVectors<Width, Up> bytes(g, column);
+  const i64 rest = g.n - column;
+  const __mmask64 mask = first_bytes(rest < Width * kLanes ? rest : Width * kLanes);
+  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
+    const i64 target = target_of(g, row + r);
+    if (target < 0) continue;
     u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
-    _mm512_mask_storeu_epi8(out, mask, bytes);
+    _mm512_mask_storeu_epi8(out, mask, bytes(sums));
   }
 }
 
-// Any type, with or without the residual's sum.
-template <int Width, bool Up, bool Add>
+// Rows of bytes, by a table of bytes.
+template <int Width, bool Up>
+IPTQ_VBMI void finish_table(const Gemm& g, const i32* sums, i64 row, i64 rows,
+                            i64 column) {
+  const ByteVectors<Width, Up> bytes(g, column);
+  const ByteTable table(g.table);
+  const i64 rest = g.n - column;
+  const __mmask64 mask = first_bytes(rest < Width * kLanes ? rest : Width * kLanes);
+  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
+    const i64 target = target_of(g, row + r);
+    if (target < 0) continue;
+    u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
+    _mm512_mask_storeu_epi8(out, mask, table(bytes(sums)));
+  }
+}
+
+// Any type: as they are, with the residual's sum, or requantized once more.
+template <int Width, bool Up, Post After>
 void finish_vectors(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
   const ChannelVectors<Width> channels(g, column);
   const Limits limits(g.low, g.high);
-  const SumVector residual(g.sum);
+  const SumVector sum(g.sum);
   for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
     const i64 target = target_of(g, row + r);
     if (target < 0) continue;
@@ -58,10 +87,11 @@ void finish_vectors(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 colum
       const __mmask16 mask = first_lanes(g.n - at);
       __m512i codes = channels.part[j].template codes<Up>(load(sums + kLanes * j));
       codes = limits(codes);
-      if constexpr (Add) {
-        const i16* other = g.residual + target * g.residual_row + at;
-        __m256i narrow = _mm256_maskz_loadu_epi16(mask, other);
-        codes = residual(codes, _mm512_cvtepi16_epi32(narrow));
+      if constexpr (After == kAdd) {
+        __m256i narrow = _mm256_maskz_loadu_epi16(mask, residual_of(g, target) + at);
+        codes = sum(codes, _mm512_cvtepi16_epi32(narrow));
+      } else if constexpr (After == kRescale) {
+        codes = sum(codes);
       }
       store_vector(codes, mask, g.out, g.out_type, target * g.out_row + at);
     }
@@ -113,17 +143,19 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
   const bool bytes = g.out_type == kU8 && g.low >= 0 && g.high <= 255;
   const bool table = g.post == kTable && g.table_type == kU8 && g.out_type == kU8;
   if (bytes && g.post == kNothing)
-    finish_bytes<Width, Up, false>(g, sums, row, rows, column);
-  else if (bytes && table && g.low == 0)
-    finish_bytes<Width, Up, true>(g, sums, row, rows, column);
+    finish_bytes<Width, Up>(g, sums, row, rows, column);
+  else if (bytes && table && g.low == 0 && permutes_bytes.load(std::memory_order_relaxed))
+    finish_table<Width, Up>(g, sums, row, rows, column);
   else if (table && g.line.lines)
     finish_lines<Width, Up>(g, sums, row, rows, column);
   else if (table)
     finish_lookups<Width, Up>(g, sums, row, rows, column);
   else if (g.post == kAdd)
-    finish_vectors<Width, Up, true>(g, sums, row, rows, column);
+    finish_vectors<Width, Up, kAdd>(g, sums, row, rows, column);
+  else if (g.post == kRescale)
+    finish_vectors<Width, Up, kRescale>(g, sums, row, rows, column);
   else if (g.post == kNothing)
-    finish_vectors<Width, Up, false>(g, sums, row, rows, column);
+    finish_vectors<Width, Up, kNothing>(g, sums, row, rows, column);
   else
     return false;
   return true;
@@ -143,6 +175,13 @@ inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows,
     case 7: return finish_width<3, true>(g, sums, row, rows, column);
     default: return finish_width<4, true>(g, sums, row, rows, column);
   }
+}
+
+// Sums of two rows; the first one becomes the result. Both have room for vectors.
+inline void add_rows(const Sum& s, i32* a, const i32* b, i64 count) {
+  const SumVector sum(s);
+  for (i64 i = 0; i < count; i += kLanes)
+    _mm512_storeu_si512(a + i, s.right ? sum(load(a + i), load(b + i)) : sum(load(a + i)));
 }
 
 }  // namespace

@@ -16,6 +16,11 @@
 #endif
 
 namespace iptq {
+
+#ifdef IPTQ_X86
+std::atomic<bool> permutes_bytes{false};
+#endif
+
 namespace {
 
 constexpr int kAlignment = 64;
@@ -77,13 +82,15 @@ void work(void* run) { static_cast<Run*>(run)->work(); }
 struct Level {
   const char* name;
   Kernels (*kernels)();
+  bool permutes;
 };
 
 const Level kLevels[] = {
-    {"portable", portable_kernels},
+    {"portable", portable_kernels, false},
 #ifdef IPTQ_X86
-    {"avx2", avx2_kernels},
-    {"avx512vnni", avx512vnni_kernels},
+    {"avx2", avx2_kernels, false},
+    {"avx512vnni", avx512vnni_kernels, false},
+    {"avx512vnni+vbmi", avx512vnni_kernels, true},
 #endif
 };
 
@@ -94,9 +101,8 @@ int best_level() {
                     __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512vbmi") &&
                     __builtin_cpu_supports("avx512vnni");
-  if (has_avx512) return 2;
+  if (has_avx512) return __builtin_cpu_supports("avx512vbmi") ? 3 : 2;
   if (__builtin_cpu_supports("avx2")) return 1;
 #endif
   return 0;
@@ -134,7 +140,11 @@ IPTQ_API int iptq_set_level(int level) {
 IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
                        std::int64_t threads, Parallel parallel) {
   using namespace iptq;
-  Kernels kernels = kLevels[current_level()].kernels();
+  const Level& used = kLevels[current_level()];
+  Kernels kernels = used.kernels();
+#ifdef IPTQ_X86
+  permutes_bytes.store(used.permutes, std::memory_order_relaxed);
+#endif
   std::unique_ptr<Progress[]> progress(new Progress[count]);
   i64 bytes = 0, most = 1;
   for (i64 i = 0; i < count; ++i) {
@@ -156,6 +166,8 @@ IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
   using namespace iptq;
   const i64 sizes[kKinds] = {sizeof(Gemm),    sizeof(Attention), sizeof(LayerNorm),
                              sizeof(Affine),  sizeof(Product),   sizeof(Lookup),
-                             sizeof(Copy),    sizeof(Gather),    sizeof(Mean)};
+                             sizeof(Copy),    sizeof(Gather),    sizeof(Mean),
+                             sizeof(SoftmaxRows), sizeof(MatMul),
+                             sizeof(Quantize), sizeof(Dequantize)};
   return kind >= 0 && kind < kKinds ? sizes[kind] : 0;
 }

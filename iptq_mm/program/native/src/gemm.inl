@@ -1,15 +1,18 @@
 // Matrix product with packed weights; everything after it in its epilogue.
 #pragma once
 
+#include "depthwise.inl"
 #include "epilogue.inl"
 #include "tiles.inl"
 #include "unpack.inl"
+#include "window.inl"
 
 namespace iptq {
 namespace {
 
 constexpr i64 kChunkTiles = 40;    // 240 rows of `a` stay in the L2 cache
 constexpr i64 kTasksOfThread = 8;
+constexpr i64 kStepGroups = 640;   // of 4 depths: 160 KB of weights
 
 // Units of work: tiles within panels within chunks of rows.
 struct GemmGrid {
@@ -52,36 +55,112 @@ i64 gemm_tasks(const void* command, i64 threads) {
   return units < tasks ? units : tasks;
 }
 
-inline bool unpacks(const Gemm& g) { return g.bits == 4 || !kByteProducts; }
-
-// Where products of bytes are made of int16: a panel and rows of these.
-i64 gemm_scratch(const void* command) {
-  const Gemm& g = *static_cast<const Gemm*>(command);
-  const i64 depth = ceil_div(g.k, 4) * 4, element = kByteProducts ? 1 : 2;
-  const i64 panel = unpacks(g) ? depth * g.width * kLanes * element : 0;
-  return panel + kTileRows * depth * 2;
+inline bool unpacks(const Gemm& g) {
+  return !g.window.by_channel && (g.bits == 4 || !kByteProducts);
 }
 
-// Tiles `first` to `last` of a panel, from the row of the chunk on.
-void gemm_panel(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 last,
-                const char* b, i16* wide) {
+inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
+
+// What a thread works in.
+struct GemmMemory {
+  char* panel;           // unpacked
+  char* wide;            // rows of `a` as int16
+  i32* sums;             // of the tiles of a chunk, or of one tile
+  const char** pointers;
+  i64 bytes = 0;
+
+  GemmMemory(const Gemm& g, char* memory) {
+    auto take = [&](i64 size) {
+      char* at = memory + bytes;
+      bytes += ceil_div(size, 64) * 64;
+      return at;
+    };
+    const i64 depth = ceil_div(g.k, 4) * 4 * taps_of(g);
+    const i64 element = kByteProducts ? 1 : 2, row = kTileColumns * sizeof *sums;
+    panel = take(unpacks(g) ? depth * g.width * kLanes * element : 0);
+    wide = take(kByteProducts ? 0 : kTileRows * depth * 2);
+    sums = reinterpret_cast<i32*>(take(kChunkTiles * kTileRows * row));
+    pointers = reinterpret_cast<const char**>(take(taps_of(g) * kTileRows * 8));
+  }
+};
+
+i64 gemm_scratch(const void* command) {
+  return GemmMemory(*static_cast<const Gemm*>(command), nullptr).bytes;
+}
+
+// Tiles `first` to `last` of a panel, from the row of the chunk on, as far as one
+// step of depth: the weights of a step stay in the L2 cache.
+struct GemmStep {
+  i64 tap, taps, group, groups;  // of depth
+  bool first, last;
+
+  // The step from a tap and a group of it on.
+  GemmStep(i64 tap, i64 group, i64 all_taps, i64 all_groups) : tap(tap), group(group) {
+    const i64 whole = kStepGroups / all_groups;
+    taps = whole < 1 ? 1 : whole < all_taps - tap ? whole : all_taps - tap;
+    const i64 rest = all_groups - group;
+    groups = whole < 1 && rest > kStepGroups ? kStepGroups : rest;
+    first = tap == 0 && group == 0;
+    last = tap + taps == all_taps && group + groups == all_groups;
+  }
+};
+
+// Has the cache fetch what the epilogue of a tile will touch. Compilers take a
+// function of nothing but fetches for one without effect, unless it is inlined first.
+__attribute__((always_inline)) inline void fetch_results(const Gemm& g, i64 row, i64 column, i64 columns) {
+  const i64 end = g.m - row < kTileRows ? g.m : row + kTileRows;
+  const i64 size = g.out_type == kU8 || g.out_type == kI8 ? 1 : g.out_type == kI16 ? 2 : 4;
+  for (; row < end; ++row) {
+    const i64 target = target_of(g, row);
+    if (target < 0) continue;
+    const char* out =
+        static_cast<const char*>(g.out) + (target * g.out_row + column) * size;
+    for (i64 b = 0; b < columns * size; b += 64) __builtin_prefetch(out + b, 1);
+    if (g.post != kAdd) continue;
+    const i16* residual = residual_of(g, target) + column;
+    for (i64 c = 0; c < columns; c += 32) __builtin_prefetch(residual + c);
+  }
+}
+
+void gemm_step(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 last,
+               const char* b, const GemmMemory& m, const GemmStep& step) {
   const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
-  const i64 depth = panels.groups * 4;
-  alignas(64) i32 sums[kTileRows * kTileColumns];
+  const bool whole = step.first && step.last;
+  const i64 part = step.tap * panels.groups + step.group;
   for (i64 t = place.tile; t < last; ++t) {
     const i64 row = (place.chunk + t) * kTileRows;
     const i64 rows = g.m - row < kTileRows ? g.m - row : kTileRows;
-    const u8* a = g.a + row * g.a_row;
-    if constexpr (kByteProducts) {
-      tile_of<true>(rows, width)(reinterpret_cast<const char*>(a), g.a_row, b,
-                                 panels.groups, g.start + column, sums, kTileColumns);
-    } else {
-      widen_rows(a, g.a_row, rows, depth, wide);
-      tile_of<false>(rows, width)(reinterpret_cast<const char*>(wide), 2 * depth, b,
-                                  2 * panels.groups, g.start + column, sums,
-                                  kTileColumns);
+    i32* sums = m.sums + (whole ? 0 : (t - place.tile) * kTileRows * kTileColumns);
+    if (step.last) fetch_results(g, row + kTileRows, column, width * kLanes);
+    if (g.taps) point_pixels(g, row, rows, m.pointers);
+    else point_rows(g, row, rows, m.pointers);
+    if (g.window.by_channel) {
+      depthwise_tile(g, m.pointers, rows, column, width * kLanes, sums);
+      finish(g, sums, row, rows, column, width);
+      continue;
     }
-    finish(g, sums, row, rows, column, width);
+    const char** at = m.pointers + step.tap * kTileRows;
+    const i64 scale = kByteProducts ? 1 : 2, groups = step.groups * scale;
+    if constexpr (!kByteProducts)
+      widen_rows(at, step.taps, rows, 4 * step.group, 4 * step.groups, m.wide);
+    else if (step.group)
+      for (i64 i = 0; i < rows; ++i) at[i] += 4 * step.group;
+    const i32* start = step.first ? g.start + column : sums;
+    tile_of<kByteProducts>(rows, width)(at, step.taps, b + part * scale * 64 * width,
+                                        groups, start, step.first ? 0 : kTileColumns,
+                                        sums, kTileColumns);
+    if (step.last) finish(g, sums, row, rows, column, width);
+  }
+}
+
+void gemm_panel(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 last,
+                const char* b, const GemmMemory& m) {
+  const i64 taps = g.window.by_channel ? 1 : taps_of(g), groups = panels.groups;
+  for (i64 tap = 0, group = 0; tap < taps;) {
+    const GemmStep step(tap, group, taps, groups);
+    gemm_step(g, panels, place, last, b, m, step);
+    group = (group + step.groups) % groups;
+    tap += group ? 0 : step.taps;
   }
 }
 
@@ -89,23 +168,23 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const Gemm& g = *static_cast<const Gemm*>(command);
   const GemmGrid grid(g);
   const Panels& panels = grid.panels;
-  i16* wide = reinterpret_cast<i16*>(scratch);
-  char* unpacked = scratch + kTileRows * panels.groups * 4 * 2;
+  const GemmMemory memory(g, scratch);
   i64 unit = grid.units * task / tasks, ready = -1;
   const i64 end = grid.units * (task + 1) / tasks;
   for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {
     i64 last = grid.tiles_from(place.chunk);
     if (last - place.tile > end - unit) last = place.tile + end - unit;
-    const i8* weights = g.weights + panels.at(place.panel, g.bits);
+    const i64 groups = panels.groups * taps_of(g);
+    const i8* weights = g.weights + panels.at(place.panel, g.bits) * taps_of(g);
     const char* b = reinterpret_cast<const char*>(weights);
     if (unpacks(g)) {
       const i64 columns = panels.width_of(place.panel) * kLanes;
       if (ready != place.panel)
-        unpack_panel<kByteProducts>(weights, g.bits, panels.groups, columns, unpacked);
+        unpack_panel<kByteProducts>(weights, g.bits, groups, columns, memory.panel);
       ready = place.panel;
-      b = unpacked;
+      b = memory.panel;
     }
-    gemm_panel(g, panels, place, last, b, wide);
+    gemm_panel(g, panels, place, last, b, memory);
     unit += last - place.tile;
   }
 }

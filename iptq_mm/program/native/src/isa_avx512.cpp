@@ -1,4 +1,4 @@
-// The kernels for x86 with AVX512 and its byte products and permutations.
+// The kernels for x86 with AVX512 and its byte products.
 #include "tile_avx512.inl"
 #include "epilogue_avx512.inl"
 #include "layer_norm_avx512.inl"

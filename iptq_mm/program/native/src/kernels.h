@@ -1,6 +1,8 @@
 // The kernels of one instruction set.
 #pragma once
 
+#include <atomic>
+
 #include "commands.h"
 
 namespace iptq {
@@ -17,6 +19,9 @@ Kernels portable_kernels();
 #ifdef IPTQ_X86
 Kernels avx2_kernels();
 Kernels avx512vnni_kernels();
+
+// Whether these may permute bytes (VBMI): tables of bytes are quicker then.
+extern std::atomic<bool> permutes_bytes;
 #endif
 
 }  // namespace iptq

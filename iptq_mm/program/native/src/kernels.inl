@@ -1,10 +1,12 @@
 // All kernels, compiled once for each instruction set. The including file has
 // chosen `Isa`: the register tiles and what else is written by hand.
 #include "attention.inl"
+#include "border.inl"
 #include "elementwise.inl"
 #include "gemm.inl"
 #include "kernels.h"
 #include "layer_norm.inl"
+#include "matmul.inl"
 
 namespace iptq {
 namespace {
@@ -20,6 +22,10 @@ const Kernel* all_kernels() {
       {strided_tasks<Copy>, no_scratch, copy_run},
       {gather_tasks, no_scratch, gather_run},
       {mean_tasks, no_scratch, mean_run},
+      {softmax_tasks, softmax_scratch, softmax_run},
+      {matmul_tasks, matmul_scratch, matmul_run},
+      {border_tasks<Quantize>, no_scratch, quantize_run},
+      {border_tasks<Dequantize>, no_scratch, dequantize_run},
   };
   return kernels;
 }

@@ -1,4 +1,4 @@
-// ivit_layernorm: the whole row in 64-bit integers, one root and one division.
+// LayerNorms: exact sums of a row, one integer root and one division.
 #pragma once
 
 #include "arithmetic.inl"
@@ -15,13 +15,74 @@ inline u64 integer_root(u64 value) {
   return root;
 }
 
+// A row as x * factor - centre, and the sum of its squares. These wrap on the way
+// to a result that fits.
+struct Centred {
+  i64 factor, centre;
+  u64 squares;
+
+  // The mean times the row's size.
+  static Centred exact(const Moments& m, u64 size) {
+    const u64 total = static_cast<u64>(m.total);
+    return {static_cast<i64>(size), m.total,
+            size * static_cast<u64>(m.squares) - total * total};
+  }
+
+  // The mean rounded, with `up` fraction bits.
+  static Centred rounded(const Moments& m, i64 size, i64 up) {
+    const i64 sum = m.total * (i64{1} << up) + size / 2;
+    const i64 mean = sum / size - (sum % size < 0);
+    const u64 c = static_cast<u64>(mean), f = u64{1} << up;
+    const u64 squares = f * f * static_cast<u64>(m.squares) -
+                        2 * f * c * static_cast<u64>(m.total) +
+                        static_cast<u64>(size) * c * c;
+    return {i64{1} << up, mean, squares};
+  }
+};
+
+// At least 1, since epsilon is.
+inline u64 root_of(const LayerNorm& n, u64 squares) {
+  return integer_root((squares << (2 * n.root_shift)) + static_cast<u64>(n.epsilon));
+}
+
+// fqvit_layernorm: gamma / root as an 8-bit mantissa and a shift for each number.
+inline void scaled_by_powers(const LayerNorm& n, const i16* x, const Centred& row,
+                             i64 reciprocal, i64 target) {
+  constexpr i64 kBlock = 256;
+  constexpr i64 kFactorBits = 15, kCut = 21, kHeadroom = 24, kFraction = 16;
+  const i64 exponent = 64 - __builtin_clzll(reciprocal) - kFactorBits;
+  const i64 mantissa = reciprocal >> exponent;
+  const i64 shift = n.up - kFraction + kHeadroom + 62 - exponent;
+  i32 codes[kBlock];
+  for (i64 c = 0; c < n.size; c += kBlock) {
+    const i64 count = n.size - c < kBlock ? n.size - c : kBlock;
+    for (i64 i = 0; i < count; ++i) {
+      const i64 factor = n.multiplier[c + i];
+      const i64 product = (factor < 0 ? -factor : factor) * mantissa;
+      const i64 cut = kCut + (product >> (2 * kFactorBits - 1));
+      const i64 size = (product + (i64{1} << (cut - 1))) >> cut;
+      const i64 y = x[c + i] * row.factor - row.centre;
+      i64 down = shift - n.exponent[c + i] - cut;
+      down = down < 0 ? 0 : down > 62 ? 62 : down;
+      i64 wide = (factor < 0 ? -size : size) * y * (i64{1} << kHeadroom) >> down;
+      codes[i] = clamp((wide + n.addend[c + i]) >> kFraction, n.low, n.high);
+    }
+    write_row(n.out_type, 0, n.out, target * n.out_row + c, 1, count, codes);
+  }
+}
+
 inline void normalize_row(const LayerNorm& n, const i16* x, i64 target) {
   const Moments m = moments_of(x, n.size);
-  const i64 variance = n.size * m.squares - m.total * m.total;
-  const u64 root = integer_root((static_cast<u64>(variance) << (2 * n.root_shift)) +
-                                static_cast<u64>(n.epsilon));
-  const i64 reciprocal = static_cast<i64>((u64{1} << n.reciprocal_bits) / root);
-  normalized(n, x, m.total, reciprocal, target);
+  Centred row = Centred::exact(m, static_cast<u64>(n.size));
+  if (n.form == kFQViT) {
+    const i64 reciprocal = static_cast<i64>((u64{1} << 62) / root_of(n, row.squares));
+    row = Centred::rounded(m, n.size, n.up);
+    return scaled_by_powers(n, x, row, reciprocal, target);
+  }
+  if (n.form == kIBERT) row = Centred::rounded(m, n.size, n.up);
+  const u64 one = u64{1} << n.reciprocal_bits;
+  const i64 reciprocal = static_cast<i64>(one / root_of(n, row.squares));
+  normalized(n, x, row.factor, row.centre, reciprocal, target);
 }
 
 inline void fill_row(const LayerNorm& n, i64 target) {

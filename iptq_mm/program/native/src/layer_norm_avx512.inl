@@ -27,10 +27,10 @@ inline Moments moments_of(const i16* x, i64 size) {
           _mm512_reduce_add_epi64(_mm512_add_epi64(even, odd))};
 }
 
-// gamma * y / root + beta of int16, to codes.
-inline void normalized(const LayerNorm& n, const i16* x, i64 total, i64 reciprocal,
-                       i64 target) {
-  const __m512i size = _mm512_set1_epi64(n.size), sum = _mm512_set1_epi64(total);
+// gamma * y / root + beta, to codes; y = x * factor - centre.
+inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
+                       i64 reciprocal, i64 target) {
+  const __m512i size = _mm512_set1_epi64(factor), sum = _mm512_set1_epi64(centre);
   const __m512i inverse = _mm512_set1_epi64(reciprocal);
   const __m512i low = _mm512_set1_epi64(n.low), high = _mm512_set1_epi64(n.high);
   const __m128i drop = _mm_cvtsi64_si128(n.drop), shift = _mm_cvtsi64_si128(n.shift);

@@ -17,16 +17,16 @@ inline Moments moments_of(const i16* x, i64 size) {
   return m;
 }
 
-// gamma * y / root + beta, to codes.
-inline void normalized(const LayerNorm& n, const i16* x, i64 total, i64 reciprocal,
-                       i64 target) {
+// gamma * y / root + beta, to codes; y = x * factor - centre, which fits 32 bits.
+inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
+                       i64 reciprocal, i64 target) {
   constexpr i64 kBlock = 256;
-  const i32 size = static_cast<i32>(n.size), sum = static_cast<i32>(total);
+  const u32 size = static_cast<u32>(factor), sum = static_cast<u32>(centre);
   i32 codes[kBlock];
   for (i64 c = 0; c < n.size; c += kBlock) {
     const i64 count = n.size - c < kBlock ? n.size - c : kBlock;
     for (i64 i = 0; i < count; ++i) {
-      const i32 y = x[c + i] * size - sum;
+      const i32 y = static_cast<i32>(static_cast<u32>(x[c + i]) * size - sum);
       const i32 z = static_cast<i32>((y * reciprocal) >> n.drop);
       const i64 wide = static_cast<i64>(z) * n.multiplier[c + i] + n.addend[c + i];
       codes[i] = clamp(wide >> n.shift, n.low, n.high);

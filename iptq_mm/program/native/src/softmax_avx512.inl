@@ -1,8 +1,8 @@
 // The rows of an attention, 32 keys at a time.
 #pragma once
 
+#include "exponentials_avx512.inl"
 #include "vectors_avx512.inl"
-#include "arithmetic.inl"
 
 namespace iptq {
 namespace {
@@ -42,11 +42,11 @@ struct Differences {
   __m128i but_one;
   bool coarse;
 
-  Differences(const Attention& a, i32 largest)
+  Differences(const Softmax& s, i32 largest)
       : largest(_mm512_set1_epi32(largest)),
-        limit(_mm512_set1_epi32(static_cast<i32>(a.clamp))),
-        but_one(_mm_cvtsi64_si128(a.down - 1)),
-        coarse(a.down > 0) {}
+        limit(_mm512_set1_epi32(static_cast<i32>(s.clamp))),
+        but_one(_mm_cvtsi64_si128(s.down - 1)),
+        coarse(s.down > 0) {}
 
   __m512i operator()(__m512i scores) const {
     __m512i d = _mm512_min_epi32(limit, _mm512_sub_epi32(largest, scores));
@@ -59,6 +59,8 @@ struct Differences {
 // 256 words as a function of the low byte of a word.
 struct WordTable {
   __m512i part[8];
+
+  WordTable() = default;
 
   // Bits 0..15 or 16..31 of the entries.
   WordTable(const i32* table, int bits) {
@@ -85,10 +87,12 @@ struct WordTable {
 struct Tables {
   WordTable low, high, top;
 
-  explicit Tables(const Attention& a)
-      : low(a.table, 0),
-        high(a.table_high ? a.table_high : a.table, 0),
-        top(a.table_high ? a.table_high : a.table, 16) {}
+  explicit Tables(const Softmax& s) {
+    if (!s.table_high) return;
+    low = WordTable(s.table, 0);
+    high = WordTable(s.table_high, 0);
+    top = WordTable(s.table_high, 16);
+  }
 };
 
 // Stores e of 16 keys (even ones first) and adds them up.
@@ -103,13 +107,12 @@ inline void keep_exponentials(__m512i even, __m512i odd, __mmask16 mask, i64* e,
 }
 
 // The product of two tables; entries of the high one have up to 19 bits.
-inline i64 product_exponentials(const Attention& a, const Tables& tables,
-                                const Differences& differences, const i32* scores,
-                                i64* e) {
+inline i64 product_exponentials(const Tables& tables, const Differences& differences,
+                                const i32* scores, i64 keys, i64* e) {
   const WordTable &low = tables.low, &high = tables.high, &top = tables.top;
   const __m512i byte = _mm512_set1_epi16(255), zero = _mm512_setzero_si512();
   __m512i total = zero;
-  for (i64 i = 0; i < a.keys; i += 2 * kLanes) {
+  for (i64 i = 0; i < keys; i += 2 * kLanes) {
     const __m512i d0 = differences(load(scores + i));
     const __m512i d1 = differences(load(scores + i + kLanes));
     const __m512i d = _mm512_packus_epi32(d0, d1);
@@ -124,8 +127,8 @@ inline i64 product_exponentials(const Attention& a, const Tables& tables,
     const __m512i f1 = _mm512_unpackhi_epi16(f, zero), g1 = _mm512_unpackhi_epi16(g, h);
     keep_exponentials(_mm512_mul_epu32(f0, g0),
                       _mm512_mul_epu32(odd_lanes(f0), odd_lanes(g0)),
-                      first_lanes(a.keys - i), e + i, total);
-    const i64 rest = a.keys - i - kLanes;
+                      first_lanes(keys - i), e + i, total);
+    const i64 rest = keys - i - kLanes;
     keep_exponentials(_mm512_mul_epu32(f1, g1),
                       _mm512_mul_epu32(odd_lanes(f1), odd_lanes(g1)),
                       first_lanes(rest < 0 ? 0 : rest), e + i + kLanes, total);
@@ -133,14 +136,15 @@ inline i64 product_exponentials(const Attention& a, const Tables& tables,
   return _mm512_reduce_add_epi64(total);
 }
 
-inline i64 table_exponentials(const Attention& a, const Differences& differences,
-                              const i32* scores, i64* e) {
+// Any exponential of 32 bits.
+template <class Exponential>
+i64 exponentials(const Exponential& exponential, const Differences& differences,
+                 const i32* scores, i64 keys, i64* e) {
   __m512i total = _mm512_setzero_si512();
-  for (i64 i = 0; i < a.keys; i += kLanes) {
-    const __mmask16 mask = first_lanes(a.keys - i);
+  for (i64 i = 0; i < keys; i += kLanes) {
+    const __mmask16 mask = first_lanes(keys - i);
     const __m512i d = _mm512_maskz_mov_epi32(mask, differences(load(scores + i)));
-    const __m512i x = _mm512_i32gather_epi32(d, a.table, 4);
-    const __m512i low = _mm512_set1_epi64(0xFFFFFFFF);
+    const __m512i x = exponential(d), low = _mm512_set1_epi64(0xFFFFFFFF);
     keep_exponentials(_mm512_and_si512(x, low), odd_lanes(x), mask, e + i, total);
   }
   return _mm512_reduce_add_epi64(total);
@@ -148,40 +152,53 @@ inline i64 table_exponentials(const Attention& a, const Differences& differences
 
 // Exponentials to probabilities' codes.
 template <class T>
-void probabilities(const Attention& a, const i64* e, i64 total, T* p) {
-  const __m512i reciprocal = _mm512_set1_epi64(((total >> 1) + a.one) / total);
-  const __m512i half = _mm512_set1_epi64(i64{1} << (a.quotient_shift - 1));
-  const Narrowing shifted(a.quotient_shift, true);
-  const __m512i most = _mm512_set1_epi32(static_cast<i32>(a.p_high));
-  const __m512i base = _mm512_set1_epi32(static_cast<i32>(a.p_base));
-  for (i64 i = 0; i < a.keys; i += kLanes) {
+void probabilities(const Softmax& s, const i64* e, i64 keys, i64 total, T* p) {
+  const __m512i reciprocal = _mm512_set1_epi64(((total >> 1) + s.one) / total);
+  const __m512i half = _mm512_set1_epi64(i64{1} << (s.quotient_shift - 1));
+  const Narrowing shifted(s.quotient_shift, true);
+  const __m512i most = _mm512_set1_epi32(static_cast<i32>(s.high));
+  const __m512i base = _mm512_set1_epi32(static_cast<i32>(s.base));
+  for (i64 i = 0; i < keys; i += kLanes) {
     __m512i even = _mm512_mullo_epi64(load(e + i), reciprocal);
     __m512i odd = _mm512_mullo_epi64(load(e + i + 8), reciprocal);
     __m512i q = shifted(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half));
     q = _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
     if (sizeof(T) == 1)
       _mm_storeu_si128(reinterpret_cast<__m128i*>(p + i), _mm512_cvtepi32_epi8(q));
-    else
+    else if (sizeof(T) == 2)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + i), _mm512_cvtepi32_epi16(q));
+    else
+      _mm512_storeu_si512(p + i, q);
+  }
+}
+
+inline i64 row_exponentials(const Softmax& s, const Tables& tables, const i32* scores,
+                            i64 keys, i64* e) {
+  const Differences differences(s, largest_of(scores, keys));
+  switch (s.form) {
+    case kQuadratic: return exponentials(Quadratic(s), differences, scores, keys, e);
+    case kChord: return exponentials(Chord(s), differences, scores, keys, e);
+    case kTangent: return exponentials(Tangent(s), differences, scores, keys, e);
+    default:
+      if (s.table_high)
+        return product_exponentials(tables, differences, scores, keys, e);
+      return exponentials(Looked{s.table}, differences, scores, keys, e);
   }
 }
 
 template <class T>
-void softmax_row(const Attention& a, const Tables& tables, const i32* scores, i64* e,
-                 T* p) {
-  const Differences differences(a, largest_of(scores, a.keys));
-  const i64 total = a.table_high
-                        ? product_exponentials(a, tables, differences, scores, e)
-                        : table_exponentials(a, differences, scores, e);
-  probabilities(a, e, total, p);
+void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 keys, i64* e,
+               T* p) {
+  const i64 total = row_exponentials(s, tables, scores, keys, e);
+  probabilities(s, e, keys, total, p);
 }
 
 // Sums of a row to results.
-inline void store_result(const Attention& a, const i32* sums, i64 at) {
-  const ScalarVector requantized(a.result);
-  for (i64 c = 0; c < a.value_depth; c += kLanes)
-    store_vector(requantized(load(sums + c)), first_lanes(a.value_depth - c), a.out,
-                 a.out_type, at + c);
+inline void store_result(const Requantization& r, i64 size, void* out, i64 type,
+                         const i32* sums, i64 at) {
+  const ScalarVector requantized(r);
+  for (i64 c = 0; c < size; c += kLanes)
+    store_vector(requantized(load(sums + c)), first_lanes(size - c), out, type, at + c);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // The rows of an attention, for compilers to vectorize.
 #pragma once
 
-#include "arithmetic.inl"
+#include "exponentials.inl"
 
 namespace iptq {
 namespace {
@@ -22,69 +22,67 @@ inline void score_row(const Attention& a, i64 group, i64 row, i32* scores) {
   }
 }
 
-// How far each score lies below the largest, limited and coarsened.
-inline void differences(const Attention& a, i32* scores) {
-  i32 largest = scores[0];
-  for (i64 i = 1; i < a.keys; ++i) largest = scores[i] > largest ? scores[i] : largest;
-  const i32 limit = static_cast<i32>(a.clamp);
-  for (i64 i = 0; i < a.keys; ++i) {
-    const i32 d = largest - scores[i];
-    scores[i] = d < limit ? d : limit;
-  }
-  if (a.down == 0) return;
-  const i32 but_one = static_cast<i32>(a.down - 1);
-  for (i64 i = 0; i < a.keys; ++i) scores[i] = ((scores[i] >> but_one) + 1) >> 1;
-}
+// What a task makes of the tables: nothing here.
+struct Tables {
+  explicit Tables(const Softmax&) {}
+};
 
 // Replaces differences by exponentials; returns their sum.
-inline i64 exponentials(const Attention& a, const i32* differences, i64* e) {
+inline i64 exponentials(const Softmax& s, const i32* differences, i64 keys, i64* e) {
   i64 total = 0;
-  if (a.table_high)
-    for (i64 i = 0; i < a.keys; ++i)
-      e[i] = static_cast<i64>(a.table_high[differences[i] >> 8]) *
-             a.table[differences[i] & 255];
-  else
-    for (i64 i = 0; i < a.keys; ++i) e[i] = a.table[differences[i]];
-  for (i64 i = 0; i < a.keys; ++i) total += e[i];
+  switch (s.form) {
+    case kQuadratic:
+      for (i64 i = 0; i < keys; ++i) e[i] = quadratic(halvings(s, differences[i]));
+      break;
+    case kChord:
+      for (i64 i = 0; i < keys; ++i) e[i] = chord(halvings(s, differences[i]));
+      break;
+    case kTangent:
+      for (i64 i = 0; i < keys; ++i) e[i] = tangent(s, halvings(s, differences[i]));
+      break;
+    default:
+      if (s.table_high)
+        for (i64 i = 0; i < keys; ++i)
+          e[i] = static_cast<i64>(s.table_high[differences[i] >> 8]) *
+                 s.table[differences[i] & 255];
+      else
+        for (i64 i = 0; i < keys; ++i) e[i] = s.table[differences[i]];
+  }
+  for (i64 i = 0; i < keys; ++i) total += e[i];
   return total;
 }
 
 template <class T>
-void probabilities(const Attention& a, const i64* e, i64 total, T* p) {
-  const i64 reciprocal = ((total >> 1) + a.one) / total;
-  const i64 half = i64{1} << (a.quotient_shift - 1);
-  for (i64 i = 0; i < a.keys; ++i) {
-    const i64 q = (e[i] * reciprocal + half) >> a.quotient_shift;
-    p[i] = static_cast<T>((q < a.p_high ? q : a.p_high) - a.p_base);
+void probabilities(const Softmax& s, const i64* e, i64 keys, i64 total, T* p) {
+  const i64 reciprocal = ((total >> 1) + s.one) / total;
+  const i64 half = i64{1} << (s.quotient_shift - 1);
+  for (i64 i = 0; i < keys; ++i) {
+    const i64 q = (e[i] * reciprocal + half) >> s.quotient_shift;
+    p[i] = static_cast<T>((q < s.high ? q : s.high) - s.base);
   }
 }
 
-// What a task makes of the tables: nothing here.
-struct Tables {
-  explicit Tables(const Attention&) {}
-};
-
 // Scores become probabilities' codes; `e` has room for the row.
 template <class T>
-void softmax_row(const Attention& a, const Tables&, i32* scores, i64* e, T* p) {
-  differences(a, scores);
-  const i64 total = exponentials(a, scores, e);
-  probabilities(a, e, total, p);
+void quotients(const Softmax& s, const Tables&, i32* scores, i64 keys, i64* e, T* p) {
+  differences(s, scores, keys);
+  const i64 total = exponentials(s, scores, keys, e);
+  probabilities(s, e, keys, total, p);
 }
 
 // Sums of a row to results.
-inline void store_result(const Attention& a, const i32* sums, i64 at) {
+inline void store_result(const Requantization& r, i64 size, void* out, i64 type,
+                         const i32* sums, i64 at) {
   constexpr i64 kRun = 256;
   i32 codes[kRun];
-  const Requantization& r = a.result;
   const i32 multiplier = static_cast<i32>(r.multiplier);
-  for (i64 c = 0; c < a.value_depth; c += kRun) {
-    const i64 count = a.value_depth - c < kRun ? a.value_depth - c : kRun;
+  for (i64 c = 0; c < size; c += kRun) {
+    const i64 count = size - c < kRun ? size - c : kRun;
     for (i64 i = 0; i < count; ++i) {
       const i64 wide = static_cast<i64>(sums[c + i]) * multiplier + r.offset;
       codes[i] = clamp(wide >> r.shift, r.low, r.high);
     }
-    write_row(a.out_type, 0, a.out, at + c, 1, count, codes);
+    write_row(type, 0, out, at + c, 1, count, codes);
   }
 }
 

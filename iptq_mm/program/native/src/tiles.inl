@@ -1,13 +1,13 @@
 // The register tile of any number of rows and vectors.
 #pragma once
 
-#include "commands.h"
+#include "panels.h"
 
 namespace iptq {
 namespace {
 
-using Tile = void (*)(const char* a, i64 a_row, const char* b, i64 groups,
-                      const i32* start, i32* out, i64 out_row);
+using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
+                      const i32* start, i64 start_row, i32* out, i64 out_row);
 
 template <int Width, bool Bytes>
 Tile tile_of_rows(i64 rows) {
@@ -25,6 +25,20 @@ Tile tile_of(i64 rows, i64 width) {
     case 2: return tile_of_rows<2, Bytes>(rows);
     case 3: return tile_of_rows<3, Bytes>(rows);
     default: return tile_of_rows<4, Bytes>(rows);
+  }
+}
+
+// out = start + a b of all panels.
+template <bool Bytes>
+void multiply(const char* a, i64 a_row, i64 rows, const Panels& panels,
+              const char* packed, const i32* start, i32* out, i64 out_row) {
+  const char* at[kTileRows] = {};
+  for (i64 i = 0; i < rows; ++i) at[i] = a + i * a_row;
+  for (i64 p = 0; p < panels.count; ++p) {
+    const i64 column = panels.column(p);
+    tile_of<Bytes>(rows, panels.width_of(p))(at, 1, packed + panels.at(p, 8),
+                                             panels.groups, start + column, 0,
+                                             out + column, out_row);
   }
 }
 

@@ -37,10 +37,16 @@ void unpack_panel(const i8* from, i64 bits, i64 groups, i64 columns, char* to) {
   }
 }
 
-// Rows of bytes as rows of int16.
-inline void widen_rows(const u8* from, i64 row, i64 rows, i64 depth, i16* to) {
-  for (i64 i = 0; i < rows; ++i)
-    for (i64 d = 0; d < depth; ++d) to[i * depth + d] = from[i * row + d];
+// `depth` bytes from `from` on of the rows at each tap as int16, pointed at instead.
+inline void widen_rows(const char** rows, i64 taps, i64 count, i64 from, i64 depth,
+                       char* to) {
+  for (i64 t = 0; t < taps; ++t, rows += kTileRows)
+    for (i64 i = 0; i < count; ++i, to += 2 * depth) {
+      const u8* codes = reinterpret_cast<const u8*>(rows[i]) + from;
+      i16* wide = reinterpret_cast<i16*>(to);
+      for (i64 d = 0; d < depth; ++d) wide[d] = codes[d];
+      rows[i] = to;
+    }
 }
 
 }  // namespace

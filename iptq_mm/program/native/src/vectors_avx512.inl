@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "commands.h"
+#include "kernels.h"
 
 namespace iptq {
 namespace {
@@ -103,6 +103,13 @@ struct SumVector {
     return _mm512_add_epi64(sum, _mm512_mul_epi32(b, right));
   }
 
+  // One of them alone.
+  __m512i operator()(__m512i a) const {
+    const __m512i odd = _mm512_mul_epi32(odd_lanes(a), left);
+    const __m512i even = _mm512_mul_epi32(a, left);
+    return limits(shifted(_mm512_add_epi64(even, offset), _mm512_add_epi64(odd, offset)));
+  }
+
   __m512i operator()(__m512i a, __m512i b) const {
     if (plain) return limits(_mm512_add_epi32(a, b));
     return limits(shifted(wide(a, b), wide(odd_lanes(a), odd_lanes(b))));
@@ -176,16 +183,20 @@ struct LineVector {
   }
 };
 
+// What the instruction set needs besides for tables of bytes: some CPUs with byte
+// products have no permutations of bytes.
+#define IPTQ_VBMI __attribute__((target("avx512vbmi")))
+
 // 256 bytes as a function of a byte.
 struct ByteTable {
   __m512i part[4];
 
-  explicit ByteTable(const void* table) {
+  IPTQ_VBMI explicit ByteTable(const void* table) {
     for (int i = 0; i < 4; ++i)
       part[i] = load(static_cast<const char*>(table) + 64 * i);
   }
 
-  __m512i operator()(__m512i index) const {
+  IPTQ_VBMI __m512i operator()(__m512i index) const {
     __m512i low = _mm512_permutex2var_epi8(part[0], index, part[1]);
     __m512i high = _mm512_permutex2var_epi8(part[2], index, part[3]);
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);

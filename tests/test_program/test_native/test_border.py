@@ -1,0 +1,64 @@
+"""Floats to integers and back: torch's own, to the last bit."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iptq_mm.intmath import QParams
+from iptq_mm.program.native import library
+from iptq_mm.program.native.border import dequantize, quantize
+
+RANGES = [(-127, 127), (-100, 155), (-32767, 32767), (-(2**30), 2**30)]
+
+
+@pytest.mark.parametrize('bounds', RANGES)
+@pytest.mark.parametrize('size', [1, 7, 4096, 13001])
+def test_quantize(level, bounds, size, three_threads):
+    qparams = QParams(0.0123456789, *bounds)
+    x = torch.randn(size) * qparams.scale * bounds[1]
+    # Halves, which go to the even neighbour, and what is far outside.
+    x[: size // 2] = (torch.arange(size // 2) + 0.5) * 0.0123456789
+    x[-1] = math.inf
+    x[0] = -3e38
+    made, expected = quantize(x, qparams), qparams.quantize(x)
+    assert made.dtype == expected.dtype and torch.equal(made, expected)
+
+
+@given(
+    st.floats(1e-12, 1e6),
+    st.lists(st.floats(-1e9, 1e9, width=32), min_size=1, max_size=40),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_scale(scale, numbers):
+    x, previous = torch.tensor(numbers), library.level()
+    for name in library.levels():
+        library.use_level(name)
+        for bounds in RANGES:
+            qparams = QParams(scale, *bounds)
+            assert torch.equal(quantize(x, qparams), qparams.quantize(x))
+    library.use_level(previous)
+
+
+@pytest.mark.parametrize('dtype', [torch.int8, torch.int16, torch.int32, torch.int64])
+def test_dequantize(level, dtype):
+    info = torch.iinfo(dtype)
+    q = torch.randint(info.min // 2, info.max // 2, (3, 1700)).to(dtype).t()
+    made = dequantize(q, 0.1234567891)
+    assert torch.equal(made, q.to(torch.float32) * 0.1234567891)
+    assert made.is_contiguous()
+
+
+def test_other_floats_are_left_to_torch(level):
+    qparams = QParams(0.1, -9, 9)
+    for dtype in (torch.float64, torch.float16):
+        x = torch.randn(4, 5).to(dtype)
+        assert torch.equal(quantize(x, qparams), qparams.quantize(x))
+
+
+def test_views(level):
+    x, qparams = torch.randn(5, 6, 7), QParams(0.1, -90, 90)
+    moved = x.permute(2, 0, 1)[:, ::2]
+    assert torch.equal(quantize(moved, qparams), qparams.quantize(moved))

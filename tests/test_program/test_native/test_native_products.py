@@ -1,0 +1,75 @@
+"""Products of activations, and softmaxes, that are no attention's."""
+
+import pytest
+from native_cases import SIGNED_BYTES, WIDE, check, function, move, program
+
+from iptq_mm.intmath import QParams, dyadic
+
+NAMES = ['table_softmax', 'i_softmax', 'shiftmax', 'bit_softmax', 'log_int_softmax']
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('size', [1, 9, 70])
+@pytest.mark.parametrize('high', [127, 255, 65535, 2**20])
+def test_softmax_alone(level, name, size, high):
+    def build(r):
+        x = r.input((3, 5, size), *WIDE, 1.0)
+        return function(r, name, x, 1e-3, QParams(1.0 / high, 0, high))
+
+    check(program(build))
+
+
+@pytest.mark.parametrize('options', [dict(split='floor'), dict(n=3)])
+def test_options_of_softmax(level, options):
+    def build(r):
+        x = r.input((4, 40), -128, 127, 1.0)
+        out = QParams(1 / 255, 0, 255)
+        return function(r, 'bit_softmax', x, 0.05, out, options=options)
+
+    check(program(build))
+
+
+def matmul(r, a, b, shape, bounds, ratio):
+    left, right = r.values[a], r.values[b]
+    bound = left.shape[-1] * left.bound * right.bound
+    factor = dyadic(ratio, max(32, bound.bit_length() + 1))
+    return r.node(
+        'matmul',
+        [a, b],
+        shape,
+        bounds,
+        {'bound': bound, 'multiplier': factor.multiplier, 'shift': factor.shift},
+    )
+
+
+@pytest.mark.parametrize('m, k, n', [(1, 1, 1), (7, 5, 3), (13, 40, 70), (6, 64, 64)])
+@pytest.mark.parametrize('left', [SIGNED_BYTES, (-30, 225), (-3000, 5000)])
+def test_products(level, m, k, n, left):
+    def build(r):
+        a, b = r.input((2, m, k), *left, 1.0), r.input((2, k, n), *SIGNED_BYTES, 1.0)
+        return matmul(r, a, b, (2, m, n), (-100, 155), 0.9 / left[1])
+
+    check(program(build))
+
+
+def test_products_with_swapped_and_shared_operands(level):
+    def build(r):
+        a = r.input((3, 2, 5, 16), *SIGNED_BYTES, 1.0)
+        b = r.input((2, 9, 16), *SIGNED_BYTES, 1.0)
+        swapped = move(r, b, 'permute', (2, 16, 9), dims=[0, 2, 1])
+        return matmul(r, a, swapped, (3, 2, 5, 9), WIDE, 0.1)
+
+    check(program(build))
+
+
+def test_probabilities_that_are_used_twice(level):
+    """No attention, since softmax is an output, too; sums stay below 32 bits."""
+
+    def build(r):
+        x = r.input((2, 6, 600), *WIDE, 1.0)
+        v = r.input((2, 600, 8), *SIGNED_BYTES, 1.0)
+        out = QParams(1 / 65535, 0, 65535)
+        p = function(r, 'table_softmax', x, 1e-3, out)
+        return [p, matmul(r, p, v, (2, 6, 8), WIDE, 0.003)]
+
+    check(program(build))
