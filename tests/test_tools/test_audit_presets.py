@@ -1,0 +1,80 @@
+"""tools/audit.py proves the presets of the shipped configs."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[2]
+TOOL, CONFIGS = ROOT / 'tools/audit.py', ROOT / 'configs'
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+SMALL = 'demo/vit_demo_iptq-w8a8.py'
+_FOUND = {
+    str(path.relative_to(CONFIGS))
+    for pattern in ('demo/*-w?a8.py', '[a-z]*/*_iptq-*.py', '*.py')
+    for path in CONFIGS.glob(pattern)
+}
+PRESETS = sorted(_FOUND - {SMALL})
+
+
+def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
+    """A config that calibrates on two images of noise, and the size of its images.
+
+    What takes long and changes no bit width is left out: weights are rounded to
+    nearest, functions chosen without gradients. Without its checkpoint the model is
+    an untrained one.
+    """
+    cfg = Config.fromfile(CONFIGS / name)
+    detector = cfg.default_scope == 'mmdet'
+    size = (96, 128) if detector else (64, 64) if 'demo' in name else (224, 224)
+    if not (ROOT / (cfg.get('load_from') or '.')).is_file():
+        cfg.load_from, cfg.random_weights = None, True
+    elif cfg.load_from:
+        cfg.load_from = str(ROOT / cfg.load_from)
+    pack = dict(type='PackDetInputs' if detector else 'PackInputs')
+    noise = dict(type='iptq_mm.datasets.synthetic.NoiseImages', num_images=2)
+    chosen = cfg.quantization
+    chosen.calibration.num_images, chosen.calibration.batch_size = 2, 1
+    chosen.calibration.dataloader = dict(
+        dataset=dict(**noise, size=size, pipeline=[pack])
+    )
+    chosen.criterion, chosen.equalization = dict(type='sqnr'), []
+    chosen.weight.rounding, chosen.weight.guided = dict(type='nearest'), False
+    chosen.activation.search_images = 0
+    path = folder / 'quick.py'
+    cfg.dump(path)
+    return path, size
+
+
+def check(name, monkeypatch, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location('audit_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config, size = quick(name, tmp_path)
+    regions = Config.fromfile(config).quantization.regions
+    arguments = [config, '--shape', *size, '--json', tmp_path / 'audit.json']
+    monkeypatch.setattr(sys, 'argv', ['audit.py', *map(str, arguments)])
+    monkeypatch.chdir(tmp_path)
+    code, err = module.main(), capsys.readouterr().err
+    assert code == 0, err
+    audit = json.loads((tmp_path / 'audit.json').read_text())
+    found = {region['region'] for region in audit['regions']}
+    for region in regions:  # of a list of modules each is a region
+        assert region in found or {f'{region}.{i}' for i in range(3)} <= found
+    for part in audit['outside']:
+        assert part['path'] not in found or not part['parameters'] and part['helpers']
+
+
+def test_a_small_preset(monkeypatch, tmp_path, capsys):
+    check(SMALL, monkeypatch, tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', PRESETS)
+def test_presets(name, monkeypatch, tmp_path, capsys):
+    check(name, monkeypatch, tmp_path, capsys)
