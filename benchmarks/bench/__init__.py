@@ -1,0 +1,1 @@
+"""How fast integer models are, beside float ones and other quantizers' work."""

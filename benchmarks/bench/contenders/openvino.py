@@ -1,0 +1,90 @@
+"""OpenVINO on floats, and on 8 bits as NNCF quantizes for it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cases import Case
+from .base import Contender, Prepared, Unavailable
+from .onnxruntime import CALIBRATION_BATCHES, quiet, refuse_detectors
+
+
+class OpenVino(Contender):
+    """A model in OpenVINO.
+
+    Args:
+        name: Of the contender.
+        int8: Whether NNCF quantizes it.
+        precision: What is not int8 computes in: ``f32``, or None for what OpenVINO
+            chooses: bf16 where the CPU has it.
+    """
+
+    def __init__(self, name: str, int8: bool, precision: str | None) -> None:
+        self.name, self.int8, self.precision = name, int8, precision
+
+    def prepare(self, case: Case) -> Prepared:
+        """See the base class."""
+        openvino = package('openvino')
+        refuse_detectors(case)
+        model = case.once('openvino', lambda: convert(case))
+        if self.int8:
+            model = case.once('openvino_int8', lambda: quantize(case, model))
+        properties = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+            'ENABLE_CPU_PINNING': False,
+        }
+        if self.precision:
+            properties['INFERENCE_PRECISION_HINT'] = self.precision
+        compiled = openvino.compile_model(model, 'CPU', properties)
+        request, images = compiled.create_infer_request(), case.images().numpy()
+        return Prepared(
+            lambda: request.infer([images], share_inputs=True, share_outputs=True),
+            _tensors,
+        )
+
+
+def package(name: str) -> Any:
+    """A package.
+
+    Raises:
+        Unavailable: If it is missing.
+    """
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise Unavailable(
+            f'{error.name} is missing: pip install -r requirements/benchmarks.txt'
+        ) from error
+
+
+def convert(case: Case) -> Any:
+    """The float model of a case for OpenVINO, for one size of images."""
+    openvino = package('openvino')
+    images = case.images()
+    with warnings.catch_warnings(), torch.no_grad(), quiet():
+        warnings.simplefilter('ignore')
+        return openvino.convert_model(
+            case.floats, example_input=images, input=[tuple(images.shape)]
+        )
+
+
+def quantize(case: Case, model: Any) -> Any:
+    """The same, quantized by NNCF's recipe for transformers."""
+    nncf = package('nncf')
+    seeds = range(1, CALIBRATION_BATCHES + 1)
+    with quiet():
+        return nncf.quantize(
+            model,
+            nncf.Dataset([case.images(seed).numpy() for seed in seeds]),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=CALIBRATION_BATCHES,
+        )
+
+
+def _tensors(results: Any) -> list[Tensor]:
+    return [torch.from_numpy(results[i].copy()) for i in range(len(results))]
