@@ -1,4 +1,4 @@
-"""A convolution as a linear layer of patches."""
+"""Convolutions as linear layers: of patches, or to blocks of pixels."""
 
 from __future__ import annotations
 
@@ -58,6 +58,25 @@ def patches(
     padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
     unfolded = F.unfold(padded, kernel, dilation, 0, stride)
     return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
+
+
+def transposed_rows(weight: Tensor) -> Tensor:
+    """A transposed convolution's weight as that of a linear layer.
+
+    Args:
+        weight: Shape (in, out, kh, kw).
+
+    Returns:
+        Shape (out * kh * kw, in): a row for each output channel and place of the
+        kernel.
+    """
+    return weight.permute(1, 2, 3, 0).reshape(-1, weight.shape[0])
+
+
+def from_transposed_rows(rows: Tensor, shape: Sequence[int]) -> Tensor:
+    """Inverse of :func:`transposed_rows`; ``shape`` is the weight's."""
+    inputs, *places = shape
+    return rows.reshape(*places, inputs).permute(3, 0, 1, 2).contiguous()
 
 
 def _pair(value: Any) -> tuple[int, int]:

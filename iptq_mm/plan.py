@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .intmath import QParams
 from .intmath.qparams import as_float32
+from .pixels import Pixels
 from .utils.files import atomic_write
 
 #: Raised when the meaning of a field changes.
@@ -162,12 +163,17 @@ class RegionPlan:
         inputs: Quantizer of each float tensor that enters, by its name.
         sites: Plans by site.
         parameters: Plans by parameter name within the region.
+        pixels: How the images were normalized that enter as pixels, if they do.
+        norms: By path of each batch norm that became part of a layer, the path of
+            the layer.
     """
 
     module: str
     inputs: dict[str, QParams] = field(default_factory=dict)
     sites: dict[str, SitePlan] = field(default_factory=dict)
     parameters: dict[str, ParameterPlan] = field(default_factory=dict)
+    pixels: Pixels | None = None
+    norms: dict[str, str] = field(default_factory=dict)
 
     @property
     def powers(self) -> dict[str, list[int]]:
@@ -204,6 +210,8 @@ class RegionPlan:
         return {
             'version': PLAN_VERSION,
             'module': self.module,
+            'pixels': self.pixels and self.pixels.to_dict(),
+            'norms': dict(self.norms),
             'inputs': {n: _scaled(q.to_dict()) for n, q in self.inputs.items()},
             'sites': {n: s.to_dict() for n, s in self.sites.items()},
             'parameters': {n: p.to_dict() for n, p in self.parameters.items()},
@@ -229,6 +237,8 @@ class RegionPlan:
                 {n: _qparams(q) for n, q in data['inputs'].items()},
                 {n: SitePlan.from_dict(s) for n, s in data['sites'].items()},
                 {n: ParameterPlan.from_dict(p) for n, p in data['parameters'].items()},
+                Pixels.from_dict(data['pixels']) if data.get('pixels') else None,
+                dict(data.get('norms', {})),
             )
         except KeyError as error:
             raise PlanError(f'not a plan: {error} is missing') from error
@@ -259,6 +269,8 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
     for name, plan in plans.items():
         data = plan.to_dict()
         parts = [f'  "version": {data["version"]},\n  "module": "{data["module"]}"']
+        for key in ('pixels', 'norms'):
+            parts.append(f'  "{key}": {json.dumps(data[key])}')
         for key in ('inputs', 'sites', 'parameters'):
             lines = (
                 f'    {json.dumps(n)}: {json.dumps(v)}' for n, v in data[key].items()

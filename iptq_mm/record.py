@@ -16,6 +16,7 @@ from torch import Tensor
 from .criteria import CandidateErrors
 from .functions import Constants
 from .operations import Operation
+from .pixels import Pixels
 from .statistics import Statistics
 
 
@@ -44,6 +45,9 @@ class RegionRecord:
         constants: Constants of each candidate there, where they do not depend
             on parameters, and the quantizer of the input they were made for.
         refused: Why a candidate cannot serve a site.
+        pixels: How the images were normalized that enter as pixels, if they do.
+        origins: By input, the region and the value there that it comes from; None if
+            not always from the same.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class RegionRecord:
     candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
     constants: dict[str, dict[str, Prepared]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
+    pixels: Pixels | None = None
+    origins: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -67,6 +73,12 @@ class RegionRecord:
             self.values.setdefault(name, Statistics()).update(value)
         except ValueError as error:
             raise type(error)(f"site '{name}': {error}") from error
+
+    def see_input(self, name: str, origin: tuple[str, str] | None) -> None:
+        """Note which value of another region entered, if one did."""
+        origin = None if origin is None else (origin[0], origin[1])
+        if self.origins.setdefault(name, origin) != origin:
+            self.origins[name] = None
 
     def see_site(
         self, site: str, operation: Operation, sources: Sequence[str | None]
@@ -115,6 +127,8 @@ class RegionRecord:
         for name, roles in other.parameters.items():
             self.parameters.setdefault(name, set()).update(roles)
         self.powers = {**self.powers, **other.powers}
+        for name, origin in other.origins.items():
+            self.see_input(name, origin)
         for site, candidates in other.candidates.items():
             for name, errors in candidates.items():
                 mine_at = self.candidates.setdefault(site, {})
@@ -144,6 +158,8 @@ class RegionRecord:
             },
             'constants': self.constants,
             'refused': self.refused,
+            'pixels': self.pixels and self.pixels.to_dict(),
+            'origins': dict(self.origins),
         }
 
     @classmethod
@@ -163,4 +179,6 @@ class RegionRecord:
             },
             state['constants'],
             state['refused'],
+            Pixels.from_dict(state['pixels']) if state.get('pixels') else None,
+            dict(state.get('origins', {})),
         )

@@ -3,7 +3,10 @@
 title = 'Calibration images: DeiT-Tiny, W8A8'
 notes = """
 The seed decides which of the 500 images for calibration are taken. All 500 can be
-taken in one way only."""
+taken in one way only.
+
+Images are normalized and quantized here (`pixels=False`)."""
+options = {'quantization.pixels': False}
 
 base = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
 grid = [

@@ -11,7 +11,10 @@ one CPU thread for 32 images, by
 
     python tools/make_calibration_images.py \\
         configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py \\
-        --start dead_leaves --out work_dirs/calibration_images/dead_leaves"""
+        --start dead_leaves --out work_dirs/calibration_images/dead_leaves
+
+Images are normalized and quantized here (`pixels=False`)."""
+options = {'quantization.pixels': False}
 
 base = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
 

@@ -2,7 +2,10 @@
 # its Cascade Mask R-CNN with a small Swin.
 title = 'The small models of the demo'
 notes = """
-*naive* is min-max ranges, rounding to nearest and none of the parts of the presets."""
+*naive* is min-max ranges, rounding to nearest and none of the parts of the presets.
+
+Images are normalized and quantized here (`pixels=False`)."""
+options = {'quantization.pixels': False}
 
 _NAIVE = {
     'quantization.equalization': [],

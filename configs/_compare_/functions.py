@@ -12,7 +12,10 @@ the criterion found best for it, among those of Mixed Non-linear Quantization (`
 of IPTQ-ViT (`iptq`), or these and tables (`tables`, the preset).
 
 8-bit weights are rounded to nearest here, rounding of 4-bit weights is not guided, and
-128 images calibrate: what is compared does not depend on it, and rows take less time."""
+128 images calibrate: what is compared does not depend on it, and rows take less time.
+
+Images are normalized and quantized here (`pixels=False`)."""
+options = {'quantization.pixels': False}
 
 _PRESETS = {
     'W8A8': ('configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py', {

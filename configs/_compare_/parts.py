@@ -5,7 +5,10 @@ notes = """
 *naive* is min-max ranges and rounding to nearest, all else as in the preset; *naive,
 all narrow* has 8-bit scores, probabilities and inputs of GELU besides. *without* and
 *with* change one thing in the preset. W4A8 has 128 calibration images here, but for the
-preset's own 500 in the first row."""
+preset's own 500 in the first row.
+
+Images are normalized and quantized here (`pixels=False`)."""
+options = {'quantization.pixels': False}
 
 _CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
 _NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}

@@ -3,9 +3,12 @@
 from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .equalize import channel_ranges, equalize
+from .fold_batch_norm import fold_batch_norm
+from .fold_normalization import fold_normalization
 from .freeze import PLAN_KEY, install
 from .phases import analyse, assign, check_regions, observe
 from .range_search import choose_ranges, search_ranges
+from .regions import expanded
 from .weights import freeze_regions, measure, wants_inputs
 
 __all__ = [
@@ -18,6 +21,9 @@ __all__ = [
     'check_regions',
     'choose_ranges',
     'equalize',
+    'expanded',
+    'fold_batch_norm',
+    'fold_normalization',
     'freeze_regions',
     'install',
     'measure',

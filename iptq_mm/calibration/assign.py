@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..functions import IntegerFunction
 from ..intmath import QParams
-from ..operations import ACTIVATION, BIAS, NORM, OPERATIONS, TABLE, WEIGHT, NonLinear
+from ..modes.region import PIXELS
+from ..operations import (
+    ACTIVATION,
+    BIAS,
+    NORM,
+    OPERATIONS,
+    TABLE,
+    TRANSPOSED,
+    WEIGHTS,
+    NonLinear,
+)
+from ..patches import transposed_rows
+from ..pixels import PIXEL_QPARAMS
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..record import RegionRecord
 from ..registry import CRITERIA, OBSERVERS
 from .config import ConfigError, QuantizationConfig
+from .rectified import Rectified, after_relu, before_relu
 
 #: Bits of parameters that enter no product.
 PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
@@ -29,17 +43,26 @@ class Planner:
     Args:
         record: What calibration saw.
         config: What the user wants.
+        handed: Quantizers of the inputs that other regions hand over, by name.
     """
 
-    def __init__(self, record: RegionRecord, config: QuantizationConfig) -> None:
+    def __init__(
+        self,
+        record: RegionRecord,
+        config: QuantizationConfig,
+        handed: Mapping[str, QParams] | None = None,
+    ) -> None:
         self.record = record
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._uses = record.consumers()
+        self._handed = handed or {}
 
     def qparams(self, value: str, bits: int) -> QParams:
         """The quantizer of a value at so many bits."""
+        if value == PIXELS and self.record.pixels:
+            return PIXEL_QPARAMS
         narrow = bits <= self.config.activation.bits
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
@@ -85,17 +108,9 @@ class Planner:
                 None: not chosen yet, every input as wide as can be.
             built: The same functions, built.
         """
-        plan = RegionPlan(module)
-        bits = {
-            name: max(
-                (self._wanted(site, i, built) for site, i in uses),
-                default=self.config.activation.bits,
-            )
-            for name, uses in self._uses.items()
-        }
-        for name in self.record.outputs & bits.keys():
-            bits[name] = max(bits[name], self.config.wide.bits)
-        made = {name: self.qparams(name, b) for name, b in bits.items()}
+        plan = RegionPlan(module, pixels=self.record.pixels)
+        bits = self._bits(built)
+        made = self._made(bits)
         for name, qparams in made.items():
             if name not in self.record.operations:
                 plan.inputs[name] = qparams
@@ -103,7 +118,7 @@ class Planner:
             powers = self.record.powers.get(site)
             plan.sites[site] = SitePlan(kind, made[site], input_powers=powers)
             for position, source in enumerate(self.record.sources[site]):
-                if source not in made:
+                if source not in made or kind == 'relu':  # which keeps the scale
                     continue
                 wanted = self._wanted(site, position, built)
                 if wanted < bits[source]:
@@ -111,6 +126,39 @@ class Planner:
             if functions and site in functions:
                 plan.sites[site].function = functions[site]
         return plan
+
+    def _bits(self, built: dict[str, IntegerFunction] | None) -> dict[str, int]:
+        """Bits of each value: the most that any of its users wants."""
+        bits: dict[str, int] = {}
+        rectified = Rectified(self.record, self._uses, self._handed)
+        for name, uses in reversed(self._uses.items()):  # users first
+            wanted = [
+                bits[site] if site in rectified.alone else self._wanted(site, i, built)
+                for site, i in uses
+            ]
+            bits[name] = max(wanted, default=self.config.activation.bits)
+            if name in self.record.outputs or name in rectified.beside:
+                bits[name] = max(bits[name], self.config.wide.bits)
+            if name in self._handed:
+                bits[name] = self._handed[name].bits
+        return {name: bits[name] for name in self._uses}
+
+    def _made(self, bits: dict[str, int]) -> dict[str, QParams]:
+        """The quantizer of each value as it is made."""
+        made: dict[str, QParams] = {}
+        rectified = Rectified(self.record, self._uses, self._handed)
+        for name, b in bits.items():
+            if name in self._handed:
+                made[name] = self._handed[name]
+            elif name in rectified.operands:
+                results = [self.qparams(r, bits[r]) for r in rectified.operands[name]]
+                made[name] = before_relu(self.record.values[name], results)
+            else:
+                made[name] = self.qparams(name, b)
+            if self.record.operations.get(name) == 'relu':
+                (source,) = self.record.sources[name]
+                made[name] = after_relu(made[name], made[str(source)].scale)
+        return made
 
     def _wanted(
         self, site: str, position: int, built: dict[str, IntegerFunction] | None
@@ -131,7 +179,7 @@ class Planner:
         if self.record.operations.get(value) == 'softmax':
             return False  # probabilities are not negative
         kinds = {self.record.operations[site] for site, _ in self._uses[value]}
-        affine = narrow and kinds <= {*_AFFINE, 'gelu'} and kinds
+        affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
         return self.config.activation.symmetric or not affine
 
 
@@ -172,16 +220,16 @@ def plan_parameters(
         value = parameter.detach()
         roles = record.parameters.get(name) or {TABLE}
         shape = tuple(value.shape)
-        if WEIGHT in roles:
+        if roles & set(WEIGHTS):
+            role = next(r for r in WEIGHTS if r in roles)
             if len(roles) > 1:
                 raise ValueError(
-                    f"parameter '{name}' is a weight and also used as "
-                    f'{sorted(roles - {WEIGHT})}: that has no integer form yet'
+                    f"parameter '{name}' is a {role} and also used as "
+                    f'{sorted(roles - {role})}: that has no integer form yet'
                 )
-            scale: Tensor = observer.scales(value, config.weight.bits)
-            plans[name] = ParameterPlan(
-                WEIGHT, config.weight.bits, shape, scale.tolist()
-            )
+            rows = transposed_rows(value) if role == TRANSPOSED else value
+            scale: Tensor = observer.scales(rows, config.weight.bits)
+            plans[name] = ParameterPlan(role, config.weight.bits, shape, scale.tolist())
             continue
         role = max(roles, key=lambda r: PARAMETER_BITS[r])
         plans[name] = one_scale(value, role)

@@ -105,6 +105,7 @@ class QuantizationConfig:
 
     Attributes:
         regions: Paths of the sub-modules that shall run integer-only.
+        pixels: Whether regions that get normalized images take the pixels themselves.
         weight: See :class:`WeightConfig`.
         activation: See :class:`ActivationConfig`.
         wide: See :class:`WideConfig`.
@@ -117,6 +118,7 @@ class QuantizationConfig:
     """
 
     regions: list[str]
+    pixels: bool = False
     weight: WeightConfig = field(default_factory=WeightConfig)
     activation: ActivationConfig = field(default_factory=ActivationConfig)
     wide: WideConfig = field(default_factory=WideConfig)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..intmath import storage_dtype
 from ..modes import Integer, Region, bind
+from ..pixels import take_pixels
 from ..plan import RegionPlan
 
 #: Name of the buffer that carries the plan in a region's state dict.
@@ -45,4 +46,5 @@ def install(
             if parameter is not None:
                 child._parameters[key] = frozen[id(parameter)]
     module.register_buffer(PLAN_KEY, plan.to_tensor())
+    take_pixels(module, plan.pixels)
     bind(module, Region(name, Integer(plan)))

@@ -12,13 +12,18 @@ from torch import nn
 from ..functions import IntegerFunction
 from ..intmath import QParams
 from ..modes import Analysing, Differentiating, Mode, Observing, regions_in, running
+from ..norms import folded_norms
 from ..operations import OPERATIONS, NonLinear
+from ..pixels import pixels_of
 from ..plan import RegionPlan
 from ..record import RegionRecord
 from ..registry import CRITERIA
 from ..statistics import NotFiniteError
 from .assign import Planner, choose_functions, plan_parameters
+from .calls import Calls
 from .config import ConfigError, QuantizationConfig
+from .neighbours import givers_first, handed_inputs
+from .regions import parts_beside
 
 #: Runs the model on one batch; called without gradients, in eval mode.
 Forward = Callable[[Any], Any]
@@ -32,8 +37,8 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
     """Make sure that the regions are there and can be quantized.
 
     Raises:
-        ConfigError: If a region is missing, quantized already, nested or
-            without parameters' worth of anything to do.
+        ConfigError: If a region is missing, quantized already, nested, or a list of
+            modules; see :func:`~.regions.expanded`.
         NotFiniteError: If a parameter holds NaN or infinity.
     """
     for name in config.regions:
@@ -42,7 +47,7 @@ def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
         except AttributeError:
             module = None
         if module is None or not name:
-            parts = [n for n, _ in model.named_children()]
+            parts = parts_beside(model, name)
             raise ConfigError(
                 f"the model has no part '{name}' (quantization.regions); it has {parts}"
             )
@@ -81,16 +86,23 @@ def observe(
             transformer in the regions.
     """
     powers = powers or {}
-    records = {n: RegionRecord(powers=dict(powers.get(n, {}))) for n in config.regions}
+    records = {
+        n: RegionRecord(
+            powers=dict(powers.get(n, {})), pixels=pixels_of(model.get_submodule(n))
+        )
+        for n in config.regions
+    }
     run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
     for name, record in records.items():
-        if not record.operations:
+        if not any(seen.count for seen in record.values.values()):
             raise ConfigError(
                 f"region '{name}' never ran on the calibration images: is the "
-                'calibration set empty, or the region unused by this model?'
+                'calibration set empty, or the region unused by this model? Heads of '
+                'a second stage run where something is detected only: use a trained '
+                'checkpoint, more images (quantization.calibration.num_images), or a '
+                'lower score_thr in model.test_cfg.rcnn'
             )
-    kinds = {k for r in records.values() for k in r.operations.values()}
-    if not kinds & {k for k, o in OPERATIONS.items() if isinstance(o, NonLinear)}:
+    if not any(map(_chooses, records.values())):
         raise ConfigError(
             f'no transformer in the regions {config.regions}: they hold neither '
             'Softmax nor GELU nor LayerNorm'
@@ -114,52 +126,61 @@ def analyse(
         return function.operations(row).weighted(config.cost_weights)
 
     modes: dict[str, Mode] = {}
-    for name, record in records.items():
+    plans: dict[str, RegionPlan] = {}
+    for name, record in givers_first(records):
+        if not _chooses(record):
+            continue
         record.candidates.clear()
         record.constants.clear()
         record.refused.clear()
-        planner = Planner(record, config)
-        plan = planner.plan(type(model.get_submodule(name)).__name__)
+        planner = Planner(record, config, handed_inputs(record, plans))
+        plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
         modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
     run_batches(model, modes, forward, batches)
+
+
+def _chooses(record: RegionRecord) -> bool:
+    """Whether a region has sites for which functions are chosen."""
+    kinds = set(record.operations.values())
+    return any(isinstance(OPERATIONS[kind], NonLinear) for kind in kinds)
 
 
 def assign(
     model: nn.Module, config: QuantizationConfig, records: dict[str, RegionRecord]
 ) -> dict[str, RegionPlan]:
     """Choose functions and make the plans."""
-    plans = {}
-    for name, record in records.items():
+    plans: dict[str, RegionPlan] = {}
+    for name, record in givers_first(records):
         module = model.get_submodule(name)
         chosen = choose_functions(record, config)
         kinds = record.operations
         cfgs = {s: config.candidates[kinds[s]][f] for s, f in chosen.items()}
         functions = config.functions()
         built = {s: functions[kinds[s]][f] for s, f in chosen.items()}
-        plan = Planner(record, config).plan(type(module).__name__, cfgs, built)
+        planner = Planner(record, config, handed_inputs(record, plans))
+        plan = planner.plan(type(module).__name__, cfgs, built)
         for site, function in chosen.items():
             prepared = record.constants.get(site, {}).get(function)
             if prepared is not None:
                 plan.sites[site].constants = prepared['constants']
                 plan.sites[site].made_for = QParams.from_dict(prepared['input'])
         plan.parameters = plan_parameters(module, record, config)
+        plan.norms = folded_norms(module)
         plans[name] = plan
-    return plans
+    return {name: plans[name] for name in records}
 
 
 def run_batches(
     model: nn.Module, modes: Mapping[str, Mode], forward: Forward, batches: Iterable
 ) -> None:
-    """Run batches; from the second on, stop each when the last region is done."""
-    calls: list[str] = []
-    limit = 0
+    """Run batches; stop each when the last region is done, see :class:`Calls`."""
+    calls = Calls(modes)
 
     def count(name: str, outputs: Any) -> None:
-        calls.append(name)
         mode = modes[name]
         if isinstance(mode, Differentiating):
             mode.finish()
-        if limit and len(calls) == limit:
+        if calls.add(name, mode.images):
             raise _Done
 
     training = {module: module.training for module in model.modules()}
@@ -169,10 +190,10 @@ def run_batches(
             for region in regions_in(model).values():
                 region.on_output = count
             for batch in batches:
-                calls.clear()
+                calls.start()
                 with contextlib.suppress(_Done):
                     forward(batch)
-                limit = limit or len(calls)
+                calls.finish()
     finally:
         for module, was_training in training.items():
             module.training = was_training

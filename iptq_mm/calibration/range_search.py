@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modes import Searching
+from ..modes.region import PIXELS
 from ..record import RegionRecord
 from .assign import Planner
 from .config import QuantizationConfig
@@ -76,6 +77,7 @@ def narrow_values(record: RegionRecord) -> list[str]:
         if any(record.operations[site] in kinds for site, _ in uses)
         and record.operations.get(value) != 'softmax'  # these have bits of their own
         and record.values[value].minimum < record.values[value].maximum
+        and not (value == PIXELS and record.pixels)
     ]
 
 

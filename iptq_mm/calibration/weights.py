@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..intmath import storage_dtype
 from ..modes import Inputs, InputsByWeight, Measuring
 from ..moments import Moments
-from ..operations import WEIGHT
+from ..operations import TRANSPOSED, WEIGHTS
+from ..patches import from_transposed_rows, transposed_rows
 from ..plan import ParameterPlan, RegionPlan
 from ..record import RegionRecord
 from ..registry import ROUNDINGS
@@ -82,11 +83,13 @@ def quantize_parameters(
     biases = _biases(record, values) if config.weight.bias_correction else {}
     integers = {}
     for name, parameter in list(plan.parameters.items()):
-        if parameter.role != WEIGHT:
+        if parameter.role not in WEIGHTS:
             continue
         seen, weight = _inputs_of(name, inputs or {}), values[name]
+        if parameter.role == TRANSPOSED:
+            weight = transposed_rows(weight)
         bias = biases.get(name) if seen else None
-        if seen is None and rounding.needs_inputs:  # a grouped convolution
+        if seen is None and rounding.needs_inputs:  # grouped, or too many inputs
             codes, scale = NearestRounding()(weight, parameter.scales(), parameter.bits)
         else:
             codes, scale = rounding(
@@ -97,15 +100,19 @@ def quantize_parameters(
                 centred=bias is not None,
             )
         integers[name] = codes
+        if parameter.role == TRANSPOSED:
+            integers[name] = from_transposed_rows(codes, parameter.shape)
         plan.parameters[name] = replace(parameter, scale=scale.tolist())
         if seen and bias is not None:
             real = codes.flatten(1).double().cpu() * scale.cpu()[:, None]
             lost = weight.flatten(1).double().cpu() @ seen.mean
             lost -= real @ seen.moments.mean
+            # Places of a transposed convolution's kernel share a bias.
+            lost = lost.view(len(values[bias]), -1).mean(1)
             values[bias] = values[bias].double() + lost.to(weight.device)
             plan.parameters[bias] = one_scale(values[bias], plan.parameters[bias].role)
     for name, parameter in plan.parameters.items():
-        if parameter.role != WEIGHT:
+        if parameter.role not in WEIGHTS:
             integers[name] = nearest(values[name], parameter)
     return integers
 
@@ -169,6 +176,12 @@ def _inputs_of(weight: str, inputs: InputsByWeight) -> _Seen | None:
     return _Seen(moments, mean / moments.count)
 
 
+def _outputs(weight: Tensor, record: RegionRecord, name: str) -> int:
+    """Output channels of a weight."""
+    transposed = TRANSPOSED in record.parameters.get(name, ())
+    return weight.shape[1 if transposed else 0]
+
+
 def _moments(inputs: Inputs) -> Moments:
     return inputs.moments
 
@@ -193,5 +206,5 @@ def _biases(record: RegionRecord, values: dict[str, Tensor]) -> dict[str, str]:
         for bias in found
         if len(found) == 1
         and every.count(bias) == 1
-        and values[bias].shape == values[weight].shape[:1]
+        and values[bias].shape == (_outputs(values[weight], record, weight),)
     }

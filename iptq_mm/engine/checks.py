@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ..calibration import ConfigError, QuantizationConfig
 from ..program import Session
-from .export import region_config
+from .export import region_configs
 
 
 def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
@@ -39,7 +39,7 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         cfg.quantization, cfg.get('candidates') or {}
     )
     for region in quantization.regions:
-        region_config(cfg.model, region)
+        region_configs(cfg.model, region)
     if cfg.get('backend'):
         check_backend(cfg.backend)
     return quantization

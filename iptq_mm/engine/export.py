@@ -59,8 +59,7 @@ def export_config(
         ConfigError: If a region is no module that the config builds.
     """
     cfg = copy.deepcopy(cfg)
-    for name in regions:
-        node = region_config(cfg.model, name)
+    for node in [n for name in regions for n in region_configs(cfg.model, name)]:
         node['float_type'] = scoped_type(node['type'], cfg.get('default_scope'))
         node['type'] = 'iptq_mm.build_quantized'
         if backend:
@@ -91,11 +90,16 @@ def write_config(cfg: Config, path: str | os.PathLike) -> None:
     atomic_write(Path(path), cfg.pretty_text)
 
 
-def region_config(model: ConfigDict, region: str) -> ConfigDict:
-    """The part of ``cfg.model`` that builds a region.
+def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
+    """The parts of ``cfg.model`` that build a region.
+
+    Args:
+        model: ``cfg.model``.
+        region: A path in it. A list of parts (the stages of a cascade) has all of
+            its members; one dict may stand for all stages, too.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there are none.
     """
     node: Any = model
     try:
@@ -103,13 +107,14 @@ def region_config(model: ConfigDict, region: str) -> ConfigDict:
             node = node[int(part)] if part.isdigit() else node[part]
     except (KeyError, IndexError, TypeError):
         node = None
-    if not isinstance(node, dict) or 'type' not in node:
+    nodes = node if isinstance(node, list | tuple) else [node]
+    if not nodes or not all(isinstance(n, dict) and 'type' in n for n in nodes):
         raise ConfigError(
             f"region '{region}' is not built by the config: use a part that has a "
             f'dict(type=...) of its own in model, one of '
             f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
         )
-    return node
+    return list(nodes)
 
 
 def scoped_type(kind: str | type, scope: str | None) -> str:

@@ -1,47 +1,47 @@
-"""One command from an integer checkpoint to an ONNX file."""
+"""One command from an integer checkpoint to a program on its own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from ..calibration import ConfigError
-from ..modes import regions_in
-from ..program import Program, trace
+from ..modes import Mode, bound_region, regions_in
+from ..modes.region import is_real, own_forward
+from ..program import Program, save_program, trace
+from ..program.link import End, link
 from ..program.onnx import export_onnx
 from .audit import example_batch, is_quantized
 from .study.inputs import build_model, load_config
 
 
-class _Reached(Exception):  # noqa: N818  (it is none)
-    """The region was called; the rest of the model need not run."""
-
-    def __init__(self, args: tuple, kwargs: dict) -> None:
-        super().__init__()
-        self.arguments = args, kwargs
-
-
-def export_config_onnx(
+def export_config(
     config: str | os.PathLike,
     checkpoint: str | None,
     out: str | os.PathLike,
     *,
-    region: str | None = None,
+    regions: Sequence[str] = (),
+    keep: Sequence[str] = (),
     shape: tuple[int, int] | None = None,
     cfg_options: dict[str, Any] | None = None,
 ) -> Program:
-    """Write a region of a quantized model as an ONNX model of integers.
+    """Write what a quantized model does to an image as one program.
 
     Args:
         config: The config that was written beside the integer checkpoint.
         checkpoint: Its checkpoint; None: ``load_from`` of the config.
-        out: File to write.
-        region: Name of the region; None: the first one.
+        out: File to write; an ONNX model where it ends with ``.onnx``.
+        regions: Names of the regions; none: the first that runs, and all that take
+            nothing but what these give.
+        keep: Of these, those whose outputs are wanted even where another takes them.
         shape: Height and width of the image that the model gets; None: as its test
-            pipeline makes them. The ONNX model is for this size.
+            pipeline makes them. The program is for this size.
         cfg_options: Overrides, by dotted key.
 
     Returns:
@@ -60,38 +60,109 @@ def export_config_onnx(
             'and name the integer.py and integer.pth that it writes'
         )
     model = build_model(cfg)
-    regions = list(regions_in(model))
-    name = region or regions[0]
-    if name not in regions:
-        raise ConfigError(f"no region '{name}': there are {regions}")
-    args, kwargs = region_arguments(model, name, example_batch(cfg, shape))
-    program = trace(model.get_submodule(name), args, kwargs).program
-    export_onnx(program, out)
+    program = joined_program(model, example_batch(cfg, shape), regions, keep)
+    if Path(out).suffix == '.onnx':
+        export_onnx(program, out)
+    else:
+        save_program(program, out)
     return program
 
 
-def region_arguments(model: nn.Module, region: str, batch: Any) -> tuple[tuple, dict]:
-    """What a region gets when the model predicts.
+def joined_program(
+    model: nn.Module, batch: Any, regions: Sequence[str] = (), keep: Sequence[str] = ()
+) -> Program:
+    """The program of some regions, joined where they hand over integers.
 
     Args:
-        model: An mm model.
-        region: Path of the region in it.
+        model: A quantized mm model.
         batch: As the data loader gives it.
+        regions: See :func:`export_config`.
+        keep: See :func:`export_config`.
 
     Raises:
-        ConfigError: If the model does not call the region.
+        ConfigError: If the model does not call a region, or calls it twice.
+    """
+    known = list(regions_in(model))
+    for name in (*regions, *keep):
+        if name not in known:
+            raise ConfigError(f"no region '{name}': there are {known}")
+    calls = Calls()
+    with torch.no_grad():
+        calls.watch(model, batch)
+    names = [program.region for program in calls.programs]
+    chosen = list(regions) or calls.chain()
+    for name in chosen:
+        if names.count(name) != 1:
+            raise ConfigError(
+                f"the model calls region '{name}' {names.count(name)} times when it "
+                'predicts: a program needs one call; name others with --regions'
+            )
+    in_order = sorted(map(names.index, chosen))
+    where = {call: i for i, call in enumerate(in_order)}
+    wires = {
+        (where[taker], k): (where[giver], j)
+        for (taker, k), (giver, j) in calls.wires.items()
+        if taker in where and giver in where
+    }
+    programs = [calls.programs[call] for call in in_order]
+    if len(programs) == 1:
+        return programs[0]
+    return link(programs, wires, {where[names.index(name)] for name in keep})
+
+
+class Calls:
+    """The calls of regions while a model predicts.
+
+    Attributes:
+        programs: Of each call, in order.
+        wires: From inputs to the outputs of other calls that were given to them.
     """
 
-    def reached(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        raise _Reached(args, kwargs)
+    def __init__(self) -> None:
+        self.programs: list[Program] = []
+        self.wires: dict[End, End] = {}
+        self._made: dict[int, tuple[End, Tensor]] = {}
 
-    module = model.get_submodule(region)
-    handle = module.register_forward_pre_hook(reached, prepend=True, with_kwargs=True)
-    try:
-        with torch.no_grad():
+    def watch(self, model: nn.Module, batch: Any) -> None:
+        """Run the model once."""
+        before = {}
+        for module in model.modules():
+            region = bound_region(module)
+            if region is not None:
+                before[region.name] = region.session
+                region.session = self
+        try:
             model.test_step(batch)  # type: ignore[operator]
-    except _Reached as call:
-        return call.arguments
-    finally:
-        handle.remove()
-    raise ConfigError(f"the model does not call region '{region}' when it predicts")
+        finally:
+            for name, region in regions_in(model).items():
+                region.session = before[name]
+
+    def serves(self, mode: Mode) -> bool:
+        """Always: it stands in for every region."""
+        return True
+
+    def call(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[Any, list]:
+        """Run a region in integer mode, and trace it."""
+        region = bound_region(module)
+        assert region is not None and region.mode is not None
+        this = len(self.programs)
+        self.programs.append(trace(module, args, kwargs).program)
+        reals = [x for x in tree_flatten((args, kwargs))[0] if is_real(x)]
+        for k, x in enumerate(reals):
+            if id(x) in self._made:
+                self.wires[this, k] = self._made[id(x)][0]
+        result, outputs = region.run(
+            region.mode, module, own_forward(module), args, kwargs
+        )
+        # The tensors are kept: a number must not be given to another one.
+        self._made |= {id(x): ((this, j), x) for j, x in enumerate(outputs)}
+        return result, outputs
+
+    def chain(self) -> list[str]:
+        """The first region, and all that take nothing but what these give."""
+        found: list[int] = []
+        for n, program in enumerate(self.programs):
+            givers = [self.wires.get((n, k)) for k in range(len(program.inputs))]
+            if not found or all(g is not None and g[0] in found for g in givers):
+                found.append(n)
+        return [self.programs[n].region for n in found]

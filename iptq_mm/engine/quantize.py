@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -23,6 +23,9 @@ from ..calibration import (
     check_regions,
     choose_ranges,
     equalize,
+    expanded,
+    fold_batch_norm,
+    fold_normalization,
     freeze_regions,
     measure,
     observe,
@@ -30,6 +33,7 @@ from ..calibration import (
     wants_inputs,
 )
 from ..functions import function_name
+from ..modes import regions_in
 from ..plan import RegionPlan
 from ..record import RegionRecord
 from .ranks import (
@@ -40,6 +44,9 @@ from .ranks import (
     merged_ranges,
 )
 from .state import State, state_key
+
+#: Batches that the integer model runs at most before it is handed over.
+_REHEARSALS = 4
 
 
 @dataclass
@@ -98,10 +105,18 @@ def quantize_model(
     """
     model = unwrapped(model)
     forward: Any = model.test_step
+    config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
+    if config.pixels:
+        reasons = fold_normalization(model, config, forward, batches)
+        print_log(f'pixels as input: {_reasons(reasons)}', 'current')
+    folded = fold_batch_norm(model, config, forward, batches)
+    if folded:
+        count = sum(map(len, folded.values()))
+        print_log(f'batch norms that became part of a layer: {count}', 'current')
     powers = None
     if config.equalization:
         began = time.perf_counter()
@@ -155,19 +170,31 @@ def quantize_model(
 
 
 def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
-    """Run one batch in integers: constants are made and their bounds checked now.
+    """Run integers: constants are made and their bounds checked now.
+
+    A batch, or a few until every region has run.
 
     Raises:
         OverflowError: If an intermediate of a site could leave its type.
     """
-    training = model.training
+    training, regions, ran = model.training, regions_in(model), set[str]()
+    for region in regions.values():
+        region.on_output = lambda name, _: ran.add(name)
     model.eval()
     try:
         with torch.no_grad():
-            for batch in islice(iter(batches), 1):
+            for batch in islice(iter(batches), _REHEARSALS):
                 forward(batch)
+                if ran >= regions.keys():
+                    break
     finally:
         model.train(training)
+        for region in regions.values():
+            region.on_output = None
+
+
+def _reasons(reasons: dict[str, str]) -> str:
+    return ', '.join(f'{n}: no, {r}' if r else f'{n}: yes' for n, r in reasons.items())
 
 
 def _listed(done: dict[str, int]) -> str:

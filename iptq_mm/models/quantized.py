@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..calibration.freeze import PLAN_KEY, install
 from ..modes import Region, bind, bound_region, unbind
+from ..norms import without_norms
 from ..plan import PlanError, RegionPlan
 from ..program import Session
 from ..registry import MODELS
@@ -74,6 +75,13 @@ def _take_plan(
             'checkpoint: quantize it with tools/quantize.py and load what that wrote'
         )
     plan = RegionPlan.from_tensor(state_dict[prefix + PLAN_KEY])
+    try:
+        without_norms(module, plan.norms)
+    except AttributeError as error:
+        raise PlanError(
+            f"the plan for region '{name}' was made for another model: {error}; "
+            'quantize this model with tools/quantize.py'
+        ) from None
     plan.check(name, module)
     for key in plan.parameters:
         value = state_dict.get(prefix + key)
@@ -88,5 +96,7 @@ def _take_plan(
     if PLAN_KEY in module._buffers:
         del module._buffers[PLAN_KEY]
     install(name, module, plan)
+    # As it was written: a later version may write the same plan in other words.
+    module.register_buffer(PLAN_KEY, state_dict[prefix + PLAN_KEY].clone())
     if before is not None:
         module.iptq_region.session = before.session  # type: ignore[union-attr]

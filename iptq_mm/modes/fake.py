@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..intmath import QParams
-from ..operations import NonLinear, Operation, SiteInputs
+from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
@@ -41,11 +41,10 @@ class Fake(Mode):
         """See the base class."""
         plan = self.plan.parameters[name]
         if isinstance(plan.scale, list):
-            scale = torch.tensor(plan.scale, device=value.device)
-            grid = scale.view(-1, *[1] * (value.dim() - 1))
+            weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
+            grid = weights.grid(value).float()
             rounded = (value / grid).round().clamp(-plan.bound, plan.bound) * grid
             payload = value + (rounded - value).detach()
-            weights = WeightQParams(scale.double(), plan.bound)
             return QTensor(payload, weights, f'parameter:{name}', constant=True)
         qparams = QParams(plan.scale, -plan.bound, plan.bound)
         return QTensor(

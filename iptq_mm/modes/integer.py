@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..functions import Constants, IntegerFunction
 from ..intmath import QParams, storage_dtype
 from ..intmath.dyadic import Dyadic, dyadic, requantize
-from ..operations import NonLinear, Operation, SiteInputs
+from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..qtensor import QTensor, UnsupportedOperationError, WeightQParams
 from ..qtensor.context import current_location, describe_location
@@ -20,6 +20,7 @@ from ..registry import FUNCTIONS
 from .base import Mode, quantized_constant, wanted_of
 from .blocks import in_blocks
 from .folding import FoldedConstants
+from .handover import hand_over, handed_over
 
 
 @dataclass
@@ -59,7 +60,10 @@ class Integer(Mode):
                 f'{describe_location()}: {name} was not seen in calibration'
             )
         qparams = self.plan.inputs[name]
-        return QTensor(qparams.quantize(value), qparams, name)
+        integers = handed_over(value, qparams)
+        if integers is None:
+            integers = qparams.quantize(value)
+        return QTensor(integers, qparams, name)
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """Integers of a parameter."""
@@ -77,7 +81,9 @@ class Integer(Mode):
 
         Sums of floats after the region depend on how their inputs lie in memory.
         """
-        return super().leave(value).contiguous()
+        real = super().leave(value).contiguous()
+        assert isinstance(value.qparams, QParams)
+        return hand_over(real, value.payload, value.qparams)
 
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
@@ -221,5 +227,5 @@ def _outside(wide: Tensor, out: QParams) -> int:
 
 def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:
     if isinstance(plan.scale, list):
-        return WeightQParams(plan.scales(), plan.bound)
+        return WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
     return QParams(plan.scale, -plan.bound, plan.bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..operations import Operation
 from ..patches import patches
 from ..plan import RegionPlan
 from ..qtensor import QTensor
+from ..qtensor.padding import pair
 from .base import wanted_of
 from .gradients import Differentiating
 
@@ -23,6 +25,14 @@ _FINE = 2**8
 #: Weight of an average row, and the largest: rows that outputs hardly depend on
 #: still count for something.
 _USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
+
+#: A layer with more inputs is rounded without moments, of which there are K * K.
+MAX_FEATURES = 4096
+#: Windows of a convolution that are looked at in a call, evenly spread. A detector's
+#: neck has a hundred thousand; fewer tell the same.
+MAX_WINDOWS = 2**14
+#: Positions of a small map: rather than some of its positions, some maps are left out.
+SMALL = 2**10
 
 
 class Inputs:
@@ -114,12 +124,20 @@ class Measuring(Differentiating):
         assert x is not None and weight is not None
         if attributes.get('groups', 1) != 1:
             return  # each output has inputs of its own: rounded without moments
+        if weight.payload[0].numel() > MAX_FEATURES:
+            return
         wanted, qparams = self.plan.sites[site].inputs.get(0), x.qparams
         if wanted is not None:
             qparams = wanted_of(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
-        real, q = x.payload.detach(), qparams.quantize(x.payload)
+        real, q, every, step = x.payload.detach(), x.payload, 1, 1
         if attributes:
+            every, step = _spread(len(value), value.shape[-2] * value.shape[-1])
+            real, q = real[::every], q[::every]
+        q = qparams.quantize(q)
+        if attributes:
+            height, width = pair(attributes['stride'])
+            attributes = {**attributes, 'stride': (step * height, step * width)}
             real = patches(real, weight.payload.shape, **attributes)
             q = patches(q, weight.payload.shape, **attributes)
         key = weight.source.removeprefix('parameter:'), qparams.scale
@@ -128,12 +146,23 @@ class Measuring(Differentiating):
         seen, channels = self.inputs[key], 1 if attributes else -1
         if self.draws:
             images = self.images
-            self.watch(
-                value,
-                lambda g: seen.update(q, real, _row_weights(g, channels, images)),
-            )
+
+            def update(gradient: Tensor) -> None:
+                if attributes:
+                    gradient = gradient[::every, ..., ::step, ::step]
+                seen.update(q, real, _row_weights(gradient, channels, images))
+
+            self.watch(value, update)
         else:
             seen.update(q, real)
+
+
+def _spread(maps: int, positions: int) -> tuple[int, int]:
+    """Of how many maps, and of how many rows and columns of them, one is looked at."""
+    excess = maps * positions / MAX_WINDOWS
+    if excess <= 1:
+        return 1, 1
+    return (1, math.ceil(excess**0.5)) if positions > SMALL else (math.ceil(excess), 1)
 
 
 @torch.no_grad()

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from ..operations import Operation
 from ..qtensor import QTensor
+from ..qtensor.context import current_location
 from ..record import RegionRecord
 from .base import FloatMode
+from .handover import Origin, note_origin, origin_of
 
 
 class Observing(FloatMode):
@@ -23,6 +25,7 @@ class Observing(FloatMode):
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
         self.record.see_value(name, value)
+        self.record.see_input(name, origin_of(value))
         return super().enter(name, value)
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
@@ -46,4 +49,7 @@ class Observing(FloatMode):
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""
         self.record.outputs.add(value.source)
-        return super().leave(value)
+        real, location = super().leave(value), current_location()
+        assert location is not None
+        note_origin(real, Origin(location.region, value.source))
+        return real

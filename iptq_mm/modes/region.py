@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
 from .base import Mode
+
+#: The input that may be pixels.
+PIXELS = 'input:0'
 
 
 class Session(Protocol):
@@ -83,13 +87,18 @@ class Region:
             What it returns, and the float outputs in it.
         """
         names = iter(range(1 << 30))
+        pixels = pixels_of(module)
 
         def enter(x: Any) -> Any:
-            if isinstance(x, Tensor) and x.is_floating_point():
+            if is_real(x) or is_image(x, pixels):
                 mode.images = len(x) if x.dim() else 1
+                name = f'input:{next(names)}'
+                if name == PIXELS and pixels is not None:
+                    image = mode.enter(name, pixels.centred(x))
+                    image.zero = pixels.zero
+                    return image
                 # Autocast before the region may have left half precision.
-                x = x.float() if x.element_size() < 4 else x
-                return mode.enter(f'input:{next(names)}', x)
+                return mode.enter(name, x.float() if x.element_size() < 4 else x)
             return x
 
         outputs: list[Tensor] = []
@@ -110,6 +119,11 @@ class Region:
         ):
             args, kwargs = tree_map(enter, (args, kwargs))
             return tree_map(leave, forward(*args, **kwargs)), outputs
+
+
+def is_real(x: Any) -> bool:
+    """Whether ``x`` is a tensor of floats."""
+    return isinstance(x, Tensor) and x.is_floating_point()
 
 
 def _device(module: nn.Module) -> str:

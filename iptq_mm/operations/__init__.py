@@ -1,9 +1,20 @@
 """Semantic operations: what a site does, in floats and in integers."""
 
-from .affine import Conv2d, Linear
+from .affine import Conv2d, Linear, TransposedConv2d
 from .arithmetic import Add, Concat, MatMul, Mean, Mul
-from .base import ACTIVATION, BIAS, NORM, TABLE, WEIGHT, Operation, SiteInputs
+from .base import (
+    ACTIVATION,
+    BIAS,
+    NORM,
+    TABLE,
+    TRANSPOSED,
+    WEIGHT,
+    WEIGHTS,
+    Operation,
+    SiteInputs,
+)
 from .nonlinear import GELU, LayerNorm, NonLinear, Softmax
+from .relu import ReLU
 
 #: Every operation by its kind, the word that site names use.
 OPERATIONS: dict[str, Operation] = {
@@ -16,6 +27,7 @@ OPERATIONS: dict[str, Operation] = {
         Mul(),
         Concat(),
         Mean(),
+        ReLU(),
         GELU(),
         Softmax(),
         LayerNorm(),
@@ -28,8 +40,11 @@ __all__ = [
     'NORM',
     'OPERATIONS',
     'TABLE',
+    'TRANSPOSED',
     'WEIGHT',
+    'WEIGHTS',
     'NonLinear',
     'Operation',
     'SiteInputs',
+    'TransposedConv2d',
 ]

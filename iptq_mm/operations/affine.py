@@ -14,6 +14,7 @@ from ..intmath.product import integer_conv2d, integer_linear
 from .base import (
     ACTIVATION,
     BIAS,
+    TRANSPOSED,
     WEIGHT,
     Constants,
     Operation,
@@ -103,3 +104,14 @@ class Conv2d(_Affine):
             constants[name].view(-1, 1, 1) for name in ('multiplier', 'offset', 'shift')
         )
         return (accumulator.long() * multiplier).add_(offset) >> shift
+
+
+class TransposedConv2d(Conv2d):
+    """The convolution of 1x1 in a transposed one whose stride is its kernel.
+
+    It makes ``kh * kw`` outputs of each pixel and channel, which then move to where
+    they belong: see :func:`iptq_mm.qtensor.layer_rules.conv_transpose2d`. The weight
+    arrives as such rows; the parameter has another layout, hence another role.
+    """
+
+    roles = (ACTIVATION, TRANSPOSED, BIAS)

@@ -16,9 +16,13 @@ from ..intmath.dyadic import Dyadic, dyadic
 #: Roles of an operand. They decide the bits of a parameter.
 ACTIVATION = 'activation'
 WEIGHT = 'weight'
+#: A weight with a row of its own for each place that an input spreads to.
+TRANSPOSED = 'transposed weight'
 BIAS = 'bias'
 NORM = 'norm'
 TABLE = 'table'
+#: Parameters with one scale for each output.
+WEIGHTS = (WEIGHT, TRANSPOSED)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ __all__ = [
     'BIAS',
     'NORM',
     'TABLE',
+    'TRANSPOSED',
     'WEIGHT',
+    'WEIGHTS',
     'Constants',
     'Dyadic',
     'Operation',

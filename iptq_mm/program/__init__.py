@@ -2,6 +2,7 @@
 
 from .backend import Backend, Runner
 from .compiled import Compiled
+from .deployed import Deployed
 from .graph import Node, Port, Program, ProgramError, Value
 from .native.backend import Native
 from .onnx import Onnx
@@ -13,6 +14,7 @@ from .trace import Traced, trace
 __all__ = [
     'Backend',
     'Compiled',
+    'Deployed',
     'Native',
     'Node',
     'Onnx',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +19,13 @@ class Backend(ABC):
     """A way to run programs; subclasses register in ``BACKENDS``.
 
     All of them give the same integers as the eager integer mode.
+
+    Attributes:
+        sizes: Where programs serve any number of rows: how many sizes there are from
+            one power of two to the next, a power of two itself.
     """
+
+    sizes: ClassVar[int] = 4
 
     def check(self) -> None:  # noqa: B027  (most need nothing)
         """Find out whether it can run here, before there is a program.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..intmath import storage_dtype
+from ..pixels import Pixels
 from .moves import MOVES
 
 #: What an operation takes: the number of a value, or the name of a tensor.
@@ -58,10 +59,13 @@ class Port:
     Attributes:
         value: Number of the value.
         scale: Real value of one step.
+        pixels: How the images were normalized whose centred pixels these are; None:
+            they are no pixels.
     """
 
     value: int
     scale: float
+    pixels: Pixels | None = None
 
 
 @dataclass

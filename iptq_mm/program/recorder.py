@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..intmath import storage_dtype
+from ..pixels import Pixels
 from .canonical import Move
 from .graph import Node, Operand, Port, Program, Value
 
@@ -37,10 +39,17 @@ class Recorder:
         self._makers: dict[int, Node] = {}
         self._known: dict[str, int] = {}
 
-    def input(self, shape: Sequence[int], low: int, high: int, scale: float) -> int:
+    def input(
+        self,
+        shape: Sequence[int],
+        low: int,
+        high: int,
+        scale: float,
+        pixels: Pixels | None = None,
+    ) -> int:
         """A new input of the program; its number."""
         number = self._value(shape, low, high)
-        self.inputs.append(Port(number, scale))
+        self.inputs.append(Port(number, scale, pixels))
         return number
 
     def tensor(self, tensor: Tensor, name: str, narrow: bool = False) -> str:
@@ -156,8 +165,8 @@ class Recorder:
         program = Program(
             region,
             [self.values[old] for old in order],
-            [Port(new[p.value], p.scale) for p in self.inputs],
-            [Port(new[p.value], p.scale) for p in outputs],
+            [replace(p, value=new[p.value]) for p in self.inputs],
+            [replace(p, value=new[p.value]) for p in outputs],
             nodes,
             {n: t for n, t in self._tensors.items() if n in used},
         )

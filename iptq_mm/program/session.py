@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from ..intmath import QParams
-from ..modes import Integer, Mode, bound_region, regions_in
-from ..qtensor import UnsupportedOperationError
+from ..modes import Integer, Mode, regions_in
+from ..modes.region import is_real
+from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
+from .arguments import arguments_key, device_of, row_count_of, state_of
 from .backend import Backend, Runner
+from .ports import integers_of, real_of
 from .recorder import TensorPool
+from .row_sizes import peak_bytes, run_rows
+from .row_wise import row_wise, with_rows
 from .trace import Traced, trace
 
 #: Programs to keep; images of ever new sizes must not fill the memory.
 MAX_PROGRAMS = 32
-
-_PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
+#: Bytes that the values of all of them may take; one is kept in any case.
+MAX_BYTES = 2**30
 
 
 class _Prepared(NamedTuple):
@@ -30,13 +33,16 @@ class _Prepared(NamedTuple):
 
     traced: Traced
     run: Runner
+    bytes: int
 
 
 class Session:
     """Runs the calls of one region by programs, one for each set of input shapes.
 
     A program is traced at the first call with its shapes. What ``forward`` does
-    besides computing its result happens then only.
+    besides computing its result happens then only. Where rows of the inputs are
+    provably treated one by one (:mod:`.row_wise`), as in the heads for the boxes of a
+    detector, programs of a few sizes serve any number of them.
 
     Args:
         backend: Name of the back end in ``BACKENDS``.
@@ -56,6 +62,8 @@ class Session:
         self._prepared: OrderedDict[tuple, _Prepared] = OrderedDict()
         self._pool: TensorPool = WeakValueDictionary()
         self._made_for: tuple = ()
+        self._by_rows: dict[tuple, Traced | None] = {}
+        self._rows_meet = False
 
     def __reduce__(self) -> tuple:
         # A copy of the model makes programs of its own.
@@ -83,47 +91,88 @@ class Session:
                 the module does what has no program.
         """
         leaves, spec = tree_flatten((args, kwargs))
-        reals = [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]
-        traced, run = self._program(module, args, kwargs, leaves, spec)
+        pixels = pixels_of(module)
+        reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
+        traced, run = self._program(module, leaves, spec)
         program = traced.program
-        with torch.no_grad(), torch.autocast(_device(reals).type, enabled=False):
-            integers = []
-            for port, x in zip(program.inputs, reals, strict=True):
-                value = program.values[port.value]
-                qparams = QParams(port.scale, value.low, value.high)
-                # Autocast before the region may have left half precision.
-                integers.append(qparams.quantize(x.float() if x.itemsize < 4 else x))
+        with torch.no_grad(), torch.autocast(device_of(reals).type, enabled=False):
+            integers = [
+                integers_of(program, port, x)
+                for port, x in zip(program.inputs, reals, strict=True)
+            ]
             outputs = [
-                (q.to(torch.float32) * port.scale).contiguous()
+                real_of(program, port, q)
                 for port, q in zip(program.outputs, run(integers), strict=True)
             ]
         return traced.rebuild(outputs), outputs
 
     def _program(
-        self, module: nn.Module, args: tuple, kwargs: dict, leaves: list, spec: Any
-    ) -> _Prepared:
+        self, module: nn.Module, leaves: list, spec: Any
+    ) -> tuple[Traced, Runner]:
         """The program for these arguments, made now if it is not known."""
-        made_for = _state(module)
+        made_for = state_of(module)
         if made_for != self._made_for:  # other integers: what is here is void
             self._prepared.clear()
+            self._by_rows.clear()
             self._made_for = made_for
-        # A narrow float32 product must be no product of the compiled code.
-        key = (
-            spec,
-            torch.get_float32_matmul_precision(),
-            *(_described(x) for x in leaves),
-        )
+        pixels = pixels_of(module)
+        rows = row_count_of(leaves, pixels)
+        key = arguments_key(leaves, spec, pixels)
+        if key not in self._prepared and rows is not None:
+            row_key = arguments_key(leaves, spec, pixels, rows=False)
+            traced = self._traced_by_rows(module, leaves, spec, row_key, rows)
+            if traced is not None:
+                return traced, self._any_rows(row_key, traced, device_of(leaves))
         if key not in self._prepared:
+            args, kwargs = tree_unflatten(leaves, spec)
             traced = trace(module, args, kwargs, self._pool)
-            reals = [
-                x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()
-            ]
-            run = self._backend.prepare(traced.program, _device(reals))
-            self._prepared[key] = _Prepared(traced, run)
-            if len(self._prepared) > MAX_PROGRAMS:
-                self._prepared.popitem(last=False)
+            self._prepare(key, traced, device_of(leaves))
         self._prepared.move_to_end(key)
-        return self._prepared[key]
+        return self._prepared[key][:2]
+
+    def _traced_by_rows(
+        self, module: nn.Module, leaves: list, spec: Any, key: tuple, rows: int
+    ) -> Traced | None:
+        """What serves any number of rows, None if nothing does or none is needed."""
+
+        def trace_rows(count: int) -> Traced:
+            examples = [
+                x.new_zeros(count, *x.shape[1:]) if isinstance(x, Tensor) else x
+                for x in leaves
+            ]
+            args, kwargs = tree_unflatten(examples, spec)
+            return trace(module, args, kwargs, self._pool)
+
+        # One image at a time needs nothing but its own program.
+        if key not in self._by_rows and rows != 1 and not self._rows_meet:
+            self._by_rows[key] = row_wise(trace_rows)
+            self._rows_meet = self._by_rows[key] is None
+            if len(self._by_rows) > MAX_PROGRAMS:
+                del self._by_rows[next(iter(self._by_rows))]
+        return self._by_rows.get(key)
+
+    def _any_rows(self, key: tuple, traced: Traced, device: torch.device) -> Runner:
+        """Runs a program for two rows on any number of them."""
+
+        def sized(rows: int) -> Runner:
+            mine = *key, rows
+            if mine not in self._prepared:
+                program = with_rows(traced.program, rows)
+                self._prepare(mine, traced._replace(program=program), device)
+            self._prepared.move_to_end(mine)
+            return self._prepared[mine].run
+
+        return lambda x: run_rows(traced.program, x, sized, self._backend.sizes)
+
+    def _prepare(self, key: tuple, traced: Traced, device: torch.device) -> None:
+        """Make a program ready, and forget the oldest ones if there are too many."""
+        run = self._backend.prepare(traced.program, device)
+        self._prepared[key] = _Prepared(traced, run, peak_bytes(traced.program))
+        while len(self._prepared) > 1 and (
+            len(self._prepared) > MAX_PROGRAMS
+            or sum(p.bytes for p in self._prepared.values()) > MAX_BYTES
+        ):
+            self._prepared.popitem(last=False)
 
 
 def use_backend(model: nn.Module, backend: str | None) -> None:
@@ -145,30 +194,3 @@ def use_backend(model: nn.Module, backend: str | None) -> None:
             raise ValueError(f"region '{name}' is not in integer mode")
     for region in regions.values():
         region.session = None if backend is None else Session(backend)
-
-
-def _device(reals: list[Tensor]) -> torch.device:
-    return reals[0].device if reals else torch.device('cpu')
-
-
-def _state(module: nn.Module) -> tuple:
-    """What tells whether plan, parameters or buffers were replaced or changed."""
-    region = bound_region(module)
-    assert region is not None
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    versions = ((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)
-    return (region.mode, *versions)
-
-
-def _described(x: Any) -> tuple:
-    """What of an argument a program depends on."""
-    if isinstance(x, Tensor):
-        if x.is_floating_point():
-            return 'real', tuple(x.shape), x.device
-        return 'tensor', x.dtype, tuple(x.shape), x.cpu().numpy().tobytes(), x.device
-    if isinstance(x, _PLAIN):
-        return type(x), x
-    raise UnsupportedOperationError(
-        f'an argument of type {type(x).__name__}: a program is made for tensors and '
-        'plain values; choose a smaller region, or use_backend(model, None)'
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..pixels import Pixels
 from ..utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
 
@@ -84,8 +85,8 @@ def from_dict(data: Any) -> Program:
                 Value(_DTYPES[v['dtype']], tuple(v['shape']), v['low'], v['high'])
                 for v in data['values']
             ],
-            [Port(**port) for port in data['inputs']],
-            [Port(**port) for port in data['outputs']],
+            [_port(port) for port in data['inputs']],
+            [_port(port) for port in data['outputs']],
             [Node(**node) for node in data['nodes']],
             data['tensors'],
         )
@@ -93,3 +94,8 @@ def from_dict(data: Any) -> Program:
     except (AttributeError, KeyError, TypeError) as error:
         raise ProgramError(f'not a program, or a damaged one: {error!r}') from error
     return program
+
+
+def _port(data: dict[str, Any]) -> Port:
+    pixels = data.get('pixels')
+    return Port(**{**data, 'pixels': pixels and Pixels.from_dict(pixels)})

@@ -22,7 +22,8 @@ def text(program: Program) -> str:
         f'{len(program.tensors)} tensors of {size / 2**20:.2f} MB'
     ]
     for port in program.inputs:
-        lines.append(f'{_typed(port.value, values)} = input * {port.scale:.6g}')
+        what = 'pixels - 128' if port.pixels else f'input * {port.scale:.6g}'
+        lines.append(f'{_typed(port.value, values)} = {what}')
     lines += [_line(node, values) for node in program.nodes]
     lines += [f'output %{port.value} * {port.scale:.6g}' for port in program.outputs]
     return '\n'.join(lines) + '\n'

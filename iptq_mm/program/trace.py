@@ -18,7 +18,7 @@ from ..functions import Constants
 from ..intmath import QParams
 from ..intmath.dyadic import Dyadic
 from ..modes import Integer, Region, bound_region
-from ..modes.region import own_forward
+from ..modes.region import PIXELS, own_forward
 from ..operations import NonLinear, Operation
 from ..plan import SitePlan
 from ..qtensor import QTensor
@@ -59,7 +59,11 @@ class Tracing(Integer):
         """See the base class."""
         x, qparams = super().enter(name, value), self.plan.inputs[name]
         number = self.recorder.input(
-            x.payload.shape, qparams.qmin, qparams.qmax, qparams.scale
+            x.payload.shape,
+            qparams.qmin,
+            qparams.qmax,
+            qparams.scale,
+            self.plan.pixels if name == PIXELS else None,
         )
         x.payload = Recorded.wrap(x.payload, self.recorder, number)
         return x

@@ -1,6 +1,12 @@
 """Tensors that know their scale, under unmodified model code."""
 
-from . import compute_rules, shape_rules  # noqa: F401  (fills the table)
+from . import (  # noqa: F401  (they fill the table)
+    compute_rules,
+    layer_rules,
+    relu_rules,
+    resampling_rules,
+    shape_rules,
+)
 from .errors import UnsupportedOperationError
 from .rules import RULES, rule
 from .tensor import QTensor, WeightQParams

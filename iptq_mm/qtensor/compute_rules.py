@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..operations import OPERATIONS
 from .errors import UnsupportedOperationError
+from .padding import padded_for, pair
 from .rules import apply_rule, rule
 from .tensor import QTensor
 
@@ -66,7 +67,14 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> QTensor:
-    attributes = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if isinstance(x, QTensor) and x.zero is not None:
+        x, padding = padded_for(x, padding), 0
+    attributes = dict(
+        stride=pair(stride),
+        padding=pair(padding),
+        dilation=pair(dilation),
+        groups=groups,
+    )
     _check_parameters(weight, bias, whole=True)
     return _run(mode, 'conv2d', [x, weight, bias], attributes)
 

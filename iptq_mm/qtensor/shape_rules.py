@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from .errors import UnsupportedOperationError
+from .padding import padded
 from .rules import function_name, rule
 from .tensor import QTensor, WeightQParams
 
@@ -199,7 +200,7 @@ def _pad(
         if value not in (None, 0):
             raise UnsupportedOperationError(f'padding with {value}; only 0 has a rule')
         running.padding(x)
-        return x.like(F.pad(x.payload, pad))
+        return padded(x, pad)
     # Reflection and replication have no integer kernels: gather by index.
     height, width = x.payload.shape[-2:]
     index = torch.arange(height * width, dtype=torch.float64, device=x.payload.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,15 +28,30 @@ class WeightQParams:
     Attributes:
         scale: float64, shape (out_channels,), along dimension 0.
         bound: Largest magnitude of an integer.
+        transposed: Whether it is the weight of a transposed convolution, shape
+            (in, out, kh, kw), with a scale for each output channel and place of the
+            kernel; see :func:`iptq_mm.patches.transposed_rows`.
     """
 
     scale: Tensor
     bound: int
+    transposed: bool = False
+
+    def grid(self, like: Tensor) -> Tensor:
+        """The scale of each element of a weight, in a shape that broadcasts."""
+        shape = (-1,) + (1,) * (like.dim() - 1)
+        if self.transposed:
+            shape = (1, *like.shape[1:])
+        return self.scale.to(like.device).view(shape)
 
     def dequantize(self, q: Tensor) -> Tensor:
         """Real weights in float32, the shape of ``q``."""
-        shape = (-1,) + (1,) * (q.dim() - 1)
-        return (q.double() * self.scale.to(q.device).view(shape)).float()
+        return (q.double() * self.grid(q)).float()
+
+    @cached_property
+    def of_rows(self) -> WeightQParams:
+        """The same for the rows of a transposed convolution's weight."""
+        return WeightQParams(self.scale, self.bound)
 
 
 class QTensor(torch.Tensor):
@@ -52,6 +68,8 @@ class QTensor(torch.Tensor):
         constant: Whether the value depends on parameters only.
         factor: By what it was multiplied since it was made, see :meth:`scaled`.
         whole: Whether it is a parameter as it stands, not a part of one.
+        zero: Of centred pixels, shape (B, C, H, W): the number that stands for 0.0 in
+            each channel; None: it is 0.
     """
 
     payload: Tensor
@@ -60,6 +78,7 @@ class QTensor(torch.Tensor):
     constant: bool
     factor: float
     whole: bool
+    zero: tuple[int, ...] | None
     _sharing: Sharing
     _seen_writes: int
 
@@ -80,7 +99,7 @@ class QTensor(torch.Tensor):
         self.source = source
         self.constant = constant
         self.factor = 1.0
-        self.whole = False
+        self.whole, self.zero = False, None
         self._sharing = Sharing()
         self._seen_writes = 0
         return self
@@ -88,7 +107,7 @@ class QTensor(torch.Tensor):
     def like(self, payload: Tensor) -> QTensor:
         """``payload`` with everything else of this tensor (a view, say)."""
         other = QTensor(payload, self.qparams, self.source, self.constant)
-        other.factor = self.factor
+        other.factor, other.zero = self.factor, self.zero
         if shares_memory(payload, self.payload):
             other._sharing, other._seen_writes = self._sharing, self._seen_writes
         return other
@@ -120,7 +139,7 @@ class QTensor(torch.Tensor):
         self._sharing, self._seen_writes, self.whole = Sharing(), 0, False
         self.payload, self.qparams = other.payload, other.qparams
         self.source, self.constant = other.source, other.constant
-        self.factor = other.factor
+        self.factor, self.zero = other.factor, other.zero
 
     @property
     def is_integer(self) -> bool:

@@ -10,6 +10,9 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from iptq_mm.calibration import expanded
+from iptq_mm.engine.export import region_configs
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
 DATA = Path(os.environ.get('IPTQ_MM_DATA', '../shared'))
@@ -30,6 +33,7 @@ def _names(pattern):
 
 ALL = _names('**/*.py')
 IPTQ = _names('**/*_iptq-*.py') + _names('swin_cascade*.py')
+WHOLE = _names('**/*_whole*.py')
 
 
 def load(name):
@@ -65,7 +69,9 @@ def test_parses_and_builds(name, quick_init):
 def test_has_all_that_quantization_reads(name):
     cfg = load(name)
     quantization = cfg.quantization
-    assert quantization.regions and set(quantization.regions) <= set(cfg.model)
+    assert quantization.regions
+    for region in quantization.regions:
+        assert region_configs(cfg.model, region)
     assert {'bits', 'observer', 'rounding'} <= set(quantization.weight)
     assert {'bits', 'observer'} <= set(quantization.activation)
     assert {'bits', 'observer'} <= set(quantization.wide)
@@ -75,6 +81,20 @@ def test_has_all_that_quantization_reads(name):
     assert quantization.calibration.num_images > 0
     assert set(cfg.candidates) == {'gelu', 'softmax', 'layer_norm'}
     assert cfg.custom_imports.imports == ['iptq_mm']
+
+
+@pytest.mark.parametrize('name', WHOLE)
+def test_whole_detectors(name, quick_init):
+    """All but what has no layers: and nothing else changes."""
+    cfg, model = load(name), build(load(name))
+    regions = expanded(model, cfg.quantization.regions)
+    inside = {id(p) for r in regions for p in model.get_submodule(r).parameters()}
+    assert {id(p) for p in model.parameters()} == inside
+    parts = load(name.replace('_whole-', '_iptq-').replace('_whole', ''))
+    assert parts.quantization.regions == ['backbone']
+    cfg.quantization.regions = parts.quantization.regions
+    assert cfg.quantization == parts.quantization
+    assert cfg.candidates == parts.candidates
 
 
 @pytest.mark.parametrize(

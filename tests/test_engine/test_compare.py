@@ -123,6 +123,16 @@ settings = [
     assert plain.key != changed.key
 
 
+def test_options_of_all_settings(listed):
+    text = """
+options = {'quantization.weight.bits': 6, 'quantization.wide.bits': 12}
+settings = [
+    dict(name='a'), dict(name='b', options={'quantization.weight.bits': 4})]"""
+    a, b = listed(text).settings
+    assert (a.bits, b.bits) == ('W6A8', 'W4A8')
+    assert a.quantization.wide.bits == b.quantization.wide.bits == 12
+
+
 def test_candidates_of_a_file(listed, tmp_path):
     (tmp_path / 'few.py').write_text(f'candidates = {FUNCTIONS}')
     path = str(tmp_path / 'few.py')

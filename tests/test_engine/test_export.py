@@ -9,7 +9,7 @@ from mmengine.hooks import EMAHook
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine import QuantizationHook, export_config
 from iptq_mm.engine.export import (
-    region_config,
+    region_configs,
     save_quantized,
     scoped_type,
     usual_hooks,
@@ -106,12 +106,23 @@ def test_classes_as_types():
 
 @pytest.mark.parametrize(
     'region',
-    ['', 'nothing', 'test_cfg', 'type', 'roi_head.bbox_head', 'backbone.0']
+    ['', 'nothing', 'test_cfg', 'type', 'backbone.0']
     + ['roi_head.bbox_head.2', 'roi_head.bbox_head.0.fc'],
 )
 def test_regions_that_the_config_does_not_build(cfg, region):
     with pytest.raises(ConfigError, match=r"one of \['backbone', 'neck', 'roi_head'\]"):
-        region_config(cfg.model, region)
+        region_configs(cfg.model, region)
+
+
+def test_a_list_is_all_of_its_members(cfg):
+    heads = cfg.model.roi_head.bbox_head
+    assert region_configs(cfg.model, 'roi_head.bbox_head') == list(heads)
+    assert region_configs(cfg.model, 'roi_head.bbox_head.1') == [heads[1]]
+    written = export_config(cfg, ['roi_head.bbox_head'], 'x.pth').model.roi_head
+    assert {head.type for head in written.bbox_head} == {'iptq_mm.build_quantized'}
+    cfg.model.roi_head.bbox_head = []
+    with pytest.raises(ConfigError, match='is not built by the config'):
+        region_configs(cfg.model, 'roi_head.bbox_head')
 
 
 def test_meta_is_plain(tmp_path):

@@ -1,6 +1,7 @@
 """Regions that are built empty and filled by their checkpoint."""
 
 import copy
+import json
 import logging
 
 import pytest
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+from iptq_mm.calibration import PLAN_KEY
 from iptq_mm.modes import Integer, regions_in
 from iptq_mm.plan import PlanError
 from iptq_mm.registry import MODELS
@@ -82,6 +84,19 @@ def test_loads_twice_and_copies(build, state):
     twin = copy.deepcopy(model)
     model.head.layers.head.weight.data.zero_()
     assert torch.equal(twin(_batch()), expected)
+
+
+def test_plan_in_other_words(build, state):
+    """A version before or after this one may have written it."""
+    model = build()
+    model.load_state_dict(state)
+    other = dict(state)
+    for key in [k for k in state if k.endswith(PLAN_KEY)]:
+        text = json.dumps(json.loads(bytes(state[key].numpy())), indent=1)
+        other[key] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+    twin = build()
+    twin.load_state_dict(other)
+    assert torch.equal(twin(_batch()), model(_batch()))
 
 
 def test_float_checkpoint(build, vit_run):

@@ -4,9 +4,18 @@ import copy
 
 import pytest
 import torch
-from region_models import Custom, calibrated, images, mmdet_swin, rows, tensors
+from region_models import (
+    Custom,
+    calibrated,
+    config,
+    images,
+    mmdet_swin,
+    rows,
+    tensors,
+)
 
-from iptq_mm.modes import Inputs, Measuring, running
+from iptq_mm.calibration.weights import quantize_parameters
+from iptq_mm.modes import Inputs, Measuring, measuring, running
 from iptq_mm.patches import patches
 
 
@@ -141,3 +150,42 @@ def test_guided_rows_count_by_what_the_outputs_make_of_them():
     assert torch.equal(seen.moments.second, weighted.T @ q.flatten(0, 1))
     mean = (hidden.double() * weights).flatten(0, 1).sum(0) / 130
     assert (seen.real_mean - mean).abs().max() <= seen.moments.scale / 512
+
+
+@pytest.mark.parametrize('guided', [False, True])
+@pytest.mark.parametrize('small', [50, 500])
+def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided, small):
+    model = mmdet_swin()
+    x = images(2, 3, 64, 48)  # 16 x 12 positions each
+    net, plan, _ = calibrated(model, [x])
+    monkeypatch.setattr(measuring, 'MAX_WINDOWS', 100)
+    monkeypatch.setattr(measuring, 'SMALL', small)
+    inputs = {}
+    mode = Measuring(plan, inputs, guided)
+    with torch.no_grad(), running(net, {'backbone': mode}):
+        net(x)
+        mode.finish()
+    (key,) = [key for key in inputs if key[0] == 'patch_embed.projection.weight']
+    q = plan.inputs['input:0'].quantize(x)
+    weight = model.patch_embed.projection.weight
+    if small == 50:  # each second position in both directions
+        seen = patches(q, weight.shape, (8, 8)).double()
+    else:  # one image of four
+        seen = patches(q[:1], weight.shape, (4, 4)).double()
+    found = inputs[key].moments
+    if guided:
+        assert found.count > len(seen) and found.sum.any()
+    else:
+        assert found.count == len(seen)
+        assert torch.equal(found.second, seen.T @ seen)
+
+
+def test_layers_of_very_many_inputs_are_left_out(monkeypatch):
+    module = Custom(lambda self, x: self.last(x))
+    net, plan, record = calibrated(module, [rows()])
+    monkeypatch.setattr(measuring, 'MAX_FEATURES', 8)
+    inputs, _ = measured(net, plan, [rows()])
+    assert {name for name, _ in inputs} == {'first.weight'}  # of 8 inputs
+    cfg = config(weight=dict(bits=8, rounding=dict(type='second_order')))
+    integers = quantize_parameters(net.backbone, plan, record, cfg, inputs)
+    assert integers['last.weight'].shape == (16, 16)

@@ -154,6 +154,7 @@ LONE = {
         (-1024, 1016),
         {'powers': torch.tensor([0, 3, 1, 2], dtype=torch.int8)},
     ),
+    'relu': lambda: lone('relu', [((7, 40), -128, 127)], (0, 100)),
     'negate': lambda: lone('negate', [((7, 40), -128, 127)], (-127, 128)),
     'shifted by an int': lambda: lone(
         'shifted', [((7, 40), -128, 127)], (-90, 110), {'addend': 12}

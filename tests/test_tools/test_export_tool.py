@@ -1,4 +1,4 @@
-"""tools/export_onnx.py: its options, and what it says to wrong input."""
+"""tools/export.py: its options, and what it says to wrong input."""
 
 import importlib.util
 import json
@@ -11,12 +11,14 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from iptq_mm.program import Deployed
+
 onnxruntime = pytest.importorskip(
     'onnxruntime', reason='pip install -r requirements/optional.txt'
 )
 pytest.importorskip('onnx', reason='pip install -r requirements/optional.txt')
 
-TOOL = Path(__file__).parents[2] / 'tools/export_onnx.py'
+TOOL = Path(__file__).parents[2] / 'tools/export.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -24,13 +26,13 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture
 def tool(monkeypatch, tmp_path, capsys):
     """Runs the tool in this process; exit code, output and error output."""
-    spec = importlib.util.spec_from_file_location('export_onnx_tool', TOOL)
+    spec = importlib.util.spec_from_file_location('export_tool', TOOL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
+        monkeypatch.setattr(sys, 'argv', ['export.py', *map(str, arguments)])
         return module.main(), *capsys.readouterr()
 
     return run
@@ -62,20 +64,38 @@ def features(path, *reals):
     return [y.astype(np.float32) * s for y, s in zip(made, scales, strict=True)]
 
 
-def test_the_file_gives_the_features_of_the_model(tool, vit_run, tmp_path):
+def test_one_program_of_backbone_and_head(tool, vit_run, tmp_path):
     config, checkpoint = vit_run.folder / 'integer.py', vit_run.folder / 'integer.pth'
-    code, out, _ = tool(config, checkpoint, '--out', 'vit.onnx', '--shape', 32, 32)
+    arguments = config, checkpoint, '--shape', 32, 32
+    code, out, _ = tool(*arguments, '--out', 'vit.onnx')
     assert code == 0
-    assert 'wrote backbone for inputs of [(1, 3, 32, 32)] to vit.onnx' in out
+    assert 'wrote backbone+head for inputs of [(1, 3, 32, 32)] to vit.onnx' in out
+    code, out, _ = tool(*arguments, '--out', 'vit.program', '--print')
+    assert code == 0 and 'program of backbone+head' in out
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     model = model_of(vit_run)
-    (expected,) = model.backbone(x)
+    expected = model.head(model.backbone(x)).detach()
     (made,) = features(tmp_path / 'vit.onnx', x)
-    assert np.array_equal(made, expected.detach().numpy())
-    assert tool(config, '--out', 'head.onnx', '--region', 'head')[0] == 0
-    scores = model.head(model.backbone(x))
-    (made,) = features(tmp_path / 'head.onnx', expected)
-    assert np.array_equal(made, scores.detach().numpy())
+    assert np.array_equal(made, expected.numpy())
+    (made,) = Deployed.load(tmp_path / 'vit.program', 'reference')(x)
+    assert torch.equal(made, expected)
+
+
+def test_some_regions(tool, vit_run, tmp_path):
+    config = vit_run.folder / 'integer.py'
+    arguments = config, '--shape', 32, 32, '--out', 'p'
+    x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = model_of(vit_run)
+    (middle,) = model.backbone(x)
+    last = model.head((middle,)).detach()
+    assert tool(*arguments, '--regions', 'backbone')[0] == 0
+    assert torch.equal(Deployed.load('p', 'reference')(x)[0], middle.detach())
+    assert tool(*arguments, '--regions', 'head')[0] == 0
+    assert torch.equal(Deployed.load('p', 'reference')(middle)[0], last)
+    assert tool(*arguments, '--keep', 'backbone')[0] == 0
+    found = Deployed.load('p', 'reference')(x)
+    assert len(found) == 2 and torch.equal(found[0], middle.detach())
+    assert torch.equal(found[1], last)
 
 
 def test_mistakes(tool, vit_run, tmp_path):
@@ -85,10 +105,10 @@ def test_mistakes(tool, vit_run, tmp_path):
         code, _, err = tool(*arguments)
         lines = [line for line in err.splitlines() if line.startswith('error: ')]
         assert code == 1 and len(lines) == 1
-        assert not list(tmp_path.rglob('*.onnx'))
+        assert not list(tmp_path.rglob('x.onnx'))
         return lines[0]
 
-    line = refused(config, '--out', 'x.onnx', '--region', 'neck')
+    line = refused(config, '--out', 'x.onnx', '--regions', 'neck')
     assert "no region 'neck': there are ['backbone', 'head']" in line
     line = refused(vit_run.config, '--out', 'x.onnx')
     assert 'no quantized region' in line and 'tools/quantize.py' in line

@@ -202,6 +202,9 @@ def test_name_of_the_predictions(refused, vit_run):
 
 def test_operation_without_a_rule(refused, detector_run):
     message = refused(
-        detector_run.config, '--cfg-options', 'quantization.regions=[backbone,rpn_head]'
+        detector_run.config,
+        '--cfg-options',
+        'quantization.regions=[backbone,neck]',
+        'model.neck.upsample_cfg.mode=bilinear',
     )
-    assert "region 'rpn_head'" in message and 'choose a smaller region' in message
+    assert "region 'neck'" in message and 'choose a smaller region' in message

@@ -1,6 +1,8 @@
 # Weights of 4 bits, activations of 8. See w8a8.py for the fields.
 quantization = dict(
     regions=[],
+    # Where a region gets the normalized image, it takes the pixels themselves: exact.
+    pixels=True,
     # No equalization: what it moves into weights is more than 16 levels bear.
     # Guided: tokens that the outputs depend on count more.
     weight=dict(

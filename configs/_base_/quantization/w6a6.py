@@ -1,6 +1,8 @@
 # Weights and activations of 6 bits. See w8a8.py for the fields.
 quantization = dict(
     regions=[],
+    # Where a region gets the normalized image, it takes the pixels themselves: exact.
+    pixels=True,
     equalization=[dict(type='layer_norm'), dict(type='attention')],
     weight=dict(
         bits=6, observer=dict(type='minmax'), rounding=dict(type='second_order'),

@@ -2,6 +2,8 @@
 # sub-modules that run on integers only, and overrides what it wants otherwise.
 quantization = dict(
     regions=[],
+    # Where a region gets the normalized image, it takes the pixels themselves: exact.
+    pixels=True,
     # Channels with like ranges, exactly: factors move from the outputs of LayerNorm,
     # from queries, keys and values into the parameters around them.
     equalization=[dict(type='layer_norm'), dict(type='attention')],

@@ -26,6 +26,7 @@ FILE_KEYS = (
     'metrics',
     'base',
     'checkpoint',
+    'options',
     'settings',
     'grid',
 )
@@ -99,7 +100,8 @@ def load_settings(
     config file that holds one) and ``options`` (by dotted key). ``grid`` is a dict
     of axes, or a list of such dicts, whose product is run: by dotted key, ``seed``,
     ``config`` or ``candidates``, a list of values, or a dict of values by name.
-    Variables whose names begin with ``_`` are the file's own.
+    ``options`` beside them are those of all settings. Variables whose names begin
+    with ``_`` are the file's own.
 
     Args:
         path: The file.
@@ -118,7 +120,8 @@ def load_settings(
     rows = [*(given.get('settings') or []), *expanded(given.get('grid') or [])]
     if not rows:
         raise ConfigError(f'{path} has no settings and no grid: there is nothing to do')
-    reader = _Reader(given.get('base'), checkpoint or given.get('checkpoint'))
+    checkpoint = checkpoint or given.get('checkpoint')
+    reader = _Reader(given.get('base'), checkpoint, given.get('options') or {})
     settings = [reader.read(row, f'{path}: setting {i}') for i, row in enumerate(rows)]
     _check_names(settings)
     return SettingList(
@@ -155,9 +158,12 @@ def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], where: str) ->
 class _Reader:
     """Makes settings of their dicts; what many share is read once."""
 
-    def __init__(self, base: str | None, checkpoint: str | None) -> None:
+    def __init__(
+        self, base: str | None, checkpoint: str | None, options: Mapping[str, Any]
+    ) -> None:
         self._base = base
         self._checkpoint = checkpoint
+        self._options = options
         self._configs: dict[str, Config] = {}
         self._digests: dict[str, str] = {}
 
@@ -186,7 +192,7 @@ class _Reader:
     def _merged(self, given: Mapping[str, Any]) -> Config:
         path = self._path(given)
         cfg = copy.deepcopy(self._config(path))
-        options = copy.deepcopy(given.get('options') or {})
+        options = copy.deepcopy({**self._options, **(given.get('options') or {})})
         for key in options:
             if key.partition('.')[0] not in cfg:
                 raise ConfigError(

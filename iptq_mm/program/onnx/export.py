@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: What the metadata says about the ports.
 ABOUT = (
-    'Inputs are clip(round(real / scale), low, high), halves to even; '
+    'Inputs are clip(round(real / scale), low, high), halves to even, or pixels '
+    '(0..255) minus 128 where the metadata says so; '
     'real outputs are the integers times scale.'
 )
 
@@ -95,6 +96,7 @@ def metadata(program: Program) -> dict[str, str]:
         return json.dumps(
             [
                 dict(name=f'{name}_{i}', scale=port.scale, low=v.low, high=v.high)
+                | (dict(pixels=port.pixels.to_dict()) if port.pixels else {})
                 for i, (port, v) in enumerate(zip(those, values, strict=True))
             ]
         )

@@ -1,0 +1,43 @@
+"""Names of regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
+    """The names of all modules that run as regions.
+
+    A list of modules (the heads of a cascade's stages) never runs itself: its name
+    stands for those of its members.
+
+    Args:
+        model: The model.
+        regions: Names in ``quantization.regions``; unknown ones stay as they are.
+    """
+    names: dict[str, None] = {}
+    for region in regions:
+        try:
+            module = model.get_submodule(region)
+        except AttributeError:
+            module = None
+        if isinstance(module, nn.ModuleList) and len(module):
+            members = [f'{region}.{i}' for i in range(len(module))]
+            names.update(dict.fromkeys(expanded(model, members)))
+        else:
+            names[region] = None
+    return list(names)
+
+
+def parts_beside(model: nn.Module, name: str) -> list[str]:
+    """The parts of a model that are there where ``name`` looks for one."""
+    parent, _, _ = name.rpartition('.')
+    try:
+        module = model.get_submodule(parent)
+    except AttributeError:
+        return parts_beside(model, parent)
+    prefix = f'{parent}.' if parent else ''
+    found = [prefix + child for child, _ in module.named_children()]
+    return found or parts_beside(model, parent)

@@ -1,0 +1,65 @@
+"""Run the test data through a quantized model on several back ends, and compare.
+
+python tools/check_backends.py CONFIG [CHECKPOINT] --backends reference native onnx
+
+Every value that leaves a region is compared with what eager integer mode gives. It ends
+with 1 if one differs.
+"""
+
+import argparse
+import sys
+
+
+def parse_args() -> argparse.Namespace:
+    """The options of the tool."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description='Compare back ends bit by bit on the test data'
+    )
+    parser.add_argument('config', help='integer.py that tools/quantize.py wrote')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='integer.pth; default: load_from of the config'
+    )
+    parser.add_argument(
+        '--backends', nargs='+', default=['reference', 'native'], help='their names'
+    )
+    parser.add_argument('--images', type=int, help='how many; default: all')
+    parser.add_argument('--batch-size', type=int, help='default: of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings, key=value',
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    args = parse_args()
+    from iptq_mm.calibration import ConfigError
+    from iptq_mm.engine.backend_check import check_backends
+    from iptq_mm.plan import PlanError
+
+    try:
+        checks = check_backends(
+            args.config,
+            args.checkpoint,
+            args.backends,
+            images=args.images,
+            batch_size=args.batch_size,
+            cfg_options=args.cfg_options,
+        )
+    except (ConfigError, OSError, PlanError, RuntimeError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 1
+    print(f'{"back end":<12}{"values":>14}{"different":>12}{"seconds":>10}')
+    for name, check in checks.items():
+        figures = f'{check.values:>14}{check.different:>12}{check.seconds:>10.1f}'
+        print(f'{name:<12}{figures}')
+    return int(any(check.different for check in checks.values()))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
