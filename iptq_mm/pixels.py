@@ -42,12 +42,13 @@ class Pixels:
         return tuple(round(min(max(m, 0.0), 255.0)) - CENTRE for m in self.mean)
 
     def exact(self, x: Tensor) -> Tensor:
-        """What normalization was applied to, in float32, not rounded.
+        """What normalization was applied to, minus 128, in float32, not rounded.
 
         Args:
             x: Normalized images, shape (B, C, H, W).
         """
-        return x.float() * self._channels(self.std, x) + self._channels(self.mean, x)
+        shift = self._channels([m - CENTRE for m in self.mean], x)
+        return torch.addcmul(shift, x.float(), self._channels(self.std, x))
 
     def centred(self, x: Tensor) -> Tensor:
         """The pixels minus 128, whole numbers in float32.
@@ -55,8 +56,9 @@ class Pixels:
         Args:
             x: Normalized images in floats or the images in uint8, shape (B, C, H, W).
         """
-        pixels = x if x.dtype == torch.uint8 else self.exact(x).round_().clamp_(0, 255)
-        return pixels.float() - CENTRE
+        if x.dtype == torch.uint8:
+            return x.float() - CENTRE
+        return self.exact(x).round_().clamp_(-CENTRE, 255 - CENTRE)
 
     def integers(self, x: Tensor) -> Tensor:
         """The same in int8."""
@@ -85,7 +87,7 @@ class Pixels:
         return cls(mean, std)
 
     @staticmethod
-    def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
+    def _channels(values: Sequence[float], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=like.device).view(
             -1, 1, 1
         )

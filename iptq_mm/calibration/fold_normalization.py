@@ -91,7 +91,7 @@ def _obstacle(
     if not inputs or not all(is_image(x, pixels) for x in inputs):
         return 'its input is no batch of images'
     for x in inputs:
-        away = (pixels.exact(x) - pixels.centred(x) - CENTRE).abs().max()
+        away = (pixels.exact(x) - pixels.centred(x)).abs().max()
         if away > _WHOLE:
             return f'its input is no image of 8-bit pixels (off by {float(away):.2g})'
     uses = record.consumers().get(PIXELS, [])
