@@ -74,7 +74,7 @@ def test_a_small_preset(monkeypatch, tmp_path, capsys):
     check(SMALL, monkeypatch, tmp_path, capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.presets
 @pytest.mark.parametrize('name', PRESETS)
 def test_presets(name, monkeypatch, tmp_path, capsys):
     check(name, monkeypatch, tmp_path, capsys)
