@@ -41,7 +41,7 @@ def carrier(bound: int) -> torch.dtype:
 
 
 @lru_cache(maxsize=1)
-def _int8_product_is_exact() -> bool:
+def int8_product_is_exact() -> bool:
     """Whether ``torch._int_mm`` uses VNNI here.
 
     Without VNNI some kernels add pairs of products in saturating 16 bits; with
@@ -84,7 +84,7 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
         not _reference_only
         and x.device.type == 'cpu'
         and weight.dtype == torch.int8
-        and _int8_product_is_exact()
+        and int8_product_is_exact()
         and (x.dtype == torch.int8 or shift)
         and x.shape[-1] > 1
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,13 +52,37 @@ def device_of(arguments: Sequence[Any]) -> torch.device:
     return found[0].device if found else torch.device('cpu')
 
 
-def state_of(module: nn.Module) -> tuple:
-    """What tells whether plan, parameters or buffers were replaced or changed."""
-    region = bound_region(module)
-    assert region is not None
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    versions = ((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors)
-    return (region.mode, *versions)
+class ModuleState:
+    """Tells whether plan, parameters or buffers of a region were replaced or changed.
+
+    It looks at each tensor where the module has it; finding all of these places anew
+    would take as long as a small network.
+
+    Args:
+        module: The region's module.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = weakref.ref(module)
+        self._places = [
+            (tensors, name, value.is_inference())
+            for child in module.modules()
+            for tensors in (child._parameters, child._buffers)
+            for name, value in tensors.items()
+            if value is not None
+        ]
+
+    def now(self) -> tuple:
+        """Equal as long as nothing is replaced or changed."""
+        module = self.module()
+        region = None if module is None else bound_region(module)
+        assert region is not None
+        found: list[Any] = [region.mode]
+        for tensors, name, inference in self._places:
+            value: Any = tensors.get(name)
+            if value is not None:
+                found += (value.data_ptr(), 0 if inference else value._version)
+        return tuple(found)
 
 
 def _described(x: Any, pixels: Pixels | None, rows: bool) -> tuple:

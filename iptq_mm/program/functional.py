@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,24 +24,33 @@ _OPERATORS: dict[Any, Callable] = {
 
 
 class _KnownOperators(TorchFunctionMode):
-    """Puts the functions of :data:`_OPERATORS` in the place of operators."""
+    """Puts the functions of :data:`_OPERATORS`, and others, in the place of some."""
+
+    def __init__(self, spellings: Mapping[Any, Callable]) -> None:
+        super().__init__()
+        self._functions = {**_OPERATORS, **spellings}
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        return _OPERATORS.get(func, func)(*args, **(kwargs or {}))
+        return self._functions.get(func, func)(*args, **(kwargs or {}))
 
 
-def aten_graph(run: Callable, example: Sequence[Tensor]) -> fx.GraphModule:
+def aten_graph(
+    run: Callable,
+    example: Sequence[Tensor],
+    spellings: Mapping[Any, Callable] | None = None,
+) -> fx.GraphModule:
     """The aten operations that a function consists of, none of them in place.
 
     Args:
         run: A function of tensors; it uses no others. Nothing is computed.
         example: Contiguous tensors of the shapes and types that it will get.
+        spellings: Functions that shall run in the place of others.
     """
 
     def known(*inputs: Tensor) -> Any:
-        with _KnownOperators():
+        with _KnownOperators(spellings or {}):
             return run(*inputs)
 
     graph = make_fx(functionalize(known), tracing_mode='fake')(*example)

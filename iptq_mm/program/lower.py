@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, fx
 
 from ..intmath.product import use_reference
+from .compilable import SPELLINGS, compilable_step
 from .functional import aten_graph
 from .graph import Node, Operand, Program, Value
 from .reference import step
 
 _Spec = tuple[torch.dtype, tuple[int, ...]]
+_Bounds = tuple[int, int]
 
 
 class Lowered(NamedTuple):
@@ -45,6 +47,7 @@ class _Signature(NamedTuple):
     attributes: str
     function: str
     operands: tuple[_Spec, ...]
+    bounds: tuple[_Bounds, ...]
     tensors: tuple[tuple[str, _Spec], ...]
     ints: tuple[tuple[str, int], ...]
     output: Value
@@ -56,7 +59,7 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
     Args:
         program: The program.
         node: One of its nodes.
-        reference: Products in int64; otherwise as the CPU does them best, which may
+        reference: Products in int64; otherwise as ``compilable`` spells them, which may
             be in floats that hold every partial sum.
 
     Returns:
@@ -72,12 +75,20 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
         )
         return made.dtype, tuple(made.shape)
 
+    def bounds(operand: Operand) -> _Bounds:
+        # Others do not depend on them, and are shared.
+        if node.kind == 'matmul' and not isinstance(operand, str):
+            return program.values[operand].low, program.values[operand].high
+        held = torch.iinfo(spec(operand)[0])
+        return held.min, held.max
+
     signature = _Signature(
         'reference' if reference else torch.get_float32_matmul_precision(),
         node.kind,
         json.dumps(node.attributes, sort_keys=True),
         json.dumps(node.function, sort_keys=True),
         tuple(map(spec, node.operands)),
+        () if reference else tuple(map(bounds, node.operands)),
         tuple((name, spec(tensor)) for name, tensor in tensors.items()),
         tuple((k, v) for k, v in node.constants.items() if isinstance(v, int)),
         program.values[node.output],
@@ -95,7 +106,13 @@ def _graph(signature: _Signature) -> fx.GraphModule:
         attributes=json.loads(signature.attributes),
         function=json.loads(signature.function),
     )
-    compute = step(node, signature.output, blocks=False)
+    reference = signature.product == 'reference'
+    if reference:
+        compute = step(node, signature.output, blocks=False)
+    else:
+        specs = zip(signature.operands, signature.bounds, strict=True)
+        operands = [Value(*spec, *bounds) for spec, bounds in specs]
+        compute = compilable_step(node, operands, signature.output)
     count, names = len(signature.operands), [name for name, _ in signature.tensors]
 
     def run(*inputs: Tensor) -> Tensor:
@@ -103,10 +120,11 @@ def _graph(signature: _Signature) -> fx.GraphModule:
         constants.update(zip(names, inputs[count:], strict=True))
         return compute(inputs[:count], constants)
 
-    specs = [*signature.operands, *(spec for _, spec in signature.tensors)]
-    example = [torch.empty(shape, dtype=dtype) for dtype, shape in specs]
-    with _reference(signature.product == 'reference'):
-        return aten_graph(run, example)
+    seen = [*signature.operands, *(spec for _, spec in signature.tensors)]
+    example = [torch.empty(shape, dtype=dtype) for dtype, shape in seen]
+    spelled = node.function is not None and not reference
+    with _reference(reference):
+        return aten_graph(run, example, SPELLINGS if spelled else None)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ..modes import Integer, Mode, regions_in
 from ..modes.region import is_real
 from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
-from .arguments import arguments_key, device_of, row_count_of, state_of
+from .arguments import ModuleState, arguments_key, device_of, row_count_of
 from .backend import Backend, Runner
 from .ports import integers_of, real_of
 from .recorder import TensorPool
@@ -62,6 +62,7 @@ class Session:
         self._prepared: OrderedDict[tuple, _Prepared] = OrderedDict()
         self._pool: TensorPool = WeakValueDictionary()
         self._made_for: tuple = ()
+        self._state: ModuleState | None = None
         self._by_rows: dict[tuple, Traced | None] = {}
         self._rows_meet = False
 
@@ -110,7 +111,9 @@ class Session:
         self, module: nn.Module, leaves: list, spec: Any
     ) -> tuple[Traced, Runner]:
         """The program for these arguments, made now if it is not known."""
-        made_for = state_of(module)
+        if self._state is None or self._state.module() is not module:
+            self._state = ModuleState(module)
+        made_for = self._state.now()
         if made_for != self._made_for:  # other integers: what is here is void
             self._prepared.clear()
             self._by_rows.clear()

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 
 from .graph import Operand, Program
 from .lower import lower
+from .tabulated import tabulated
 
 _aten = torch.ops.aten
 
@@ -36,17 +37,23 @@ _OF_TENSORS: dict[Any, Any] = {
 def whole_graph(program: Program, device: torch.device) -> fx.GraphModule:
     """A module from the inputs of a program to the list of its outputs.
 
-    Products are those of the fast path (``intmath.product``), exact in any order of
-    summation: whatever a compiler makes of them has the same integers.
+    Nodes are spelled for compilers (``compilable``). Products are exact in any order
+    of summation: whatever a compiler makes of them has the same integers. Inputs are
+    clamped to their bounds.
 
     Args:
         program: The program.
         device: Where weights and constants shall be.
     """
-    builder = _Builder(device)
+    program, builder = tabulated(program), _Builder(device)
     known: dict[Operand, fx.Node] = {}
     for i, port in enumerate(program.inputs):
-        known[port.value] = builder.graph.placeholder(f'input_{i}')
+        value = program.values[port.value]
+        given = builder.graph.placeholder(f'input_{i}')
+        # Look-ups do not check that they are within their tables.
+        known[port.value] = builder.graph.call_function(
+            _aten.clamp.default, (given, value.low, value.high)
+        )
     for node in program.nodes:
         for name in node.tensors:
             if name not in known:

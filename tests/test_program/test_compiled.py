@@ -4,7 +4,7 @@ import pytest
 import torch
 from program_cases import LONE, block_program, equal, integers
 from region_models import Custom, quantized, rows, same
-from torch import Tensor
+from torch import Tensor, nn
 
 from iptq_mm.program import Port, Program, compiled, run, use_backend
 from iptq_mm.program.canonical import canonical_moves
@@ -59,9 +59,14 @@ def test_layers_that_differ_in_numbers_are_the_same_code():
 def test_compiled_equals_eager(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path))
     monkeypatch.setenv('TORCHINDUCTOR_FORCE_DISABLE_CACHES', '1')
-    body = lambda m, x: m.last(x.roll(1, 1)[:, 1:]) + x[:, 1:]  # noqa: E731
-    net = quantized(Custom(body), [rows(seed=s) for s in range(2)])
-    inputs = [*(rows(seed=s) for s in range(3)), 5 * rows(seed=3)]
+
+    def attention(m, x):
+        values = nn.functional.gelu(m.last(x.roll(1, 1)))
+        return (x @ x.mT / 8).softmax(-1) @ values + x[:, 1:].mean(1, keepdim=True)
+
+    batches = [rows(2, 64, seed=s) for s in range(3)]
+    net = quantized(Custom(attention, dims=64), batches[:2])
+    inputs = [*batches, 5 * rows(2, 64, seed=3)]
     expected = [net(x) for x in inputs]
     use_backend(net, 'compiled')
     assert all(map(same, map(net, inputs), expected))
@@ -69,5 +74,9 @@ def test_compiled_equals_eager(tmp_path, monkeypatch):
 
 def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr(compiled, '_cpp_compiler', lambda: None)
-    with pytest.raises(RuntimeError, match='needs a C\\+\\+ compiler'):
-        compiled.Compiled().prepare(block_program(), CPU)
+    for ask in (
+        compiled.Compiled().check,
+        lambda: compiled.Compiled().prepare(block_program(), CPU),
+    ):
+        with pytest.raises(RuntimeError, match='needs a C\\+\\+ compiler'):
+            ask()
