@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from iptq_mm.program import Session, use_backend
+import torch
+
+from iptq_mm.engine.export_program import joined_program
+from iptq_mm.program import Deployed, Program, Session, use_backend
 
 from ..cases import Case
 from .base import Contender, Prepared, Unavailable
@@ -12,6 +15,9 @@ from .base import Contender, Prepared, Unavailable
 
 class IntegerModel(Contender):
     """The quantized model on a back end.
+
+    Like the other runtimes, it gets what ``tools/export.py`` makes of a classifier: one
+    program. A detector stays mm's model, with its regions on the back end.
 
     Args:
         name: Of the contender.
@@ -30,6 +36,19 @@ class IntegerModel(Contender):
                 Session(self.backend).check()
             except RuntimeError as error:
                 raise Unavailable(str(error)) from error
+        if self.backend is not None and not case.is_detector:
+            deployed = Deployed(
+                case.once('program', lambda: _program(case)), self.backend
+            )
+            images = case.images()
+            return Prepared(lambda: deployed(images))
         model = copy.deepcopy(case.integers)
         use_backend(model, self.backend)
         return Prepared(case.runner(model))
+
+
+@torch.no_grad()
+def _program(case: Case) -> Program:
+    """From normalized images to what the model computes."""
+    model = copy.deepcopy(case.integers)
+    return joined_program(model, case.pixels)
