@@ -38,7 +38,7 @@ def same(a, b):
 def machine(request, monkeypatch):
     """With and without the CPU's int8 instructions, and in int64."""
     if request.param == 'no vnni':
-        monkeypatch.setattr(product, '_int8_product_is_exact', lambda: False)
+        monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
     monkeypatch.setattr(product, '_reference_only', request.param == 'reference')
 
 

@@ -147,7 +147,8 @@ def test_factors_follow_any_views(names):
     module.norm.bias *= factors
     columns, index = channels.columns(LAST, NORM)
     module.last.weight[:, columns] /= factors[index]
-    torch.testing.assert_close(module(x), expected)
+    # Sums in float32 of what was made larger up to five times.
+    torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
     # What the input of the reader was multiplied by since.
     gain = 3.0 ** names.count('larger') * (-1 / 7) ** names.count('negative')
     assert channels.gains[LAST] == pytest.approx(gain)
