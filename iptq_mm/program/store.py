@@ -13,7 +13,7 @@ from ..utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
 
 #: Raised when the meaning of a field changes.
-PROGRAM_VERSION = 1
+PROGRAM_VERSION = 2
 
 _DTYPES = {
     str(dtype).removeprefix('torch.'): dtype

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from ...intmath import dyadic
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
-from ..fixed_point import check_input, floor_log2, ints, tensor
+from ..fixed_point import ADDEND_BITS, ceil_log2, check_input, ints, tensor
 
 #: From here on ``GELU(x) - ReLU(x)`` is below 2e-5.
 RANGE = 4.5
-#: Straight lines over the range: 64 16-bit entries are one vector permutation on
-#: today's CPUs. A line is off by at most ``h^2 / 8 * max|GELU''|`` = 5e-4.
+#: Straight lines over the range. A line is off by at most ``h^2 / 8 * max|GELU''|``
+#: = 5e-4.
 SEGMENTS = 64
-#: Bits of the position within a segment.
-FRACTION_BITS = 12
-#: Entries of the table are at most 2**ENTRY_BITS.
-ENTRY_BITS = 15
+#: A rounded constant moves the output by at most this many bits of its step.
+_ERROR_BITS = 7
+
+
+class _Widths(NamedTuple):
+    """Bits of what is between input and output.
+
+    Attributes:
+        fraction: Of the position within a segment.
+        entry: Entries of the table are at most ``2**entry``.
+        relu: Of what multiplies the input.
+    """
+
+    fraction: int
+    entry: int
+    relu: int
+
+
+#: For outputs of at most 8 bits: every factor has 16 bits, position, table and slope
+#: stay in lanes of 16 bits, and 64 entries are two registers of 512 bits.
+_NARROW = _Widths(fraction=9, entry=15, relu=15)
+_WIDE = _Widths(fraction=14, entry=24, relu=24)
 
 
 @FUNCTIONS.register_module('interpolated_gelu')
@@ -38,51 +58,54 @@ class InterpolatedGELU(GELUFunction):
             ValueError: If the input is too wide, or the output finer than 64 bits hold.
         """
         check_input(self, site)
+        widths = _NARROW if site.out.bits <= 8 else _WIDE
         step = min(RANGE, site.x.bound * site.x.scale) / SEGMENTS
         x = torch.arange(SEGMENTS + 1, dtype=torch.float64) * step
         rest = (self.reference(x, site.approximate) - x) / site.out.scale
         # Where one step of the input leaves the table, two do, too.
-        last = SEGMENTS << FRACTION_BITS
-        ratio = min(site.x.scale / step * 2.0**FRACTION_BITS, last)
-        position = dyadic(ratio, 17)
-        try:
-            relu = dyadic(site.x.scale / site.out.scale, 18)
-        except OverflowError as error:
-            raise ValueError(str(error)) from error
-        # Entries have ``fine`` bits below an output step, lines FRACTION_BITS more.
-        fine = floor_log2(2.0**ENTRY_BITS / float(rest.abs().max()))
-        fine = min(fine, int(relu.shift) - FRACTION_BITS, 30)
+        end = SEGMENTS << widths.fraction
+        ratio = min(site.x.scale / step * 2.0**widths.fraction, end)
+        position_shift = max(0, 16 - math.frexp(ratio)[1])
+        multiplier = round(ratio * 2.0**position_shift)
+        relu = site.x.scale / site.out.scale
+        shift = min(site.x.bits + _ERROR_BITS - 2, widths.relu - math.frexp(relu)[1])
+        shift = max(shift, 9 + _ERROR_BITS)
+        if math.frexp(relu)[1] + shift + site.x.bits > ADDEND_BITS:
+            raise ValueError(
+                f'an output step of {site.out.scale:.3g} is far too small for an input '
+                f'step of {site.x.scale:.3g}: their products overflow 64 bits'
+            )
+        # Entries have ``fine`` bits below an output step, lines the fraction's more.
+        fine = widths.entry - ceil_log2(float(rest.abs().max()))
+        fine = min(fine, shift - widths.fraction)
         table = torch.round(rest * 2.0**fine).long()
         return {
-            'position_multiplier': position.multiplier,
-            'position_shift': position.shift,
+            'position_multiplier': multiplier,
+            'position_shift': position_shift,
+            'fraction_bits': widths.fraction,
             'table': table[:-1],
             'slope': table.diff(),
-            'relu_multiplier': relu.multiplier,
-            'shift': relu.shift,
-            'line_shift': int(relu.shift) - fine - FRACTION_BITS,
+            'relu_multiplier': round(relu * 2.0**shift),
+            'shift': shift,
+            'line_shift': shift - fine - widths.fraction,
         }
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        multiplier, position_shift, relu, shift, up = ints(
-            constants,
-            'position_multiplier',
-            'position_shift',
-            'relu_multiplier',
-            'shift',
-            'line_shift',
+        multiplier, position_shift, fraction_bits = ints(
+            constants, 'position_multiplier', 'position_shift', 'fraction_bits'
         )
+        relu, shift, up = ints(constants, 'relu_multiplier', 'shift', 'line_shift')
         x = q.long()
-        position = x.abs() * multiplier + (1 << (position_shift - 1)) >> position_shift
-        position.clamp_(max=(SEGMENTS << FRACTION_BITS) - 1)
-        segment = (position >> FRACTION_BITS).flatten()
-        fraction = position & ((1 << FRACTION_BITS) - 1)
+        position = x.abs() * multiplier >> position_shift
+        position.clamp_(max=(SEGMENTS << fraction_bits) - 1)
+        segment = (position >> fraction_bits).flatten()
+        fraction = position & ((1 << fraction_bits) - 1)
         table, slope = (
             tensor(constants, name).index_select(0, segment).view(q.shape)
             for name in ('table', 'slope')
         )
-        line = (table << FRACTION_BITS) + slope * fraction
+        line = (table << fraction_bits) + slope * fraction
         total = x.clamp(min=0) * relu + (line << up)
         return total + (1 << (shift - 1)) >> shift
 

@@ -45,8 +45,7 @@ class Interpolation(Fields):
     """``interpolated_gelu``, a quicker way to the same result as a table."""
 
     _fields_ = fields(
-        'lines position_multiplier position_shift relu line_factor offset shift low '
-        'high'
+        'table slope last left multiplier fraction_bits relu up offset shift low high'
     )
 
 

@@ -6,35 +6,51 @@ import torch
 
 from ..graph import Node, Value
 from .compiler import INT32, Compiler
-from .factors import is_narrow
 from .layout import Storage
+
+_I16 = 2**15
 
 
 def line_fields(
     compiler: Compiler, node: Node, source: Value, value: Value, storage: Storage
 ) -> dict:
-    """Fields of an ``Interpolation``; none where its numbers are too large."""
-    names = 'position_multiplier', 'position_shift', 'relu_multiplier', 'shift'
-    multiplier, position_shift, relu, shift = (compiler.number(node, n) for n in names)
-    up = compiler.number(node, 'line_shift')
+    """Fields of an ``Interpolation``; none where its numbers exceed 16-bit lanes."""
+    names = 'position_multiplier', 'position_shift', 'fraction_bits'
+    multiplier, position_shift, bits = (compiler.number(node, n) for n in names)
+    names = 'relu_multiplier', 'shift', 'line_shift'
+    relu, shift, up = (compiler.number(node, n) for n in names)
     table, slope = compiler.constant(node, 'table'), compiler.constant(node, 'slope')
+    # The first |x| beyond the table. Shifted by `left`, it leaves the position in the
+    # product's upper 16 bits.
+    last = -(-(64 << bits + position_shift) // multiplier)
+    left = 16 - position_shift
     offset = (1 << (shift - 1)) - (storage.base << shift)
-    half = 1 << (position_shift - 1)
+    # The line itself lies between two entries.
+    most = source.bound * relu + (int(table.abs().max()) << bits + up) + abs(offset)
     fits = (
-        0 <= up <= 30
-        and is_narrow(source.bound * multiplier, half, position_shift)
-        and is_narrow(source.bound * abs(relu) + (1 << 28 + up), offset, shift)
-        and all(-(2**15) <= int(x) < 2**15 for t in (table, slope) for x in t.aminmax())
-        and max(abs(multiplier), abs(relu)) < INT32
+        0 <= left < 16
+        and last << left < 2 * _I16
+        and multiplier < 2 * _I16
+        and 64 << bits <= 2 * _I16
+        and up >= 0
+        and 1 << bits + up < _I16
+        and 0 <= relu < _I16
+        and most + (int(slope.abs().max()) << bits + up) < INT32
+        and source.low >= -_I16
+        and source.high < _I16
+        and all(-_I16 <= int(x) < _I16 for t in (table, slope) for x in t.aminmax())
     )
     if not fits:
         return {}
     return {
-        'lines': ((slope << 16) | (table & 0xFFFF)).to(torch.int32).contiguous(),
-        'position_multiplier': multiplier,
-        'position_shift': position_shift,
+        'table': table.to(torch.int16).contiguous(),
+        'slope': slope.to(torch.int16).contiguous(),
+        'last': last,
+        'left': left,
+        'multiplier': multiplier,
+        'fraction_bits': bits,
         'relu': relu,
-        'line_factor': 1 << up,
+        'up': up,
         'offset': offset,
         'shift': shift,
         'low': value.low - storage.base,

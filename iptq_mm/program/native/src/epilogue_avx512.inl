@@ -1,107 +1,126 @@
-// The epilogue of the quick form, a panel's width at a time.
+// The epilogue of the quick form.
 #pragma once
 
-#include "arithmetic.inl"
-#include "vectors_avx512.inl"
+#include "lines_avx512.inl"
+#include "targets.inl"
 
 namespace iptq {
 namespace {
 
-template <int Width>
-struct ChannelVectors {
-  ChannelVector part[Width];
+// What makes bytes of two vectors of codes.
+struct Clamped {
+  WordLimits limits;
 
-  ChannelVectors(const Gemm& g, i64 column) {
-    for (int j = 0; j < Width; ++j)
-      part[j] = ChannelVector(g, column + kLanes * j);
-  }
+  explicit Clamped(const Gemm& g) : limits(g.low, g.high) {}
+
+  __m256i operator()(__m512i codes) const { return ordered_bytes(limits(codes)); }
 };
 
-// 64 codes of bytes, clamped.
-template <int Width, bool Up>
-struct ByteVectors {
-  ChannelVectors<Width> channels;
-  __m512i low, high;
+// The table's function computed, rather than looked up.
+struct Interpolated {
+  LineVector line;
 
-  ByteVectors(const Gemm& g, i64 column)
-      : channels(g, column),
-        low(_mm512_set1_epi8(static_cast<char>(g.low))),
-        high(_mm512_set1_epi8(static_cast<char>(g.high))) {}
+  explicit Interpolated(const Gemm& g) : line(g.line, g.low, g.high) {}
 
-  __m512i operator()(const i32* sums) const {
-    __m512i codes[4] = {};
-#pragma GCC unroll 4
-    for (int j = 0; j < Width; ++j)
-      codes[j] = channels.part[j].template codes<Up>(load(sums + kLanes * j));
-    const __m512i bytes = pack_bytes(codes[0], codes[1], codes[2], codes[3]);
-    return _mm512_max_epu8(low, _mm512_min_epu8(high, bytes));
-  }
+  __m256i operator()(__m512i codes) const { return ordered_bytes(line(codes)); }
 };
 
-inline __mmask64 first_bytes(i64 count) {
-  return count >= 64 ? ~0ull : (1ull << count) - 1;
+struct Tabulated {
+  Clamped bytes;
+  ByteTable table;
+
+  IPTQ_VBMI explicit Tabulated(const Gemm& g) : bytes(g), table(g.table) {}
+
+  IPTQ_VBMI __m256i operator()(__m512i codes) const { return table(bytes(codes)); }
+};
+
+// Two vectors of a panel's columns, or the last one alone. Column by column, since
+// registers hold the constants of two.
+template <bool Up, bool Both, class Make>
+__attribute__((always_inline)) inline void finish_pair(const Gemm& g, const Make& make,
+                                                       const Targets& t, i64 part,
+                                                       i64 column) {
+  const i64 at = column + part * kLanes, rest = g.n - at;
+  const ChannelVector first(g, at), second(g, Both ? at + kLanes : at);
+  const __mmask32 mask = rest >= 2 * kLanes ? ~0u : (1u << rest) - 1;
+#pragma GCC unroll 1
+  for (i64 r = 0; r < t.count; ++r) {
+    const i32* sums = t.sums[r] + part * kLanes;
+    const __m512i a = first.template codes<Up>(load(sums));
+    const __m512i b = Both ? second.template codes<Up>(load(sums + kLanes)) : a;
+    const __m256i bytes = make(_mm512_packs_epi32(a, b));
+    u8* out = static_cast<u8*>(g.out) + t.target[r] * g.out_row + at;
+    if (Both)
+      _mm256_mask_storeu_epi8(out, mask, bytes);
+    else
+      _mm_mask_storeu_epi8(out, static_cast<__mmask16>(mask),
+                           _mm256_castsi256_si128(bytes));
+  }
 }
 
-// Rows of bytes.
-template <int Width, bool Up>
+template <int Width, bool Up, class Make>
+__attribute__((always_inline)) inline void finish_pairs(const Gemm& g,
+                                                        const Targets& targets,
+                                                        i64 column, const Make& make) {
+  for (int part = 0; part + 2 <= Width; part += 2)
+    finish_pair<Up, true>(g, make, targets, part, column);
+  if (Width % 2) finish_pair<Up, false>(g, make, targets, Width - 1, column);
+}
+
+template <int Width, bool Up, class Make>
 void finish_bytes(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  const ByteVectors<Width, Up> bytes(g, column);
-  const i64 rest = g.n - column;
-  const __mmask64 mask = first_bytes(rest < Width * kLanes ? rest : Width * kLanes);
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
-    u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
-    _mm512_mask_storeu_epi8(out, mask, bytes(sums));
-  }
+  finish_pairs<Width, Up>(g, Targets(g, sums, row, rows), column, Make(g));
 }
 
-// Rows of bytes, by a table of bytes.
 template <int Width, bool Up>
 IPTQ_VBMI void finish_table(const Gemm& g, const i32* sums, i64 row, i64 rows,
                             i64 column) {
-  const ByteVectors<Width, Up> bytes(g, column);
-  const ByteTable table(g.table);
-  const i64 rest = g.n - column;
-  const __mmask64 mask = first_bytes(rest < Width * kLanes ? rest : Width * kLanes);
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
-    u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
-    _mm512_mask_storeu_epi8(out, mask, table(bytes(sums)));
+  finish_pairs<Width, Up>(g, Targets(g, sums, row, rows), column, Tabulated(g));
+}
+
+// Any type; make(codes, result's row, column, mask) has the last word.
+template <int Width, bool Up, class Make>
+void finish_with(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
+                 const Make& make) {
+  const Targets t(g, sums, row, rows);
+  const Limits limits(g.low, g.high);
+  for (int j = 0; j < Width; ++j) {
+    const i64 at = column + kLanes * j;
+    const __mmask16 mask = first_lanes(g.n - at);
+    const ChannelVector channels(g, at);
+    for (i64 r = 0; r < t.count; ++r) {
+      __m512i codes = channels.template codes<Up>(load(t.sums[r] + kLanes * j));
+      codes = make(limits(codes), t.target[r], at, mask);
+      store_vector(codes, mask, g.out, g.out_type, t.target[r] * g.out_row + at);
+    }
   }
 }
 
-// Any type: as they are, with the residual's sum, or requantized once more.
-template <int Width, bool Up, Post After>
+template <int Width, bool Up>
 void finish_vectors(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  const ChannelVectors<Width> channels(g, column);
-  const Limits limits(g.low, g.high);
-  const SumVector sum(g.sum);
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
-#pragma GCC unroll 4
-    for (int j = 0; j < Width; ++j) {
-      const i64 at = column + kLanes * j;
-      const __mmask16 mask = first_lanes(g.n - at);
-      __m512i codes = channels.part[j].template codes<Up>(load(sums + kLanes * j));
-      codes = limits(codes);
-      if constexpr (After == kAdd) {
-        __m256i narrow = _mm256_maskz_loadu_epi16(mask, residual_of(g, target) + at);
-        codes = sum(codes, _mm512_cvtepi16_epi32(narrow));
-      } else if constexpr (After == kRescale) {
-        codes = sum(codes);
-      }
-      store_vector(codes, mask, g.out, g.out_type, target * g.out_row + at);
-    }
+  const auto finish = [&](const auto& make) {
+    finish_with<Width, Up>(g, sums, row, rows, column, make);
+  };
+  if (g.post == kAdd) {
+    with_sum(g.sum, [&](const auto& sum) {
+      finish([&](__m512i codes, i64 target, i64 at, __mmask16 mask) {
+        const i16* residual = residual_of(g, target) + at;
+        const __m256i narrow = _mm256_maskz_loadu_epi16(mask, residual);
+        return sum(codes, _mm512_cvtepi16_epi32(narrow));
+      });
+    });
+  } else if (g.post == kRescale) {
+    with_sum(g.sum, [&](const auto& sum) {
+      finish([&](__m512i codes, i64, i64, __mmask16) { return sum(codes); });
+    });
+  } else {
+    finish([](__m512i codes, i64, i64, __mmask16) { return codes; });
   }
 }
 
 // Looks codes up one by one: the table has one byte for each of up to 2**16.
 template <int Width, bool Up>
 void finish_lookups(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  const ChannelVectors<Width> channels(g, column);
   const Limits limits(g.low, g.high);
   const u8* table = static_cast<const u8*>(g.table) - g.low;
   const i64 rest = g.n - column, count = rest < Width * kLanes ? rest : Width * kLanes;
@@ -111,30 +130,12 @@ void finish_lookups(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 colum
     if (target < 0) continue;
 #pragma GCC unroll 4
     for (int j = 0; j < Width; ++j) {
-      __m512i wide = channels.part[j].template codes<Up>(load(sums + kLanes * j));
+      const ChannelVector channels(g, column + kLanes * j);
+      __m512i wide = channels.template codes<Up>(load(sums + kLanes * j));
       _mm512_store_si512(codes + kLanes * j, limits(wide));
     }
     u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
     for (i64 c = 0; c < count; ++c) out[c] = table[codes[c]];
-  }
-}
-
-// The table's function computed, rather than looked up.
-template <int Width, bool Up>
-void finish_lines(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  const ChannelVectors<Width> channels(g, column);
-  const Limits limits(g.low, g.high);
-  const LineVector line(g.line);
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
-#pragma GCC unroll 4
-    for (int j = 0; j < Width; ++j) {
-      const i64 at = column + kLanes * j;
-      __m512i x = channels.part[j].template codes<Up>(load(sums + kLanes * j));
-      store_vector(line(limits(x)), first_lanes(g.n - at), g.out, kU8,
-                   target * g.out_row + at);
-    }
   }
 }
 
@@ -143,19 +144,15 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
   const bool bytes = g.out_type == kU8 && g.low >= 0 && g.high <= 255;
   const bool table = g.post == kTable && g.table_type == kU8 && g.out_type == kU8;
   if (bytes && g.post == kNothing)
-    finish_bytes<Width, Up>(g, sums, row, rows, column);
+    finish_bytes<Width, Up, Clamped>(g, sums, row, rows, column);
   else if (bytes && table && g.low == 0 && permutes_bytes.load(std::memory_order_relaxed))
     finish_table<Width, Up>(g, sums, row, rows, column);
-  else if (table && g.line.lines)
-    finish_lines<Width, Up>(g, sums, row, rows, column);
+  else if (table && g.line.table)
+    finish_bytes<Width, Up, Interpolated>(g, sums, row, rows, column);
   else if (table)
     finish_lookups<Width, Up>(g, sums, row, rows, column);
-  else if (g.post == kAdd)
-    finish_vectors<Width, Up, kAdd>(g, sums, row, rows, column);
-  else if (g.post == kRescale)
-    finish_vectors<Width, Up, kRescale>(g, sums, row, rows, column);
-  else if (g.post == kNothing)
-    finish_vectors<Width, Up, kNothing>(g, sums, row, rows, column);
+  else if (g.post != kTable)
+    finish_vectors<Width, Up>(g, sums, row, rows, column);
   else
     return false;
   return true;
@@ -179,9 +176,12 @@ inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows,
 
 // Sums of two rows; the first one becomes the result. Both have room for vectors.
 inline void add_rows(const Sum& s, i32* a, const i32* b, i64 count) {
-  const SumVector sum(s);
-  for (i64 i = 0; i < count; i += kLanes)
-    _mm512_storeu_si512(a + i, s.right ? sum(load(a + i), load(b + i)) : sum(load(a + i)));
+  with_sum(s, [&](const auto& sum) {
+    for (i64 i = 0; i < count; i += kLanes) {
+      const __m512i one = load(a + i);
+      _mm512_storeu_si512(a + i, s.right ? sum(one, load(b + i)) : sum(one));
+    }
+  });
 }
 
 }  // namespace

@@ -33,11 +33,12 @@ struct Sum {
   i64 narrow;
 };
 
-// interpolated_gelu: a quicker way to the same result as a table.
+// interpolated_gelu: a quicker way to the same result as a table. All but the offset
+// fit 16 bits.
 struct Interpolation {
-  const i32* lines;  // 64 pairs of int16: table, slope; or null
-  i64 position_multiplier, position_shift;
-  i64 relu, line_factor, offset, shift, low, high;
+  const i16 *table, *slope;  // 64 of each, or null
+  i64 last, left, multiplier, fraction_bits;  // what makes a position of |x|
+  i64 relu, up, offset, shift, low, high;
 };
 
 // A convolution: rows of `a` are pixels, those of the result, too. The depth of the

@@ -7,25 +7,35 @@
 namespace iptq {
 namespace {
 
+// A number of 32 bits for each key: of a bias or a mask.
+inline const i32* addends(const Attention& a, i64 stage, i64 group, i64 row) {
+  const Stage& s = a.stage[stage];
+  return s.addend + s.at[group] + row * s.row;
+}
+
 // Accumulators of a row to scores, with what is added to them.
 inline void score_row(const Attention& a, i64 group, i64 row, i32* scores) {
-  const ScalarVector requantized(a.score);
-  if (a.stages == 0) {
-    for (i64 i = 0; i < a.keys; i += kLanes)
-      _mm512_storeu_si512(scores + i, requantized(load(scores + i)));
-    return;
-  }
-  const SumVector first(a.stage[0].sum), second(a.stage[a.stages - 1].sum);
-  const i32* one = a.stage[0].addend + a.stage[0].at[group] + row * a.stage[0].row;
-  const Stage& other = a.stage[a.stages - 1];
-  const i32* two = other.addend + other.at[group] + row * other.row;
-  for (i64 i = 0; i < a.keys; i += kLanes) {
-    const __mmask16 mask = first_lanes(a.keys - i);
-    __m512i x = requantized(load(scores + i));
-    x = first(x, _mm512_maskz_loadu_epi32(mask, one + i));
-    if (a.stages == 2) x = second(x, _mm512_maskz_loadu_epi32(mask, two + i));
-    _mm512_storeu_si512(scores + i, x);
-  }
+  const auto each = [&](const auto& make) {
+    with_scalar(a.score, [&](const auto& requantized) {
+      for (i64 i = 0; i < a.keys; i += kLanes)
+        _mm512_storeu_si512(scores + i, make(requantized(load(scores + i)), i));
+    });
+  };
+  const auto rest = [&](const i32* addend, i64 i) {
+    return _mm512_maskz_loadu_epi32(first_lanes(a.keys - i), addend + i);
+  };
+  if (a.stages == 0) return each([](__m512i x, i64) { return x; });
+  const i32* one = addends(a, 0, group, row);
+  with_sum(a.stage[0].sum, [&](const auto& first) {
+    if (a.stages == 1) {
+      each([&](__m512i x, i64 i) { return first(x, rest(one, i)); });
+      return;
+    }
+    const i32* two = addends(a, 1, group, row);
+    with_sum(a.stage[1].sum, [&](const auto& second) {
+      each([&](__m512i x, i64 i) { return second(first(x, rest(one, i)), rest(two, i)); });
+    });
+  });
 }
 
 inline i32 largest_of(const i32* scores, i64 count) {
@@ -151,11 +161,11 @@ i64 exponentials(const Exponential& exponential, const Differences& differences,
 }
 
 // Exponentials to probabilities' codes.
-template <class T>
+template <bool Quick, class T>
 void probabilities(const Softmax& s, const i64* e, i64 keys, i64 total, T* p) {
   const __m512i reciprocal = _mm512_set1_epi64(((total >> 1) + s.one) / total);
   const __m512i half = _mm512_set1_epi64(i64{1} << (s.quotient_shift - 1));
-  const Narrowing shifted(s.quotient_shift, true);
+  const Narrowing<Quick> shifted(s.quotient_shift, true);
   const __m512i most = _mm512_set1_epi32(static_cast<i32>(s.high));
   const __m512i base = _mm512_set1_epi32(static_cast<i32>(s.base));
   for (i64 i = 0; i < keys; i += kLanes) {
@@ -190,15 +200,17 @@ template <class T>
 void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 keys, i64* e,
                T* p) {
   const i64 total = row_exponentials(s, tables, scores, keys, e);
-  probabilities(s, e, keys, total, p);
+  if (s.quotient_shift < 32) probabilities<true>(s, e, keys, total, p);
+  else probabilities<false>(s, e, keys, total, p);
 }
 
 // Sums of a row to results.
 inline void store_result(const Requantization& r, i64 size, void* out, i64 type,
                          const i32* sums, i64 at) {
-  const ScalarVector requantized(r);
-  for (i64 c = 0; c < size; c += kLanes)
-    store_vector(requantized(load(sums + c)), first_lanes(size - c), out, type, at + c);
+  with_scalar(r, [&](const auto& requantized) {
+    for (i64 c = 0; c < size; c += kLanes)
+      store_vector(requantized(load(sums + c)), first_lanes(size - c), out, type, at + c);
+  });
 }
 
 }  // namespace

@@ -63,7 +63,9 @@ inline __m512i saturated(__m512i even, __m512i odd) {
   return _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
 }
 
-// 16 results of 64 bits, shifted right; 32 bits hold them, or are saturated.
+// 16 results of 64 bits, shifted right; 32 bits hold them, or are saturated. Quick: by
+// less than 32, and 32 bits hold them.
+template <bool Quick>
 struct Narrowing {
   __m128i shift, odd_shift;
   bool narrow, left;
@@ -76,27 +78,31 @@ struct Narrowing {
 
   // The odd lanes' result is moved to where it belongs, the high half.
   __m512i operator()(__m512i even, __m512i odd) const {
-    if (!narrow)
+    if (!Quick && !narrow)
       return saturated(_mm512_sra_epi64(even, shift), _mm512_sra_epi64(odd, shift));
-    odd = left ? _mm512_sll_epi64(odd, odd_shift) : _mm512_sra_epi64(odd, odd_shift);
+    odd = Quick || left ? _mm512_sll_epi64(odd, odd_shift)
+                        : _mm512_sra_epi64(odd, odd_shift);
     return _mm512_mask_blend_epi32(0xAAAA, _mm512_sra_epi64(even, shift), odd);
   }
 };
 
+// Forms of a requantization or a sum, chosen before a loop rather than within it: an
+// addition of 32 bits; quickly narrowed; any.
+enum Form { kPlain, kQuick, kAny };
+
 // A sum of two with one rounding: both products in 64 bits.
+template <Form F>
 struct SumVector {
   __m512i left, right, offset;
-  Narrowing shifted;
+  Narrowing<F == kQuick> shifted;
   Limits limits;
-  bool plain;  // an addition of 32 bits
 
   explicit SumVector(const Sum& s)
       : left(_mm512_set1_epi64(s.left)),
         right(_mm512_set1_epi64(s.right)),
         offset(_mm512_set1_epi64(s.offset)),
         shifted(s.shift, s.narrow),
-        limits(s.low, s.high),
-        plain(s.narrow && s.left == 1 && s.right == 1 && s.offset == 0 && !s.shift) {}
+        limits(s.low, s.high) {}
 
   __m512i wide(__m512i a, __m512i b) const {
     __m512i sum = _mm512_add_epi64(_mm512_mul_epi32(a, left), offset);
@@ -111,15 +117,27 @@ struct SumVector {
   }
 
   __m512i operator()(__m512i a, __m512i b) const {
-    if (plain) return limits(_mm512_add_epi32(a, b));
+    if (F == kPlain) return limits(_mm512_add_epi32(a, b));
     return limits(shifted(wide(a, b), wide(odd_lanes(a), odd_lanes(b))));
   }
 };
 
+// Calls body(sum of the right form).
+template <class Body>
+inline void with_sum(const Sum& s, Body body) {
+  if (s.narrow && s.left == 1 && s.right == 1 && s.offset == 0 && s.shift == 0)
+    body(SumVector<kPlain>(s));
+  else if (s.narrow && s.shift < 32)
+    body(SumVector<kQuick>(s));
+  else
+    body(SumVector<kAny>(s));
+}
+
 // One requantization of all columns.
+template <Form F>
 struct ScalarVector {
   __m512i multiplier, offset;
-  Narrowing shifted;
+  Narrowing<F == kQuick> shifted;
   Limits limits;
 
   explicit ScalarVector(const Requantization& r)
@@ -137,51 +155,12 @@ struct ScalarVector {
   }
 };
 
-// interpolated_gelu of 16 numbers of 16 bits.
-struct LineVector {
-  __m512i lines[4], position_multiplier, position_half, relu, factor, offset;
-  Narrowing position_shifted, shifted;
-  Limits limits;
-
-  explicit LineVector(const Interpolation& l)
-      : position_multiplier(_mm512_set1_epi64(l.position_multiplier)),
-        position_half(_mm512_set1_epi64(i64{1} << (l.position_shift - 1))),
-        relu(_mm512_set1_epi64(l.relu)),
-        factor(_mm512_set1_epi64(l.line_factor)),
-        offset(_mm512_set1_epi64(l.offset)),
-        position_shifted(l.position_shift, true),
-        shifted(l.shift, true),
-        limits(l.low, l.high) {
-    for (int i = 0; i < 4; ++i) lines[i] = load(l.lines + kLanes * i);
-  }
-
-  __m512i wide_position(__m512i x) const {
-    return _mm512_add_epi64(_mm512_mul_epi32(x, position_multiplier), position_half);
-  }
-
-  __m512i wide(__m512i x, __m512i line) const {
-    __m512i sum = _mm512_add_epi64(_mm512_mul_epi32(x, relu), offset);
-    return _mm512_add_epi64(sum, _mm512_mul_epi32(line, factor));
-  }
-
-  __m512i operator()(__m512i x) const {
-    const __m512i size = _mm512_abs_epi32(x);
-    __m512i at = position_shifted(wide_position(size), wide_position(odd_lanes(size)));
-    at = _mm512_min_epu32(at, _mm512_set1_epi32((64 << 12) - 1));
-    const __m512i segment = _mm512_srli_epi32(at, 12);
-    const __m512i low = _mm512_permutex2var_epi32(lines[0], segment, lines[1]);
-    const __m512i high = _mm512_permutex2var_epi32(lines[2], segment, lines[3]);
-    const __mmask16 upper = _mm512_test_epi32_mask(segment, _mm512_set1_epi32(32));
-    // table * 2**12 + slope * fraction, both products at once.
-    const __m512i fraction = _mm512_and_si512(_mm512_slli_epi32(at, 16),
-                                              _mm512_set1_epi32(0x0FFF0000));
-    const __m512i weights = _mm512_or_si512(fraction, _mm512_set1_epi32(1 << 12));
-    const __m512i line =
-        _mm512_madd_epi16(_mm512_mask_blend_epi32(upper, low, high), weights);
-    x = _mm512_max_epi32(x, _mm512_setzero_si512());
-    return limits(shifted(wide(x, line), wide(odd_lanes(x), odd_lanes(line))));
-  }
-};
+// Calls body(requantization of the right form).
+template <class Body>
+inline void with_scalar(const Requantization& r, Body body) {
+  if (r.narrow && r.shift < 32) body(ScalarVector<kQuick>(r));
+  else body(ScalarVector<kAny>(r));
+}
 
 // What the instruction set needs besides for tables of bytes: some CPUs with byte
 // products have no permutations of bytes.
@@ -196,19 +175,31 @@ struct ByteTable {
       part[i] = load(static_cast<const char*>(table) + 64 * i);
   }
 
-  IPTQ_VBMI __m512i operator()(__m512i index) const {
-    __m512i low = _mm512_permutex2var_epi8(part[0], index, part[1]);
-    __m512i high = _mm512_permutex2var_epi8(part[2], index, part[3]);
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
+  IPTQ_VBMI __m256i operator()(__m256i bytes) const {
+    const __m512i index = _mm512_castsi256_si512(bytes);
+    const __m512i low = _mm512_permutex2var_epi8(part[0], index, part[1]);
+    const __m512i high = _mm512_permutex2var_epi8(part[2], index, part[3]);
+    const __mmask64 upper = _mm512_movepi8_mask(index);
+    return _mm512_castsi512_si256(_mm512_mask_blend_epi8(upper, low, high));
   }
 };
 
-// 64 bytes of four vectors, saturated to 0..255.
-inline __m512i pack_bytes(__m512i a, __m512i b, __m512i c, __m512i d) {
-  const __m512i order =
-      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  __m512i low = _mm512_packs_epi32(a, b), high = _mm512_packs_epi32(c, d);
-  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+inline __m512i words(i64 value) { return _mm512_set1_epi16(static_cast<i16>(value)); }
+
+struct WordLimits {
+  __m512i low, high;
+
+  WordLimits(i64 low, i64 high) : low(words(low)), high(words(high)) {}
+
+  __m512i operator()(__m512i x) const {
+    return _mm512_max_epi16(low, _mm512_min_epi16(high, x));
+  }
+};
+
+// Words of two vectors that _mm512_packs_epi32 made, as bytes in the vectors' order.
+inline __m256i ordered_bytes(__m512i words) {
+  const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+  return _mm256_permutevar8x32_epi32(_mm512_cvtepi16_epi8(words), order);
 }
 
 inline __mmask16 first_lanes(i64 count) {
