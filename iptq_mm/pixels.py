@@ -47,8 +47,20 @@ class Pixels:
         Args:
             x: Normalized images, shape (B, C, H, W).
         """
-        shift = self._channels([m - CENTRE for m in self.mean], x)
-        return torch.addcmul(shift, x.float(), self._channels(self.std, x))
+        factor, shift = (v.to(x.device).view(-1, 1, 1) for v in self.restoring())
+        return (x.double() * factor + shift).float()
+
+    def restoring(self) -> tuple[Tensor, Tensor]:
+        """What normalized numbers are to be multiplied by, and what is added then.
+
+        Returns:
+            In float64, shape (C,). Factors have the digits of a float32, so that a
+            product with one is exact: all back ends get the same pixels of any image.
+        """
+        std, mean = (
+            torch.tensor(v, dtype=torch.float32).double() for v in (self.std, self.mean)
+        )
+        return std, mean - CENTRE
 
     def centred(self, x: Tensor) -> Tensor:
         """The pixels minus 128, whole numbers in float32.

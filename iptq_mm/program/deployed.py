@@ -11,7 +11,7 @@ from torch import Tensor
 from ..registry import BACKENDS
 from .backend import Backend
 from .graph import Program
-from .ports import integers_of, real_of
+from .ports import run_real
 from .store import load_program
 
 
@@ -70,15 +70,7 @@ class Deployed:
             ValueError: If number or shapes differ.
         """
         self._check(reals)
-        program = self.program
-        integers = [
-            integers_of(program, port, x)
-            for port, x in zip(program.inputs, reals, strict=True)
-        ]
-        return [
-            real_of(program, port, q)
-            for port, q in zip(program.outputs, self._run(integers), strict=True)
-        ]
+        return run_real(self.program, self._run, reals)
 
     def _check(self, reals: Sequence[Tensor]) -> None:
         wanted = [self.program.values[port.value].shape for port in self.program.inputs]

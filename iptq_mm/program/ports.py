@@ -2,14 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
 
 from ..intmath import QParams
 from ..modes.handover import hand_over, handed_over
+from .backend import Runner
 from .graph import Port, Program
 from .native import border
 from .native.library import loaded
+
+
+@runtime_checkable
+class RealRunner(Protocol):
+    """A runner that makes integers of real tensors, and real tensors of integers.
+
+    To the last bit what :func:`integers_of` and :func:`real_of` make.
+    """
+
+    def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Run it.
+
+        Args:
+            inputs: Each in float32 on the CPU, or the integers that it stands for, or
+                in uint8 for pixels.
+
+        Returns:
+            The outputs, each in float32 and as the integers that it stands for.
+        """
+
+
+def run_real(program: Program, run: Runner, reals: Sequence[Tensor]) -> list[Tensor]:
+    """Run a program between real tensors.
+
+    Args:
+        program: The program.
+        run: What runs it.
+        reals: Its inputs, floats, or uint8 where it takes pixels.
+
+    Returns:
+        The outputs in float32, contiguous; the next region finds their integers.
+    """
+    if isinstance(run, RealRunner):
+        given = [
+            _given(program, port, x)
+            for port, x in zip(program.inputs, reals, strict=True)
+        ]
+        outputs = run.real(given)
+        return [
+            _left(program, port, *pair)
+            for port, pair in zip(program.outputs, outputs, strict=True)
+        ]
+    integers = [
+        integers_of(program, port, x)
+        for port, x in zip(program.inputs, reals, strict=True)
+    ]
+    return [
+        real_of(program, port, q)
+        for port, q in zip(program.outputs, run(integers), strict=True)
+    ]
+
+
+def _given(program: Program, port: Port, x: Tensor) -> Tensor:
+    """What a real runner takes of an input."""
+    value = program.values[port.value]
+    if port.pixels is None:
+        handed = handed_over(x, QParams(port.scale, value.low, value.high))
+        if handed is not None:
+            return handed
+    elif x.dtype == torch.uint8:
+        return x
+    if x.device.type != 'cpu' or x.dtype == torch.float64:
+        return integers_of(program, port, x)
+    return x.detach().float()
+
+
+def _left(program: Program, port: Port, real: Tensor, integers: Tensor) -> Tensor:
+    """An output, with its integers for the next region."""
+    value = program.values[port.value]
+    if value.low < 0 < value.high:
+        hand_over(real, integers, QParams(port.scale, value.low, value.high))
+    return real
 
 
 def integers_of(program: Program, port: Port, x: Tensor) -> Tensor:
@@ -40,11 +116,8 @@ def real_of(program: Program, port: Port, integers: Tensor) -> Tensor:
         port: One of its outputs.
         integers: What the program gave.
     """
-    value = program.values[port.value]
     if loaded():
         real = border.dequantize(integers, port.scale)
     else:
         real = (integers.to(torch.float32) * port.scale).contiguous()
-    if value.low < 0 < value.high:
-        hand_over(real, integers, QParams(port.scale, value.low, value.high))
-    return real
+    return _left(program, port, real, integers)

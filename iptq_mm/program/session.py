@@ -16,7 +16,7 @@ from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
 from .arguments import ModuleState, arguments_key, device_of, row_count_of
 from .backend import Backend, Runner
-from .ports import integers_of, real_of
+from .ports import run_real
 from .recorder import TensorPool
 from .row_sizes import peak_bytes, run_rows
 from .row_wise import row_wise, with_rows
@@ -95,16 +95,8 @@ class Session:
         pixels = pixels_of(module)
         reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
         traced, run = self._program(module, leaves, spec)
-        program = traced.program
         with torch.no_grad(), torch.autocast(device_of(reals).type, enabled=False):
-            integers = [
-                integers_of(program, port, x)
-                for port, x in zip(program.inputs, reals, strict=True)
-            ]
-            outputs = [
-                real_of(program, port, q)
-                for port, q in zip(program.outputs, run(integers), strict=True)
-            ]
+            outputs = run_real(traced.program, run, reals)
         return traced.rebuild(outputs), outputs
 
     def _program(

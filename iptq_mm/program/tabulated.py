@@ -1,7 +1,8 @@
 """A function of one 16-bit integer as a table of its values.
 
 The compiler's look-ups are scalar, whatever the size of the table: one in the table of
-all values is faster than GELU's arithmetic, which has two. The reference computes it.
+all values is faster than GELU's arithmetic, which has two, or than the exponential of
+table_softmax, which has four. The reference computes it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..functions import Constants
+from ..functions.fixed_point import tensor
+from ..functions.softmax.table_softmax import with_one_table
 from .graph import Node, Program
 from .reference import step
 
@@ -24,10 +27,15 @@ _ELEMENTWISE = ('gelu',)
 
 
 def tabulated(program: Program) -> Program:
-    """The same program with nodes of the kind :data:`LOOK_UP` where tables serve."""
+    """The same program with one look-up for each number where a table serves.
+
+    Functions of single numbers become nodes of the kind :data:`LOOK_UP`.
+    """
     tensors, nodes = dict(program.tensors), []
     for node in program.nodes:
         name = f'values of %{node.output}'
+        if (node.function or {}).get('type') == 'table_softmax':
+            node = _one_table(program, node, name, tensors)
         found = _table(program, node)
         if found is not None:
             tensors[name], constants = found
@@ -36,6 +44,26 @@ def tabulated(program: Program) -> Program:
             )
         nodes.append(node)
     return replace(program, tensors=tensors, nodes=nodes)
+
+
+def _one_table(
+    program: Program, node: Node, name: str, tensors: dict[str, Tensor]
+) -> Node:
+    """table_softmax with all exponentials in one table, put into ``tensors``."""
+    if 'table' in node.constants:
+        return node
+    constants = with_one_table(_held(program, node))
+    tensors[name] = tensor(constants, 'table')
+    kept = {k: v for k, v in constants.items() if isinstance(v, int)}
+    return replace(node, constants={**kept, 'table': name})
+
+
+def _held(program: Program, node: Node) -> Constants:
+    """A node's constants, tensors themselves."""
+    return {
+        name: program.tensors[held] if isinstance(held, str) else held
+        for name, held in node.constants.items()
+    }
 
 
 def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
@@ -49,10 +77,7 @@ def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
     x, made = program.values[node.values[0]], program.values[node.output]
     if x.high - x.low >= 2**16 or x.bound >= 2**31 or made.high - made.low >= 2**8:
         return None
-    constants = {
-        name: program.tensors[held] if isinstance(held, str) else held
-        for name, held in node.constants.items()
-    }
+    constants = _held(program, node)
     arguments = torch.arange(x.low, x.high + 1).to(x.dtype)
     values = step(node, made)([arguments], constants)
     are_bytes = made.low >= -128 and made.high <= 127

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from function_cases import Case, NoOverflow, build, names_of, sqnr, typical
@@ -5,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iptq_mm.functions import FunctionSite
+from iptq_mm.functions.softmax.table_softmax import exponentials, with_one_table
 from iptq_mm.intmath import QParams
 
 # Largest error of a probability. Where the exponential's relative error lies in
@@ -147,8 +150,39 @@ def test_table_is_one_look_up_for_eight_bits():
     function = build('table_softmax')
     eight = function.prepare(FunctionSite(QParams(0.05, -127, 127), PROBABILITY))
     sixteen = function.prepare(FunctionSite(QParams(1e-3, -32767, 32767), PROBABILITY))
-    assert 'table_high' not in eight and eight['table'].shape == (256,)
-    assert sixteen['table_high'].shape == sixteen['table'].shape == (256,)
+    assert 'fine' not in eight and eight['table'].shape == (256,)
+    assert 'table' not in sixteen
+    assert sixteen['fine'].shape == sixteen['medium'].shape == (32,)
+    assert sixteen['mantissa'].shape == sixteen['exponent'].shape == (64,)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(-12, 4), st.integers(256, 2**31))
+def test_three_tables(log2_scale, span):
+    scale = 2.0**log2_scale
+    function = build('table_softmax')
+    constants = function.prepare(FunctionSite(QParams(scale, -span, 0), PROBABILITY))
+    if 'table' in constants:
+        assert math.exp(-255 * scale) < 2.0**-30
+        return
+    clamp, down = constants['clamp'], constants['down']
+    most = min(-(-clamp >> down), 2**16 - 1)
+    d = torch.unique(torch.linspace(0, most, 5000).long())
+    step = scale * 2.0**down
+    e = exponentials(d.int(), constants).double() / 2**31
+    exact = torch.exp(-step * d)
+    # Three roundings of fine, medium and their product, one of the mantissa, relative
+    # to the block's own exponential; the last digit; what counts as 0.
+    block = torch.exp(-step * (d >> 10 << 10))
+    assert ((e - exact).abs() <= 4 * 2.0**-16 * block + 2.0**-31 + 2.0**-20).all()
+    kept = exact > 2.0**-19
+    assert ((e - exact).abs() <= 4 * 2.0**-16 * block + 2.0**-31)[kept].all()
+    # A mask, or what else lies beyond the tables, is 0.
+    assert e[-1] == 0 or clamp == span
+    one = with_one_table(constants)
+    assert torch.equal(
+        exponentials(d.int(), one).long(), exponentials(d.int(), constants)
+    )
 
 
 def test_nearest_split_beats_the_floor():

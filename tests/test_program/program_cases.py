@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams
+from iptq_mm.operations.base import common_dyadic
 from iptq_mm.program import Port, Program, trace
 from iptq_mm.program.recorder import Recorder
 from iptq_mm.registry import FUNCTIONS
@@ -126,8 +127,19 @@ def functions() -> list[tuple[str, dict[str, Any]]]:
     return forms
 
 
-#: Kinds that the tiny models do not have.
+def few_and_many_bits() -> Program:
+    """A sum whose coarser operand has a factor of more than 32 bits."""
+    ratios, ends = (4525.1, 0.7), ((-7, 7), (0, 65535))
+    (left, right), shift = common_dyadic(ratios, [high for _, high in ends])
+    assert left >= 2**31
+    constants = {'left': left, 'right': right, 'shift': shift}
+    inputs = [((3, 40), *pair) for pair in ends]
+    return lone('add', inputs, (-32767, 32767), constants)
+
+
+#: Kinds, and constants, that the tiny models do not have.
 LONE = {
+    'add': few_and_many_bits,
     'mul': lambda: lone(
         'mul',
         [((3, 4), -100, 100), ((3, 4), -7, 9)],

@@ -13,9 +13,14 @@ from ..fixed_point import ints, shift_, tensor
 from ..halvings import differences
 from .rows import prepare_quotient, quotient
 
-# Bits of the tables: of the only one, of the high and of the low byte. The
-# exponential keeps 32 bits at most, so that sums leave bits to the reciprocal.
-_ONLY_BITS, _HIGH_BITS, _LOW_BITS = 30, 18, 14
+#: Bits of the only table's entries.
+_ONLY_BITS = 30
+#: Bits of the entries of three tables: their products are two of 16 bits each.
+_BITS = 16
+#: Exponentials below ``2**-_SMALLEST`` of the largest are 0.
+_SMALLEST = 20
+#: Differences of the three tables' entries: 32 of 1, 32 of 32, 64 of 1024.
+_FINE, _BLOCK, _BLOCKS = 32, 1024, 64
 _LN2 = 0.6931471805599453
 
 
@@ -24,8 +29,11 @@ class TableSoftmax(SoftmaxFunction):
     """Softmax with ``exp(-S*d)`` of the integer difference ``d`` looked up.
 
     One table of 256 integers where differences have 8 bits (or are 0 beyond);
-    otherwise the product of two, of the high and the low byte. Exact up to
-    rounding. Source: TensorFlow Lite's quantized Softmax works like this.
+    otherwise the product of three, of 6, 5 and 5 bits of ``d``: 32 or 64 entries of 16
+    bits are a permutation of one or two vectors of 512 bits. The coarse one has a
+    shift beside each entry, so that small exponentials have as many digits as large
+    ones. Exact up to rounding. Source: TensorFlow Lite's quantized Softmax looks its
+    exponentials up, too.
     """
 
     def prepare(self, site: FunctionSite) -> Constants:
@@ -45,35 +53,85 @@ class TableSoftmax(SoftmaxFunction):
         if span <= 255 or only[-1] == 0:
             return {**common, 'clamp': min(span, 255), 'down': 0, 'table': only}
 
-        # From here on the table of the high byte says 0.
-        zero = math.ceil((_HIGH_BITS + 2) * _LN2 / scale) + 256
-        reach = min(span, zero)
-        down = max(0, reach.bit_length() - 16)
+        down = 0
+        while span >> down >= 2**16 and _zero_block(scale * 2.0**down) >= _BLOCKS:
+            down += 1
         step = scale * 2.0**down
-        high = torch.round(torch.exp(-step * 256 * index) * 2.0**_HIGH_BITS)
-        low = torch.round(torch.exp(-step * index) * 2.0**_LOW_BITS)
+        zero = _zero_block(step)
+        mantissa, exponent = _normalized(step, zero)
         return {
             **common,
             # Rounding must not carry the largest difference to 2**16.
-            'clamp': min(reach, 65535 << down),
+            'clamp': min(span, min(zero * _BLOCK, 2**16 - 1) << down),
             'down': down,
-            'table': low.long(),
-            'table_high': high.long(),
+            'fine': _entries(step),
+            'medium': _entries(step * _FINE),
+            'mantissa': mantissa,
+            'exponent': exponent,
         }
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
         wide, clamp, down = ints(constants, 'wide', 'clamp', 'down')
         d = shift_(differences(q, wide).clamp_max_(clamp), -down).flatten()
-        table = tensor(constants, 'table')
-        if 'table_high' in constants:
-            e = tensor(constants, 'table_high').index_select(0, d >> 8)
-            d &= 255
-            e *= table.index_select(0, d)
-        else:
-            e = table.index_select(0, d)
-        return quotient(e.view(q.shape), constants)
+        return quotient(exponentials(d, constants).view(q.shape), constants)
 
     def operations(self, row: int) -> OperationCount:
         """See the base class; of inputs with more than 8 bits."""
         return OperationCount(add=5, mul=2, shift=1, div=1 / row, lookup=2)
+
+
+def exponentials(d: Tensor, constants: Constants) -> Tensor:
+    """``exp(-S*d)`` times a constant.
+
+    Args:
+        d: Differences from 0 to the largest of the tables, int32, shape (N,).
+        constants: Of :class:`TableSoftmax`.
+
+    Returns:
+        int64 below ``2**31``, shape (N,).
+    """
+    if 'table' in constants:
+        return tensor(constants, 'table').index_select(0, d)
+    fine = tensor(constants, 'fine').index_select(0, d & (_FINE - 1))
+    medium = tensor(constants, 'medium').index_select(0, (d >> 5) & (_FINE - 1))
+    block = d >> 10
+    e = (fine * medium >> _BITS) * tensor(constants, 'mantissa').index_select(0, block)
+    return e >> tensor(constants, 'exponent').index_select(0, block)
+
+
+def with_one_table(constants: Constants) -> Constants:
+    """The same constants, but one table of all differences: up to 256 KB.
+
+    Args:
+        constants: Of :class:`TableSoftmax`.
+    """
+    if 'table' in constants:
+        return constants
+    clamp, down = ints(constants, 'clamp', 'down')
+    most = shift_(torch.tensor([clamp]), -down)
+    table = exponentials(torch.arange(int(most) + 1), constants).to(torch.int32)
+    kept = 'wide', 'clamp', 'down', 'quotient_one', 'quotient_shift'
+    return {'table': table, **{name: constants[name] for name in kept}}
+
+
+def _entries(step: float) -> Tensor:
+    """``exp(-step*i)`` of a fine table, int64."""
+    index = torch.arange(_FINE, dtype=torch.float64)
+    entries = torch.round(torch.exp(-step * index) * 2.0**_BITS).long()
+    return entries.clamp_(max=2**_BITS - 1)
+
+
+def _zero_block(step: float) -> int:
+    """The first block of which all exponentials count as 0; at most ``_BLOCKS``."""
+    return min(_BLOCKS, math.ceil(_SMALLEST * _LN2 / (step * _BLOCK)))
+
+
+def _normalized(step: float, zero: int) -> tuple[Tensor, Tensor]:
+    """``exp(-step*_BLOCK*i)`` as ``mantissa * 2**-(_BITS-1) >> exponent``, int64."""
+    index = torch.arange(_BLOCKS, dtype=torch.float64)
+    fraction, power = torch.frexp(torch.exp(-step * _BLOCK * index))
+    mantissa = torch.round(fraction * 2.0**_BITS).long().clamp_(max=2**_BITS - 1)
+    mantissa[zero:] = 0
+    exponent = (1 - power.long()).clamp_(0, 31)
+    return mantissa, exponent

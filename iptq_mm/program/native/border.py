@@ -1,4 +1,4 @@
-"""The border of a program: floats become integers, and integers floats.
+"""The border of a program: tensors become its integers, and integers real tensors.
 
 The same as torch does it, to the last bit, in one pass and on all threads: torch
 makes several, in double precision. A native program is not much slower than these.
@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams, storage_dtype
-from .commands import I8, I16, I32, Dequantize, Quantize
+from ...pixels import CENTRE, PIXEL_QPARAMS
+from ..graph import Port, Value
+from .commands import F32, I8, I16, I32, U8, Dequantize, Quantize
+from .layout import Storage, storage_of
 from .library import run
 
 _TYPES = {torch.int8: I8, torch.int16: I16, torch.int32: I32}
@@ -31,15 +34,8 @@ def quantize(x: Tensor, qparams: QParams) -> Tensor:
         return qparams.quantize(x).contiguous()
     x = x.detach().contiguous()
     out = torch.empty(x.shape, dtype=dtype)
-    command = Quantize(
-        count=x.numel(),
-        x=x.data_ptr(),
-        scale=qparams.scale,
-        low=qparams.qmin,
-        high=qparams.qmax,
-        out=out.data_ptr(),
-        out_type=_TYPES[dtype],
-    )
+    command = _rounded(qparams, storage_of(dtype), out.data_ptr(), x.numel())
+    command.x = x.data_ptr()
     run([command])
     return out
 
@@ -58,12 +54,69 @@ def dequantize(q: Tensor, scale: float) -> Tensor:
         return (q.to(torch.float32) * scale).contiguous()
     q = q.contiguous()
     out = torch.empty(q.shape, dtype=torch.float32)
-    command = Dequantize(
-        count=q.numel(),
-        x=q.data_ptr(),
-        x_type=_TYPES[q.dtype],
-        scale=scale,
-        out=out.data_ptr(),
-    )
+    command = _dequantize(q.dtype, scale, q.data_ptr(), q.numel())
+    command.out = out.data_ptr()
     run([command])
     return out
+
+
+def enter(
+    port: Port, value: Value, dtype: torch.dtype, storage: Storage, address: int
+) -> tuple[Quantize, list[Tensor]]:
+    """How a tensor enters a program; ``x`` lacks its address.
+
+    Args:
+        port: Where it enters.
+        value: What it becomes.
+        dtype: Of the tensor: float32, the value's own, or uint8 for pixels.
+        storage: How the integers are kept.
+        address: Where.
+
+    Returns:
+        The command, and tensors of which it has addresses.
+    """
+    count = torch.Size(value.shape).numel()
+    if dtype != torch.float32:
+        made = _quantize(storage, address, count)
+        pixels = dtype == torch.uint8
+        made.x_type = U8 if pixels else storage_of(dtype).type
+        made.x_base = -CENTRE if pixels else 0
+        return made, []
+    if port.pixels is None:
+        qparams = QParams(port.scale, value.low, value.high)
+        return _rounded(qparams, storage, address, count), []
+    made = _rounded(PIXEL_QPARAMS, storage, address, count)
+    factor, shift = port.pixels.restoring()
+    made.factor, made.shift = factor.data_ptr(), shift.data_ptr()
+    made.channels, made.plane = value.shape[1], value.shape[2] * value.shape[3]
+    return made, [factor, shift]
+
+
+def leave(port: Port, value: Value, address: int) -> Dequantize:
+    """How integers leave a program; ``out`` lacks the address of the result.
+
+    Args:
+        port: Where they leave.
+        value: The integers.
+        address: Where they are.
+    """
+    count = torch.Size(value.shape).numel()
+    return _dequantize(value.dtype, port.scale, address, count)
+
+
+def _quantize(storage: Storage, address: int, count: int) -> Quantize:
+    kept = {'out_type': storage.type, 'out_base': storage.base}
+    return Quantize(count=count, out=address, **kept)
+
+
+def _rounded(qparams: QParams, storage: Storage, address: int, count: int) -> Quantize:
+    made = _quantize(storage, address, count)
+    made.x_type, made.scale = F32, qparams.scale
+    made.low, made.high = qparams.qmin, qparams.qmax
+    return made
+
+
+def _dequantize(
+    dtype: torch.dtype, scale: float, address: int, count: int
+) -> Dequantize:
+    return Dequantize(x=address, count=count, x_type=_TYPES[dtype], scale=scale)

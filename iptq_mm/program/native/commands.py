@@ -30,7 +30,7 @@ STAGES = 2
 SLACK = 64
 
 #: Types of elements.
-U8, I8, I16, I32, I64 = range(5)
+U8, I8, I16, I32, I64, F32 = range(6)
 #: Forms of LayerNorm.
 IVIT, IBERT, FQVIT = range(3)
 #: Exponentials of softmaxes.
@@ -182,10 +182,14 @@ class MatMul(Command):
 
 
 class Quantize(Command):
-    """Floats become integers."""
+    """Tensors become the integers of a program."""
 
     kind_number = 11
-    _fields_ = fields('kind count x', ('scale', Real), 'low high out out_type')
+    _fields_ = fields(
+        'kind count x x_type x_base',
+        ('scale', Real),
+        'factor shift channels plane low high out out_type out_base',
+    )
 
 
 class Dequantize(Command):

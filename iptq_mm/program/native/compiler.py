@@ -54,6 +54,9 @@ class Compiler:
     Args:
         program: The program.
 
+    Raises:
+        Unsupported: If an input has more than 32 bits.
+
     Attributes:
         program: The program.
         steps: What to do, in order.
@@ -233,7 +236,7 @@ class Compiler:
 
     def _boundary(self, value: int) -> Located:
         described = self.program.values[value]
-        return Located.new(storage_of(described.dtype), described.shape, pinned=True)
+        return Located.new(self.storage(described), described.shape, pinned=True)
 
     def _fallback(self, node: Node) -> Located:
         """A step in Python, by the reference."""

@@ -53,8 +53,8 @@ class Softmax(Fields):
     """Softmax of a row."""
 
     _fields_ = fields(
-        'form clamp down multiplier cap half table table_high codes one '
-        'quotient_shift high base'
+        'form clamp down multiplier cap half table fine medium mantissa exponent '
+        'codes one quotient_shift high base'
     )
 
 

@@ -65,9 +65,11 @@ def softmax_fields(
         'base': storage.base,
     }
     if form == TABLES:
-        fields |= dict.fromkeys(('table', 'table_high'))
-        for n in {'table', 'table_high'} & set(node.constants):
-            fields[n] = compiler.constant(node, n).to(torch.int32)
+        if 'table' in node.constants:
+            fields['table'] = compiler.constant(node, 'table').to(torch.int32)
+        else:
+            for n in ('fine', 'medium', 'mantissa', 'exponent'):
+                fields[n] = compiler.constant(node, n).to(torch.uint16)
     else:
         fields['multiplier'] = compiler.number(node, 'split_multiplier')
         fields['cap'] = compiler.number(node, 'split_cap')

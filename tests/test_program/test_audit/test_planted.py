@@ -85,7 +85,7 @@ def of_kind(program: Program, kind: str, **also) -> tuple[Program, int]:
         ('matmul', 'bound', 100, 'matmul', 'its constant bound says 100'),
         ('linear', 'bound', 2**31, None, None),
         ('softmax', 'quotient_one', 2**63 - 1, 'aten.add.Tensor', 'does not hold'),
-        ('softmax', 'down', -8, 'aten.index_select', 'into 256 entries'),
+        ('softmax', 'down', -8, 'aten.index_select', 'into 64 entries'),
         ('layer_norm', 'epsilon', 0, 'aten.floor_divide', 'the divisor may be 0'),
         ('layer_norm', 'root_shift', 31, 'aten.bitwise_left_shift', 'does not hold'),
         ('gelu', 'first', -100, 'aten.index_select', 'an index in'),

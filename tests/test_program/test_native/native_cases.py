@@ -13,7 +13,7 @@ from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams, dyadic
 from iptq_mm.operations.base import common_dyadic
 from iptq_mm.program import Port, Program, run
-from iptq_mm.program.native.backend import NativeProgram
+from iptq_mm.program.native.native_program import NativeProgram
 from iptq_mm.program.recorder import Recorder
 from iptq_mm.registry import FUNCTIONS
 
@@ -129,7 +129,7 @@ def add(
     ratios: tuple[float, float] = (0.7, 0.4),
 ) -> int:
     """A sum with one rounding."""
-    (left, right), shift = common_dyadic(ratios, 18)
+    (left, right), shift = common_dyadic(ratios, (32767, 32767))
     constants = {'left': left, 'right': right, 'shift': shift}
     return recorder.node('add', operands, shape, bounds, constants)
 

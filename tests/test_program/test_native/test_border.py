@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iptq_mm.intmath import QParams
+from iptq_mm.pixels import Pixels
+from iptq_mm.program.graph import Port, Program, Value
 from iptq_mm.program.native import library
 from iptq_mm.program.native.border import dequantize, quantize
+from iptq_mm.program.native.native_program import NativeProgram
+from iptq_mm.program.ports import integers_of
 
 RANGES = [(-127, 127), (-100, 155), (-32767, 32767), (-(2**30), 2**30)]
 
@@ -62,3 +66,37 @@ def test_views(level):
     x, qparams = torch.randn(5, 6, 7), QParams(0.1, -90, 90)
     moved = x.permute(2, 0, 1)[:, ::2]
     assert torch.equal(quantize(moved, qparams), qparams.quantize(moved))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_between_real_tensors(data):
+    """What a native program makes of them is what torch makes."""
+    low, high = data.draw(st.sampled_from(RANGES[:3]))
+    scale = data.draw(st.floats(1e-6, 1e3))
+    shape = data.draw(st.sampled_from([(1, 3, 4, 5), (2, 3, 40, 41)]))
+    pixels = data.draw(st.booleans())
+    if pixels:
+        low, high, scale = -128, 127, 1.0
+        channel = st.tuples(st.floats(-300, 300), st.floats(0.01, 300))
+        mean, std = zip(*[data.draw(channel) for _ in range(3)], strict=True)
+    value = Value.bounded(shape, low, high)
+    port = Port(0, scale, Pixels(mean, std) if pixels else None)
+    made = Program('', [value], [port], [Port(0, scale)], [], {})
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    x = x * (200 if pixels else scale * high)
+    inputs = [x, integers_of(made, port, x)]
+    if pixels:
+        x = torch.randint(0, 256, shape, dtype=torch.uint8)
+        inputs.append(x)
+    previous = library.level()
+    for name in library.levels():
+        library.use_level(name)
+        native = NativeProgram(made)
+        for x in inputs:
+            expected = x if x is inputs[1] else integers_of(made, port, x)
+            ((real, integers),) = native.real([x])
+            assert torch.equal(integers, expected)
+            assert torch.equal(real, expected.float() * scale)
+            assert torch.equal(native([x])[0], expected)
+    library.use_level(previous)

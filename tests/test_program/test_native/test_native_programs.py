@@ -20,7 +20,7 @@ from region_models import images, quantized, same
 from iptq_mm.program import run, trace, use_backend
 from iptq_mm.program.native import backend, library
 from iptq_mm.program.native import build as native_build
-from iptq_mm.program.native.backend import NativeProgram
+from iptq_mm.program.native.native_program import NativeProgram
 from iptq_mm.registry import BACKENDS
 
 

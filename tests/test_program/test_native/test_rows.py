@@ -9,8 +9,8 @@ from program_cases import LONE, equal, lone
 
 from iptq_mm.intmath import QParams
 from iptq_mm.program import run
-from iptq_mm.program.native.backend import NativeProgram
 from iptq_mm.program.native.commands import Gather, LayerNorm
+from iptq_mm.program.native.native_program import NativeProgram
 
 
 def layer_norm(
@@ -73,7 +73,7 @@ def test_rows_made_in_the_order_that_is_wanted(level):
         return linear(r, x, weights(24, 16), WIDE, 0.4)
 
     native = check(program(build))
-    commands = native._parts[0].commands
+    commands = native.commands
     assert not any(isinstance(c, Gather) for c in commands)
     assert [c.rows for c in commands if isinstance(c, LayerNorm)] == [36]
 

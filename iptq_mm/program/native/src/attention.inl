@@ -18,7 +18,6 @@ struct AttentionMemory {
   char *keys, *values;
   i32 *key_start, *value_start, *scores, *sums;
   i16* queries;
-  i64* exponentials;
   Probability* p;
   i64 bytes = 0;
 
@@ -39,8 +38,32 @@ struct AttentionMemory {
     scores = reinterpret_cast<i32*>(take(kTileRows * keys_padded * 4));
     sums = reinterpret_cast<i32*>(take(kTileRows * values_padded * 4));
     queries = reinterpret_cast<i16*>(take(kTileRows * depth_padded * 2));
-    exponentials = reinterpret_cast<i64*>(take(keys_padded * 8));
     p = reinterpret_cast<Probability*>(take(kTileRows * p_row * sizeof *p));
+  }
+};
+
+constexpr i64 kAttentionTasks = 4;  // of a thread
+
+// Units of work: tiles within groups; where groups are few, within blocks of rows, one
+// for each thread.
+struct AttentionGrid {
+  i64 groups, tiles, units, block;
+
+  AttentionGrid(const Attention& a, i64 tasks)
+      : groups(a.groups),
+        tiles(ceil_div(a.queries, kTileRows)),
+        units(groups * tiles),
+        block(groups < 4 * tasks ? ceil_div(tiles, ceil_div(tasks, kAttentionTasks))
+                                 : tiles) {}
+
+  i64 first(i64 unit) const { return unit / (block * groups) * block; }
+  i64 within(i64 unit) const {
+    const i64 rest = tiles - first(unit);
+    return rest < block ? rest : block;
+  }
+  i64 group(i64 unit) const { return unit % (block * groups) / within(unit); }
+  i64 tile(i64 unit) const {
+    return first(unit) + unit % (block * groups) % within(unit);
   }
 };
 
@@ -64,14 +87,14 @@ template <bool ByteP>
 void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   const AttentionMemory<ByteP> m(a, scratch);
   const Tables tables(a.softmax);
-  const i64 tiles = ceil_div(a.queries, kTileRows), units = a.groups * tiles;
+  const AttentionGrid grid(a, tasks);
   const Panels values = panels_of<ByteP>(a.value_depth, a.keys);
-  const i64 end = units * (task + 1) / tasks;
+  const i64 end = grid.units * (task + 1) / tasks;
   i64 packed = -1;
   // What softmax leaves beyond the keys meets zeros.
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
-  for (i64 unit = units * task / tasks; unit < end; ++unit) {
-    const i64 group = unit / tiles, row = unit % tiles * kTileRows;
+  for (i64 unit = grid.units * task / tasks; unit < end; ++unit) {
+    const i64 group = grid.group(unit), row = grid.tile(unit) * kTileRows;
     const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;
     if (packed != group) {
       pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
@@ -82,18 +105,12 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
       packed = group;
     }
     multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
-    for (i64 i = 0; i < rows; ++i) {
-      i32* scores = m.scores + i * m.keys_padded;
-      score_row(a, group, row + i, scores);
-      softmax_row(a.softmax, tables, scores, a.keys, m.exponentials,
-                  m.p + i * m.p_row);
-    }
+    score_rows(a, group, row, rows, m.scores, m.keys_padded);
+    softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, m.p, m.p_row);
     multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
                     values, m.values, m.value_start, m.sums, m.values_padded);
-    for (i64 i = 0; i < rows; ++i)
-      store_result(a.result, a.value_depth, a.out, a.out_type,
-                   m.sums + i * m.values_padded,
-                   a.out_at[group] + (row + i) * a.out_row);
+    store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,
+                  a.out_type, a.out_at[group] + row * a.out_row, a.out_row);
   }
 }
 
@@ -101,7 +118,7 @@ i64 attention_tasks(const void* command, i64 threads) {
   const Attention& a = *static_cast<const Attention*>(command);
   const i64 units = a.groups * ceil_div(a.queries, kTileRows);
   // Each task packs its keys anew: few where there are few groups.
-  const i64 tasks = threads > 1 ? threads * 4 : 1;
+  const i64 tasks = threads > 1 ? threads * kAttentionTasks : 1;
   return units < tasks ? units : tasks;
 }
 

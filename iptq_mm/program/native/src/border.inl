@@ -1,4 +1,4 @@
-// The border of a program: floats become integers, integers floats.
+// The border of a program: tensors become integers, integers floats.
 #pragma once
 
 #include "elementwise.inl"
@@ -14,21 +14,54 @@ i64 border_tasks(const void* command, i64 threads) {
   return few_tasks(ceil_div(count, kBorderRun), count, threads);
 }
 
-// In double precision and with the division of IEEE 754, as torch does it.
-template <class T>
-void quantize(const float* __restrict x, i64 count, double scale, double low,
-              double high, T* __restrict to) {
-  for (i64 i = 0; i < count; ++i) {
-    double q = __builtin_rint(static_cast<double>(x[i]) / scale);
-    q = q < low ? low : q;
-    q = q > high ? high : q;
-    to[i] = static_cast<T>(static_cast<i32>(q));
-  }
-}
-
 template <class T>
 void dequantize(const T* __restrict x, i64 count, float scale, float* __restrict to) {
   for (i64 i = 0; i < count; ++i) to[i] = static_cast<float>(x[i]) * scale;
+}
+
+// In double precision and with the division of IEEE 754, as torch does it.
+struct Rounded {
+  double scale, low, high;
+
+  i32 operator()(float x) const { return limited(static_cast<double>(x) / scale); }
+
+  i32 limited(double q) const {
+    q = __builtin_rint(q);
+    q = q < low ? low : q;
+    return static_cast<i32>(q > high ? high : q);
+  }
+};
+
+// Pixels of a channel, before they were normalized. The product is exact in double
+// precision: it does not matter whether the compiler joins it with the sum.
+struct Pixel {
+  Rounded rounded;
+  double factor, shift;
+
+  i32 operator()(float x) const {
+    return rounded.limited(static_cast<float>(static_cast<double>(x) * factor + shift));
+  }
+};
+
+template <class Round>
+void quantize_run(const Quantize& c, i64 first, i64 count, const Round& round) {
+  const float* x = static_cast<const float*>(c.x);
+  i32 codes[kRun];
+  for (const i64 end = first + count; first < end; first += kRun) {
+    const i64 n = end - first < kRun ? end - first : kRun;
+    for (i64 i = 0; i < n; ++i) codes[i] = round(x[first + i]);
+    write_row(c.out_type, c.out_base, c.out, first, 1, n, codes);
+  }
+}
+
+// Those that are integers already.
+void store_integers(const Quantize& c, i64 first, i64 count) {
+  i32 codes[kRun];
+  for (const i64 end = first + count; first < end; first += kRun) {
+    const i64 n = end - first < kRun ? end - first : kRun;
+    read_row(c.x_type, c.x_base, c.x, first, 1, n, codes);
+    write_row(c.out_type, c.out_base, c.out, first, 1, n, codes);
+  }
 }
 
 // Elements of a task: first and number.
@@ -46,14 +79,16 @@ struct BorderPart {
 void quantize_run(const void* command, i64 task, i64 tasks, char*) {
   const Quantize& c = *static_cast<const Quantize*>(command);
   const BorderPart p(c.count, task, tasks);
-  const double low = static_cast<double>(c.low), high = static_cast<double>(c.high);
-  const float* x = c.x + p.first;
-  if (c.out_type == kI8)
-    quantize(x, p.count, c.scale, low, high, static_cast<i8*>(c.out) + p.first);
-  else if (c.out_type == kI16)
-    quantize(x, p.count, c.scale, low, high, static_cast<i16*>(c.out) + p.first);
-  else
-    quantize(x, p.count, c.scale, low, high, static_cast<i32*>(c.out) + p.first);
+  if (c.x_type != kF32) return store_integers(c, p.first, p.count);
+  const Rounded rounded{c.scale, static_cast<double>(c.low), static_cast<double>(c.high)};
+  if (!c.factor) return quantize_run(c, p.first, p.count, rounded);
+  for (i64 first = p.first, end = p.first + p.count; first < end;) {
+    const i64 plane = first / c.plane, channel = plane % c.channels;
+    const i64 rest = (plane + 1) * c.plane - first;
+    const i64 count = end - first < rest ? end - first : rest;
+    quantize_run(c, first, count, Pixel{rounded, c.factor[channel], c.shift[channel]});
+    first += count;
+  }
 }
 
 void dequantize_run(const void* command, i64 task, i64 tasks, char*) {

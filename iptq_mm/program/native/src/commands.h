@@ -175,15 +175,18 @@ struct Mean {
   Requantization result;
 };
 
-// Where floats become integers: clamp(round(x / scale)), halves to even.
+// Where tensors become the integers of a program.
 struct Quantize {
   i64 kind;
   i64 count;
-  const float* x;
-  double scale;
+  const void* x;
+  i64 x_type, x_base;      // kF32, or integers of which x_base is the code 0
+  double scale;            // clamp(round(x / scale)), halves to even
+  const double *factor, *shift;  // by channel, or null: round(float(x * factor + shift))
+  i64 channels, plane;     // elements of a channel
   i64 low, high;
   void* out;
-  i64 out_type;            // kI8, kI16 or kI32
+  i64 out_type, out_base;
 };
 
 // And the other way round: x * scale.

@@ -26,9 +26,16 @@ namespace {
 constexpr int kAlignment = 64;
 constexpr int kSpins = 2000;  // about 20 microseconds, then the core is lent
 
+constexpr i64 kMostShares = 8;
+
+// Tasks of a command, in shares: a thread takes those of its own share first. It meets
+// the rows again there that it made by the command before, and has them in its cache.
 struct alignas(kAlignment) Progress {
-  std::atomic<i64> next{0}, done{0};
+  std::atomic<i64> next[kMostShares];
+  std::atomic<i64> done{0};
   i64 tasks = 0;
+
+  i64 start(i64 share, i64 shares) const { return tasks * share / shares; }
 };
 
 struct Release {
@@ -55,19 +62,31 @@ void pause() {
 struct Run {
   Kernels kernels;
   const void* const* commands;
-  i64 count, scratch_bytes;
+  i64 count, scratch_bytes, shares;
   Progress* progress;
+  std::atomic<i64> arrived{0};
+
+  // Runs what is left of all shares, from its own on; returns how much it did.
+  i64 take(i64 command, i64 own, char* memory) {
+    const Kernel& kernel = kernels[*static_cast<const i64*>(commands[command])];
+    Progress& p = progress[command];
+    i64 finished = 0;
+    for (i64 i = 0; i < shares; ++i) {
+      const i64 share = (own + i) % shares, end = p.start(share + 1, shares);
+      std::atomic<i64>& next = p.next[share];
+      if (next.load(std::memory_order_relaxed) >= end) continue;
+      for (i64 t; (t = next.fetch_add(1, std::memory_order_relaxed)) < end; ++finished)
+        kernel.run(commands[command], t, p.tasks, memory);
+    }
+    return finished;
+  }
 
   void work() {
     char* memory = scratch(scratch_bytes);
+    const i64 own = arrived.fetch_add(1, std::memory_order_relaxed) % shares;
     for (i64 i = 0; i < count; ++i) {
-      const Kernel& kernel = kernels[*static_cast<const i64*>(commands[i])];
       Progress& p = progress[i];
-      i64 finished = 0;
-      for (i64 t; (t = p.next.fetch_add(1, std::memory_order_relaxed)) < p.tasks;) {
-        kernel.run(commands[i], t, p.tasks, memory);
-        ++finished;
-      }
+      const i64 finished = take(i, own, memory);
       if (finished) p.done.fetch_add(finished, std::memory_order_release);
       for (int spins = 0; p.done.load(std::memory_order_acquire) < p.tasks; ++spins) {
         if (spins < kSpins) pause();
@@ -146,15 +165,18 @@ IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
   permutes_bytes.store(used.permutes, std::memory_order_relaxed);
 #endif
   std::unique_ptr<Progress[]> progress(new Progress[count]);
+  const i64 shares = threads < kMostShares ? threads : kMostShares;
   i64 bytes = 0, most = 1;
   for (i64 i = 0; i < count; ++i) {
     const Kernel& kernel = kernels[*static_cast<const i64*>(commands[i])];
-    progress[i].tasks = kernel.tasks(commands[i], threads);
+    Progress& p = progress[i];
+    p.tasks = kernel.tasks(commands[i], threads);
+    for (i64 share = 0; share < shares; ++share) p.next[share] = p.start(share, shares);
     i64 wanted = kernel.scratch(commands[i]);
     bytes = wanted > bytes ? wanted : bytes;
-    most = progress[i].tasks > most ? progress[i].tasks : most;
+    most = p.tasks > most ? p.tasks : most;
   }
-  Run run{kernels, commands, count, bytes, progress.get()};
+  Run run{kernels, commands, count, bytes, shares, progress.get()};
   if (parallel && threads > 1 && most > 1)
     parallel(work, &run, static_cast<unsigned>(threads), 0);
   else

@@ -8,6 +8,7 @@ namespace iptq {
 using i8 = std::int8_t;
 using u8 = std::uint8_t;
 using i16 = std::int16_t;
+using u16 = std::uint16_t;
 using i32 = std::int32_t;
 using u32 = std::uint32_t;
 using i64 = std::int64_t;
@@ -19,7 +20,7 @@ constexpr int kMaxWidth = 4;   // most such vectors in a panel of weights
 constexpr int kTileRows = 6;   // rows of a register tile
 constexpr int kTileColumns = kLanes * kMaxWidth;
 
-enum Type : i64 { kU8, kI8, kI16, kI32, kI64 };
+enum Type : i64 { kU8, kI8, kI16, kI32, kI64, kF32 };
 
 // (x * multiplier + offset) >> shift, clamped; of sums and products.
 struct Requantization {
@@ -72,8 +73,8 @@ struct Softmax {
   i64 clamp, down;         // of differences to the largest number
   i64 multiplier, cap;     // from differences to halvings; cap 0: none
   i64 half;                // kTangent: what rounds halvings to the nearest
-  const i32* table;        // kTables: exponentials; kPowers: codes
-  const i32* table_high;   // kTables: of the high byte, or null
+  const i32* table;        // kTables: exponentials, or null; kPowers: codes
+  const u16 *fine, *medium, *mantissa, *exponent;  // kTables otherwise
   i64 codes;               // kPowers: how many
   i64 one, quotient_shift, high, base;
 };

@@ -17,15 +17,20 @@ constexpr i64 kStepGroups = 640;   // of 4 depths: 160 KB of weights
 // Units of work: tiles within panels within chunks of rows.
 struct GemmGrid {
   Panels panels;
-  i64 tiles, units;
+  i64 tiles, units, chunk;
 
-  explicit GemmGrid(const Gemm& g)
+  // With a chunk for each thread, where that moves less from cache to cache.
+  explicit GemmGrid(const Gemm& g, i64 tasks = 1)
       : panels(g.n, g.k, g.width),
         tiles(ceil_div(g.m, kTileRows)),
-        units(tiles * panels.count) {}
+        units(tiles * panels.count),
+        chunk(kChunkTiles) {
+    const i64 rows = ceil_div(tiles, ceil_div(tasks, kTasksOfThread));
+    if (g.m * (g.n + g.k) > g.n * g.k && rows < chunk) chunk = rows;
+  }
 
   i64 tiles_from(i64 first) const {
-    return tiles - first < kChunkTiles ? tiles - first : kChunkTiles;
+    return tiles - first < chunk ? tiles - first : chunk;
   }
 };
 
@@ -34,7 +39,7 @@ struct GemmPlace {
   i64 chunk, panel, tile;  // first tile of the chunk; tile within it
 
   GemmPlace(const GemmGrid& grid, i64 unit)
-      : chunk(unit / (kChunkTiles * grid.panels.count) * kChunkTiles) {
+      : chunk(unit / (grid.chunk * grid.panels.count) * grid.chunk) {
     unit -= chunk * grid.panels.count;
     panel = unit / grid.tiles_from(chunk);
     tile = unit % grid.tiles_from(chunk);
@@ -45,7 +50,7 @@ struct GemmPlace {
     tile = 0;
     if (++panel < grid.panels.count) return;
     panel = 0;
-    chunk += kChunkTiles;
+    chunk += grid.chunk;
   }
 };
 
@@ -166,7 +171,7 @@ void gemm_panel(const Gemm& g, const Panels& panels, const GemmPlace& place, i64
 
 void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const Gemm& g = *static_cast<const Gemm*>(command);
-  const GemmGrid grid(g);
+  const GemmGrid grid(g, tasks);
   const Panels& panels = grid.panels;
   const GemmMemory memory(g, scratch);
   i64 unit = grid.units * task / tasks, ready = -1;

@@ -3,6 +3,7 @@
 #include "epilogue_avx512.inl"
 #include "layer_norm_avx512.inl"
 #include "softmax_avx512.inl"
+#include "pack_avx512.inl"
 #include "kernels.inl"
 #include "kernels.h"
 

@@ -3,6 +3,7 @@
 #include "epilogue_plain.inl"
 #include "layer_norm_plain.inl"
 #include "softmax_plain.inl"
+#include "pack_plain.inl"
 #include "kernels.inl"
 #include "kernels.h"
 

@@ -6,17 +6,6 @@
 namespace iptq {
 namespace {
 
-// 64 words as a function of the low 6 bits of a word.
-struct WordsTable {
-  __m512i low, high;
-
-  explicit WordsTable(const i16* words) : low(load(words)), high(load(words + 32)) {}
-
-  __m512i operator()(__m512i index) const {
-    return _mm512_permutex2var_epi16(low, index, high);
-  }
-};
-
 struct LineVector {
   WordsTable table, slope;
   __m512i last, multiplier, end, fraction, factors, offset;

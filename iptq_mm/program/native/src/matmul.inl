@@ -65,9 +65,8 @@ void multiply_groups(const MatMul& c, i64 task, i64 tasks, char* scratch) {
       multiply<false>(reinterpret_cast<const char*>(m.rows), 2 * m.depth, rows,
                       m.panels, m.packed, m.start, m.sums, padded);
     }
-    for (i64 i = 0; i < rows; ++i)
-      store_result(c.result, c.n, c.out, c.out_type, m.sums + i * padded,
-                   c.out_at[group] + (row + i) * c.out_row);
+    store_results(c.result, c.n, m.sums, padded, rows, c.out, c.out_type,
+                  c.out_at[group] + row * c.out_row, c.out_row);
   }
 }
 

@@ -65,16 +65,14 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 base, cha
   const Panels panels = panels_of<Bytes>(columns, depth);
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, panels.vectors * kLanes * sizeof *start);
-  for (i64 p = 0; p < panels.count; ++p) {
-    const i64 width = panels.width_of(p) * kLanes, first = panels.column(p);
-    char* panel = to + panels.at(p, 8);
-    const i64 end = columns - first < width ? columns - first : width;
-    for (i64 c = 0; c < end; ++c) {
-      const u8* codes = from + (first + c) * row;
-      start[first + c] = sum_of(codes, depth) * static_cast<i32>(base);
-      for (i64 d = 0; d < depth; d += size)
-        pack_dword<Bytes>(codes + d, depth - d, panel + (d / size * width + c) * 4);
-    }
+  i64 c = Bytes ? pack_vectors(from, row, columns, depth, base, panels, to, start) : 0;
+  for (; c < columns; ++c) {
+    const i64 p = c / (panels.width * kLanes), width = panels.width_of(p) * kLanes;
+    char* panel = to + panels.at(p, 8) + (c - panels.column(p)) * 4;
+    const u8* codes = from + c * row;
+    start[c] = sum_of(codes, depth) * static_cast<i32>(base);
+    for (i64 d = 0; d < depth; d += size)
+      pack_dword<Bytes>(codes + d, depth - d, panel + d / size * width * 4);
   }
 }
 

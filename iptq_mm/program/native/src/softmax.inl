@@ -7,12 +7,13 @@
 namespace iptq {
 namespace {
 
-// Scores become codes of probabilities; `e` has room for the row.
+// Scores of at most kTileRows rows become codes of probabilities; nothing is left of
+// them.
 template <class T>
-void softmax_row(const Softmax& s, const Tables& tables, i32* scores, i64 keys, i64* e,
-                 T* p) {
-  if (s.form == kPowers) powers(s, scores, keys, p);
-  else quotients(s, tables, scores, keys, e, p);
+void softmax_rows(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
+                  i64 rows, i64 keys, T* p, i64 p_row) {
+  if (s.form != kPowers) return quotients(s, tables, scores, distance, rows, keys, p, p_row);
+  for (i64 r = 0; r < rows; ++r) powers(s, scores + r * distance, keys, p + r * p_row);
 }
 
 // Elements that a row has room for; vectors go beyond its end.
@@ -24,19 +25,18 @@ i64 softmax_tasks(const void* command, i64 threads) {
 }
 
 i64 softmax_scratch(const void* command) {
-  return padded_row(static_cast<const SoftmaxRows*>(command)->size) * 16;
+  return padded_row(static_cast<const SoftmaxRows*>(command)->size) * 8;
 }
 
 void softmax_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const SoftmaxRows& c = *static_cast<const SoftmaxRows*>(command);
   const i64 padded = padded_row(c.size), end = c.rows * (task + 1) / tasks;
   const Tables tables(c.softmax);
-  i64* e = reinterpret_cast<i64*>(scratch);
-  i32* scores = reinterpret_cast<i32*>(e + padded);
+  i32* scores = reinterpret_cast<i32*>(scratch);
   i32* p = scores + padded;
   for (i64 row = c.rows * task / tasks; row < end; ++row) {
     read_row(c.x_type, c.x_base, c.x, row * c.x_row, 1, c.size, scores);
-    softmax_row(c.softmax, tables, scores, c.size, e, p);
+    softmax_rows(c.softmax, tables, scores, padded, 1, c.size, p, padded);
     write_row(c.out_type, 0, c.out, row * c.out_row, 1, c.size, p);
   }
 }

@@ -162,6 +162,20 @@ inline void with_scalar(const Requantization& r, Body body) {
   else body(ScalarVector<kAny>(r));
 }
 
+// 64 words as a function of the low 6 bits of a word.
+struct WordsTable {
+  __m512i low, high;
+
+  WordsTable() = default;
+
+  template <class T>
+  explicit WordsTable(const T* words) : low(load(words)), high(load(words + 32)) {}
+
+  __m512i operator()(__m512i index) const {
+    return _mm512_permutex2var_epi16(low, index, high);
+  }
+};
+
 // What the instruction set needs besides for tables of bytes: some CPUs with byte
 // products have no permutations of bytes.
 #define IPTQ_VBMI __attribute__((target("avx512vbmi")))
