@@ -59,7 +59,11 @@ class MatMul(Operation):
 
 
 class Add(Operation):
-    """Sum of two tensors: both are brought to the output scale in one rounding."""
+    """Sum of two tensors: both are brought to the output scale in one rounding.
+
+    It is the real sum, rounded half up, of operands that are off together by less
+    than 1/32 of an output step; see :func:`~.base.common_dyadic` for why, and when.
+    """
 
     kind = 'add'
     roles = (TABLE,)
@@ -70,9 +74,9 @@ class Add(Operation):
 
     def prepare(self, site: SiteInputs) -> Constants:
         """See the base class."""
-        bits = max(q.bound.bit_length() for q in site.qparams) + 2
         ratios = [q.scale / site.out.scale for q in site.qparams]
-        (left, right), shift = common_dyadic(ratios, bits)
+        bounds = [q.bound for q in site.qparams]
+        (left, right), shift = common_dyadic(ratios, bounds)
         return {'left': left, 'right': right, 'shift': shift}
 
     def integer(

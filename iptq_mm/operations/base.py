@@ -98,15 +98,37 @@ class Operation(ABC):
         """
 
 
-def common_dyadic(ratios: Sequence[float], input_bits: int) -> tuple[list[int], int]:
-    """Multipliers of several ratios over one power of two.
+def common_dyadic(
+    ratios: Sequence[float], bounds: Sequence[int]
+) -> tuple[list[int], int]:
+    """Multipliers of two ratios over one power of two: a sum then needs one rounding.
 
-    Sums of products then need one rounding only.
+    A multiplier is off by at most half of ``2**-shift``, and so, of operands up to
+    ``bounds``, is their sum before it is rounded by at most
+    ``sum(bounds) / 2**(shift + 1)`` steps. The larger one has up to 31 bits, as
+    kernels of 32-bit factors want it. Where that leaves the sum 1/32 of a step off or
+    more, as for operands of 4 and 16 bits, ``2**shift`` is raised above
+    ``16 * sum(bounds)``: less than 1/32 of a step for all operands of up to 17 bits
+    whose largest sum is below ``2**40`` steps. Beyond, 64 bits may not do, and the
+    multipliers of up to 31 bits stay.
+
+    Args:
+        ratios: Output steps that a step of each operand is.
+        bounds: Largest magnitudes of the operands.
 
     Returns:
-        The multipliers and the shift.
+        The multipliers and the shift, 1 to 62. The sum of the largest products, its
+        rounding included, is below ``2**63``.
+
+    Raises:
+        OverflowError: If a ratio is so large that not even a product fits 64 bits.
     """
-    shift = int(dyadic(max(ratios, key=abs), input_bits).shift)
+    bits = max(bounds).bit_length() + 2  # a sign, and a sum of two
+    shift = int(dyadic(max(ratios, key=abs), bits).shift)
+    enough = min(62, sum(bounds).bit_length() + 4)
+    largest = sum(abs(r) * bound for r, bound in zip(ratios, bounds, strict=True))
+    if shift < enough and largest < 2.0 ** (62 - enough):
+        shift = enough
     return [round(ratio * 2.0**shift) for ratio in ratios], shift
 
 

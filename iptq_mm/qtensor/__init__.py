@@ -1,6 +1,7 @@
 """Tensors that know their scale, under unmodified model code."""
 
 from . import (  # noqa: F401  (they fill the table)
+    arithmetic_rules,
     compute_rules,
     layer_rules,
     relu_rules,

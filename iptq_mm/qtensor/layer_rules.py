@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from ..operations import TransposedConv2d
 from ..patches import transposed_rows
-from .compute_rules import _check_parameters
 from .errors import UnsupportedOperationError
+from .operands import check_parameters
 from .padding import pair
 from .rules import apply_rule, rule
 from .tensor import QTensor, WeightQParams
@@ -34,7 +34,7 @@ def conv_transpose2d(
     No two inputs meet in an output then: it is a convolution of 1x1 that makes
     ``kh * kw`` outputs of each pixel and channel, and these move to where they belong.
     """
-    _check_parameters(weight, bias, whole=True)
+    check_parameters(weight, bias, whole=True)
     if not isinstance(x, QTensor) or not isinstance(weight, QTensor):
         raise UnsupportedOperationError('a transposed convolution of a float tensor')
     _, channels, down, across = weight.payload.shape

@@ -1,5 +1,7 @@
 """MatMul, Add, Mul, Concat and Mean on integers against floats."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -65,11 +67,24 @@ def test_add(seed, kind_a, kind_b, scale_a, scale_b, slack):
     result, constants = run('add', [a, b], [a_params, b_params], out)
     largest = float(a.long().abs().max() + b.long().abs().max())
     off = half_unit(largest, constants['shift'])
-    # The coarser operand takes 31 bits for its multiplier. With 4 bits of its own it
-    # is up to 2**13 output steps a step: the unit is 2**-18, and 16-bit codes of
-    # the finer one make up to 2**16 / 2 of them.
-    assert off <= 0.125 or slack < 1
+    assert off < 1 / 32  # see common_dyadic
     check(result, expected, out, off)
+
+
+@pytest.mark.parametrize('coarse', ['4 bits', '6 bits'])
+@pytest.mark.parametrize('fine', ['int16', 'probabilities'])
+def test_add_of_all_codes_of_few_and_of_many_bits(coarse, fine):
+    """The coarser operand reaches everywhere, so one of its steps is many."""
+    a_params, b_params = quantizer(coarse, 1.37), quantizer(fine, 1.37e-5)
+    a = torch.arange(a_params.qmin, a_params.qmax + 1)[:, None]
+    b = torch.arange(b_params.qmin, b_params.qmax + 1)[None]
+    expected = real(a, a_params) + real(b, b_params)
+    for params, payloads in (
+        ([a_params, b_params], [a, b]),
+        ([b_params, a_params], [b, a]),
+    ):
+        result, _ = run('add', payloads, params, out_for(expected))
+        check(result, expected, out_for(expected), 1 / 32)
 
 
 @pytest.mark.parametrize('exponent', [0, 4, 8, 16, 24, 32, 40, 60])
@@ -167,18 +182,38 @@ def test_too_small_an_output_scale_is_an_error():
             run(kind, [x] * operands, [q] * operands, out, attributes)
 
 
-@settings(deadline=None)
+magnitudes = st.sampled_from([1, 7, 127, 32767, 65535]) | st.integers(1, 2**30)
+
+
+@settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.floats(2.0**-60, 2.0**20), min_size=2, max_size=2),
-    st.integers(9, 32),
+    st.lists(magnitudes, min_size=2, max_size=2),
 )
-def test_common_dyadic_stays_within_64_bits(ratios, bits):
-    multipliers, shift = common_dyadic(ratios, bits)
-    largest = 2 ** (bits - 2)
+def test_common_dyadic(ratios, bounds):
+    multipliers, shift = common_dyadic(ratios, bounds)
+    largest = sum(m * bound for m, bound in zip(multipliers, bounds, strict=True))
     assert 1 <= shift <= 62
-    assert sum(m * largest for m in multipliers) + (1 << (shift - 1)) < 2**63
-    for ratio, multiplier in zip(ratios, multipliers, strict=True):
-        assert abs(multiplier / 2**shift - ratio) <= 2.0 ** (-shift - 1) * 1.001
+    assert largest + (1 << (shift - 1)) < 2**63
+    exact = [Fraction(ratio) for ratio in ratios]
+    off = sum(
+        abs(Fraction(m, 2**shift) - ratio) * bound
+        for m, ratio, bound in zip(multipliers, exact, bounds, strict=True)
+    )
+    assert off <= Fraction(sum(bounds), 2 ** (shift + 1))
+    total = sum(r * bound for r, bound in zip(exact, bounds, strict=True))
+    if max(bounds) < 2**17 and total < 2**40:
+        assert off < Fraction(1, 32)
+    # Longer multipliers than kernels take only where a shift less might be too few.
+    assert max(multipliers) < 2**31 or 32 * sum(bounds) >= 2**shift
+
+
+def test_common_dyadic_of_what_no_shift_makes_exact():
+    """64 bits do not hold a finer sum: the multipliers stay those of kernels."""
+    multipliers, shift = common_dyadic([1.1, 2.0**20], [2**30, 2**30])
+    assert shift == 9 and max(multipliers) == 2**29
+    with pytest.raises(OverflowError, match='scale is far too small'):
+        common_dyadic([1.0, 2.0**31], [7, 7])
 
 
 def test_check_int64():

@@ -1,10 +1,7 @@
-"""Lists of settings to compare: reading, expanding and checking them."""
+"""Lists of settings to compare: reading and checking them."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.config.config import DELETE_KEY
 
 from ...calibration import ConfigError, QuantizationConfig
-from ...version import __version__
 from ..checks import check_config
+from .configs import Configs
 from .grid import expanded
 
 FILE_KEYS = (
@@ -31,8 +27,6 @@ FILE_KEYS = (
     'grid',
 )
 SETTING_KEYS = ('name', 'config', 'checkpoint', 'seed', 'candidates', 'options')
-#: Says where results lie, not what they are; the checkpoint counts by its content.
-_PLACES = ('work_dir', 'load_from', 'launcher')
 
 
 @dataclass(frozen=True)
@@ -121,8 +115,10 @@ def load_settings(
     if not rows:
         raise ConfigError(f'{path} has no settings and no grid: there is nothing to do')
     checkpoint = checkpoint or given.get('checkpoint')
-    reader = _Reader(given.get('base'), checkpoint, given.get('options') or {})
-    settings = [reader.read(row, f'{path}: setting {i}') for i, row in enumerate(rows)]
+    configs = Configs(given.get('base'), checkpoint, given.get('options') or {})
+    settings = [
+        _setting(row, configs, f'{path}: setting {i}') for i, row in enumerate(rows)
+    ]
     _check_names(settings)
     return SettingList(
         str(given.get('title') or Path(path).stem),
@@ -155,98 +151,19 @@ def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], where: str) ->
             raise ConfigError(f'{where} has no key {key!r}; known are {list(known)}')
 
 
-class _Reader:
-    """Makes settings of their dicts; what many share is read once."""
-
-    def __init__(
-        self, base: str | None, checkpoint: str | None, options: Mapping[str, Any]
-    ) -> None:
-        self._base = base
-        self._checkpoint = checkpoint
-        self._options = options
-        self._configs: dict[str, Config] = {}
-        self._digests: dict[str, str] = {}
-
-    def read(self, given: Any, where: str) -> Setting:
-        if not isinstance(given, Mapping):
-            raise ConfigError(f'{where} is a dict, not {given!r}')
-        _check_keys(given, SETTING_KEYS, where)
-        name = given.get('name')
-        if not isinstance(name, str):
-            raise ConfigError(f'{where} has no name: write name=...')
-        try:
-            cfg = self._merged(given)
-            quantization = check_config(cfg, self._path(given))
-        except (ConfigError, OSError) as error:
-            raise type(error)(f"setting '{name}': {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"setting '{name}': {error}") from error
-        return Setting(name, cfg, quantization, self._key(cfg))
-
-    def _path(self, given: Mapping[str, Any]) -> str:
-        path = given.get('config') or self._base
-        if not path:
-            raise ConfigError('it has no config: name one, or base for all settings')
-        return path
-
-    def _merged(self, given: Mapping[str, Any]) -> Config:
-        path = self._path(given)
-        cfg = copy.deepcopy(self._config(path))
-        options = copy.deepcopy({**self._options, **(given.get('options') or {})})
-        for key in options:
-            if key.partition('.')[0] not in cfg:
-                raise ConfigError(
-                    f'{path} has nothing called {key!r}; there are {sorted(cfg.keys())}'
-                )
-        # mmengine leaves this mark in the config where there is nothing to delete.
-        cfg.merge_from_dict(
-            {
-                key: {DELETE_KEY: True}
-                for key, value in options.items()
-                if isinstance(value, Mapping) and value.get(DELETE_KEY)
-            }
-        )
-        cfg.merge_from_dict(options)
-        if given.get('candidates'):
-            cfg.candidates = self._candidates(given['candidates'])
-        randomness = {'seed': None, **(cfg.get('randomness') or {})}
-        seed = given.get('seed', randomness['seed'])
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ConfigError(f'seed={seed!r} is no integer')
-        cfg.randomness = {**randomness, 'seed': seed or 0}
-        cfg.load_from = (
-            given.get('checkpoint') or self._checkpoint or cfg.get('load_from')
-        )
-        return cfg
-
-    def _config(self, path: str) -> Config:
-        if path not in self._configs:
-            if not Path(path).is_file():
-                raise FileNotFoundError(f'there is no config {path}')
-            self._configs[path] = Config.fromfile(path)
-        return self._configs[path]
-
-    def _candidates(self, given: Any) -> dict[str, Any]:
-        if not isinstance(given, str):
-            return copy.deepcopy(given)
-        candidates = self._config(given).get('candidates')
-        if not candidates:
-            raise ConfigError(f'{given} has no candidates')
-        return candidates.to_dict()
-
-    def _key(self, cfg: Config) -> str:
-        plain = {k: v for k, v in cfg.to_dict().items() if k not in _PLACES}
-        text = Config(plain, format_python_code=False).pretty_text
-        content = self._digest(cfg.load_from)
-        return hashlib.sha256(
-            json.dumps([text, content, __version__]).encode()
-        ).hexdigest()
-
-    def _digest(self, checkpoint: str | None) -> str | None:
-        """Digest of a file's content; of one that is not here, its address."""
-        if not checkpoint or not Path(checkpoint).is_file():
-            return checkpoint
-        if checkpoint not in self._digests:
-            content = Path(checkpoint).read_bytes()
-            self._digests[checkpoint] = hashlib.sha256(content).hexdigest()
-        return self._digests[checkpoint]
+def _setting(given: Any, configs: Configs, where: str) -> Setting:
+    """A setting, checked."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f'{where} is a dict, not {given!r}')
+    _check_keys(given, SETTING_KEYS, where)
+    name = given.get('name')
+    if not isinstance(name, str):
+        raise ConfigError(f'{where} has no name: write name=...')
+    try:
+        cfg = configs.merged(given)
+        quantization = check_config(cfg, configs.path(given))
+    except (ConfigError, OSError) as error:
+        raise type(error)(f"setting '{name}': {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"setting '{name}': {error}") from error
+    return Setting(name, cfg, quantization, configs.key(cfg))

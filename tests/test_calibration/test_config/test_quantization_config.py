@@ -1,13 +1,10 @@
-"""Mistakes in the quantization config: each message says what to write."""
+"""The quantization dict: what it holds, and each message says what to write."""
 
 import pytest
+from config_cases import read
 from region_models import CANDIDATES
 
 from iptq_mm.calibration import ConfigError, QuantizationConfig
-
-
-def read(candidates=CANDIDATES, **quantization):
-    return QuantizationConfig.from_dict({'regions': ['a'], **quantization}, candidates)
 
 
 def test_defaults():
@@ -40,13 +37,6 @@ def test_one_region_as_text():
     assert read(regions='backbone').regions == ['backbone']
 
 
-def test_options_tell_functions_of_a_type_apart():
-    cfg = dict(type='ibert_layernorm', literal=True)
-    layer_norm = [dict(type='ibert_layernorm'), cfg]
-    names = read({**CANDIDATES, 'layer_norm': layer_norm}).candidates['layer_norm']
-    assert list(names) == ['ibert_layernorm', 'ibert_layernorm(literal=True)']
-
-
 OBSERVER = dict(type='percentile')
 MISTAKES = {
     'no regions': (dict(regions=[]), r"regions is empty.*regions=\['backbone'\]"),
@@ -60,6 +50,7 @@ MISTAKES = {
     'few bits': (dict(weight=dict(bits=1)), r'weight.bits=1: use 2 to 8'),
     'activation bits': (dict(activation=dict(bits=16)), r'activation.bits=16: use 2'),
     'wide bits': (dict(wide=dict(bits=17)), r'wide.bits=17: use 2 to 16'),
+    'no bits': (dict(wide=dict(gelu=0)), r'wide.gelu=0: use 2 to 16'),
     'attention': (dict(wide=dict(attention=32)), r'wide.attention=32: use 2 to 16'),
     'images': (dict(calibration=dict(num_images=0)), r'num_images=0.*needs images'),
     'batch': (dict(calibration=dict(batch_size=-1)), r'batch_size=-1.*needs images'),
@@ -101,38 +92,3 @@ def test_mistakes(name):
     options, message = MISTAKES[name]
     with pytest.raises(ConfigError, match=message):
         read(**options)
-
-
-CANDIDATE_MISTAKES = {
-    'none': ({'gelu': []}, r"candidates.gelu is empty.*one of \['i_gelu'"),
-    'unknown': (
-        {'gelu': [dict(type='gelu')]},
-        r"no integer function 'gelu'; there are \[",
-    ),
-    'of another kind': (
-        {'softmax': [dict(type='i_gelu')]},
-        r"'i_gelu' is no function for softmax; those are \['bit_softmax'",
-    ),
-    'another kind': ({'relu': [dict(type='i_gelu')]}, "'i_gelu' is no function for"),
-    'option': (
-        {'gelu': [dict(type='i_gelu', degree=3)]},
-        "integer function .*'i_gelu'.*degree",
-    ),
-    'no type': (
-        {'gelu': [dict(degree=3)]},
-        'no integer function: write a dict with a type',
-    ),
-    'text': ({'gelu': ['i_gelu']}, 'no integer function: write a dict with a type'),
-}
-
-
-@pytest.mark.parametrize('name', CANDIDATE_MISTAKES)
-def test_candidate_mistakes(name):
-    candidates, message = CANDIDATE_MISTAKES[name]
-    with pytest.raises(ConfigError, match=message):
-        read({**CANDIDATES, **candidates})
-
-
-def test_a_missing_kind():
-    with pytest.raises(ConfigError, match='candidates.layer_norm is empty'):
-        read({k: v for k, v in CANDIDATES.items() if k != 'layer_norm'})

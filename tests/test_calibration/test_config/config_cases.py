@@ -1,0 +1,11 @@
+"""Configs as dicts."""
+
+from typing import Any
+
+from region_models import CANDIDATES
+
+from iptq_mm.calibration import QuantizationConfig
+
+
+def read(candidates: Any = CANDIDATES, **quantization: Any) -> QuantizationConfig:
+    return QuantizationConfig.from_dict({'regions': ['a'], **quantization}, candidates)

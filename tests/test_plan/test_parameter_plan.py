@@ -1,0 +1,20 @@
+"""The plan of a parameter."""
+
+import json
+
+import pytest
+
+from iptq_mm.plan import ParameterPlan
+
+
+def test_of_a_weight():
+    plan = ParameterPlan('weight', 4, (2, 3), [0.5, 0.25])
+    assert plan.bound == 7 and plan.scales().tolist() == [0.5, 0.25]
+    assert ParameterPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+@pytest.mark.parametrize('bits, bound', [(8, 127), (16, 32767), (24, 2**23 - 1)])
+def test_of_one_scale(bits, bound):
+    plan = ParameterPlan('table', bits, (5,), 0.125)
+    assert plan.bound == bound and plan.scales().shape == ()
+    assert ParameterPlan.from_dict(plan.to_dict()) == plan
