@@ -1,6 +1,7 @@
 # make setup   a virtual environment in .venv with everything (first time: slow)
 # make test    what CI runs: lint, types, tests
 # make demo    quantize and evaluate a small model
+# make audit   prove the presets of all shipped configs
 # make lint    style and types only
 # make format  let ruff rewrite the files
 
@@ -19,7 +20,7 @@ SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
 FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup install test lint format demo
+.PHONY: setup install test audit lint format demo
 
 setup:
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
@@ -51,6 +52,10 @@ install:
 
 test: lint
 	$(PY) -m pytest
+
+# Too long for every change: tests with this mark are left out of make test.
+audit: setup
+	$(PY) -m pytest -m presets tests/test_tools/test_audit_presets.py
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import tiny_models
 import tiny_runs
-import torch
 from mmengine import load
 
 
@@ -33,10 +32,8 @@ class Run:
 @pytest.fixture
 def one_thread():
     """Sums of floats depend on the number of threads; those of integers do not."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with tiny_runs.threads(1):
+        yield
 
 
 @pytest.fixture(scope='session')
@@ -51,12 +48,11 @@ def tiny_data(tmp_path_factory):
 def _run(cfg, folder: Path) -> Run:
     from iptq_mm.engine.run import quantize_and_compare
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    config, checkpoint = tiny_models.write(cfg, folder, folder.name)
     out = folder / 'predictions.pkl'
-    results = quantize_and_compare(config, work_dir=str(folder / 'run'), out=str(out))
-    torch.set_num_threads(threads)
+    work_dir = str(folder / 'run')
+    with tiny_runs.threads(1):
+        config, checkpoint = tiny_models.write(cfg, folder, folder.name)
+        results = quantize_and_compare(config, work_dir=work_dir, out=str(out))
     return Run(config, checkpoint, folder / 'run', results, load(out))
 
 

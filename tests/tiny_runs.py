@@ -1,6 +1,8 @@
 """Tiny image data sets, and runs on them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,17 @@ def make_detection_images(root: Path) -> None:
         (root / f'{split}.json').write_text(
             json.dumps(dict(images=images, annotations=notes, categories=categories))
         )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def same(a: Any, b: Any) -> bool:

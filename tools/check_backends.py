@@ -9,51 +9,36 @@ with 1 if one differs.
 import argparse
 import sys
 
+from iptq_mm.engine.backend_check import check_backends
+from iptq_mm.engine.command_line import add_integer_model, mistakes_end_it
+
 
 def parse_args() -> argparse.Namespace:
     """The options of the tool."""
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         description='Compare back ends bit by bit on the test data'
     )
-    parser.add_argument('config', help='integer.py that tools/quantize.py wrote')
-    parser.add_argument(
-        'checkpoint', nargs='?', help='integer.pth; default: load_from of the config'
-    )
+    add_integer_model(parser)
     parser.add_argument(
         '--backends', nargs='+', default=['reference', 'native'], help='their names'
     )
     parser.add_argument('--images', type=int, help='how many; default: all')
     parser.add_argument('--batch-size', type=int, help='default: of the config')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings, key=value',
-    )
     return parser.parse_args()
 
 
+@mistakes_end_it(RuntimeError)
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-    from iptq_mm.engine.backend_check import check_backends
-    from iptq_mm.plan import PlanError
-
-    try:
-        checks = check_backends(
-            args.config,
-            args.checkpoint,
-            args.backends,
-            images=args.images,
-            batch_size=args.batch_size,
-            cfg_options=args.cfg_options,
-        )
-    except (ConfigError, OSError, PlanError, RuntimeError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 1
+    checks = check_backends(
+        args.config,
+        args.checkpoint,
+        args.backends,
+        images=args.images,
+        batch_size=args.batch_size,
+        cfg_options=args.cfg_options,
+    )
     print(f'{"back end":<12}{"values":>14}{"different":>12}{"seconds":>10}')
     for name, check in checks.items():
         figures = f'{check.values:>14}{check.different:>12}{check.seconds:>10.1f}'

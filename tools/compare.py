@@ -9,6 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
+from iptq_mm.engine.command_line import mistakes_end_it
+from iptq_mm.engine.compare import SettingComparison, load_settings
+
 
 def parse_args() -> argparse.Namespace:
     """The options."""
@@ -45,25 +48,19 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@mistakes_end_it()
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-    from iptq_mm.engine.compare import SettingComparison, load_settings
-
     folder = args.out_dir or f'work_dirs/compare/{Path(args.settings).stem}'
     command = shlex.join(['python', 'tools/compare.py', *sys.argv[1:]])
-    try:
-        settings = load_settings(args.settings, args.checkpoint)
-        comparison = SettingComparison(settings, folder, command)
-        if args.list:
-            for setting in comparison.matching(args.only):
-                print(f'{comparison.state(setting):8} {setting.name}')
-            return 0
-        done = comparison.run(args.only, args.jobs, args.keep)
-    except (ConfigError, OSError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 1
+    settings = load_settings(args.settings, args.checkpoint)
+    comparison = SettingComparison(settings, folder, command)
+    if args.list:
+        for setting in comparison.matching(args.only):
+            print(f'{comparison.state(setting):8} {setting.name}')
+        return 0
+    done = comparison.run(args.only, args.jobs, args.keep)
     print(f'written to {folder}/table.md and {folder}/table.csv')
     return 0 if done else 1
 

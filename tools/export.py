@@ -13,18 +13,20 @@ a real output is the integers times scale. Any other file is for
 import argparse
 import sys
 
+from iptq_mm.engine.command_line import (
+    add_image_shape,
+    add_integer_model,
+    mistakes_end_it,
+)
+from iptq_mm.engine.export_program import export_config
+
 
 def parse_args() -> argparse.Namespace:
     """The options of the tool."""
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         description='Write what a quantized model does to an image as one program'
     )
-    parser.add_argument('config', help='integer.py that tools/quantize.py wrote')
-    parser.add_argument(
-        'checkpoint', nargs='?', help='integer.pth; default: load_from of the config'
-    )
+    add_integer_model(parser)
     parser.add_argument('--out', required=True, help='file to write: .onnx, or any')
     parser.add_argument(
         '--regions',
@@ -38,52 +40,24 @@ def parse_args() -> argparse.Namespace:
         default=(),
         help='regions whose outputs are wanted even where another region takes them',
     )
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help='size of the image that the model gets; default: of its test pipeline',
-    )
+    add_image_shape(parser)
     parser.add_argument('--print', action='store_true', help='print the program, too')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings, key=value',
-    )
     return parser.parse_args()
 
 
+@mistakes_end_it(RuntimeError)
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-    from iptq_mm.engine.export_program import export_config
-    from iptq_mm.plan import PlanError
-    from iptq_mm.program import ProgramError
-    from iptq_mm.qtensor import UnsupportedOperationError
-
-    try:
-        program = export_config(
-            args.config,
-            args.checkpoint,
-            args.out,
-            regions=args.regions,
-            keep=args.keep,
-            shape=tuple(args.shape) if args.shape else None,
-            cfg_options=args.cfg_options,
-        )
-    except (
-        ConfigError,
-        OSError,
-        PlanError,
-        ProgramError,
-        RuntimeError,
-        UnsupportedOperationError,
-    ) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 1
+    program = export_config(
+        args.config,
+        args.checkpoint,
+        args.out,
+        regions=args.regions,
+        keep=args.keep,
+        shape=args.shape and tuple(args.shape),
+        cfg_options=args.cfg_options,
+    )
     if args.print:
         print(program)
     shapes = [program.values[port.value].shape for port in program.inputs]

@@ -6,24 +6,18 @@ python tools/make_calibration_images.py CONFIG [CHECKPOINT] --out DIR
 import argparse
 import sys
 
+from iptq_mm.engine.command_line import add_model, mistakes_end_it
 from iptq_mm.engine.synthetic_folder import LIST
 from iptq_mm.engine.synthetic_images import make_calibration_images
 
 
 def parse_args() -> argparse.Namespace:
     """The options of the tool."""
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         description='Make images to calibrate a model with, from its weights alone. '
         'An interrupted run is continued by the same command.'
     )
-    parser.add_argument('config', help='config of a classifier or detector')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='float checkpoint; default: load_from of the config',
-    )
+    add_model(parser, 'config of a classifier or detector')
     parser.add_argument('--out', required=True, help='folder to write')
     parser.add_argument('--images', type=int, default=32, help='how many')
     parser.add_argument(
@@ -49,36 +43,25 @@ def parse_args() -> argparse.Namespace:
         '--batch-size', type=int, default=8, help='images optimized together'
     )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings, key=value',
-    )
     return parser.parse_args()
 
 
+@mistakes_end_it(ValueError)
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-
-    try:
-        out = make_calibration_images(
-            args.config,
-            args.checkpoint,
-            out=args.out,
-            num_images=args.images,
-            steps=args.steps,
-            start=args.start,
-            size=args.size,
-            batch_size=args.batch_size,
-            seed=args.seed,
-            cfg_options=args.cfg_options,
-        )
-    except (ConfigError, OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    out = make_calibration_images(
+        args.config,
+        args.checkpoint,
+        out=args.out,
+        num_images=args.images,
+        steps=args.steps,
+        start=args.start,
+        size=args.size,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        cfg_options=args.cfg_options,
+    )
     print(
         f'{out}/{LIST} lists the images. To calibrate on them, inherit '
         'configs/_base_/calibration/optimized.py (optimized_det.py for a detector) '

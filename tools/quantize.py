@@ -7,21 +7,19 @@ import argparse
 import os
 import sys
 
+from iptq_mm.engine.command_line import add_model, mistakes_end_it
 from iptq_mm.engine.run import quantize_and_compare
 
 
 def parse_args() -> argparse.Namespace:
     """The options of mm's own tools."""
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         description='Quantize a model to integers and compare it with its float self'
     )
-    parser.add_argument('config', help='config with a quantization dict')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='float checkpoint; default: load_from of the config',
+    add_model(
+        parser,
+        'config with a quantization dict',
+        override='quantization.weight.bits=4',
     )
     parser.add_argument(
         '--work-dir', help='where to write; default: work_dirs/<config name>'
@@ -31,12 +29,6 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         action='store_true',
         help='go on after the last finished phase in the work dir',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings, key=value; e.g. quantization.weight.bits=4',
     )
     parser.add_argument(
         '--backend',
@@ -53,35 +45,20 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@mistakes_end_it()
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-    from iptq_mm.plan import PlanError
-    from iptq_mm.qtensor import UnsupportedOperationError
-    from iptq_mm.statistics import NotFiniteError
-
-    try:
-        quantize_and_compare(
-            args.config,
-            args.checkpoint,
-            work_dir=args.work_dir,
-            out=args.out,
-            resume=args.resume,
-            cfg_options=args.cfg_options,
-            launcher=args.launcher,
-            backend=args.backend,
-        )
-    except (
-        ConfigError,
-        NotFiniteError,
-        OSError,
-        OverflowError,
-        PlanError,
-        UnsupportedOperationError,
-    ) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 1
+    quantize_and_compare(
+        args.config,
+        args.checkpoint,
+        work_dir=args.work_dir,
+        out=args.out,
+        resume=args.resume,
+        cfg_options=args.cfg_options,
+        launcher=args.launcher,
+        backend=args.backend,
+    )
     return 0
 
 

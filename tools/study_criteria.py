@@ -6,21 +6,19 @@ python tools/study_criteria.py CONFIG [CHECKPOINT]
 import argparse
 import sys
 
+from iptq_mm.engine.command_line import add_model, mistakes_end_it
 from iptq_mm.engine.criteria_study import study_criteria
 
 
 def parse_args() -> argparse.Namespace:
     """The options of the tool."""
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(
         description='Measure every candidate function at every site of a classifier'
     )
-    parser.add_argument('config', help='config of a classifier with a quantization')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='float checkpoint; default: load_from of the config',
+    add_model(
+        parser,
+        'config of a classifier with a quantization',
+        override='quantization.weight.bits=4',
     )
     parser.add_argument(
         '--work-dir', help='where to write; default: work_dirs/<config name>_criteria'
@@ -43,42 +41,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--draws', type=int, default=1, help='passes backward for a calibration batch'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings, key=value; e.g. quantization.weight.bits=4',
-    )
     return parser.parse_args()
 
 
+@mistakes_end_it()
 def main() -> int:
-    """Run the tool; mistakes of the user end it with a message, not a trace."""
+    """Run the tool."""
     args = parse_args()
-    from iptq_mm.calibration import ConfigError
-    from iptq_mm.qtensor import UnsupportedOperationError
-    from iptq_mm.statistics import NotFiniteError
-
-    try:
-        path = study_criteria(
-            args.config,
-            args.checkpoint,
-            work_dir=args.work_dir,
-            images=args.images,
-            split=args.split,
-            literal=not args.no_literal,
-            draws=args.draws,
-            cfg_options=args.cfg_options,
-        )
-    except (
-        ConfigError,
-        NotFiniteError,
-        OSError,
-        OverflowError,
-        UnsupportedOperationError,
-    ) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 1
+    path = study_criteria(
+        args.config,
+        args.checkpoint,
+        work_dir=args.work_dir,
+        images=args.images,
+        split=args.split,
+        literal=not args.no_literal,
+        draws=args.draws,
+        cfg_options=args.cfg_options,
+    )
     print(path.read_text())
     return 0
 

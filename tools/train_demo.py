@@ -16,10 +16,12 @@ import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import iptq_mm
+from iptq_mm.engine.command_line import add_overrides
+from iptq_mm.engine.loading import read_config
 
 DEFAULT_CONFIG = 'configs/demo/swin_cascade_demo.py'
 
@@ -38,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='go on from this checkpoint, or from the last of the work directory',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_overrides(parser)
     parser.add_argument(
         '--export', type=Path, help='train nothing; write the last weights here'
     )
@@ -48,9 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Returns the configuration that the command line asks for."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, options=args.cfg_options)
     cfg.work_dir = args.work_dir or f'work_dirs/{Path(args.config).stem}'
     cfg.randomness = {'seed': args.seed}
     cfg.launcher = 'none'

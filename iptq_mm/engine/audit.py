@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import set_random_seed
 
 from ..calibration import ConfigError
@@ -18,8 +17,8 @@ from ..program.audit import ModelAudit, audit_model
 from .calibration_data import build_calibration_dataloader
 from .checks import check_config
 from .export import scoped_type
+from .loading import build_model, is_quantized, new_model, read_config
 from .quantize import quantize_model
-from .study.inputs import build_model, load_config
 
 #: Height and width of an image that stands for the test data: COCO's usual.
 IMAGE = (480, 640)
@@ -46,15 +45,9 @@ def audit_config(
         ConfigError: If the config asks for something impossible.
         FileNotFoundError: If the config or the checkpoint is missing.
     """
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config {config}')
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
-    cfg.load_from = checkpoint or cfg.get('load_from')
-    if is_quantized(cfg.get('model')):
-        model: Any = build_model(load_config(config, checkpoint, cfg_options))
-    else:
-        model = quantized_model(cfg, config)
+    cfg = read_config(config, checkpoint, cfg_options)
+    quantized = is_quantized(cfg.get('model'))
+    model: Any = build_model(cfg) if quantized else quantized_model(cfg, config)
     batch = example_batch(cfg, shape)
     for module in model.modules():
         _let_all_pass(getattr(module, 'test_cfg', None))
@@ -82,11 +75,7 @@ def quantized_model(cfg: Config, name: str | os.PathLike) -> Any:
 def _random_model(cfg: Config, seed: int) -> Any:
     """The model with the weights that a training would begin with."""
     set_random_seed(seed)
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    model_cfg = cfg.model.copy()
-    if cfg.get('data_preprocessor'):
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(model_cfg)
+    model: Any = new_model(cfg)
     for module in model.modules():
         init = getattr(module, 'init_cfg', None)
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
@@ -101,14 +90,6 @@ def _let_all_pass(test_cfg: Any) -> None:
         if key == 'score_thr':
             test_cfg[key] = 0.0
         _let_all_pass(value)
-
-
-def is_quantized(node: Any) -> bool:
-    """Whether a config, or a part of one, builds quantized modules."""
-    if isinstance(node, dict):
-        quantized = node.get('type') == 'iptq_mm.build_quantized'
-        return quantized or any(map(is_quantized, node.values()))
-    return isinstance(node, list | tuple) and any(map(is_quantized, node))
 
 
 def example_batch(cfg: Config, shape: tuple[int, int] | None = None) -> dict:

@@ -12,14 +12,12 @@ import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..calibration import ConfigError
 from ..modes import regions_in
 from ..program import use_backend
-from .audit import is_quantized
 from .calibration_data import explained
 from .checks import check_backend
+from .loading import load_quantized
 from .quantize import progress_of
-from .study.inputs import build_model, load_config
 
 
 @dataclass
@@ -66,13 +64,7 @@ def check_backends(
     """
     for name in backends:
         check_backend(name)
-    cfg = load_config(config, checkpoint, cfg_options)
-    if not is_quantized(cfg.model):
-        raise ConfigError(
-            f'{config} builds no quantized region: quantize it with tools/quantize.py '
-            'and name the integer.py and integer.pth that it writes'
-        )
-    model = build_model(cfg)
+    cfg, model = load_quantized(config, checkpoint, cfg_options)
     if batch_size:
         cfg.test_dataloader.batch_size = batch_size
     with explained('the test images'):

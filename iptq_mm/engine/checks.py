@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from mmengine.config import Config
 
 from ..calibration import ConfigError, QuantizationConfig
 from ..program import Session
 from .export import region_configs
+from .loading import check_checkpoint
 
 
 def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
@@ -34,7 +34,10 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
     for key in ('model', 'test_dataloader', 'test_evaluator'):
         if not cfg.get(key):
             raise ConfigError(f'{name} has no {key}: nothing could be compared')
-    _check_checkpoint(cfg)
+    if cfg.get('load_from') or not cfg.get('random_weights'):  # which need none
+        check_checkpoint(
+            cfg, '(random_weights=True in the config quantizes an untrained model)'
+        )
     quantization = QuantizationConfig.from_dict(
         cfg.quantization, cfg.get('candidates') or {}
     )
@@ -55,16 +58,3 @@ def check_backend(name: str) -> None:
         Session(name).check()
     except (KeyError, RuntimeError) as error:
         raise ConfigError(str(error.args[0])) from error
-
-
-def _check_checkpoint(cfg: Config) -> None:
-    if not cfg.get('load_from'):
-        if not cfg.get('random_weights'):
-            raise ConfigError(
-                'no checkpoint: name one after the config, or as load_from in it '
-                '(random_weights=True in the config quantizes an untrained model)'
-            )
-        return
-    remote = '://' in cfg.load_from
-    if not remote and not Path(cfg.load_from).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')

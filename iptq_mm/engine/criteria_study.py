@@ -15,17 +15,12 @@ from mmengine.logging import print_log
 
 from .calibration_data import build_calibration_dataloader
 from .hook import STATE_FILE
+from .loading import build_model, read_config
 from .quantize import quantize_model
 from .state import state_key
 from .study import report
 from .study.figures import least_damaging
-from .study.inputs import (
-    Batches,
-    build_model,
-    load_config,
-    study_batches,
-    study_settings,
-)
+from .study.inputs import Batches, study_batches, study_settings
 from .study.measurements import Measurements
 from .study.pairs import FORMS, Pair, assignment_of, by_site, pairs_of, picked, sets_of
 from .study.readings import readings
@@ -75,7 +70,7 @@ def study_criteria(
             few images, or the model is no classifier.
         FileNotFoundError: If there is no such config or checkpoint.
     """
-    cfg = load_config(config, checkpoint, cfg_options)
+    cfg = read_config(config, checkpoint, cfg_options)
     folder = Path(work_dir or f'work_dirs/{Path(config).stem}_criteria')
     settings = study_settings(cfg, literal, draws)
     model = build_model(cfg)

@@ -17,8 +17,8 @@ from ..modes.region import is_real, own_forward
 from ..program import Program, save_program, trace
 from ..program.link import End, link
 from ..program.onnx import export_onnx
-from .audit import example_batch, is_quantized
-from .study.inputs import build_model, load_config
+from .audit import example_batch
+from .loading import load_quantized
 
 
 def export_config(
@@ -53,13 +53,7 @@ def export_config(
         ProgramError: If an operation has no counterpart.
         RuntimeError: If the package onnx is missing.
     """
-    cfg = load_config(config, checkpoint, cfg_options)
-    if not is_quantized(cfg.model):
-        raise ConfigError(
-            f'{config} builds no quantized region: quantize it with tools/quantize.py '
-            'and name the integer.py and integer.pth that it writes'
-        )
-    model = build_model(cfg)
+    cfg, model = load_quantized(config, checkpoint, cfg_options)
     program = joined_program(model, example_batch(cfg, shape), regions, keep)
     if Path(out).suffix == '.onnx':
         export_onnx(program, out)

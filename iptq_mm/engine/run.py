@@ -35,6 +35,7 @@ from .export import (
     write_config,
 )
 from .hook import QuantizationHook
+from .loading import read_config
 from .quantize import Quantization, unwrapped
 from .report import report
 
@@ -79,10 +80,9 @@ def quantize_and_compare(
         ConfigError: If the config asks for something impossible.
         FileNotFoundError: If the config, checkpoint or data is missing.
     """
-    cfg = _load_config(config, cfg_options)
+    cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
-    cfg.load_from = checkpoint or cfg.get('load_from')
     cfg.backend = backend or cfg.get('backend')
     quantization = check_config(cfg, config)
     original = copy.deepcopy(cfg)
@@ -120,15 +120,6 @@ def quantize_and_compare(
         atomic_write(folder / 'results.json', json.dumps(results, indent=1) + '\n')
         print_log('\n' + report(results, hook.result, folder), 'current')
     return results
-
-
-def _load_config(config: str | os.PathLike, options: dict[str, Any] | None) -> Config:
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config {config}')
-    cfg = Config.fromfile(config)
-    if options:
-        cfg.merge_from_dict(options)
-    return cfg
 
 
 def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:

@@ -13,13 +13,13 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from ..calibration import ConfigError
 from ..datasets.synthetic import NoiseImages
 from ..version import __version__
+from .loading import check_checkpoint, new_model, read_config
 from .synthetic_folder import ImageFolder
 from .synthetic_optimization import optimize_images
 from .synthetic_responses import Responses
@@ -73,14 +73,10 @@ def make_calibration_images(
             f'{num_images} images, {steps} steps, batches of {batch_size}: use at '
             'least 1, 0 and 1'
         )
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config {config}')
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
-    checkpoint = checkpoint or cfg.get('load_from')
+    cfg = read_config(config, checkpoint, cfg_options)
     height, width = _size(cfg, size)
     folder = ImageFolder(out)
-    model = _load(cfg, checkpoint)
+    model = _load(cfg)
     sampled = _sampled(cfg, num_images, (height, width), start, seed)
     classes = _classes(model, _pixels(sampled, [0]))
     targets = _targets(classes or 1, num_images, seed)
@@ -106,26 +102,18 @@ def make_calibration_images(
     return folder.path
 
 
-def _load(cfg: Config, checkpoint: str | None) -> nn.Module:
+def _load(cfg: Config) -> nn.Module:
     """The float model on the device that mmengine would choose."""
     if not cfg.get('model'):
         raise ConfigError('the config has no model')
-    if not checkpoint:
-        raise ConfigError(
-            'no checkpoint: name one after the config, or as load_from in it'
-        )
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {checkpoint}')
-    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
-    settings = dict(cfg.model)
-    settings.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(settings)
+    check_checkpoint(cfg)
+    model = new_model(cfg, 'mmpretrain')
     try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        load_checkpoint(model, cfg.load_from, map_location='cpu', strict=True)
     except Exception as error:  # whatever the reader of the file raises
         message = ' '.join(str(error).split())[:300]
         raise ConfigError(
-            f'the checkpoint {checkpoint} cannot be loaded: {message}'
+            f'the checkpoint {cfg.load_from} cannot be loaded: {message}'
         ) from error
     return model.to(get_device()).eval()
 

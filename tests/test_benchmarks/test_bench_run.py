@@ -1,12 +1,13 @@
 """benchmarks/run.py from the command line to its files."""
 
-import importlib.util
 import json
-import sys
+from pathlib import Path
 
 import pytest
+import scripts
 from bench import machine
-from conftest import FOLDER
+
+TOOL = Path(__file__).parents[2] / 'benchmarks/run.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -14,18 +15,11 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Runs it in this process; exit code, output and error output."""
-    spec = importlib.util.spec_from_file_location('benchmarks_run', FOLDER / 'run.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = scripts.as_module(TOOL)
     monkeypatch.setattr(module, 'prepare_process', lambda threads: None)
     # It may have to be compiled first, which is tested elsewhere.
     monkeypatch.setattr(machine, '_native_level', lambda: 'not asked')
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['run.py', *map(str, arguments)])
-        return module.main(), *capsys.readouterr()
-
-    return run
+    return scripts.runner(module, monkeypatch, capsys)
 
 
 def test_table_and_data(run, tiny_config, tmp_path):

@@ -1,11 +1,12 @@
-import importlib.util
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import scripts
 from pycocotools.coco import COCO
 
 from iptq_mm.datasets import demo_shapes as shapes
@@ -15,14 +16,9 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_data.py'
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('make_demo_data', TOOL)
-    module = importlib.util.module_from_spec(spec)
     # Other processes look the functions up by the name of their module.
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    yield module
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        yield scripts.as_module(TOOL, partial(patch.setitem, sys.modules))
 
 
 @pytest.fixture(scope='module')

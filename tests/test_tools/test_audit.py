@@ -1,8 +1,6 @@
 """tools/audit.py: on what tools/quantize.py wrote, and on wrong input."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,6 @@ from iptq_mm.registry import FUNCTIONS
 TOOL = Path(__file__).parents[2] / 'tools/audit.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-
-
-@pytest.fixture
-def tool(monkeypatch, tmp_path, capsys):
-    """Runs the tool in this process; exit code, output and error output."""
-    spec = importlib.util.spec_from_file_location('audit_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['audit.py', *map(str, arguments)])
-        code, (out, err) = module.main(), capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 def test_integer_models_hold(tool, run, tmp_path):

@@ -1,8 +1,6 @@
 """tools/audit.py proves the presets of the shipped configs."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,17 +49,11 @@ def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
     return path, size
 
 
-def check(name, monkeypatch, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location('audit_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def check(name, tool, tmp_path):
     config, size = quick(name, tmp_path)
     regions = Config.fromfile(config).quantization.regions
-    arguments = [config, '--shape', *size, '--json', tmp_path / 'audit.json']
-    monkeypatch.setattr(sys, 'argv', ['audit.py', *map(str, arguments)])
-    monkeypatch.chdir(tmp_path)
-    code, err = module.main(), capsys.readouterr().err
-    assert code == 0, err
+    ran = tool(config, '--shape', *size, '--json', 'audit.json')
+    assert ran.code == 0, ran.err
     audit = json.loads((tmp_path / 'audit.json').read_text())
     found = {region['region'] for region in audit['regions']}
     for region in regions:  # of a list of modules each is a region
@@ -70,11 +62,11 @@ def check(name, monkeypatch, tmp_path, capsys):
         assert part['path'] not in found or not part['parameters'] and part['helpers']
 
 
-def test_a_small_preset(monkeypatch, tmp_path, capsys):
-    check(SMALL, monkeypatch, tmp_path, capsys)
+def test_a_small_preset(tool, tmp_path):
+    check(SMALL, tool, tmp_path)
 
 
 @pytest.mark.presets
 @pytest.mark.parametrize('name', PRESETS)
-def test_presets(name, monkeypatch, tmp_path, capsys):
-    check(name, monkeypatch, tmp_path, capsys)
+def test_presets(name, tool, tmp_path):
+    check(name, tool, tmp_path)

@@ -1,7 +1,6 @@
 """tools/compare.py: its options, its exit status, and several processes."""
 
 import csv
-import importlib.util
 import os
 import signal
 import subprocess
@@ -31,21 +30,6 @@ def settings(vit_run, tmp_path):
     path = tmp_path / 'some.py'
     path.write_text(f'base = {vit_run.config!r}\nsettings = {SETTINGS}')
     return path
-
-
-@pytest.fixture
-def tool(settings, monkeypatch, tmp_path, capsys):
-    """Runs the tool in this process; exit code, output and errors."""
-    spec = importlib.util.spec_from_file_location('compare_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['compare.py', *map(str, arguments)])
-        return module.main(), *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -87,11 +71,9 @@ def test_failed_row_is_the_exit_status(tool, settings, tmp_path):
 
 def test_mistakes(tool, settings, tmp_path):
     def said(*arguments):
-        code, _, err = tool(*arguments)
-        assert code == 1 and not (tmp_path / 'work_dirs').exists()
-        lines = [line for line in err.splitlines() if line.startswith('error: ')]
-        assert len(lines) == 1
-        return lines[0]
+        ran = tool(*arguments)
+        assert ran.code == 1 and not (tmp_path / 'work_dirs').exists()
+        return ran.mistake
 
     assert 'no list of settings nothing.py' in said('nothing.py')
     assert 'no checkpoint no.pth' in said(settings, '--checkpoint', 'no.pth')

@@ -1,6 +1,5 @@
 """tools/quantize.py: its options, and what it says to wrong input."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -18,21 +17,10 @@ TOOL = Path(__file__).parents[2] / 'tools/quantize.py'
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture
-def tool(monkeypatch, tmp_path, capsys):
-    """Runs the tool in this process; exit code and error output."""
-    spec = importlib.util.spec_from_file_location('quantize_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.chdir(tmp_path)
-    # It sets this for mmengine; other tests shall not see it.
+@pytest.fixture(autouse=True)
+def local_rank(monkeypatch):
+    """The tool sets it for mmengine; other tests shall not see it."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['quantize.py', *map(str, arguments)])
-        return module.main(), capsys.readouterr().err
-
-    return run
 
 
 @pytest.fixture
@@ -40,12 +28,9 @@ def refused(tool):
     """Runs the tool with wrong input; what it says."""
 
     def run(*arguments):
-        code, err = tool(*arguments)
-        assert code == 1
-        lines = [line for line in err.splitlines() if line.startswith('error: ')]
-        assert len(lines) == 1
-        assert not list(Path().rglob('plan.json'))
-        return lines[0]
+        ran = tool(*arguments)
+        assert ran.code == 1 and not list(Path().rglob('plan.json'))
+        return ran.mistake
 
     return run
 
@@ -66,23 +51,21 @@ def changed(vit_run, tmp_path):
 def test_options(tool, vit_run, tmp_path):
     arguments = [vit_run.config, vit_run.checkpoint, '--work-dir', 'there']
     options = ['--cfg-options', 'quantization.weight.bits=6']
-    code, _ = tool(*arguments, '--out', 'predictions.pkl', *options)
-    assert code == 0
+    assert tool(*arguments, '--out', 'predictions.pkl', *options).code == 0
     plan = json.loads((tmp_path / 'there/plan.json').read_text())
     weight = plan['backbone']['parameters']['layers.0.attn.qkv.weight']
     assert weight['bits'] == 6
     predictions = mmengine.load(tmp_path / 'predictions.pkl')
     assert len(predictions) == 6 and 'pred_score' in predictions[0]
     assert not tiny_runs.same(predictions, vit_run.predictions)
-    code, _ = tool(*arguments, '--resume', *options)
-    assert code == 0
+    assert tool(*arguments, '--resume', *options).code == 0
     logs = ''.join(p.read_text() for p in (tmp_path / 'there').rglob('*.log'))
     assert 'resuming after observe and analyse' in logs
 
 
 def test_default_work_dir(tool, vit_run, tmp_path):
-    code, _ = tool(vit_run.config, '--cfg-options', 'quantization.regions=backbone')
-    assert code == 0
+    options = ['--cfg-options', 'quantization.regions=backbone']
+    assert tool(vit_run.config, *options).code == 0
     folder = tmp_path / 'work_dirs' / Path(vit_run.config).stem
     assert (folder / 'integer.py').exists()
     assert list(json.loads((folder / 'plan.json').read_text())) == ['backbone']

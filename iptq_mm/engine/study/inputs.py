@@ -1,18 +1,14 @@
-"""The model, the settings and the images of a study."""
+"""The settings and the images of a study."""
 
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import load_checkpoint
-from torch import nn
+from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from ...calibration import ConfigError, QuantizationConfig
@@ -39,27 +35,6 @@ class Batches(NamedTuple):
         return zip(self.numbers, progress_of(self.loader, phase, total), strict=True)
 
 
-def load_config(
-    config: str | os.PathLike, checkpoint: str | None, options: dict[str, Any] | None
-) -> Config:
-    """The config with overrides; ``load_from`` names the checkpoint.
-
-    Raises:
-        ConfigError: If there is no checkpoint.
-        FileNotFoundError: If there is no such config or checkpoint.
-    """
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config {config}')
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(options or {})
-    cfg.load_from = checkpoint or cfg.get('load_from')
-    if not cfg.load_from:
-        raise ConfigError('no checkpoint: name one, or load_from in the config')
-    if '://' not in cfg.load_from and not Path(cfg.load_from).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {cfg.load_from}')
-    return cfg
-
-
 def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationConfig:
     """The quantization of a config, with gradients and literal candidates.
 
@@ -82,26 +57,6 @@ def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationCo
     quantization.pop('equalization', None)
     quantization['criterion'] = dict(type='output_error', draws=draws)
     return QuantizationConfig.from_dict(quantization, given)
-
-
-def build_model(cfg: Config) -> nn.Module:
-    """The float model with the weights of ``load_from``, in eval mode.
-
-    Raises:
-        ConfigError: If the checkpoint does not fit the model.
-    """
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    model_cfg = cfg.model.copy()
-    if cfg.get('data_preprocessor'):
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(model_cfg)
-    try:
-        load_checkpoint(model, cfg.load_from, map_location='cpu', strict=True)
-    except RuntimeError as error:
-        raise ConfigError(
-            f'the checkpoint {cfg.load_from} does not fit the model: {error}'
-        ) from error
-    return model.eval()
 
 
 def study_batches(
