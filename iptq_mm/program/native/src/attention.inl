@@ -42,29 +42,20 @@ struct AttentionMemory {
   }
 };
 
-constexpr i64 kAttentionTasks = 4;  // of a thread
-
-// Units of work: tiles within groups; where groups are few, within blocks of rows, one
-// for each thread.
+// Units of work: blocks of rows of groups. Where groups are few, there is a block for
+// each thread.
 struct AttentionGrid {
-  i64 groups, tiles, units, block;
+  i64 groups, tiles, blocks, units;
 
   AttentionGrid(const Attention& a, i64 tasks)
       : groups(a.groups),
         tiles(ceil_div(a.queries, kTileRows)),
-        units(groups * tiles),
-        block(groups < 4 * tasks ? ceil_div(tiles, ceil_div(tasks, kAttentionTasks))
-                                 : tiles) {}
+        blocks(tasks > groups ? tasks / groups : 1),
+        units(blocks * groups) {}
 
-  i64 first(i64 unit) const { return unit / (block * groups) * block; }
-  i64 within(i64 unit) const {
-    const i64 rest = tiles - first(unit);
-    return rest < block ? rest : block;
-  }
-  i64 group(i64 unit) const { return unit % (block * groups) / within(unit); }
-  i64 tile(i64 unit) const {
-    return first(unit) + unit % (block * groups) % within(unit);
-  }
+  i64 group(i64 unit) const { return unit % groups; }
+  i64 first_tile(i64 unit) const { return tiles * (unit / groups) / blocks; }
+  i64 last_tile(i64 unit) const { return tiles * (unit / groups + 1) / blocks; }
 };
 
 template <bool ByteP>
@@ -84,42 +75,50 @@ void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
 }
 
 template <bool ByteP>
+void attend_rows(const Attention& a, const AttentionMemory<ByteP>& m,
+                 const Tables& tables, const Panels& values, i64 group, i64 row,
+                 i64 rows) {
+  multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
+  score_rows(a, group, row, rows, m.scores, m.keys_padded);
+  softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, m.p, m.p_row);
+  multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
+                  values, m.values, m.value_start, m.sums, m.values_padded);
+  store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,
+                a.out_type, a.out_at[group] + row * a.out_row, a.out_row);
+}
+
+template <bool ByteP>
 void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   const AttentionMemory<ByteP> m(a, scratch);
   const Tables tables(a.softmax);
   const AttentionGrid grid(a, tasks);
   const Panels values = panels_of<ByteP>(a.value_depth, a.keys);
   const i64 end = grid.units * (task + 1) / tasks;
-  i64 packed = -1;
   // What softmax leaves beyond the keys meets zeros.
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
   for (i64 unit = grid.units * task / tasks; unit < end; ++unit) {
-    const i64 group = grid.group(unit), row = grid.tile(unit) * kTileRows;
-    const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;
-    if (packed != group) {
-      pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
-                                  a.q_base, m.keys, m.key_start);
-      pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
-                         a.softmax.base,
-                         m.values, m.value_start);
-      packed = group;
+    const i64 group = grid.group(unit);
+    pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth, a.q_base,
+                                m.keys, m.key_start);
+    pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
+                       a.softmax.base, m.values, m.value_start);
+    for (i64 t = grid.first_tile(unit); t < grid.last_tile(unit); ++t) {
+      const i64 row = t * kTileRows;
+      const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;
+      attend_rows(a, m, tables, values, group, row, rows);
     }
-    multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
-    score_rows(a, group, row, rows, m.scores, m.keys_padded);
-    softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, m.p, m.p_row);
-    multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
-                    values, m.values, m.value_start, m.sums, m.values_padded);
-    store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,
-                  a.out_type, a.out_at[group] + row * a.out_row, a.out_row);
   }
 }
 
+constexpr i64 kGroupsOfThread = 8;
+
 i64 attention_tasks(const void* command, i64 threads) {
   const Attention& a = *static_cast<const Attention*>(command);
-  const i64 units = a.groups * ceil_div(a.queries, kTileRows);
-  // Each task packs its keys anew: few where there are few groups.
-  const i64 tasks = threads > 1 ? threads * kAttentionTasks : 1;
-  return units < tasks ? units : tasks;
+  if (threads == 1) return 1;
+  const i64 few = threads * kGroupsOfThread;
+  if (a.groups >= few) return few;
+  const i64 tiles = ceil_div(a.queries, kTileRows);
+  return a.groups * (tiles < threads ? tiles : threads);
 }
 
 i64 attention_scratch(const void* command) {

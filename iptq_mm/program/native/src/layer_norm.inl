@@ -71,19 +71,33 @@ inline void scaled_by_powers(const LayerNorm& n, const i16* x, const Centred& ro
   }
 }
 
-inline void normalize_row(const LayerNorm& n, const i16* x, i64 target) {
-  const Moments m = moments_of(x, n.size);
-  Centred row = Centred::exact(m, static_cast<u64>(n.size));
-  if (n.form == kFQViT) {
-    const i64 reciprocal = static_cast<i64>((u64{1} << 62) / root_of(n, row.squares));
-    row = Centred::rounded(m, n.size, n.up);
-    return scaled_by_powers(n, x, row, reciprocal, target);
+// A row and what it will be multiplied by.
+struct NormRow {
+  const i16* x;
+  i64 target;
+  Centred centred;
+  u64 squares;
+  i64 reciprocal;
+
+  NormRow() = default;
+
+  NormRow(const LayerNorm& n, const i16* x, i64 target) : x(x), target(target) {
+    const Moments m = moments_of(x, n.size);
+    const Centred exact = Centred::exact(m, static_cast<u64>(n.size));
+    centred = n.form == kIViT ? exact : Centred::rounded(m, n.size, n.up);
+    squares = n.form == kIBERT ? centred.squares : exact.squares;
   }
-  if (n.form == kIBERT) row = Centred::rounded(m, n.size, n.up);
-  const u64 one = u64{1} << n.reciprocal_bits;
-  const i64 reciprocal = static_cast<i64>(one / root_of(n, row.squares));
-  normalized(n, x, row.factor, row.centre, reciprocal, target);
-}
+
+  void invert(const LayerNorm& n) {
+    const i64 bits = n.form == kFQViT ? 62 : n.reciprocal_bits;
+    reciprocal = static_cast<i64>((u64{1} << bits) / root_of(n, squares));
+  }
+
+  void finish(const LayerNorm& n) const {
+    if (n.form == kFQViT) scaled_by_powers(n, x, centred, reciprocal, target);
+    else normalized(n, x, centred.factor, centred.centre, reciprocal, target);
+  }
+};
 
 inline void fill_row(const LayerNorm& n, i64 target) {
   const i32 zero = static_cast<i32>(n.zero);
@@ -97,13 +111,21 @@ i64 layer_norm_tasks(const void* command, i64 threads) {
   return blocks < tasks ? blocks : tasks;
 }
 
+// Step by step for a few rows: those of one row wait for each other.
 void layer_norm_run(const void* command, i64 task, i64 tasks, char*) {
+  constexpr i64 kRows = 8;
   const LayerNorm& n = *static_cast<const LayerNorm*>(command);
   const i64 end = n.rows * (task + 1) / tasks;
-  for (i64 row = n.rows * task / tasks; row < end; ++row) {
-    const i64 source = n.from ? n.from[row] : row;
-    if (source < 0) fill_row(n, row);
-    else normalize_row(n, n.x + source * n.x_row, row);
+  for (i64 row = n.rows * task / tasks; row < end;) {
+    NormRow rows[kRows];
+    i64 count = 0;
+    for (; row < end && count < kRows; ++row) {
+      const i64 source = n.from ? n.from[row] : row;
+      if (source < 0) fill_row(n, row);
+      else rows[count++] = NormRow(n, n.x + source * n.x_row, row);
+    }
+    for (i64 i = 0; i < count; ++i) rows[i].invert(n);
+    for (i64 i = 0; i < count; ++i) rows[i].finish(n);
   }
 }
 
