@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 
-from iptq_mm.statistics import BINS, Statistics
+from iptq_mm.histogram import BINS
+from iptq_mm.statistics import Statistics
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 quick = settings(deadline=None, max_examples=60)

@@ -87,6 +87,7 @@ def quantize_and_compare(
     quantization = check_config(cfg, config)
     original = copy.deepcopy(cfg)
     _prepare(cfg, out, float_cache)
+    joined = dist.is_distributed()
     _prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     hook = QuantizationHook(resume=resume, backend=cfg.backend)
@@ -119,6 +120,9 @@ def quantize_and_compare(
         )
         atomic_write(folder / 'results.json', json.dumps(results, indent=1) + '\n')
         print_log('\n' + report(results, hook.result, folder), 'current')
+    if dist.is_distributed() and not joined:
+        # A process that ends with its group's threads running may be aborted.
+        torch.distributed.destroy_process_group()
     return results
 
 

@@ -32,6 +32,8 @@ def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
     size = (96, 128) if detector else (64, 64) if 'demo' in name else (224, 224)
     if not (ROOT / (cfg.get('load_from') or '.')).is_file():
         cfg.load_from, cfg.random_weights = None, True
+        if detector:  # whose heads of a second stage shall run all the same
+            cfg.model.test_cfg.rcnn.score_thr = 0.0
     elif cfg.load_from:
         cfg.load_from = str(ROOT / cfg.load_from)
     pack = dict(type='PackDetInputs' if detector else 'PackInputs')

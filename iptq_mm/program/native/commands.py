@@ -91,41 +91,30 @@ class LayerNorm(Command):
     )
 
 
+#: Of commands on strided tensors.
+_UNARY = (('shape', Word * DIMS), ('out', View), ('a', View))
+_BINARY = (*_UNARY, ('b', View))
+
+
 class Affine(Command):
     """Sum of one or two tensors, requantized."""
 
     kind_number = 3
-    _fields_ = fields(
-        'kind',
-        ('shape', Word * DIMS),
-        ('out', View),
-        ('a', View),
-        ('b', View),
-        ('sum', Sum),
-    )
+    _fields_ = fields('kind', *_BINARY, ('sum', Sum))
 
 
 class Product(Command):
     """Product of two tensors, requantized."""
 
     kind_number = 4
-    _fields_ = fields(
-        'kind',
-        ('shape', Word * DIMS),
-        ('out', View),
-        ('a', View),
-        ('b', View),
-        ('result', Requantization),
-    )
+    _fields_ = fields('kind', *_BINARY, ('result', Requantization))
 
 
 class Lookup(Command):
     """``table[a - first]``."""
 
     kind_number = 5
-    _fields_ = fields(
-        'kind', ('shape', Word * DIMS), ('out', View), ('a', View), 'table first'
-    )
+    _fields_ = fields('kind', *_UNARY, 'table first')
 
 
 class Copy(Command):

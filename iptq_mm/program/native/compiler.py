@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ..graph import Node, Program, Value
 from ..moves import MOVES
-from ..reference import step as reference_step
 from .chains import Chain, find_attention
 from .copying import copied
+from .fallback import fallback
 from .layout import Located, Storage, collapsed, storage_for, storage_of
-from .steps import At, Call, Step
+from .steps import Call, Step
 
 #: Beyond what 32 bits hold.
 INT32 = 2**31
@@ -111,7 +111,7 @@ class Compiler:
             made = x and self._moved(x, node, index)
         else:
             made = self._attempt(node.kind, [node], lambda: self._emit(node))
-        self._locate(node, self._fallback(node) if made is None else made)
+        self._locate(node, fallback(self, node) if made is None else made)
 
     def _moved(self, x: Located, node: Node, index: dict[str, Tensor]) -> Located:
         from .fusion import split_channels
@@ -237,25 +237,3 @@ class Compiler:
     def _boundary(self, value: int) -> Located:
         described = self.program.values[value]
         return Located.new(self.storage(described), described.shape, pinned=True)
-
-    def _fallback(self, node: Node) -> Located:
-        """A step in Python, by the reference."""
-        value, tensors = self.value(node), self.program.tensors
-        constants = {
-            k: tensors[v] if isinstance(v, str) else v
-            for k, v in node.constants.items()
-        }
-        compute = reference_step(node, value)
-        operands: list = [
-            tensors[x] if isinstance(x, str) else self._described(x)
-            for x in node.operands
-        ]
-        place = Located.new(storage_of(value.dtype), value.shape)
-        result = (At(place.buffer), value.dtype, value.shape)
-        call = Call(lambda block: compute(block, constants), operands, result)
-        self.steps.append(call)
-        return place
-
-    def _described(self, operand: int):
-        value = self.program.values[operand]
-        return self.as_torch(operand).at, value.dtype, value.shape

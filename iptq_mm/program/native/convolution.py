@@ -34,7 +34,8 @@ def conv2d(compiler: Compiler, node: Node) -> Located:
     elif weight.shape[1] < _FEW_CHANNELS:
         made = _by_patches(compiler, node, x, weight, shape)
     else:
-        made = _by_pixels(compiler, node, pixels, weight, shape)
+        x, taps, fields = _taps(compiler, node, pixels, weight, shape)
+        made = product(compiler, node, x, taps, shape, fields)
     return made.permuted([0, 3, 1, 2])
 
 
@@ -109,19 +110,17 @@ def _window(node: Node, x: Located, weight: Tensor, shape: Sequence[int]) -> dic
     }
 
 
-def _by_pixels(
-    compiler: Compiler,
-    node: Node,
-    x: Located,
-    weight: Tensor,
-    shape: tuple[int, ...],
-) -> Located:
-    """A product that takes the pixels of each window where they are."""
+def _taps(
+    compiler: Compiler, node: Node, x: Located, weight: Tensor, shape: Sequence[int]
+) -> tuple[Located, Tensor, dict]:
+    """Pixels, weights of shape (n, taps, depth), and fields of a product of them.
+
+    The product takes the pixels of each window where they are.
+    """
     x = _pixels(compiler, node, x)
-    window = _window(node, x, weight, shape)
-    fields = {'taps': weight[0, 0].numel(), 'window': window, 'rows': None}
     taps = weight.flatten(2).transpose(1, 2)
-    return product(compiler, node, x, taps, shape, fields)
+    window = _window(node, x, weight, shape)
+    return x, taps, {'taps': taps.shape[1], 'window': window, 'rows': None}
 
 
 def _grouped(
@@ -133,12 +132,9 @@ def _grouped(
     shape: tuple[int, ...],
 ) -> Located:
     """Convolutions of each channel by itself, or of each group in turn."""
-    x = _pixels(compiler, node, x)
-    taps = weight.flatten(2).transpose(1, 2)
-    window = _window(node, x, weight, shape)
-    fields = {'taps': taps.shape[1], 'window': window, 'rows': None}
+    x, taps, fields = _taps(compiler, node, x, weight, shape)
     if weight.shape[1] == 1 and groups == len(weight):
-        window['by_channel'] = 1
+        fields['window']['by_channel'] = 1
         return product(compiler, node, x, taps, shape, fields)
     whole = Located.new(compiler.storage(compiler.value(node)), shape)
     n, c = len(weight) // groups, weight.shape[1]

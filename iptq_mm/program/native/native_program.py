@@ -68,15 +68,7 @@ class NativeProgram:
             return [room.clone() for room in self._outputs]
 
     def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Run it between real tensors; nothing but the library touches them.
-
-        Args:
-            inputs: Each in float32 on the CPU, or the integers that it stands for, or
-                in uint8 for pixels.
-
-        Returns:
-            The outputs, each in float32 and as the integers that it stands for.
-        """
+        """Run it between real tensors: see :class:`~..ports.RealRunner`."""
         reals = [torch.empty(room.shape) for room in self._outputs]
         with self._lock:
             self._run(inputs, reals)
