@@ -1,8 +1,8 @@
 """A function of one 16-bit integer as a table of its values.
 
 The compiler's look-ups are scalar, whatever the size of the table: one in the table of
-all values is faster than GELU's arithmetic, which has two, or than the exponential of
-table_softmax, which has four. The reference computes it.
+all values is faster than GELU's arithmetic, which has two. The exponential of
+table_softmax needs two of four. The reference computes them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from ..functions import Constants
-from ..functions.fixed_point import tensor
-from ..functions.softmax.table_softmax import with_one_table
+from ..functions.softmax.table_softmax import with_two_tables
 from .graph import Node, Program
 from .reference import step
 
@@ -27,7 +26,7 @@ _ELEMENTWISE = ('gelu',)
 
 
 def tabulated(program: Program) -> Program:
-    """The same program with one look-up for each number where a table serves.
+    """The same program with as few look-ups as can be.
 
     Functions of single numbers become nodes of the kind :data:`LOOK_UP`.
     """
@@ -35,7 +34,7 @@ def tabulated(program: Program) -> Program:
     for node in program.nodes:
         name = f'values of %{node.output}'
         if (node.function or {}).get('type') == 'table_softmax':
-            node = _one_table(program, node, name, tensors)
+            node = _two_tables(program, node, tensors)
         found = _table(program, node)
         if found is not None:
             tensors[name], constants = found
@@ -46,16 +45,18 @@ def tabulated(program: Program) -> Program:
     return replace(program, tensors=tensors, nodes=nodes)
 
 
-def _one_table(
-    program: Program, node: Node, name: str, tensors: dict[str, Tensor]
-) -> Node:
-    """table_softmax with all exponentials in one table, put into ``tensors``."""
+def _two_tables(program: Program, node: Node, tensors: dict[str, Tensor]) -> Node:
+    """table_softmax with two tables for its exponentials, put into ``tensors``."""
     if 'table' in node.constants:
         return node
-    constants = with_one_table(_held(program, node))
-    tensors[name] = tensor(constants, 'table')
-    kept = {k: v for k, v in constants.items() if isinstance(v, int)}
-    return replace(node, constants={**kept, 'table': name})
+    constants: dict[str, int | str] = {}
+    for name, held in with_two_tables(_held(program, node)).items():
+        if isinstance(held, Tensor):
+            constants[name] = f'{name} of %{node.output}'
+            tensors[f'{name} of %{node.output}'] = held
+        else:
+            constants[name] = held
+    return replace(node, constants=constants)
 
 
 def _held(program: Program, node: Node) -> Constants:

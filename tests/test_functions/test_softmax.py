@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iptq_mm.functions import FunctionSite
-from iptq_mm.functions.softmax.table_softmax import exponentials, with_one_table
+from iptq_mm.functions.softmax.table_softmax import exponentials, with_two_tables
 from iptq_mm.intmath import QParams
 
 # Largest error of a probability. Where the exponential's relative error lies in
@@ -179,9 +179,9 @@ def test_three_tables(log2_scale, span):
     assert ((e - exact).abs() <= 4 * 2.0**-16 * block + 2.0**-31)[kept].all()
     # A mask, or what else lies beyond the tables, is 0.
     assert e[-1] == 0 or clamp == span
-    one = with_one_table(constants)
+    two = with_two_tables(constants)
     assert torch.equal(
-        exponentials(d.int(), one).long(), exponentials(d.int(), constants)
+        exponentials(d.int(), two).long(), exponentials(d.int(), constants)
     )
 
 

@@ -52,3 +52,21 @@ def test_what_is_beyond_the_bounds_is_clamped():
 def test_not_of_results_that_bytes_do_not_hold():
     program = gelu(out_bits=9)
     assert [node.kind for node in tabulated(program).nodes] == ['gelu']
+
+
+def test_softmax_has_two_look_ups():
+    function = FUNCTIONS.build(dict(type='table_softmax'))
+    x, out = QParams(3e-4, -32767, 32767), QParams(1 / 65535, 0, 65535)
+    program = lone(
+        'softmax',
+        [((8, 197), x.qmin, x.qmax)],
+        (out.qmin, out.qmax),
+        function.prepare(FunctionSite(x, out)),
+        function=dict(type='table_softmax'),
+        site='alone',
+    )
+    (node,) = tabulated(program).nodes
+    assert len(node.tensors) == 2 and len(program.nodes[0].tensors) == 4
+    value = program.values[program.inputs[0].value]
+    scores = [torch.randint(x.qmin, x.qmax + 1, value.shape).to(value.dtype)]
+    assert equal(whole_graph(program, CPU)(*scores), run(program, scores))

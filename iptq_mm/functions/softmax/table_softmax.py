@@ -21,6 +21,8 @@ _BITS = 16
 _SMALLEST = 20
 #: Differences of the three tables' entries: 32 of 1, 32 of 32, 64 of 1024.
 _FINE, _BLOCK, _BLOCKS = 32, 1024, 64
+#: Bits of a shift.
+_EXPONENT_BITS = 5
 _LN2 = 0.6931471805599453
 
 
@@ -86,13 +88,18 @@ def exponentials(d: Tensor, constants: Constants) -> Tensor:
 
     Args:
         d: Differences from 0 to the largest of the tables, int32, shape (N,).
-        constants: Of :class:`TableSoftmax`.
+        constants: Of :class:`TableSoftmax`, or of :func:`with_two_tables`.
 
     Returns:
         int64 below ``2**31``, shape (N,).
     """
     if 'table' in constants:
         return tensor(constants, 'table').index_select(0, d)
+    if 'within' in constants:
+        within = tensor(constants, 'within').index_select(0, d & (_BLOCK - 1))
+        block = tensor(constants, 'block').index_select(0, d >> 10)
+        e = within.long() * (block >> _EXPONENT_BITS)
+        return e >> (block & ((1 << _EXPONENT_BITS) - 1))
     fine = tensor(constants, 'fine').index_select(0, d & (_FINE - 1))
     medium = tensor(constants, 'medium').index_select(0, (d >> 5) & (_FINE - 1))
     block = d >> 10
@@ -100,19 +107,26 @@ def exponentials(d: Tensor, constants: Constants) -> Tensor:
     return e >> tensor(constants, 'exponent').index_select(0, block)
 
 
-def with_one_table(constants: Constants) -> Constants:
-    """The same constants, but one table of all differences: up to 256 KB.
+def with_two_tables(constants: Constants) -> Constants:
+    """The same constants, but two tables for three: where look-ups are the cost.
+
+    One is of the differences within a block, the other of blocks, mantissa and exponent
+    in one number.
 
     Args:
         constants: Of :class:`TableSoftmax`.
     """
     if 'table' in constants:
         return constants
-    clamp, down = ints(constants, 'clamp', 'down')
-    most = shift_(torch.tensor([clamp]), -down)
-    table = exponentials(torch.arange(int(most) + 1), constants).to(torch.int32)
+    fine, medium, mantissa, exponent = (
+        tensor(constants, name) for name in ('fine', 'medium', 'mantissa', 'exponent')
+    )
     kept = 'wide', 'clamp', 'down', 'quotient_one', 'quotient_shift'
-    return {'table': table, **{name: constants[name] for name in kept}}
+    return {
+        'within': (medium[:, None] * fine >> _BITS).flatten().to(torch.int32),
+        'block': (mantissa << _EXPONENT_BITS | exponent).to(torch.int32),
+        **{name: constants[name] for name in kept},
+    }
 
 
 def _entries(step: float) -> Tensor:
