@@ -80,7 +80,7 @@ class TableSoftmax(SoftmaxFunction):
 
     def operations(self, row: int) -> OperationCount:
         """See the base class; of inputs with more than 8 bits."""
-        return OperationCount(add=5, mul=2, shift=1, div=1 / row, lookup=2)
+        return OperationCount(add=7, mul=3, shift=5, div=1 / row, lookup=4)
 
 
 def exponentials(d: Tensor, constants: Constants) -> Tensor:
