@@ -17,7 +17,7 @@ RANGE = 4.5
 #: Straight lines over the range. A line is off by at most ``h^2 / 8 * max|GELU''|``
 #: = 5e-4.
 SEGMENTS = 64
-#: A rounded constant moves the output by at most this many bits of its step.
+#: A rounded constant moves the output by about ``2**-_ERROR_BITS`` steps at most.
 _ERROR_BITS = 7
 
 
@@ -69,7 +69,7 @@ class InterpolatedGELU(GELUFunction):
         multiplier = round(ratio * 2.0**position_shift)
         relu = site.x.scale / site.out.scale
         shift = min(site.x.bits + _ERROR_BITS - 2, widths.relu - math.frexp(relu)[1])
-        shift = max(shift, 9 + _ERROR_BITS)
+        shift = max(shift, widths.fraction + _ERROR_BITS)
         if math.frexp(relu)[1] + shift + site.x.bits > ADDEND_BITS:
             raise ValueError(
                 f'an output step of {site.out.scale:.3g} is far too small for an input '

@@ -20,7 +20,8 @@ _BITS = 16
 #: Exponentials below ``2**-_SMALLEST`` of the largest are 0.
 _SMALLEST = 20
 #: Differences of the three tables' entries: 32 of 1, 32 of 32, 64 of 1024.
-_FINE, _BLOCK, _BLOCKS = 32, 1024, 64
+_FINE_BITS, _BLOCK_BITS = 5, 10
+_FINE, _BLOCK, _BLOCKS = 1 << _FINE_BITS, 1 << _BLOCK_BITS, 64
 #: Bits of a shift.
 _EXPONENT_BITS = 5
 _LN2 = 0.6931471805599453
@@ -97,35 +98,33 @@ def exponentials(d: Tensor, constants: Constants) -> Tensor:
         return tensor(constants, 'table').index_select(0, d)
     if 'within' in constants:
         within = tensor(constants, 'within').index_select(0, d & (_BLOCK - 1))
-        block = tensor(constants, 'block').index_select(0, d >> 10)
+        block = tensor(constants, 'block').index_select(0, d >> _BLOCK_BITS)
         e = within.long() * (block >> _EXPONENT_BITS)
         return e >> (block & ((1 << _EXPONENT_BITS) - 1))
     fine = tensor(constants, 'fine').index_select(0, d & (_FINE - 1))
-    medium = tensor(constants, 'medium').index_select(0, (d >> 5) & (_FINE - 1))
-    block = d >> 10
+    index = d >> _FINE_BITS & (_FINE - 1)
+    medium = tensor(constants, 'medium').index_select(0, index)
+    block = d >> _BLOCK_BITS
     e = (fine * medium >> _BITS) * tensor(constants, 'mantissa').index_select(0, block)
     return e >> tensor(constants, 'exponent').index_select(0, block)
 
 
 def with_two_tables(constants: Constants) -> Constants:
-    """The same constants, but two tables for three: where look-ups are the cost.
+    """The same constants, but two tables for four: where look-ups are the cost.
 
     One is of the differences within a block, the other of blocks, mantissa and exponent
     in one number.
 
     Args:
-        constants: Of :class:`TableSoftmax`.
+        constants: Of :class:`TableSoftmax`, not with its only table.
     """
-    if 'table' in constants:
-        return constants
     fine, medium, mantissa, exponent = (
         tensor(constants, name) for name in ('fine', 'medium', 'mantissa', 'exponent')
     )
-    kept = 'wide', 'clamp', 'down', 'quotient_one', 'quotient_shift'
     return {
         'within': (medium[:, None] * fine >> _BITS).flatten().to(torch.int32),
         'block': (mantissa << _EXPONENT_BITS | exponent).to(torch.int32),
-        **{name: constants[name] for name in kept},
+        **{k: v for k, v in constants.items() if isinstance(v, int)},
     }
 
 
