@@ -39,6 +39,12 @@ def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
     return real
 
 
+def made_of(x: Tensor) -> Handed | None:
+    """What a float tensor stands for, if it left a region and is as it left it."""
+    handed: Handed | None = _left.get(x)
+    return handed if handed is not None and handed.version == x._version else None
+
+
 def handed_over(x: Tensor, qparams: QParams) -> Tensor | None:
     """The integers of a float tensor that enters a region.
 
@@ -49,10 +55,8 @@ def handed_over(x: Tensor, qparams: QParams) -> Tensor | None:
     Returns:
         What ``qparams.quantize(x)`` would give; None: that has to be computed.
     """
-    handed: Handed | None = _left.get(x)
-    if handed is None or handed.qparams != qparams or handed.version != x._version:
-        return None
-    return handed.integers
+    handed = made_of(x)
+    return handed.integers if handed is not None and handed.qparams == qparams else None
 
 
 #: By float tensors that left a region under observation, who made them.

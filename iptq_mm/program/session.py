@@ -15,7 +15,7 @@ from ..modes.region import is_real
 from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
 from .arguments import ModuleState, arguments_key, device_of, row_count_of
-from .backend import Backend, Runner
+from .backend import Backend, Runner, restore
 from .ports import run_real
 from .recorder import TensorPool
 from .row_sizes import peak_bytes, run_rows
@@ -187,5 +187,8 @@ def use_backend(model: nn.Module, backend: str | None) -> None:
     for name, region in regions.items():
         if backend is not None and not isinstance(region.mode, Integer):
             raise ValueError(f"region '{name}' is not in integer mode")
+    restore(model)
     for region in regions.values():
         region.session = None if backend is None else Session(backend)
+    if backend is not None:
+        BACKENDS.build(dict(type=backend)).quicken(model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from logging import INFO, WARNING
 
 import torch
 from mmengine.logging import print_log
+from torch import nn
 
 from ...registry import BACKENDS
 from ..backend import Backend, Runner
@@ -21,13 +23,21 @@ from . import (  # noqa: F401  (they register emitters)
     softmax,
 )
 from .compiler import Unsupported
-from .library import NativeError, level, library
+from .library import NativeError, available, level, library
 from .native_program import NativeProgram
 
 
 @BACKENDS.register_module('native')
 class Native(Backend):
     """C++ on the CPU; the reference where there is no compiler. It logs which."""
+
+    def quicken(self, model: nn.Module) -> None:
+        """See the base class: RoIAlign, on all threads."""
+        # A model that has one has imported mmcv; a program needs no mmcv.
+        if 'mmcv.ops' in sys.modules and available():
+            from .roi_align import quicken
+
+            quicken(model)
 
     def prepare(self, program: Program, device: torch.device) -> Runner:
         """See the base class."""

@@ -20,7 +20,15 @@ SOURCES = Path(__file__).resolve().parent / 'src'
 #: Where ``setup.py`` puts the library.
 INSTALLED = Path(__file__).resolve().parent / 'libiptq_native.so'
 
-_FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fno-math-errno', '-fvisibility=hidden']
+# Without fused multiply-adds, floats come out the same on every instruction set.
+_FLAGS = [
+    '-std=c++17',
+    '-O3',
+    '-fPIC',
+    '-fno-math-errno',
+    '-ffp-contract=off',
+    '-fvisibility=hidden',
+]
 _X86 = ['-DIPTQ_X86']
 _AVX512 = ['f', 'bw', 'dq', 'vl', 'vnni']
 _UNITS: dict[str, list[str]] = {'executor.cpp': [], 'isa_portable.cpp': []}

@@ -188,6 +188,19 @@ class Dequantize(Command):
     _fields_ = fields('kind count x x_type', ('scale', Real), 'out')
 
 
+class RoIAlign(Command):
+    """Averages of samples in the bins of boxes; floats, outside the programs."""
+
+    kind_number = 13
+    _fields_ = fields(
+        'kind count rois x x_type',
+        ('step', Real),
+        'channels height width rows columns',
+        ('scale', Real),
+        'sampling aligned out',
+    )
+
+
 #: Classes by number of kind.
 KINDS: tuple[type[Command], ...] = (
     Gemm,
@@ -203,4 +216,5 @@ KINDS: tuple[type[Command], ...] = (
     MatMul,
     Quantize,
     Dequantize,
+    RoIAlign,
 )

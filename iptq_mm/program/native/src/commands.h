@@ -24,6 +24,7 @@ enum Kind : i64 {
   kMatMul,
   kQuantize,
   kDequantize,
+  kRoIAlign,
   kKinds
 };
 
@@ -197,6 +198,22 @@ struct Dequantize {
   i64 x_type;              // the same
   double scale;            // a float
   float* out;
+};
+
+// Averages of samples in the bins of boxes on maps whose channels lie side by side.
+struct RoIAlign {
+  i64 kind;
+  i64 count;
+  const float* rois;       // (count, 5): number of the image, x1, y1, x2, y2
+  const void* x;           // (images, height, width, channels)
+  i64 x_type;              // kF32, kI8 or kI16, that times `step`
+  double step;             // a float
+  i64 channels, height, width;
+  i64 rows, columns;       // of bins
+  double scale;            // a float; pixels of the map by those of the image
+  i64 sampling;            // samples of a bin along an axis; 0: one a pixel
+  i64 aligned;             // whether pixels have their centres at halves
+  float* out;              // (count, channels, rows, columns)
 };
 
 }  // namespace iptq

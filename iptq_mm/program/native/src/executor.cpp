@@ -190,6 +190,7 @@ IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
                              sizeof(Affine),  sizeof(Product),   sizeof(Lookup),
                              sizeof(Copy),    sizeof(Gather),    sizeof(Mean),
                              sizeof(SoftmaxRows), sizeof(MatMul),
-                             sizeof(Quantize), sizeof(Dequantize)};
+                             sizeof(Quantize), sizeof(Dequantize),
+                             sizeof(RoIAlign)};
   return kind >= 0 && kind < kKinds ? sizes[kind] : 0;
 }

@@ -7,6 +7,7 @@
 #include "kernels.h"
 #include "layer_norm.inl"
 #include "matmul.inl"
+#include "roi_align.inl"
 
 namespace iptq {
 namespace {
@@ -26,6 +27,7 @@ const Kernel* all_kernels() {
       {matmul_tasks, matmul_scratch, matmul_run},
       {border_tasks<Quantize>, no_scratch, quantize_run},
       {border_tasks<Dequantize>, no_scratch, dequantize_run},
+      {roi_align_tasks, no_scratch, roi_align_run},
   };
   return kernels;
 }
