@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -24,8 +25,16 @@ class Handed(NamedTuple):
     version: int
 
 
-#: By float tensors that left a region, as long as somebody has them.
-_left: Any = WeakIdKeyDictionary()
+#: By identity of float tensors that left a region, as long as somebody has them. Not
+#: torch's dictionary: this is on the way of each call of a small network.
+_left: dict[int, tuple[weakref.ref, Handed]] = {}
+
+
+def _nothing() -> None:
+    """What a tensor that no region made is remembered by."""
+
+
+_NOBODY = _nothing, None
 
 
 def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
@@ -35,14 +44,18 @@ def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
         ``real``.
     """
     if not real.is_inference():  # those count no changes
-        _left[real] = Handed(integers, qparams, real._version)
+        key = id(real)
+        gone = weakref.ref(real, lambda _: _left.pop(key, None))
+        _left[key] = gone, Handed(integers, qparams, real._version)
     return real
 
 
 def made_of(x: Tensor) -> Handed | None:
     """What a float tensor stands for, if it left a region and is as it left it."""
-    handed: Handed | None = _left.get(x)
-    return handed if handed is not None and handed.version == x._version else None
+    real, handed = _left.get(id(x), _NOBODY)
+    if handed is None or real() is not x or handed.version != x._version:
+        return None
+    return handed
 
 
 def handed_over(x: Tensor, qparams: QParams) -> Tensor | None:

@@ -1,15 +1,13 @@
-"""What of a call, and of the module that is called, a program depends on."""
+"""What of a call a program depends on."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..modes import bound_region
 from ..modes.region import is_real
 from ..pixels import Pixels, is_image
 from ..qtensor import UnsupportedOperationError
@@ -36,6 +34,31 @@ def arguments_key(
     return spec, torch.get_float32_matmul_precision(), *described
 
 
+def tensors_call(
+    args: tuple, kwargs: dict
+) -> tuple[tuple, list[Tensor]] | tuple[None, None]:
+    """What :func:`arguments_key` is for, at the least cost, for most calls.
+
+    What a call costs besides its program counts on small networks: it runs when the
+    program has just had the caches to itself. Flattening arguments costs most of it.
+
+    Returns:
+        A key, and the tensors in order; twice None for a call with anything but float
+        tensors, alone or in a tuple or list.
+    """
+    tensors: list[Any] = []
+    nesting: list[Any] = []
+    for x in args:
+        members = x if type(x) in (tuple, list) else (x,)
+        nesting += type(x), len(members)
+        tensors += members
+    if kwargs or not all(type(x) is Tensor and is_real(x) for x in tensors):
+        return None, None
+    for x in tensors:
+        nesting += x.shape, x.device
+    return (torch.get_float32_matmul_precision(), *nesting), tensors
+
+
 def row_count_of(leaves: Sequence[Any], pixels: Pixels | None) -> int | None:
     """Rows of the arguments; None where some have others, or are known by content."""
     tensors = [x for x in leaves if isinstance(x, Tensor)]
@@ -50,39 +73,6 @@ def device_of(arguments: Sequence[Any]) -> torch.device:
     tensors = [x for x in arguments if isinstance(x, Tensor)]
     found = [x for x in tensors if is_real(x)] or tensors
     return found[0].device if found else torch.device('cpu')
-
-
-class ModuleState:
-    """Tells whether plan, parameters or buffers of a region were replaced or changed.
-
-    It looks at each tensor where the module has it; finding all of these places anew
-    would take as long as a small network.
-
-    Args:
-        module: The region's module.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = weakref.ref(module)
-        self._places = [
-            (tensors, name, value.is_inference())
-            for child in module.modules()
-            for tensors in (child._parameters, child._buffers)
-            for name, value in tensors.items()
-            if value is not None
-        ]
-
-    def now(self) -> tuple:
-        """Equal as long as nothing is replaced or changed."""
-        module = self.module()
-        region = None if module is None else bound_region(module)
-        assert region is not None
-        found: list[Any] = [region.mode]
-        for tensors, name, inference in self._places:
-            value: Any = tensors.get(name)
-            if value is not None:
-                found += (value.data_ptr(), 0 if inference else value._version)
-        return tuple(found)
 
 
 def _described(x: Any, pixels: Pixels | None, rows: bool) -> tuple:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,11 +17,11 @@ from .native import border
 from .native.library import loaded
 
 
-@runtime_checkable
 class RealRunner(Protocol):
     """A runner that makes integers of real tensors, and real tensors of integers.
 
-    To the last bit what :func:`integers_of` and :func:`real_of` make.
+    To the last bit what :func:`integers_of` and :func:`real_of` make; whatever
+    autocast and gradients are set to.
     """
 
     def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -46,46 +47,55 @@ def run_real(program: Program, run: Runner, reals: Sequence[Tensor]) -> list[Ten
     Returns:
         The outputs in float32, contiguous; the next region finds their integers.
     """
-    if isinstance(run, RealRunner):
+    real = getattr(run, 'real', None)  # of a RealRunner
+    if real is not None:
         given = [
             _given(program, port, x)
             for port, x in zip(program.inputs, reals, strict=True)
         ]
-        outputs = run.real(given)
         return [
             _left(program, port, *pair)
-            for port, pair in zip(program.outputs, outputs, strict=True)
+            for port, pair in zip(program.outputs, real(given), strict=True)
         ]
-    integers = [
-        integers_of(program, port, x)
-        for port, x in zip(program.inputs, reals, strict=True)
-    ]
-    return [
-        real_of(program, port, q)
-        for port, q in zip(program.outputs, run(integers), strict=True)
-    ]
+    device = reals[0].device.type if reals else 'cpu'
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        integers = [
+            integers_of(program, port, x)
+            for port, x in zip(program.inputs, reals, strict=True)
+        ]
+        return [
+            real_of(program, port, q)
+            for port, q in zip(program.outputs, run(integers), strict=True)
+        ]
 
 
 def _given(program: Program, port: Port, x: Tensor) -> Tensor:
     """What a real runner takes of an input."""
     value = program.values[port.value]
     if port.pixels is None:
-        handed = handed_over(x, QParams(port.scale, value.low, value.high))
+        handed = handed_over(x, _qparams(port.scale, value.low, value.high))
         if handed is not None:
             return handed
     elif x.dtype == torch.uint8:
         return x
     if x.device.type != 'cpu' or x.dtype == torch.float64:
         return integers_of(program, port, x)
-    return x.detach().float()
+    x = x.detach() if x.requires_grad else x
+    return x.float() if x.dtype != torch.float32 else x
 
 
 def _left(program: Program, port: Port, real: Tensor, integers: Tensor) -> Tensor:
     """An output, with its integers for the next region."""
     value = program.values[port.value]
     if value.low < 0 < value.high:
-        hand_over(real, integers, QParams(port.scale, value.low, value.high))
+        hand_over(real, integers, _qparams(port.scale, value.low, value.high))
     return real
+
+
+@lru_cache(maxsize=1024)
+def _qparams(scale: float, low: int, high: int) -> QParams:
+    """The same object each time: the next region's are compared at once."""
+    return QParams(scale, low, high)
 
 
 def integers_of(program: Program, port: Port, x: Tensor) -> Tensor:
@@ -101,7 +111,7 @@ def integers_of(program: Program, port: Port, x: Tensor) -> Tensor:
         return port.pixels.integers(x)
     # Autocast before the region may have left half precision.
     x = x.float() if x.itemsize < 4 else x
-    qparams = QParams(port.scale, value.low, value.high)
+    qparams = _qparams(port.scale, value.low, value.high)
     handed = handed_over(x, qparams)
     if handed is not None:
         return handed

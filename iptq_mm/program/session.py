@@ -14,8 +14,14 @@ from ..modes import Integer, Mode, regions_in
 from ..modes.region import is_real
 from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
-from .arguments import ModuleState, arguments_key, device_of, row_count_of
+from .arguments import (
+    arguments_key,
+    device_of,
+    row_count_of,
+    tensors_call,
+)
 from .backend import Backend, Runner, restore
+from .module_state import ModuleState
 from .ports import run_real
 from .recorder import TensorPool
 from .row_sizes import peak_bytes, run_rows
@@ -34,6 +40,22 @@ class _Prepared(NamedTuple):
     traced: Traced
     run: Runner
     bytes: int
+
+
+class _Last(NamedTuple):
+    """What ran last.
+
+    Attributes:
+        key: By :func:`~.arguments.tensors_call`; None: the call was none of these.
+        traced, run: The program.
+    """
+
+    key: tuple | None
+    traced: Any
+    run: Any
+
+
+_NONE = _Last(None, None, None)
 
 
 class Session:
@@ -61,6 +83,7 @@ class Session:
         self._backend: Backend = BACKENDS.build(dict(type=backend))
         self._prepared: OrderedDict[tuple, _Prepared] = OrderedDict()
         self._pool: TensorPool = WeakValueDictionary()
+        self._last = _NONE
         self._made_for: tuple = ()
         self._state: ModuleState | None = None
         self._by_rows: dict[tuple, Traced | None] = {}
@@ -91,25 +114,32 @@ class Session:
             UnsupportedOperationError: If an argument is neither tensor nor plain, or
                 the module does what has no program.
         """
-        leaves, spec = tree_flatten((args, kwargs))
-        pixels = pixels_of(module)
-        reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
-        traced, run = self._program(module, leaves, spec)
-        with torch.no_grad(), torch.autocast(device_of(reals).type, enabled=False):
-            outputs = run_real(traced.program, run, reals)
+        self._forget_others(module)
+        key, reals = tensors_call(args, kwargs)
+        if reals is None or key != self._last.key:
+            leaves, spec = tree_flatten((args, kwargs))
+            pixels = pixels_of(module)
+            reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
+            self._last = _Last(key, *self._program(module, leaves, spec))
+        _, traced, run = self._last
+        outputs = run_real(traced.program, run, reals)
         return traced.rebuild(outputs), outputs
 
-    def _program(
-        self, module: nn.Module, leaves: list, spec: Any
-    ) -> tuple[Traced, Runner]:
-        """The program for these arguments, made now if it is not known."""
+    def _forget_others(self, module: nn.Module) -> None:
+        """Forget the programs of other integers than the module has now."""
         if self._state is None or self._state.module() is not module:
             self._state = ModuleState(module)
         made_for = self._state.now()
         if made_for != self._made_for:  # other integers: what is here is void
             self._prepared.clear()
             self._by_rows.clear()
+            self._last = _NONE
             self._made_for = made_for
+
+    def _program(
+        self, module: nn.Module, leaves: list, spec: Any
+    ) -> tuple[Traced, Runner]:
+        """The program for these arguments, made now if it is not known."""
         pixels = pixels_of(module)
         rows = row_count_of(leaves, pixels)
         key = arguments_key(leaves, spec, pixels)

@@ -8,6 +8,7 @@ embeddings) is there as tensors already, and becomes the program's constants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -182,8 +183,9 @@ def trace(
             outputs[place] if place is not None else _own(leaf)
             for place, leaf in zip(places, leaves, strict=True)
         ]
-        return tree_unflatten(new, spec)
+        return nest(new)
 
+    nest = _nesting(result, spec)
     for i, place in enumerate(places):
         leaves[i] = leaves[i] if place is None else None  # frees the example
     return Traced(
@@ -210,6 +212,16 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in attributes.items()
     }
+
+
+def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
+    """How to nest leaves like a result; most are a tensor or a tuple of tensors."""
+    if spec.is_leaf():
+        return itemgetter(0)
+    kind = type(result)
+    if kind in (tuple, list) and all(isinstance(x, Tensor) for x in result):
+        return kind
+    return lambda leaves: tree_unflatten(leaves, spec)
 
 
 def _own(leaf: Any) -> Any:

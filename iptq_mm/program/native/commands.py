@@ -182,10 +182,10 @@ class Quantize(Command):
 
 
 class Dequantize(Command):
-    """Integers become floats."""
+    """Integers become floats; a copy of them may go along."""
 
     kind_number = 12
-    _fields_ = fields('kind count x x_type', ('scale', Real), 'out')
+    _fields_ = fields('kind count x x_type', ('scale', Real), 'out codes')
 
 
 class RoIAlign(Command):

@@ -64,6 +64,8 @@ def _open() -> ctypes.CDLL:
         ctypes.c_int64,
         ctypes.c_void_p,
     ]
+    loaded.iptq_prefetch.restype = None
+    loaded.iptq_prefetch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     for kind, command in enumerate(KINDS):
         if loaded.iptq_command_size(kind) != ctypes.sizeof(command):
             raise NativeError(
@@ -86,6 +88,16 @@ def loaded() -> bool:
     """Whether there is a library that something has loaded; nothing is built."""
     tried = _opened.cache_info().currsize > 0
     return tried and not isinstance(_opened(), NativeError)
+
+
+def prefetch(lines: ctypes.Array) -> None:
+    """Have the CPU bring cache lines, many at a time; whatever lies there by now.
+
+    Args:
+        lines: Their addresses, as ``c_void_p``. Nothing is done without a library.
+    """
+    if loaded():
+        library().iptq_prefetch(lines, len(lines))
 
 
 def levels() -> list[str]:

@@ -69,22 +69,26 @@ class NativeProgram:
 
     def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Run it between real tensors: see :class:`~..ports.RealRunner`."""
-        reals = [torch.empty(room.shape) for room in self._outputs]
+        outputs = [
+            (torch.empty(room.shape), torch.empty(room.shape, dtype=room.dtype))
+            for room in self._outputs
+        ]
         with self._lock:
-            self._run(inputs, reals)
-            integers = [room.clone() for room in self._outputs]
-        return list(zip(reals, integers, strict=True))
+            self._run(inputs, outputs)
+        return outputs
 
-    def _run(self, inputs: Sequence[Tensor], reals: list[Tensor]) -> None:
-        key = (*(x.dtype for x in inputs), bool(reals))
+    def _run(
+        self, inputs: Sequence[Tensor], outputs: Sequence[tuple[Tensor, Tensor]]
+    ) -> None:
+        key = (*(x.dtype for x in inputs), bool(outputs))
         if key not in self._routes:
-            self._routes[key] = self._route([x.dtype for x in inputs], bool(reals))
+            self._routes[key] = self._route([x.dtype for x in inputs], bool(outputs))
         route = self._routes[key]
         given = [x.contiguous() for x in inputs]
         for command, x in zip(route.enter, given, strict=True):
             command.x = x.data_ptr()
-        for left, x in zip(route.leave, reals, strict=True):
-            left.out = x.data_ptr()
+        for left, (real, integers) in zip(route.leave, outputs, strict=True):
+            left.out, left.codes = real.data_ptr(), integers.data_ptr()
         for part in route.parts:
             part.run()
 
@@ -135,7 +139,8 @@ class Called:
 
     def run(self) -> None:
         """Run it."""
-        self._result.copy_(self._call.function(self._operands))
+        with torch.no_grad(), torch.autocast('cpu', enabled=False):
+            self._result.copy_(self._call.function(self._operands))
 
 
 def _parts(commands: Sequence[Command | Called]) -> list[Prepared | Called]:

@@ -15,8 +15,12 @@ i64 border_tasks(const void* command, i64 threads) {
 }
 
 template <class T>
-void dequantize(const T* __restrict x, i64 count, float scale, float* __restrict to) {
+void dequantize(const Dequantize& c, i64 first, i64 count) {
+  const T* __restrict x = static_cast<const T*>(c.x) + first;
+  float* __restrict to = c.out + first;
+  const float scale = static_cast<float>(c.scale);
   for (i64 i = 0; i < count; ++i) to[i] = static_cast<float>(x[i]) * scale;
+  if (c.codes) std::memcpy(static_cast<T*>(c.codes) + first, x, count * sizeof(T));
 }
 
 // In double precision and with the division of IEEE 754, as torch does it.
@@ -94,14 +98,9 @@ void quantize_run(const void* command, i64 task, i64 tasks, char*) {
 void dequantize_run(const void* command, i64 task, i64 tasks, char*) {
   const Dequantize& c = *static_cast<const Dequantize*>(command);
   const BorderPart p(c.count, task, tasks);
-  const float scale = static_cast<float>(c.scale);
-  float* out = c.out + p.first;
-  if (c.x_type == kI8)
-    dequantize(static_cast<const i8*>(c.x) + p.first, p.count, scale, out);
-  else if (c.x_type == kI16)
-    dequantize(static_cast<const i16*>(c.x) + p.first, p.count, scale, out);
-  else
-    dequantize(static_cast<const i32*>(c.x) + p.first, p.count, scale, out);
+  if (c.x_type == kI8) dequantize<i8>(c, p.first, p.count);
+  else if (c.x_type == kI16) dequantize<i16>(c, p.first, p.count);
+  else dequantize<i32>(c, p.first, p.count);
 }
 
 }  // namespace

@@ -198,6 +198,7 @@ struct Dequantize {
   i64 x_type;              // the same
   double scale;            // a float
   float* out;
+  void* codes;             // a copy of x, or null
 };
 
 // Averages of samples in the bins of boxes on maps whose channels lie side by side.

@@ -183,6 +183,11 @@ IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
     run.work();
 }
 
+// Has the CPU bring cache lines. Addresses may have become void.
+IPTQ_API void iptq_prefetch(const void* const* lines, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) __builtin_prefetch(lines[i]);
+}
+
 // Size of a command's struct, for who builds them elsewhere.
 IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
   using namespace iptq;
