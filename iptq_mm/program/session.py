@@ -115,15 +115,15 @@ class Session:
                 the module does what has no program.
         """
         self._forget_others(module)
+        last = self._last
         key, reals = tensors_call(args, kwargs)
-        if reals is None or key != self._last.key:
+        if reals is None or key != last.key:
             leaves, spec = tree_flatten((args, kwargs))
             pixels = pixels_of(module)
             reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
-            self._last = _Last(key, *self._program(module, leaves, spec))
-        _, traced, run = self._last
-        outputs = run_real(traced.program, run, reals)
-        return traced.rebuild(outputs), outputs
+            self._last = last = _Last(key, *self._program(module, leaves, spec))
+        outputs = run_real(last.traced.program, last.run, reals)
+        return last.traced.rebuild(outputs), outputs
 
     def _forget_others(self, module: nn.Module) -> None:
         """Forget the programs of other integers than the module has now."""

@@ -16,6 +16,8 @@ from iptq_mm.engine.run import quantize_and_compare
 from iptq_mm.modes import regions_in
 from iptq_mm.plan import load_plan
 from iptq_mm.program import use_backend
+from iptq_mm.program.backend import StandIn
+from iptq_mm.program.native import library
 
 logging.getLogger('torch.__trace').propagate = False
 WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
@@ -85,15 +87,19 @@ def test_the_written_config_builds_all_of_it(run, tmp_path):
 
 
 @torch.no_grad()
-def test_programs_give_the_same_detections(loaded):
+@pytest.mark.parametrize('backend', ['reference', 'native'])
+def test_programs_give_the_same_detections(loaded, backend):
     model, batches = loaded
+    aligns = [m for m in model.modules() if type(m).__name__ == 'RoIAlign']
 
     def predictions():
         return [model.test_step(copy.deepcopy(b))[0].pred_instances for b in batches]
 
     expected = predictions()
     assert {len(p) for p in expected} != {0}
-    use_backend(model, 'reference')
+    use_backend(model, backend)
+    quick = backend == 'native' and library.available()
+    assert aligns and all(isinstance(m, StandIn) == quick for m in aligns)
     for found, wanted in zip(predictions(), expected, strict=True):
         for key in ('bboxes', 'scores', 'labels', 'masks'):
             assert torch.equal(found[key], wanted[key])
@@ -103,6 +109,7 @@ def test_programs_give_the_same_detections(loaded):
         by_rows = bool(region.session._by_rows)
         assert by_rows == name.startswith('roi_head'), name
     use_backend(model, None)
+    assert not any(isinstance(m, StandIn) for m in model.modules())
 
 
 def test_inferencers_load_it(run, loaded):

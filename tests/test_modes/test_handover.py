@@ -51,6 +51,21 @@ def test_nothing_is_kept():
     assert len(handover._left) < count
 
 
+def test_another_tensor_at_the_same_place():
+    """Identities are those of tensors that live: nobody inherits integers."""
+    for _ in range(100):
+        x = handed(torch.tensor([1.0]))
+        del x
+        other = torch.tensor([3.0])
+        assert handed_over(other, Q) is None
+    # Even if nothing had taken notice of the end of the first one.
+    x = handed(torch.tensor([1.0]))
+    key, kept = id(other), handover._left[id(x)]
+    handover._left[key] = kept
+    assert handed_over(other, Q) is None
+    del handover._left[key]
+
+
 class First(nn.Module):
     def __init__(self) -> None:
         super().__init__()

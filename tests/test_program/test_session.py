@@ -85,6 +85,52 @@ def test_copies_and_pickles_have_sessions_of_their_own():
     assert pickle.loads(pickle.dumps(running)).name == 'reference'
 
 
+class Tupled(nn.Module):
+    """The nesting of its arguments decides what it does."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.norm = nn.Linear(8, 4), nn.Linear(8, 4), nn.LayerNorm(8)
+
+    def forward(self, x, y=None):
+        if isinstance(x, tuple):
+            return self.a(self.norm(x[0])), [self.b(z) for z in x]
+        return self.b(x) if y is None else [self.a(x), self.b(y)]
+
+
+@torch.no_grad()
+def test_the_last_call_again_and_others_between():
+    x, y = torch.randn(2, 3, 8)
+    calls = [(x,), ((x,),), (x, y), ((x, y),), (x[:2],)]
+    net = quantized(Tupled().eval(), calls)
+    expected = [net(*call) for call in calls]
+    use_backend(net, 'reference')
+    for call, made in zip(calls, expected, strict=True):
+        assert all(same(net(*call), made) for _ in range(3))
+    for call, made in zip(calls, expected, strict=True):
+        assert same(net(*call), made)
+    assert type(net((x,))) is tuple and type(net(x, y)) is list
+
+
+@torch.no_grad()
+def test_changes_between_equal_calls_are_seen():
+    """Whatever is kept of the last call: in place, by `data`, and other parameters."""
+    net, x = fresh(), rows()
+    running, last = with_session(net), net.backbone.last
+    made = [net(x), net(x)]
+    last.weight.neg_()
+    made.append(net(x))
+    last.weight.data = last.weight.data.clone() * 0
+    made.append(net(x))
+    last.weight = nn.Parameter(torch.ones_like(last.weight), requires_grad=False)
+    made.append(net(x))
+    use_backend(net, None)
+    eager = net(x)
+    assert same(made[0], made[1]) and len(running._prepared) == 1
+    assert not any(same(a, b) for a, b in zip(made[1:], made[2:], strict=False))
+    assert same(made[-1], eager)
+
+
 @torch.no_grad()
 def test_half_precision_and_outputs_are_handed_on():
     net, seen = fresh(), []

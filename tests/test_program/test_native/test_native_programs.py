@@ -94,6 +94,19 @@ def test_outputs_belong_to_the_caller():
     assert equal(first, kept)
 
 
+def test_real_outputs_and_their_codes():
+    """To the last bit what comes out of the integers; both belong to the caller."""
+    made = vit_program()
+    native = NativeProgram(made)
+    given = integers(made, 0)
+    codes = native(given)
+    real = native.real(given)
+    native.real(integers(made, 1))
+    for port, q, (x, kept) in zip(made.outputs, codes, real, strict=True):
+        assert torch.equal(q, kept) and kept.dtype == q.dtype
+        assert torch.equal(x, q.float() * port.scale)
+
+
 def test_as_a_back_end():
     net, x = quantized_vit(), images(2, 3, 32, 32, seed=5)
     with torch.no_grad():
