@@ -20,11 +20,14 @@ def line_fields(
     names = 'relu_multiplier', 'shift', 'line_shift'
     relu, shift, up = (compiler.number(node, n) for n in names)
     table, slope = compiler.constant(node, 'table'), compiler.constant(node, 'slope')
+    if up < 0:
+        return {}
     # The first |x| beyond the table. Shifted by `left`, it leaves the position in the
     # product's upper 16 bits.
     last = -(-(64 << bits + position_shift) // multiplier)
     left = 16 - position_shift
     offset = (1 << (shift - 1)) - (storage.base << shift)
+    rise = slope << up
     # The line itself lies between two entries.
     most = source.bound * relu + (int(table.abs().max()) << bits + up) + abs(offset)
     fits = (
@@ -32,19 +35,18 @@ def line_fields(
         and last << left < 2 * _I16
         and multiplier < 2 * _I16
         and 64 << bits <= 2 * _I16
-        and up >= 0
         and 1 << bits + up < _I16
         and 0 <= relu < _I16
-        and most + (int(slope.abs().max()) << bits + up) < INT32
+        and most + (int(rise.abs().max()) << bits) < INT32
         and source.low >= -_I16
         and source.high < _I16
-        and all(-_I16 <= int(x) < _I16 for t in (table, slope) for x in t.aminmax())
+        and all(-_I16 <= int(x) < _I16 for t in (table, rise) for x in t.aminmax())
     )
     if not fits:
         return {}
     return {
         'table': table.to(torch.int16).contiguous(),
-        'slope': slope.to(torch.int16).contiguous(),
+        'slope': rise.to(torch.int16).contiguous(),
         'last': last,
         'left': left,
         'multiplier': multiplier,

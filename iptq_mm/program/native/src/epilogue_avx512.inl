@@ -7,75 +7,132 @@
 namespace iptq {
 namespace {
 
-// What makes bytes of two vectors of codes.
+// Codes of a tile's rows in words: those of two vectors of columns in each register.
+struct TileWords {
+  alignas(64) i16 at[kTileRows][kMaxWidth / 2][2 * kLanes];
+};
+
+// Column by column, since registers hold the constants of two vectors.
+template <int Width, bool Up>
+__attribute__((always_inline)) inline void requantize(const Gemm& g, const Targets& t,
+                                                      i64 column, TileWords& words) {
+#pragma GCC unroll 1
+  for (int part = 0; part < Width; part += 2) {
+    const bool both = Width % 2 == 0 || part + 1 < Width;
+    const i64 at = column + part * kLanes;
+    const ChannelVector first(g, at), second(g, both ? at + kLanes : at);
+#pragma GCC unroll 1
+    for (i64 r = 0; r < t.count; ++r) {
+      const i32* sums = t.sums[r] + part * kLanes;
+      const __m512i a = first.template codes<Up>(load(sums));
+      const __m512i b = both ? second.template codes<Up>(load(sums + kLanes)) : a;
+      _mm512_store_si512(words.at[r][part / 2], _mm512_packs_epi32(a, b));
+    }
+  }
+}
+
+// What makes bytes of a row's words.
 struct Clamped {
-  WordLimits limits;
+  OrderedBytes bytes;
 
-  explicit Clamped(const Gemm& g) : limits(g.low, g.high) {}
+  explicit Clamped(const Gemm& g) : bytes(g.low, g.high) {}
 
-  __m256i operator()(__m512i codes) const { return ordered_bytes(limits(codes)); }
+  __m512i operator()(__m512i first, __m512i second, bool) const {
+    return bytes(first, second);
+  }
 };
 
 // The table's function computed, rather than looked up.
 struct Interpolated {
   LineVector line;
+  OrderedBytes bytes;
 
-  explicit Interpolated(const Gemm& g) : line(g.line, g.low, g.high) {}
+  explicit Interpolated(const Gemm& g)
+      : line(g.line, g.low, g.high), bytes(g.line.low, g.line.high) {}
 
-  __m256i operator()(__m512i codes) const { return ordered_bytes(line(codes)); }
+  __m512i operator()(__m512i first, __m512i second, bool both) const {
+    return bytes(line(first), both ? line(second) : second);
+  }
 };
 
 struct Tabulated {
-  Clamped bytes;
+  OrderedBytes bytes;
   ByteTable table;
 
-  IPTQ_VBMI explicit Tabulated(const Gemm& g) : bytes(g), table(g.table) {}
+  IPTQ_VBMI explicit Tabulated(const Gemm& g) : bytes(g.low, g.high), table(g.table) {}
 
-  IPTQ_VBMI __m256i operator()(__m512i codes) const { return table(bytes(codes)); }
+  IPTQ_VBMI __m512i operator()(__m512i first, __m512i second, bool) const {
+    return table(bytes(first, second));
+  }
 };
 
-// Two vectors of a panel's columns, or the last one alone. Column by column, since
-// registers hold the constants of two.
-template <bool Up, bool Both, class Make>
-__attribute__((always_inline)) inline void finish_pair(const Gemm& g, const Make& make,
-                                                       const Targets& t, i64 part,
-                                                       i64 column) {
-  const i64 at = column + part * kLanes, rest = g.n - at;
-  const ChannelVector first(g, at), second(g, Both ? at + kLanes : at);
-  const __mmask32 mask = rest >= 2 * kLanes ? ~0u : (1u << rest) - 1;
+template <int Width, bool Up, class Make>
+__attribute__((always_inline)) inline void finish_rows(const Gemm& g, const i32* sums,
+                                                       i64 row, i64 rows, i64 column,
+                                                       const Make& make) {
+  const Targets t(g, sums, row, rows);
+  TileWords words;
+  requantize<Width, Up>(g, t, column, words);
+  const i64 rest = g.n - column, count = rest < Width * kLanes ? rest : Width * kLanes;
+  const __mmask64 mask = ~0ull >> (64 - count);
 #pragma GCC unroll 1
   for (i64 r = 0; r < t.count; ++r) {
-    const i32* sums = t.sums[r] + part * kLanes;
-    const __m512i a = first.template codes<Up>(load(sums));
-    const __m512i b = Both ? second.template codes<Up>(load(sums + kLanes)) : a;
-    const __m256i bytes = make(_mm512_packs_epi32(a, b));
-    u8* out = static_cast<u8*>(g.out) + t.target[r] * g.out_row + at;
-    if (Both)
-      _mm256_mask_storeu_epi8(out, mask, bytes);
-    else
-      _mm_mask_storeu_epi8(out, static_cast<__mmask16>(mask),
-                           _mm256_castsi256_si128(bytes));
+    const __m512i first = load(words.at[r][0]);
+    const __m512i second = Width > 2 ? load(words.at[r][1]) : first;
+    u8* out = static_cast<u8*>(g.out) + t.target[r] * g.out_row + column;
+    _mm512_mask_storeu_epi8(out, mask, make(first, second, Width > 2));
   }
 }
 
 template <int Width, bool Up, class Make>
-__attribute__((always_inline)) inline void finish_pairs(const Gemm& g,
-                                                        const Targets& targets,
-                                                        i64 column, const Make& make) {
-  for (int part = 0; part + 2 <= Width; part += 2)
-    finish_pair<Up, true>(g, make, targets, part, column);
-  if (Width % 2) finish_pair<Up, false>(g, make, targets, Width - 1, column);
-}
-
-template <int Width, bool Up, class Make>
 void finish_bytes(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
-  finish_pairs<Width, Up>(g, Targets(g, sums, row, rows), column, Make(g));
+  finish_rows<Width, Up>(g, sums, row, rows, column, Make(g));
 }
 
 template <int Width, bool Up>
 IPTQ_VBMI void finish_table(const Gemm& g, const i32* sums, i64 row, i64 rows,
                             i64 column) {
-  finish_pairs<Width, Up>(g, Targets(g, sums, row, rows), column, Tabulated(g));
+  finish_rows<Width, Up>(g, sums, row, rows, column, Tabulated(g));
+}
+
+// The same for words: make(words in order, result's row, column, mask) has the last word.
+template <int Width, bool Up, class Make>
+void finish_words(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
+                  const Make& make) {
+  const Targets t(g, sums, row, rows);
+  TileWords words;
+  requantize<Width, Up>(g, t, column, words);
+  const WordLimits limits(g.low, g.high);
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+#pragma GCC unroll 1
+  for (int part = 0; part < Width; part += 2) {
+    const i64 at = column + part * kLanes, wide = Width % 2 && part + 1 == Width ? 16 : 32;
+    const i64 count = g.n - at < wide ? g.n - at : wide;
+    if (count <= 0) break;
+    const __mmask32 mask = ~0u >> (32 - count);
+#pragma GCC unroll 1
+    for (i64 r = 0; r < t.count; ++r) {
+      __m512i codes = _mm512_permutexvar_epi64(order, load(words.at[r][part / 2]));
+      codes = make(limits(codes), t.target[r], at, mask);
+      i16* out = static_cast<i16*>(g.out) + t.target[r] * g.out_row + at;
+      _mm512_mask_storeu_epi16(out, mask, codes);
+    }
+  }
+}
+
+template <int Width, bool Up>
+void finish_plain_words(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
+  finish_words<Width, Up>(g, sums, row, rows, column,
+                          [](__m512i codes, i64, i64, __mmask32) { return codes; });
+}
+
+template <int Width, bool Up>
+void finish_word_sums(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
+  const WordSum sum(g.sum);
+  finish_words<Width, Up>(
+      g, sums, row, rows, column, [&](__m512i codes, i64 target, i64 at, __mmask32 mask) {
+        return sum(codes, _mm512_maskz_loadu_epi16(mask, residual_of(g, target) + at));
+      });
 }
 
 // Any type; make(codes, result's row, column, mask) has the last word.
@@ -142,6 +199,7 @@ void finish_lookups(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 colum
 template <int Width, bool Up>
 bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
   const bool bytes = g.out_type == kU8 && g.low >= 0 && g.high <= 255;
+  const bool words = g.out_type == kI16 && g.low >= INT16_MIN && g.high <= INT16_MAX;
   const bool table = g.post == kTable && g.table_type == kU8 && g.out_type == kU8;
   if (bytes && g.post == kNothing)
     finish_bytes<Width, Up, Clamped>(g, sums, row, rows, column);
@@ -151,6 +209,10 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
     finish_bytes<Width, Up, Interpolated>(g, sums, row, rows, column);
   else if (table)
     finish_lookups<Width, Up>(g, sums, row, rows, column);
+  else if (words && g.post == kNothing)
+    finish_plain_words<Width, Up>(g, sums, row, rows, column);
+  else if (words && g.post == kAdd && WordSum::fits(g.sum))
+    finish_word_sums<Width, Up>(g, sums, row, rows, column);
   else if (g.post != kTable)
     finish_vectors<Width, Up>(g, sums, row, rows, column);
   else

@@ -37,7 +37,7 @@ struct Sum {
 // interpolated_gelu: a quicker way to the same result as a table. All but the offset
 // fit 16 bits.
 struct Interpolation {
-  const i16 *table, *slope;  // 64 of each, or null
+  const i16 *table, *slope;  // 64 of each, or null; slopes times 2**up
   i64 last, left, multiplier, fraction_bits;  // what makes a position of |x|
   i64 relu, up, offset, shift, low, high;
 };

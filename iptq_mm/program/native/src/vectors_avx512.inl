@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <cstdlib>
+
 #include "kernels.h"
 
 namespace iptq {
@@ -14,7 +16,7 @@ inline __m512i odd_lanes(__m512i x) { return _mm512_srli_epi64(x, 32); }
 
 // High halves of 16 products: the even columns' moved down, the odd ones' stay.
 inline __m512i high_halves(__m512i even, __m512i odd) {
-  return _mm512_mask_blend_epi32(0xAAAA, odd_lanes(even), odd);
+  return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
 }
 
 // The quick form's constants of 16 channels.
@@ -122,6 +124,70 @@ struct SumVector {
   }
 };
 
+inline __m512i words(i64 value) { return _mm512_set1_epi16(static_cast<i16>(value)); }
+
+struct WordLimits {
+  __m512i low, high;
+
+  WordLimits(i64 low, i64 high) : low(words(low)), high(words(high)) {}
+
+  __m512i operator()(__m512i x) const {
+    return _mm512_max_epi16(low, _mm512_min_epi16(high, x));
+  }
+};
+
+// A factor of up to 31 bits as two words: high * 2**16 + low.
+struct Halves {
+  i64 low, high;
+
+  explicit Halves(i64 factor) : low(static_cast<i16>(factor)), high((factor - low) >> 16) {}
+};
+
+// A sum of two words, with 32 bits throughout: factors are halves, and what those below
+// add up to is carried to those above.
+struct WordSum {
+  __m512i low, high, low_offset, high_offset;
+  __m128i shift;
+  WordLimits limits;
+
+  explicit WordSum(const Sum& s)
+      : low(pair(Halves(s.left).low, Halves(s.right).low)),
+        high(pair(Halves(s.left).high, Halves(s.right).high)),
+        low_offset(_mm512_set1_epi32(static_cast<i32>(s.offset & 0xFFFF))),
+        high_offset(_mm512_set1_epi32(static_cast<i32>(s.offset >> 16))),
+        shift(_mm_cvtsi64_si128(s.shift - 16)),
+        limits(s.low, s.high) {}
+
+  // Whether no sum overflows, whatever the words are.
+  static bool fits(const Sum& s) {
+    const Halves left(s.left), right(s.right);
+    const i64 most = INT32_MAX, words = -i64{INT16_MIN};
+    const i64 below = words * (std::abs(left.low) + std::abs(right.low)) + 0xFFFF;
+    const i64 above = words * (std::abs(left.high) + std::abs(right.high)) +
+                      std::abs(s.offset >> 16) + words;
+    return s.shift >= 16 && s.low >= INT16_MIN && s.high <= INT16_MAX &&
+           std::abs(left.high) <= INT16_MAX && std::abs(right.high) <= INT16_MAX &&
+           below <= most && above <= most;
+  }
+
+  __m512i operator()(__m512i a, __m512i b) const {
+    const __m512i first = shifted(_mm512_unpacklo_epi16(a, b));
+    const __m512i second = shifted(_mm512_unpackhi_epi16(a, b));
+    return limits(_mm512_packs_epi32(first, second));
+  }
+
+ private:
+  static __m512i pair(i64 left, i64 right) {
+    return _mm512_set1_epi32(static_cast<i32>(right << 16 | (left & 0xFFFF)));
+  }
+
+  __m512i shifted(__m512i pairs) const {
+    const __m512i below = _mm512_dpwssd_epi32(low_offset, pairs, low);
+    const __m512i above = _mm512_dpwssd_epi32(high_offset, pairs, high);
+    return _mm512_sra_epi32(_mm512_add_epi32(above, _mm512_srai_epi32(below, 16)), shift);
+  }
+};
+
 // Calls body(sum of the right form).
 template <class Body>
 inline void with_sum(const Sum& s, Body body) {
@@ -189,32 +255,30 @@ struct ByteTable {
       part[i] = load(static_cast<const char*>(table) + 64 * i);
   }
 
-  IPTQ_VBMI __m256i operator()(__m256i bytes) const {
-    const __m512i index = _mm512_castsi256_si512(bytes);
+  IPTQ_VBMI __m512i operator()(__m512i index) const {
     const __m512i low = _mm512_permutex2var_epi8(part[0], index, part[1]);
     const __m512i high = _mm512_permutex2var_epi8(part[2], index, part[3]);
     const __mmask64 upper = _mm512_movepi8_mask(index);
-    return _mm512_castsi512_si256(_mm512_mask_blend_epi8(upper, low, high));
+    return _mm512_mask_blend_epi8(upper, low, high);
   }
 };
 
-inline __m512i words(i64 value) { return _mm512_set1_epi16(static_cast<i16>(value)); }
+// Bytes of four vectors in order, limited; of words that _mm512_packs_epi32 made of two
+// vectors each.
+struct OrderedBytes {
+  __m512i low, high, order;
 
-struct WordLimits {
-  __m512i low, high;
+  OrderedBytes(i64 low, i64 high)
+      : low(_mm512_set1_epi8(static_cast<char>(low))),
+        high(_mm512_set1_epi8(static_cast<char>(high))),
+        order(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)) {}
 
-  WordLimits(i64 low, i64 high) : low(words(low)), high(words(high)) {}
-
-  __m512i operator()(__m512i x) const {
-    return _mm512_max_epi16(low, _mm512_min_epi16(high, x));
+  __m512i operator()(__m512i first, __m512i second) const {
+    const __m512i bytes = _mm512_packus_epi16(first, second);
+    return _mm512_permutexvar_epi32(
+        order, _mm512_max_epu8(low, _mm512_min_epu8(high, bytes)));
   }
 };
-
-// Words of two vectors that _mm512_packs_epi32 made, as bytes in the vectors' order.
-inline __m256i ordered_bytes(__m512i words) {
-  const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-  return _mm256_permutevar8x32_epi32(_mm512_cvtepi16_epi8(words), order);
-}
 
 inline __mmask16 first_lanes(i64 count) {
   return count >= kLanes ? 0xFFFF : static_cast<__mmask16>((1u << count) - 1);
