@@ -79,8 +79,9 @@ void attend_rows(const Attention& a, const AttentionMemory<ByteP>& m,
                  const Tables& tables, const Panels& values, i64 group, i64 row,
                  i64 rows) {
   multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
-  score_rows(a, group, row, rows, m.scores, m.keys_padded);
-  softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, m.p, m.p_row);
+  const bool words = score_rows(a, group, row, rows, m.scores, m.keys_padded);
+  softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, words, m.p,
+               m.p_row);
   multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
                   values, m.values, m.value_start, m.sums, m.values_padded);
   store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,

@@ -8,11 +8,12 @@ namespace iptq {
 namespace {
 
 // Scores of at most kTileRows rows become codes of probabilities; nothing is left of
-// them.
+// them. Words: as score_rows left them.
 template <class T>
 void softmax_rows(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
-                  i64 rows, i64 keys, T* p, i64 p_row) {
-  if (s.form != kPowers) return quotients(s, tables, scores, distance, rows, keys, p, p_row);
+                  i64 rows, i64 keys, bool words, T* p, i64 p_row) {
+  if (s.form != kPowers)
+    return quotients(s, tables, scores, distance, rows, keys, words, p, p_row);
   for (i64 r = 0; r < rows; ++r) powers(s, scores + r * distance, keys, p + r * p_row);
 }
 
@@ -36,7 +37,7 @@ void softmax_run(const void* command, i64 task, i64 tasks, char* scratch) {
   i32* p = scores + padded;
   for (i64 row = c.rows * task / tasks; row < end; ++row) {
     read_row(c.x_type, c.x_base, c.x, row * c.x_row, 1, c.size, scores);
-    softmax_rows(c.softmax, tables, scores, padded, 1, c.size, p, padded);
+    softmax_rows(c.softmax, tables, scores, padded, 1, c.size, false, p, padded);
     write_row(c.out_type, 0, c.out, row * c.out_row, 1, c.size, p);
   }
 }

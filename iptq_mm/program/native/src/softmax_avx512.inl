@@ -7,9 +7,40 @@
 namespace iptq {
 namespace {
 
-// Accumulators of rows to scores, with what is added to them: biases, masks.
-inline void score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
+// Whether words hold all scores, and what follows wants them: 32 differences at a time
+// are looked up.
+inline bool makes_words(const Attention& a) {
+  const Stage* last = a.stages ? &a.stage[a.stages - 1] : nullptr;
+  const i64 low = last ? last->sum.low : a.score.low;
+  const i64 high = last ? last->sum.high : a.score.high;
+  return a.softmax.fine && low >= INT16_MIN && high <= INT16_MAX;
+}
+
+// Scores of a row in place, each made(i) from lane i on; as words they fill half of it,
+// two vectors in a register. Those beyond the keys are the least, then.
+template <class Make>
+inline void place_scores(i32* row, i64 keys, bool words, const Make& made) {
+  if (!words) {
+    for (i64 i = 0; i < keys; i += kLanes) _mm512_storeu_si512(row + i, made(i));
+    return;
+  }
+  const __m512i least = _mm512_set1_epi32(INT32_MIN);
+  i16* to = reinterpret_cast<i16*>(row);
+  for (i64 i = 0; i < keys; i += 2 * kLanes) {
+    __m512i first = made(i), second = made(i + kLanes);
+    if (keys - i < 2 * kLanes) {
+      first = _mm512_mask_mov_epi32(least, first_lanes(keys - i), first);
+      second = _mm512_mask_mov_epi32(least, first_lanes(keys - i - kLanes), second);
+    }
+    _mm512_storeu_si512(to + i, _mm512_packs_epi32(first, second));
+  }
+}
+
+// Accumulators of rows to scores, with what is added to them: biases, masks. Returns
+// whether they are words.
+inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
                        i64 distance) {
+  const bool words = makes_words(a);
   const auto addends = [&](i64 stage, i64 r, i64 i) {
     const Stage& s = a.stage[stage];
     const i32* addend = s.addend + s.at[group] + (row + r) * s.row;
@@ -19,12 +50,15 @@ inline void score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* sc
     with_scalar(a.score, [&](const auto& requantized) {
       for (i64 r = 0; r < rows; ++r) {
         i32* to = scores + r * distance;
-        for (i64 i = 0; i < a.keys; i += kLanes)
-          _mm512_storeu_si512(to + i, make(requantized(load(to + i)), r, i));
+        place_scores(to, a.keys, words,
+                     [&](i64 i) { return make(requantized(load(to + i)), r, i); });
       }
     });
   };
-  if (a.stages == 0) return each([](__m512i x, i64, i64) { return x; });
+  if (a.stages == 0) {
+    each([](__m512i x, i64, i64) { return x; });
+    return words;
+  }
   with_sum(a.stage[0].sum, [&](const auto& first) {
     if (a.stages == 1)
       return each([&](__m512i x, i64 r, i64 i) { return first(x, addends(0, r, i)); });
@@ -34,6 +68,7 @@ inline void score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* sc
       });
     });
   });
+  return words;
 }
 
 inline i32 largest_of(const i32* scores, i64 count) {
@@ -42,6 +77,15 @@ inline i32 largest_of(const i32* scores, i64 count) {
     largest = _mm512_mask_max_epi32(largest, first_lanes(count - i), largest,
                                     load(scores + i));
   return _mm512_reduce_max_epi32(largest);
+}
+
+inline i32 largest_of(const i16* words, i64 count) {
+  __m512i largest = load(words);
+  for (i64 i = 2 * kLanes; i < count; i += 2 * kLanes)
+    largest = _mm512_max_epi16(largest, load(words + i));
+  const __m512i even = _mm512_srai_epi32(_mm512_slli_epi32(largest, 16), 16);
+  return _mm512_reduce_max_epi32(
+      _mm512_max_epi32(even, _mm512_srai_epi32(largest, 16)));
 }
 
 // How far scores lie below the largest, limited and coarsened.
@@ -60,6 +104,24 @@ struct Differences {
     if (!Coarse) return d;
     d = _mm512_add_epi32(_mm512_sra_epi32(d, but_one), _mm512_set1_epi32(1));
     return _mm512_srai_epi32(d, 1);
+  }
+};
+
+// The same of words, all of them unsigned.
+template <bool Coarse>
+struct WordDifferences {
+  __m512i largest, limit;
+  __m128i but_one;
+
+  WordDifferences(const Softmax& s, i32 largest)
+      : largest(words(largest)),
+        limit(words(s.clamp < UINT16_MAX ? s.clamp : UINT16_MAX)),
+        but_one(_mm_cvtsi64_si128(s.down - 1)) {}
+
+  __m512i operator()(__m512i scores) const {
+    const __m512i d = _mm512_min_epu16(limit, _mm512_sub_epi16(largest, scores));
+    if (!Coarse) return d;
+    return _mm512_avg_epu16(_mm512_srl_epi16(d, but_one), _mm512_setzero_si512());
   }
 };
 
@@ -90,16 +152,16 @@ struct Tables {
   }
 };
 
-// Products of tables' entries, of 32 differences at a time, in place; their sum.
-template <bool Coarse>
-i64 looked_up(const Tables& tables, const Differences<Coarse>& differences, i32* scores,
-              i64 keys) {
+// Products of tables' entries, of 32 differences at a time; their sum. They are below
+// 2**31. Differences are words that alternate by 128 bits: interleaving undoes that.
+// From the end on, so that words in the first half of the row are read before what
+// comes in their place.
+template <class Differences>
+i64 looked_up(const Tables& tables, const Differences& differences, i32* e, i64 keys) {
   const __m512i zero = _mm512_setzero_si512();
   Total total;
-  for (i64 i = 0; i < keys; i += 2 * kLanes) {
-    // Words alternate by 128 bits: interleaving them undoes that.
-    const __m512i d = _mm512_packus_epi32(differences(load(scores + i)),
-                                          differences(load(scores + i + kLanes)));
+  for (i64 i = (keys - 1) / (2 * kLanes) * 2 * kLanes; i >= 0; i -= 2 * kLanes) {
+    const __m512i d = differences(i);
     const __m512i block = _mm512_srli_epi16(d, 10);
     const __m512i fine = _mm512_permutexvar_epi16(d, tables.fine);
     const __m512i medium =
@@ -108,17 +170,15 @@ i64 looked_up(const Tables& tables, const Differences<Coarse>& differences, i32*
     const __m512i mantissa = tables.mantissa(block), shift = tables.exponent(block);
     const __m512i low = _mm512_mullo_epi16(within, mantissa);
     const __m512i high = _mm512_mulhi_epu16(within, mantissa);
-    const i64 rest = keys - i - kLanes;
     const __m512i first = _mm512_maskz_srlv_epi32(
         first_lanes(keys - i), _mm512_unpacklo_epi16(low, high),
         _mm512_unpacklo_epi16(shift, zero));
     const __m512i second = _mm512_maskz_srlv_epi32(
-        first_lanes(rest < 0 ? 0 : rest), _mm512_unpackhi_epi16(low, high),
+        first_lanes(keys - i - kLanes), _mm512_unpackhi_epi16(low, high),
         _mm512_unpackhi_epi16(shift, zero));
-    total.add(first);
-    total.add(second);
-    _mm512_storeu_si512(scores + i, first);
-    _mm512_storeu_si512(scores + i + kLanes, second);
+    total.add(_mm512_add_epi32(first, second));
+    _mm512_storeu_si512(e + i, first);
+    _mm512_storeu_si512(e + i + kLanes, second);
   }
   return total.value();
 }
@@ -139,25 +199,40 @@ i64 exponentials(const Exponential& exponential, const Differences<Coarse>& diff
 }
 
 template <bool Coarse>
-i64 row_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys) {
+i64 row_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys,
+                     bool words) {
+  if (words) {
+    const i16* from = reinterpret_cast<const i16*>(scores);
+    const WordDifferences<Coarse> differences(s, largest_of(from, keys));
+    return looked_up(
+        tables, [&](i64 i) { return differences(load(from + i)); }, scores, keys);
+  }
   const Differences<Coarse> differences(s, largest_of(scores, keys));
   switch (s.form) {
     case kQuadratic: return exponentials(Quadratic(s), differences, scores, keys);
     case kChord: return exponentials(Chord(s), differences, scores, keys);
     case kTangent: return exponentials(Tangent(s), differences, scores, keys);
     default:
-      if (s.fine) return looked_up(tables, differences, scores, keys);
-      return exponentials(Looked{s.table}, differences, scores, keys);
+      if (!s.fine) return exponentials(Looked{s.table}, differences, scores, keys);
+      return looked_up(
+          tables,
+          [&](i64 i) {
+            return _mm512_packus_epi32(differences(load(scores + i)),
+                                       differences(load(scores + i + kLanes)));
+          },
+          scores, keys);
   }
 }
 
-// Exponentials to probabilities' codes. Short: the reciprocal has at most 32 bits.
-template <bool Quick, bool Short, class T>
+// Exponentials to probabilities' codes. High: a product's upper half will do. Short: the
+// reciprocal has at most 32 bits.
+template <bool High, bool Short, class T>
 void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* p) {
   const __m512i factor = _mm512_set1_epi64(reciprocal);
   const __m512i half = _mm512_set1_epi64(i64{1} << (s.quotient_shift - 1));
   const __m512i low = _mm512_set1_epi64(0xFFFFFFFF);
-  const Narrowing<Quick> shifted(s.quotient_shift, true);
+  const Narrowing<!High> shifted(s.quotient_shift, true);
+  const __m128i above = _mm_cvtsi64_si128(s.quotient_shift - 32);
   const __m512i most = _mm512_set1_epi32(static_cast<i32>(s.high));
   const __m512i base = _mm512_set1_epi32(static_cast<i32>(s.base));
   const auto scaled = [&](__m512i x) {
@@ -165,35 +240,46 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* 
                                   : _mm512_mullo_epi64(_mm512_and_si512(x, low), factor);
     return _mm512_add_epi64(product, half);
   };
-  for (i64 i = 0; i < keys; i += kLanes) {
+  const auto codes = [&](i64 i) {
     const __m512i x = load(e + i);
-    __m512i q = shifted(scaled(x), scaled(odd_lanes(x)));
-    q = _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
-    if (sizeof(T) == 1)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(p + i), _mm512_cvtepi32_epi8(q));
-    else if (sizeof(T) == 2)
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + i), _mm512_cvtepi32_epi16(q));
+    const __m512i even = scaled(x), odd = scaled(odd_lanes(x));
+    const __m512i q = High ? _mm512_sra_epi32(high_halves(even, odd), above)
+                           : shifted(even, odd);
+    return _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
+  };
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  for (i64 i = 0; i < keys; i += 2 * kLanes) {
+    const __m512i first = codes(i), second = codes(i + kLanes);
+    if (sizeof(T) == 4) {
+      _mm512_storeu_si512(p + i, first);
+      _mm512_storeu_si512(p + i + kLanes, second);
+      continue;
+    }
+    const __m512i words =
+        _mm512_permutexvar_epi64(order, _mm512_packs_epi32(first, second));
+    if (sizeof(T) == 2)
+      _mm512_storeu_si512(p + i, words);
     else
-      _mm512_storeu_si512(p + i, q);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + i), _mm512_cvtepi16_epi8(words));
   }
 }
 
 // Step by step for all rows: those of one row wait for each other.
 template <class T>
 void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
-               i64 rows, i64 keys, T* p, i64 p_row) {
+               i64 rows, i64 keys, bool words, T* p, i64 p_row) {
   i64 reciprocal[kTileRows];
   for (i64 r = 0; r < rows; ++r) {
     i32* row = scores + r * distance;
-    reciprocal[r] = s.down > 0 ? row_exponentials<true>(s, tables, row, keys)
-                               : row_exponentials<false>(s, tables, row, keys);
+    reciprocal[r] = s.down > 0 ? row_exponentials<true>(s, tables, row, keys, words)
+                               : row_exponentials<false>(s, tables, row, keys, words);
   }
   bool few = true;
   for (i64 r = 0; r < rows; ++r) {
     reciprocal[r] = ((reciprocal[r] >> 1) + s.one) / reciprocal[r];
     few = few && reciprocal[r] >> 32 == 0;
   }
-  const auto finish = s.quotient_shift < 32
+  const auto finish = s.quotient_shift >= 32
                           ? few ? probabilities<true, true, T> : probabilities<true, false, T>
                           : few ? probabilities<false, true, T> : probabilities<false, false, T>;
   for (i64 r = 0; r < rows; ++r)

@@ -6,8 +6,8 @@
 namespace iptq {
 namespace {
 
-// Accumulators of rows to scores, with what is added to them.
-inline void score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
+// Accumulators of rows to scores, with what is added to them; these are no words.
+inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
                        i64 distance) {
   const Requantization& r = a.score;
   const i32 multiplier = static_cast<i32>(r.multiplier);
@@ -23,6 +23,7 @@ inline void score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* sc
         scores[i] = add_requantized(scores[i], addend[i], stage.sum);
     }
   }
+  return false;
 }
 
 // What a task makes of the tables: nothing here.
@@ -73,7 +74,7 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 total, T* p) {
 // Scores become probabilities' codes.
 template <class T>
 void quotients(const Softmax& s, const Tables&, i32* scores, i64 distance, i64 rows,
-               i64 keys, T* p, i64 p_row) {
+               i64 keys, bool, T* p, i64 p_row) {
   for (i64 r = 0; r < rows; ++r, scores += distance, p += p_row) {
     differences(s, scores, keys);
     probabilities(s, scores, keys, exponentials(s, scores, keys), p);

@@ -281,6 +281,7 @@ struct OrderedBytes {
 };
 
 inline __mmask16 first_lanes(i64 count) {
+  if (count <= 0) return 0;
   return count >= kLanes ? 0xFFFF : static_cast<__mmask16>((1u << count) - 1);
 }
 
