@@ -48,7 +48,8 @@ class Pixels:
             x: Normalized images, shape (B, C, H, W).
         """
         factor, shift = (v.to(x.device).view(-1, 1, 1) for v in self.restoring())
-        return (x.double() * factor + shift).float()
+        # In place: fresh memory of this size costs many times what the sum does.
+        return x.to(torch.float64, copy=True).mul_(factor).add_(shift).float()
 
     def restoring(self) -> tuple[Tensor, Tensor]:
         """What normalized numbers are to be multiplied by, and what is added then.

@@ -90,7 +90,8 @@ class QParams:
         Returns:
             Integers of ``storage_dtype(qmin, qmax)``, the shape of ``x``.
         """
-        q = (x.double() / self.scale).round_().clamp_(self.qmin, self.qmax)
+        q = x.detach().to(torch.float64, copy=True)  # the only copy: memory costs time
+        q.div_(self.scale).round_().clamp_(self.qmin, self.qmax)
         return q.to(storage_dtype(self.qmin, self.qmax))
 
     def dequantize(self, q: Tensor) -> Tensor:
