@@ -94,7 +94,7 @@ def _left(program: Program, port: Port, real: Tensor, integers: Tensor) -> Tenso
 
 @lru_cache(maxsize=1024)
 def _qparams(scale: float, low: int, high: int) -> QParams:
-    """The same object each time: the next region's are compared at once."""
+    """Made and checked once."""
     return QParams(scale, low, high)
 
 

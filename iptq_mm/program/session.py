@@ -217,8 +217,9 @@ def use_backend(model: nn.Module, backend: str | None) -> None:
     for name, region in regions.items():
         if backend is not None and not isinstance(region.mode, Integer):
             raise ValueError(f"region '{name}' is not in integer mode")
+    sessions = {n: None if backend is None else Session(backend) for n in regions}
     restore(model)
-    for region in regions.values():
-        region.session = None if backend is None else Session(backend)
+    for name, region in regions.items():
+        region.session = sessions[name]
     if backend is not None:
         BACKENDS.build(dict(type=backend)).quicken(model)

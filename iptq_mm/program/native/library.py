@@ -64,13 +64,13 @@ def _open() -> ctypes.CDLL:
         ctypes.c_int64,
         ctypes.c_void_p,
     ]
-    loaded.iptq_prefetch.restype = None
-    loaded.iptq_prefetch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     for kind, command in enumerate(KINDS):
         if loaded.iptq_command_size(kind) != ctypes.sizeof(command):
             raise NativeError(
                 f'{INSTALLED} was built from other sources: build the package anew'
             )
+    loaded.iptq_prefetch.restype = None
+    loaded.iptq_prefetch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     if wanted:
         _set_level(loaded, wanted)
     return loaded

@@ -16,9 +16,11 @@ from ...modes.handover import made_of
 from ..backend import StandIn
 from .commands import F32, I8, I16
 from .commands import RoIAlign as Command
-from .library import run
+from .library import available, run
 
 _TYPES = {torch.int8: I8, torch.int16: I16}
+#: Pixels of a map up to which boxes may reach: their samples are counted in 32 bits.
+_LARGEST = 2**15
 
 
 class RoIAlign(StandIn, mmcv.ops.RoIAlign):
@@ -34,7 +36,8 @@ class RoIAlign(StandIn, mmcv.ops.RoIAlign):
         Returns:
             (n, channels, rows, columns).
         """
-        if not (_is_plain(input) and _is_plain(rois) and self._has_places(input, rois)):
+        plain = _is_plain(input, 4) and _is_plain(rois, 2) and rois.shape[1] == 5
+        if not (plain and self._has_places(input, rois) and available()):
             return super().forward(input, rois)
         made = made_of(input)
         if made is not None and made.integers.dtype in _TYPES:
@@ -44,10 +47,11 @@ class RoIAlign(StandIn, mmcv.ops.RoIAlign):
         return self._align(x.detach(), step, rois.detach().contiguous())
 
     def _has_places(self, x: Tensor, rois: Tensor) -> bool:
-        """Whether all boxes are of given images and no box is inside out."""
-        images = rois[:, 0]
-        ordered = not self.aligned or bool((rois[:, 3:] >= rois[:, 1:3]).all())
-        return ordered and bool(((images >= 0) & (images < len(x))).all())
+        """Whether boxes are of given images, of sane sizes, and not inside out."""
+        images, corners = rois[:, 0], rois[:, 1:]
+        ordered = not self.aligned or bool((corners[:, 2:] >= corners[:, :2]).all())
+        sane = bool((corners.abs() * self.spatial_scale < _LARGEST).all())
+        return ordered and sane and bool(((images >= 0) & (images < len(x))).all())
 
     def _align(self, x: Tensor, step: float, rois: Tensor) -> Tensor:
         """Of floats, or of integers of this step."""
@@ -88,7 +92,8 @@ def quicken(model: nn.Module) -> None:
             module.__class__ = RoIAlign
 
 
-def _is_plain(x: Tensor) -> bool:
+def _is_plain(x: Tensor, dims: int) -> bool:
     """Whether the kernel takes it: nobody asks for its gradient."""
     wanted = torch.is_grad_enabled() and x.requires_grad
-    return x.dtype == torch.float32 and x.device.type == 'cpu' and not wanted
+    plain = x.dtype == torch.float32 and x.device.type == 'cpu' and x.dim() == dims
+    return plain and not wanted

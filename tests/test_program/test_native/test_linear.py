@@ -132,14 +132,30 @@ def test_gelu_is_part_of_the_product(level, name, bounds, scale, n):
     assert bool(table) == (name == 'interpolated_gelu')
 
 
+@pytest.mark.parametrize('n', [5, 16, 17, 33, 48, 64, 70])
+@pytest.mark.parametrize('bounds', [WIDE, (-300, 4000), (-100, 155)])
+def test_any_number_of_columns(level, bounds, n):
+    """Panels of one to four vectors, the last one whole or not; words and bytes."""
+
+    def build(r):
+        x = r.input((9, 40), -128, 127, 1.0)
+        return linear(r, x, weights(n, 40), bounds, bounds[1] / 20000)
+
+    check(program(build))
+
+
 @pytest.mark.parametrize('swapped', [False, True])
 @pytest.mark.parametrize('bounds', [WIDE, (-100, 155)])
-def test_residual_add_is_part_of_the_product(level, bounds, swapped):
+@pytest.mark.parametrize('n', [5, 16, 17, 33, 48, 50, 70])
+@pytest.mark.parametrize(
+    'factors', [(1.9, 0.3), (0.999, 0.9999), (1.0, 1.0), (3e-4, 7)]
+)
+def test_residual_add_is_part_of_the_product(level, bounds, swapped, n, factors):
     def build(r):
-        x, residual = r.input((9, 40), -128, 127, 1.0), r.input((9, 50), *WIDE, 1.0)
-        made = linear(r, x, weights(50, 40), WIDE, 0.4)
+        x, residual = r.input((9, 40), -128, 127, 1.0), r.input((9, n), *WIDE, 1.0)
+        made = linear(r, x, weights(n, 40), WIDE, 0.4)
         operands = [residual, made] if swapped else [made, residual]
-        return add(r, operands, (9, 50), bounds, (1.9, 0.3))
+        return add(r, operands, (9, n), bounds, factors)
 
     native = check(program(build))
     assert [g.post for g in gemms(native)] == [2]

@@ -82,9 +82,15 @@ def test_what_mmcv_computes_itself(level):
     leaf = x.clone().requires_grad_()
     quick(leaf, rois).sum().backward()
     assert leaf.grad is not None and leaf.grad.abs().sum() > 0
+    wild = boxes(8, 1, 30)
+    wild[0, 3:] = torch.tensor([3e5, 3e5])
+    with pytest.raises(MemoryError):
+        quick(x, wild)
     inside_out = rois[:, [0, 3, 4, 1, 2]]
     with pytest.raises(RuntimeError, match='ROIAlign'):
         quick(x, inside_out)
+    with pytest.raises(AssertionError, match='RoI must be'):
+        quick(x, rois[:, :4])
     assert quick(x, rois[:0]).shape == (0, 3, 2, 2)
 
 

@@ -3,6 +3,7 @@
 
 #include "lines_avx512.inl"
 #include "targets.inl"
+#include "word_sums_avx512.inl"
 
 namespace iptq {
 namespace {

@@ -58,7 +58,7 @@ struct GemmPlace {
 // little left, and is waited for by all others.
 inline i64 first_unit(i64 units, i64 task, i64 tasks) {
   constexpr i64 kPercent[kTasksOfThread] = {0, 20, 38, 54, 68, 80, 89, 96};
-  if (tasks % kTasksOfThread) return units * task / tasks;
+  if (tasks % kTasksOfThread || units < 4 * tasks) return units * task / tasks;
   const i64 done = 100 * (task / kTasksOfThread) + kPercent[task % kTasksOfThread];
   return units * done / (100 * (tasks / kTasksOfThread));
 }
