@@ -108,6 +108,8 @@ def integers_of(program: Program, port: Port, x: Tensor) -> Tensor:
     """
     value = program.values[port.value]
     if port.pixels is not None:
+        if loaded():
+            return border.pixel_integers(x, port.pixels)
         return port.pixels.integers(x)
     # Autocast before the region may have left half precision.
     x = x.float() if x.itemsize < 4 else x

@@ -6,11 +6,13 @@ makes several, in double precision. A native program is not much slower than the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ...intmath import QParams, storage_dtype
-from ...pixels import CENTRE, PIXEL_QPARAMS
+from ...pixels import CENTRE, PIXEL_QPARAMS, Pixels
 from ..graph import Port, Value
 from .commands import F32, I8, I16, I32, U8, Dequantize, Quantize
 from .layout import Storage, storage_of
@@ -37,6 +39,31 @@ def quantize(x: Tensor, qparams: QParams) -> Tensor:
     command = _rounded(qparams, storage_of(dtype), out.data_ptr(), x.numel())
     command.x = x.data_ptr()
     run([command])
+    return out
+
+
+def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
+    """``pixels.integers(x)``.
+
+    Args:
+        x: Normalized images, shape (B, C, H, W). What is no float32 on the CPU, torch
+            turns back.
+        pixels: How they were normalized.
+
+    Returns:
+        int8, contiguous.
+    """
+    if x.dtype != torch.float32 or x.device.type != 'cpu':
+        return pixels.integers(x)
+    x = x.detach().contiguous()
+    out = torch.empty(x.shape, dtype=torch.int8)
+    command = _rounded(
+        PIXEL_QPARAMS, storage_of(out.dtype), out.data_ptr(), out.numel()
+    )
+    command.x = x.data_ptr()
+    kept = _restoring(command, pixels, x.shape)
+    run([command])
+    del kept
     return out
 
 
@@ -86,10 +113,7 @@ def enter(
         qparams = QParams(port.scale, value.low, value.high)
         return _rounded(qparams, storage, address, count), []
     made = _rounded(PIXEL_QPARAMS, storage, address, count)
-    factor, shift = port.pixels.restoring()
-    made.factor, made.shift = factor.data_ptr(), shift.data_ptr()
-    made.channels, made.plane = value.shape[1], value.shape[2] * value.shape[3]
-    return made, [factor, shift]
+    return made, _restoring(made, port.pixels, value.shape)
 
 
 def leave(port: Port, value: Value, address: int) -> Dequantize:
@@ -102,6 +126,14 @@ def leave(port: Port, value: Value, address: int) -> Dequantize:
     """
     count = torch.Size(value.shape).numel()
     return _dequantize(value.dtype, port.scale, address, count)
+
+
+def _restoring(command: Quantize, pixels: Pixels, shape: Sequence[int]) -> list[Tensor]:
+    """Let a command turn normalization back; tensors of which it has addresses."""
+    factor, shift = pixels.restoring()
+    command.factor, command.shift = factor.data_ptr(), shift.data_ptr()
+    command.channels, command.plane = shape[1], shape[2] * shape[3]
+    return [factor, shift]
 
 
 def _quantize(storage: Storage, address: int, count: int) -> Quantize:

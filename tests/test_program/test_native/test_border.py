@@ -11,7 +11,7 @@ from iptq_mm.intmath import QParams
 from iptq_mm.pixels import Pixels
 from iptq_mm.program.graph import Port, Program, Value
 from iptq_mm.program.native import library
-from iptq_mm.program.native.border import dequantize, quantize
+from iptq_mm.program.native.border import dequantize, pixel_integers, quantize
 from iptq_mm.program.native.native_program import NativeProgram
 from iptq_mm.program.ports import integers_of
 
@@ -100,3 +100,15 @@ def test_between_real_tensors(data):
             assert torch.equal(real, expected.float() * scale)
             assert torch.equal(native([x])[0], expected)
     library.use_level(previous)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 1, 1), (2, 3, 17, 19), (1, 3, 128, 160)])
+def test_pixels_alone(level, shape, three_threads):
+    pixels = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    x = pixels.normalized(images.int() - 128)
+    assert torch.equal(pixel_integers(x, pixels), (images.int() - 128).to(torch.int8))
+    assert torch.equal(pixel_integers(images, pixels), pixels.integers(images))
+    # Whatever somebody else made of them, turned, beyond the range, not contiguous.
+    for other in (x * 3 + 0.1, x.transpose(2, 3) * 1.01, x.double()):
+        assert torch.equal(pixel_integers(other, pixels), pixels.integers(other))
