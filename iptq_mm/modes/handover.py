@@ -30,13 +30,6 @@ class Handed(NamedTuple):
 _left: dict[int, tuple[weakref.ref, Handed]] = {}
 
 
-def _nothing() -> None:
-    """What a tensor that no region made is remembered by."""
-
-
-_NOBODY = _nothing, None
-
-
 def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
     """Note what a float tensor that leaves a region was made of.
 
@@ -52,10 +45,11 @@ def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
 
 def made_of(x: Tensor) -> Handed | None:
     """What a float tensor stands for, if it left a region and is as it left it."""
-    real, handed = _left.get(id(x), _NOBODY)
-    if handed is None or real() is not x or handed.version != x._version:
+    found = _left.get(id(x))
+    if found is None:
         return None
-    return handed
+    real, handed = found
+    return handed if real() is x and handed.version == x._version else None
 
 
 def handed_over(x: Tensor, qparams: QParams) -> Tensor | None:

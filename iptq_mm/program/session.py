@@ -14,12 +14,7 @@ from ..modes import Integer, Mode, regions_in
 from ..modes.region import is_real
 from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
-from .arguments import (
-    arguments_key,
-    device_of,
-    row_count_of,
-    tensors_call,
-)
+from .arguments import arguments_key, device_of, row_count_of, tensors_call
 from .backend import Backend, Runner, restore
 from .module_state import ModuleState
 from .ports import run_real

@@ -104,16 +104,14 @@ void finish_words(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
   TileWords words;
   requantize<Width, Up>(g, t, column, words);
   const WordLimits limits(g.low, g.high);
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
 #pragma GCC unroll 1
   for (int part = 0; part < Width; part += 2) {
     const i64 at = column + part * kLanes, wide = Width % 2 && part + 1 == Width ? 16 : 32;
     const i64 count = g.n - at < wide ? g.n - at : wide;
-    if (count <= 0) break;
     const __mmask32 mask = ~0u >> (32 - count);
 #pragma GCC unroll 1
     for (i64 r = 0; r < t.count; ++r) {
-      __m512i codes = _mm512_permutexvar_epi64(order, load(words.at[r][part / 2]));
+      __m512i codes = ordered_words(load(words.at[r][part / 2]));
       codes = make(limits(codes), t.target[r], at, mask);
       i16* out = static_cast<i16*>(g.out) + t.target[r] * g.out_row + at;
       _mm512_mask_storeu_epi16(out, mask, codes);

@@ -166,7 +166,6 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* 
                            : shifted(even, odd);
     return _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
   };
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
   for (i64 i = 0; i < keys; i += 2 * kLanes) {
     const __m512i first = codes(i), second = codes(i + kLanes);
     if (sizeof(T) == 4) {
@@ -174,8 +173,7 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* 
       _mm512_storeu_si512(p + i + kLanes, second);
       continue;
     }
-    const __m512i words =
-        _mm512_permutexvar_epi64(order, _mm512_packs_epi32(first, second));
+    const __m512i words = ordered_words(_mm512_packs_epi32(first, second));
     if (sizeof(T) == 2)
       _mm512_storeu_si512(p + i, words);
     else

@@ -197,6 +197,11 @@ struct ByteTable {
   }
 };
 
+// Words that _mm512_packs_epi32 made of two vectors, in the vectors' order.
+inline __m512i ordered_words(__m512i words) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words);
+}
+
 // Bytes of four vectors in order, limited; of words that _mm512_packs_epi32 made of two
 // vectors each.
 struct OrderedBytes {
