@@ -23,6 +23,11 @@ from .folding import FoldedConstants
 from .handover import hand_over, handed_over
 
 
+#: Input sizes whose constants are kept: images of ever new ones must not fill the
+#: memory.
+_MOST_SIZES = 32
+
+
 @dataclass
 class Saturation:
     """How many values of a site fell outside its range.
@@ -52,6 +57,10 @@ class Integer(Mode):
         self._parameters = {n: _qparams(p) for n, p in plan.parameters.items()}
         self._folded = FoldedConstants()
         self._versions: dict[str, tuple[int, int]] = {}
+
+    def __reduce__(self) -> tuple:
+        """A copy makes its constants anew, they are many times as large as the plan."""
+        return type(self), (self.plan,)
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region."""
@@ -191,7 +200,8 @@ class Integer(Mode):
         device = payloads[0].device  # type: ignore[union-attr]
         terms = operation.signature(payloads, attributes)
         key = (site, terms, device, *qparams)
-        if key not in self._constants:
+        constants = self._constants.get(key)
+        if constants is None:
             function = None
             if isinstance(operation, NonLinear):
                 function = self._function(site, plan)
@@ -205,14 +215,15 @@ class Integer(Mode):
                 plan.constants_for(qparams[0]),
             )
             try:
-                constants = operation.prepare(inputs)
+                made = operation.prepare(inputs)
             except (OverflowError, ValueError) as error:
                 raise type(error)(f"site '{site}': {error}") from error
-            self._constants[key] = {
-                k: v.to(device) if isinstance(v, Tensor) else v
-                for k, v in constants.items()
+            if len(self._constants) >= _MOST_SIZES * len(self.plan.sites):
+                self._constants.clear()
+            constants = self._constants[key] = {
+                k: v.to(device) if isinstance(v, Tensor) else v for k, v in made.items()
             }
-        return self._constants[key]
+        return constants
 
 
 def _outside(wide: Tensor, out: QParams) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
 from .base import Mode
+from .parameters import can_be_seen_as_others, seen_as, usual_parameters
 
 #: The input that may be pixels.
 PIXELS = 'input:0'
@@ -42,6 +44,8 @@ class Region:
             comparisons.
         session: Runs integer mode as a program, None: operation by operation as the
             module's code calls them.
+        lock: Held while the module's own code runs: it may keep things in attributes
+            from one line to the next.
     """
 
     def __init__(self, name: str, mode: Mode | None = None) -> None:
@@ -49,6 +53,15 @@ class Region:
         self.mode = mode
         self.session: Session | None = None
         self.on_output: Callable[[str, list[Tensor]], None] | None = None
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle has: nobody waits for it or listens to it."""
+        return {**vars(self), 'lock': None, 'on_output': None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Inverse of :meth:`__getstate__`."""
+        vars(self).update(state, lock=threading.Lock())
 
     def call(
         self, module: nn.Module, forward: Callable, args: tuple, kwargs: dict
@@ -68,7 +81,8 @@ class Region:
         if self.session is not None and self.session.serves(self.mode):
             result, outputs = self.session.call(module, args, kwargs)
         else:
-            result, outputs = self.run(self.mode, module, forward, args, kwargs)
+            with self.lock:
+                result, outputs = self.run(self.mode, module, forward, args, kwargs)
         if self.on_output is not None:
             self.on_output(self.name, outputs)
         return result
@@ -115,7 +129,7 @@ class Region:
         with (
             full,
             located(Location(mode, self.name)),
-            _quantized_parameters(module, mode),
+            seen_as(_quantized_parameters(module, mode)),
         ):
             args, kwargs = tree_map(enter, (args, kwargs))
             return tree_map(leave, forward(*args, **kwargs)), outputs
@@ -138,11 +152,30 @@ class _Bound:
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """The module as of its own class, which pickles can name; bound when read."""
+        own, bound = own_class(self), type(self)
+        make, arguments, *rest = super().__reduce_ex__(protocol)
+        arguments = tuple(own if x is bound else x for x in arguments)
+        return _made_bound, (make, *arguments), *rest
+
 
 @functools.cache
 def _bound_class(cls: type) -> type:
     """A subclass of ``cls``; ``isinstance`` checks of mm code keep working."""
     return type(cls.__name__, (_Bound, cls), {'__module__': cls.__module__})
+
+
+def _made_bound(make: Callable, *arguments: Any) -> Any:
+    """A module of a bound class, as a pickle or a copy makes it."""
+    module = make(*arguments)
+    module.__class__ = _bound_class(type(module))
+    return module
+
+
+def own_class(module: nn.Module) -> type:
+    """The class that a bound module had before."""
+    return type(module).__mro__[2]
 
 
 def bind(module: nn.Module, region: Region) -> None:
@@ -151,6 +184,7 @@ def bind(module: nn.Module, region: Region) -> None:
         raise RuntimeError(f"region '{region.name}' is bound already")
     module.__class__ = _bound_class(type(module))  # type: ignore[arg-type]
     module.iptq_region = region  # type: ignore[assignment]
+    can_be_seen_as_others(module)
     handles = []
     for path, child in module.named_modules():
         if path:
@@ -164,7 +198,8 @@ def unbind(module: nn.Module) -> None:
     """Undo :func:`bind`."""
     for handle in module.iptq_handles:  # type: ignore[union-attr]
         handle.remove()
-    module.__class__ = type(module).__mro__[2]
+    module.__class__ = own_class(module)
+    usual_parameters(module)
     del module.iptq_region, module.iptq_handles
 
 
@@ -211,23 +246,15 @@ def _leave_module(module: nn.Module, args: Any, output: Any) -> None:
         location.path.pop()
 
 
-@contextmanager
-def _quantized_parameters(module: nn.Module, mode: Mode) -> Iterator[None]:
-    """Put QTensors in the place of the parameters for one call."""
-    swapped: list[tuple[nn.Module, str, nn.Parameter]] = []
+def _quantized_parameters(module: nn.Module, mode: Mode) -> dict[int, QTensor]:
+    """What the module's code sees in the place of each parameter, by ``id``."""
+    # A copy for another device has dictionaries of its own making.
+    can_be_seen_as_others(module)
     wrapped: dict[int, QTensor] = {}
-    try:
-        for path, child in module.named_modules():
-            for name, value in list(child._parameters.items()):
-                if value is None:
-                    continue
-                if id(value) not in wrapped:
-                    full = f'{path}.{name}' if path else name
-                    wrapped[id(value)] = mode.parameter(full, value)
-                    wrapped[id(value)].whole = True
-                swapped.append((child, name, value))
-                child._parameters[name] = wrapped[id(value)]  # type: ignore[assignment]
-        yield
-    finally:
-        for child, name, value in swapped:
-            child._parameters[name] = value
+    for path, child in module.named_modules():
+        for name, value in child._parameters.items():
+            if value is not None and id(value) not in wrapped:
+                full = f'{path}.{name}' if path else name
+                wrapped[id(value)] = mode.parameter(full, value)
+                wrapped[id(value)].whole = True
+    return wrapped

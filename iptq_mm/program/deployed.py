@@ -23,6 +23,8 @@ class Deployed:
         model = Deployed.load('deit.program')
         (logits,) = model(image)  # uint8, if the program takes pixels
 
+    Any number of threads may call one; it can be pickled.
+
     Args:
         program: The program.
         backend: Name of the back end in ``BACKENDS``.
@@ -47,7 +49,12 @@ class Deployed:
         made: Backend = BACKENDS.build(dict(type=backend))
         made.check()
         self.program = program
+        self._arguments = program, backend, device
         self._run = made.prepare(program, torch.device(device))
+
+    def __reduce__(self) -> tuple:
+        """A copy, or what another process reads, is prepared there."""
+        return type(self), self._arguments
 
     @classmethod
     def load(cls, path: str | os.PathLike, backend: str = 'native') -> Deployed:

@@ -28,7 +28,9 @@ class ModuleState:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = weakref.ref(module)
+        self._module, region = weakref.ref(module), bound_region(module)
+        assert region is not None
+        self._region = weakref.ref(region)
         places = [
             (tensors, name, value)
             for child in module.modules()
@@ -44,10 +46,13 @@ class ModuleState:
         self._version = attrgetter('_version') if counted else _version
         self._lines = _lines(values)
 
+    def is_of(self, module: nn.Module) -> bool:
+        """Whether it looks where this module has its tensors now."""
+        return self._module() is module and self._region() is bound_region(module)
+
     def now(self) -> tuple:
         """Equal as long as nothing is replaced or changed."""
-        module = self.module()
-        region = None if module is None else bound_region(module)
+        region = self._region()
         assert region is not None
         prefetch(self._lines)
         found = map(dict.get, self._tensors, self._names)

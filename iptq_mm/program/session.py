@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any, NamedTuple
+import threading
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -16,41 +16,13 @@ from ..pixels import is_image, pixels_of
 from ..registry import BACKENDS
 from .arguments import arguments_key, device_of, row_count_of, tensors_call
 from .backend import Backend, Runner, restore
+from .kept import Last, Programs
 from .module_state import ModuleState
 from .ports import run_real
 from .recorder import TensorPool
-from .row_sizes import peak_bytes, run_rows
+from .row_sizes import run_rows
 from .row_wise import row_wise, with_rows
 from .trace import Traced, trace
-
-#: Programs to keep; images of ever new sizes must not fill the memory.
-MAX_PROGRAMS = 32
-#: Bytes that the values of all of them may take; one is kept in any case.
-MAX_BYTES = 2**30
-
-
-class _Prepared(NamedTuple):
-    """A program that is ready to run."""
-
-    traced: Traced
-    run: Runner
-    bytes: int
-
-
-class _Last(NamedTuple):
-    """What ran last.
-
-    Attributes:
-        key: By :func:`~.arguments.tensors_call`; None: the call was none of these.
-        traced, run: The program.
-    """
-
-    key: tuple | None
-    traced: Any
-    run: Any
-
-
-_NONE = _Last(None, None, None)
 
 
 class Session:
@@ -61,8 +33,14 @@ class Session:
     provably treated one by one (:mod:`.row_wise`), as in the heads for the boxes of a
     detector, programs of a few sizes serve any number of them.
 
+    Any number of threads may call; one at a time makes a program, the others go on with
+    those that are there.
+
     Args:
         backend: Name of the back end in ``BACKENDS``.
+
+    Attributes:
+        programs: Those of the integers that the module has now.
 
     Raises:
         KeyError: If there is no such back end.
@@ -75,14 +53,13 @@ class Session:
                 f"no back end '{backend}': there are {sorted(BACKENDS.module_dict)}"
             )
         self.name = backend
+        self.programs = Programs()
         self._backend: Backend = BACKENDS.build(dict(type=backend))
-        self._prepared: OrderedDict[tuple, _Prepared] = OrderedDict()
         self._pool: TensorPool = WeakValueDictionary()
-        self._last = _NONE
-        self._made_for: tuple = ()
         self._state: ModuleState | None = None
-        self._by_rows: dict[tuple, Traced | None] = {}
         self._rows_meet = False
+        # Making one may ask for others, of other numbers of rows.
+        self._making = threading.RLock()
 
     def __reduce__(self) -> tuple:
         # A copy of the model makes programs of its own.
@@ -109,51 +86,71 @@ class Session:
             UnsupportedOperationError: If an argument is neither tensor nor plain, or
                 the module does what has no program.
         """
-        self._forget_others(module)
-        last = self._last
+        programs = self._programs_of(module)
+        last = programs.last
         key, reals = tensors_call(args, kwargs)
         if reals is None or key != last.key:
             leaves, spec = tree_flatten((args, kwargs))
             pixels = pixels_of(module)
             reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
-            self._last = last = _Last(key, *self._program(module, leaves, spec))
+            last = Last(key, *self._program(programs, module, leaves, spec))
+            programs.last = last
         outputs = run_real(last.traced.program, last.run, reals)
         return last.traced.rebuild(outputs), outputs
 
-    def _forget_others(self, module: nn.Module) -> None:
-        """Forget the programs of other integers than the module has now."""
-        if self._state is None or self._state.module() is not module:
-            self._state = ModuleState(module)
-        made_for = self._state.now()
-        if made_for != self._made_for:  # other integers: what is here is void
-            self._prepared.clear()
-            self._by_rows.clear()
-            self._last = _NONE
-            self._made_for = made_for
+    def _programs_of(self, module: nn.Module) -> Programs:
+        """Programs of the integers that the module has now."""
+        state = self._state
+        if state is None or not state.is_of(module):
+            state = self._state = ModuleState(module)
+        made_for, programs = state.now(), self.programs
+        if made_for != programs.made_for:  # other integers: what is here is void
+            programs = self.programs = Programs(made_for)
+        return programs
 
     def _program(
-        self, module: nn.Module, leaves: list, spec: Any
+        self, programs: Programs, module: nn.Module, leaves: list, spec: Any
     ) -> tuple[Traced, Runner]:
         """The program for these arguments, made now if it is not known."""
         pixels = pixels_of(module)
-        rows = row_count_of(leaves, pixels)
         key = arguments_key(leaves, spec, pixels)
-        if key not in self._prepared and rows is not None:
-            row_key = arguments_key(leaves, spec, pixels, rows=False)
-            traced = self._traced_by_rows(module, leaves, spec, row_key, rows)
-            if traced is not None:
-                return traced, self._any_rows(row_key, traced, device_of(leaves))
-        if key not in self._prepared:
+        ready = programs.find(key)
+        if ready is not None:
+            return ready.traced, ready.run
+        rows, device = row_count_of(leaves, pixels), device_of(leaves)
+        row_key = arguments_key(leaves, spec, pixels, rows=False)
+        by_rows = None if rows is None else programs.by_rows.get(row_key)
+        if by_rows is not None:
+            return by_rows, self._any_rows(programs, row_key, by_rows, device)
+        with self._making:
+            ready = programs.find(key)
+            if ready is not None:  # another thread made it meanwhile
+                return ready.traced, ready.run
+            # One image at a time needs nothing but its own program.
+            if rows not in (None, 1):
+                by_rows = self._by_rows(programs, row_key, module, leaves, spec)
+            if by_rows is not None:
+                return by_rows, self._any_rows(programs, row_key, by_rows, device)
             args, kwargs = tree_unflatten(leaves, spec)
             traced = trace(module, args, kwargs, self._pool)
-            self._prepare(key, traced, device_of(leaves))
-        self._prepared.move_to_end(key)
-        return self._prepared[key][:2]
+            run = self._backend.prepare(traced.program, device)
+            programs.keep(key, traced, run)
+            return traced, run
+
+    def _by_rows(
+        self, programs: Programs, key: tuple, module: nn.Module, leaves: list, spec: Any
+    ) -> Traced | None:
+        """What serves any number of rows, None if nothing does."""
+        if key not in programs.by_rows and not self._rows_meet:
+            traced = self._traced_by_rows(module, leaves, spec)
+            programs.keep_by_rows(key, traced)
+            self._rows_meet = traced is None
+        return programs.by_rows.get(key)
 
     def _traced_by_rows(
-        self, module: nn.Module, leaves: list, spec: Any, key: tuple, rows: int
+        self, module: nn.Module, leaves: list, spec: Any
     ) -> Traced | None:
-        """What serves any number of rows, None if nothing does or none is needed."""
+        """What serves any number of rows, None if nothing does."""
 
         def trace_rows(count: int) -> Traced:
             examples = [
@@ -163,36 +160,27 @@ class Session:
             args, kwargs = tree_unflatten(examples, spec)
             return trace(module, args, kwargs, self._pool)
 
-        # One image at a time needs nothing but its own program.
-        if key not in self._by_rows and rows != 1 and not self._rows_meet:
-            self._by_rows[key] = row_wise(trace_rows)
-            self._rows_meet = self._by_rows[key] is None
-            if len(self._by_rows) > MAX_PROGRAMS:
-                del self._by_rows[next(iter(self._by_rows))]
-        return self._by_rows.get(key)
+        return row_wise(trace_rows)
 
-    def _any_rows(self, key: tuple, traced: Traced, device: torch.device) -> Runner:
+    def _any_rows(
+        self, programs: Programs, key: tuple, traced: Traced, device: torch.device
+    ) -> Runner:
         """Runs a program for two rows on any number of them."""
 
         def sized(rows: int) -> Runner:
             mine = *key, rows
-            if mine not in self._prepared:
-                program = with_rows(traced.program, rows)
-                self._prepare(mine, traced._replace(program=program), device)
-            self._prepared.move_to_end(mine)
-            return self._prepared[mine].run
+            ready = programs.find(mine)
+            if ready is not None:
+                return ready.run
+            with self._making:
+                ready = programs.find(mine)
+                if ready is None:
+                    program = with_rows(traced.program, rows)
+                    run = self._backend.prepare(program, device)
+                    ready = programs.keep(mine, traced._replace(program=program), run)
+                return ready.run
 
         return lambda x: run_rows(traced.program, x, sized, self._backend.sizes)
-
-    def _prepare(self, key: tuple, traced: Traced, device: torch.device) -> None:
-        """Make a program ready, and forget the oldest ones if there are too many."""
-        run = self._backend.prepare(traced.program, device)
-        self._prepared[key] = _Prepared(traced, run, peak_bytes(traced.program))
-        while len(self._prepared) > 1 and (
-            len(self._prepared) > MAX_PROGRAMS
-            or sum(p.bytes for p in self._prepared.values()) > MAX_BYTES
-        ):
-            self._prepared.popitem(last=False)
 
 
 def use_backend(model: nn.Module, backend: str | None) -> None:

@@ -170,7 +170,7 @@ def trace(
         )
     recorder = Recorder(pool)
     tracing = Tracing(region.mode, recorder)
-    with torch.no_grad():
+    with torch.no_grad(), region.lock:
         result, _ = Region(region.name, tracing).run(
             tracing, module, own_forward(module), args, kwargs or {}
         )

@@ -106,7 +106,7 @@ def test_programs_give_the_same_detections(loaded, backend):
     regions = regions_in(model)
     assert sorted(regions) == sorted(['backbone', 'neck', 'rpn_head', *HEADS])
     for name, region in regions.items():
-        by_rows = bool(region.session._by_rows)
+        by_rows = bool(region.session.programs.by_rows)
         assert by_rows == name.startswith('roi_head'), name
     use_backend(model, None)
     assert not any(isinstance(m, StandIn) for m in model.modules())

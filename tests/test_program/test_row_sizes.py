@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from region_models import Custom, quantized, rows, same
 
 from iptq_mm.modes import bound_region
-from iptq_mm.program import session, trace, use_backend
+from iptq_mm.program import kept, trace, use_backend
 from iptq_mm.program.row_sizes import MOST_ROWS, parts, peak_bytes, run_rows, size_for
 
 steps = st.sampled_from([1, 2, 4, 8])
@@ -60,7 +60,7 @@ def test_every_count_gives_the_same_bits(head):
         for n, y in zip(counts, expected, strict=True):
             assert same(head(boxes(n, seed=n)), y)
     finally:
-        sizes = {key[-1] for key in found(head)._prepared}
+        sizes = {key[-1] for key in found(head).programs.ready}
         use_backend(head, None)
     assert sizes == {5, 1, 2, 3, 10, 20, 40, 256, 48}
 
@@ -69,17 +69,17 @@ def test_no_rows_at_first(head):
     expected = head(boxes(0))
     assert expected[0].shape == (0, 2, 6, 6)
     use_backend(head, 'reference')
-    assert same(head(boxes(0)), expected) and not found(head)._prepared
+    assert same(head(boxes(0)), expected) and not found(head).programs.ready
     use_backend(head, None)
 
 
 def test_one_row_at_first_needs_no_more_than_its_program(head):
     use_backend(head, 'reference')
     head(boxes(1))
-    assert not found(head)._by_rows
+    assert not found(head).programs.by_rows
     head(boxes(3))
     head(boxes(1))
-    assert len(found(head)._prepared) == 2
+    assert len(found(head).programs.ready) == 2
     use_backend(head, None)
 
 
@@ -96,7 +96,7 @@ def test_regions_whose_rows_meet_are_asked_once():
     for n in (4, 6):
         net(rows(n, 5))
     assert calls == [2, 4, 6] and found(net)._rows_meet
-    assert len(found(net)._prepared) == 2
+    assert len(found(net).programs.ready) == 2
 
 
 def test_other_weights_are_seen():
@@ -112,15 +112,15 @@ def test_other_weights_are_seen():
 def test_memory_is_bounded(head, monkeypatch):
     use_backend(head, 'reference')
     head(boxes(4))
-    (one,) = found(head)._prepared.values()
+    (one,) = found(head).programs.ready.values()
     assert one.bytes == peak_bytes(one.traced.program) > 4 * 5 * 9
-    monkeypatch.setattr(session, 'MAX_BYTES', 4 * one.bytes)
+    monkeypatch.setattr(kept, 'MAX_BYTES', 4 * one.bytes)
     for n in (4, 8, 3, 2):
         head(boxes(n))
-    assert [key[-1] for key in found(head)._prepared] == [8, 3, 2]
-    monkeypatch.setattr(session, 'MAX_BYTES', 1)
+    assert [key[-1] for key in found(head).programs.ready] == [8, 3, 2]
+    monkeypatch.setattr(kept, 'MAX_BYTES', 1)
     head(boxes(16))
-    assert [key[-1] for key in found(head)._prepared] == [16]
+    assert [key[-1] for key in found(head).programs.ready] == [16]
     use_backend(head, None)
 
 

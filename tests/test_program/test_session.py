@@ -10,7 +10,7 @@ from region_models import Custom, Net, images, mmdet_swin, quantized, rows, same
 from torch import nn
 
 from iptq_mm.modes import Integer, bound_region
-from iptq_mm.program import Session, session, use_backend
+from iptq_mm.program import Session, kept, use_backend
 from iptq_mm.qtensor import UnsupportedOperationError
 
 
@@ -32,21 +32,21 @@ def test_sizes_get_programs_of_their_own():
     expected = [net(x) for x in inputs]
     running = with_session(net)
     assert all(same(net(x), y) for x, y in zip(inputs, expected, strict=True))
-    assert len(running._prepared) == 2
-    some, other = (p.traced.program.tensors for p in running._prepared.values())
+    assert len(running.programs.ready) == 2
+    some, other = (p.traced.program.tensors for p in running.programs.ready.values())
     shared = [n for n in some if n in other and some[n] is other[n]]
     assert 'patch_embed.projection.weight' in shared
 
 
 @torch.no_grad()
 def test_old_programs_are_dropped(monkeypatch):
-    monkeypatch.setattr(session, 'MAX_PROGRAMS', 2)
+    monkeypatch.setattr(kept, 'MAX_PROGRAMS', 2)
     net = fresh()
     running = with_session(net)
     for n in (1, 2, 1, 3):
         net(rows(n, 5))
-    kept = [p.traced.program.values[0].shape for p in running._prepared.values()]
-    assert kept == [(1, 5, 8), (3, 5, 8)]
+    left = [p.traced.program.values[0].shape for p in running.programs.ready.values()]
+    assert left == [(1, 5, 8), (3, 5, 8)]
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ def test_changed_weights_and_plans_are_seen():
     assert same(net(x), expected) and not same(expected, before)
     mode = bound_region(net.backbone).mode
     bound_region(net.backbone).mode = Integer(mode.plan)
-    assert same(net(x), expected) and len(running._prepared) == 1
+    assert same(net(x), expected) and len(running.programs.ready) == 1
 
 
 @torch.no_grad()
@@ -126,7 +126,7 @@ def test_changes_between_equal_calls_are_seen():
     made.append(net(x))
     use_backend(net, None)
     eager = net(x)
-    assert same(made[0], made[1]) and len(running._prepared) == 1
+    assert same(made[0], made[1]) and len(running.programs.ready) == 1
     assert not any(same(a, b) for a, b in zip(made[1:], made[2:], strict=False))
     assert same(made[-1], eager)
 
@@ -151,10 +151,10 @@ def test_saturation_is_counted_by_integer_mode():
     mode = bound_region(net.backbone).mode
     mode.saturation = {}
     net(10 * rows())
-    assert mode.saturation and not running._prepared
+    assert mode.saturation and not running.programs.ready
     mode.saturation = None
     net(rows())
-    assert running._prepared
+    assert running.programs.ready
 
 
 class Choosing(nn.Module):
@@ -180,7 +180,7 @@ def test_other_arguments_choose_the_program():
     for _ in range(2):
         actual = [net(*call) for call in calls]
         assert all(map(same, actual, expected))
-    assert len(running._prepared) == 4
+    assert len(running.programs.ready) == 4
     with pytest.raises(UnsupportedOperationError, match='argument of type object'):
         net(x, extra=object())
 
