@@ -22,7 +22,6 @@ from .blocks import in_blocks
 from .folding import FoldedConstants
 from .handover import hand_over, handed_over
 
-
 #: Input sizes whose constants are kept: images of ever new ones must not fill the
 #: memory.
 _MOST_SIZES = 32

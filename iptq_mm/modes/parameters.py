@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,13 +43,14 @@ class Parameters(dict):
 
     def get(self, name: str, default: Any = None) -> Any:
         """See :meth:`__getitem__`."""
-        return self[name] if name in self else default
+        value = super().get(name, default)
+        return _seen.substitutes.get(id(value), value)
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> Any:
         """See :meth:`__getitem__`."""
         return self._as_seen().items()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> Any:
         """See :meth:`__getitem__`."""
         return self._as_seen().values()
 

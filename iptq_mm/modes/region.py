@@ -154,8 +154,9 @@ class _Bound:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """The module as of its own class, which pickles can name; bound when read."""
-        own, bound = own_class(self), type(self)
-        make, arguments, *rest = super().__reduce_ex__(protocol)
+        own, bound = own_class(self), type(self)  # type: ignore[arg-type]
+        reduced: Any = super().__reduce_ex__(protocol)
+        make, arguments, *rest = reduced
         arguments = tuple(own if x is bound else x for x in arguments)
         return _made_bound, (make, *arguments), *rest
 
@@ -169,7 +170,8 @@ def _bound_class(cls: type) -> type:
 def _made_bound(make: Callable, *arguments: Any) -> Any:
     """A module of a bound class, as a pickle or a copy makes it."""
     module = make(*arguments)
-    module.__class__ = _bound_class(type(module))
+    own: Any = type(module)
+    module.__class__ = _bound_class(own)
     return module
 
 
