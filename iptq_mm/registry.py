@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
@@ -19,6 +20,12 @@ HOOKS = Registry(
 )
 LOOPS = Registry(
     'loop', parent=MMENGINE_LOOPS, scope='iptq_mm', locations=['iptq_mm.engine']
+)
+MODEL_WRAPPERS = Registry(
+    'model wrapper',
+    parent=MMENGINE_MODEL_WRAPPERS,
+    scope='iptq_mm',
+    locations=['iptq_mm.engine.processes'],
 )
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']

@@ -8,6 +8,7 @@ import os
 import sys
 
 from iptq_mm.engine.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.processes import OtherProcessError
 from iptq_mm.engine.run import quantize_and_compare
 
 
@@ -45,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@mistakes_end_it()
+@mistakes_end_it(OtherProcessError)
 def main() -> int:
     """Run the tool."""
     args = parse_args()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,7 +130,14 @@ class FloatCache:
         """
         if self._batches:
             kept = dict(metrics=metrics, seconds=seconds, batches=self._batches)
-            atomic_save(kept, self.path)
+            try:
+                atomic_save(kept, self.path)
+            except OSError as error:
+                print_log(
+                    f'{error}: the float model runs again next time',
+                    'current',
+                    logging.WARNING,
+                )
 
     def _read(self) -> dict[str, Any] | None:
         if not self.path.exists():

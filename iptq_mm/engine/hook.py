@@ -36,6 +36,11 @@ class QuantizationHook(Hook):
             interrupted run in the same work dir.
         backend: What runs the integer model, a name in ``BACKENDS``; None: the eager
             integer mode. The integers are the same.
+        plan_file: Name of the plan's file in the work dir; None: it is not written.
+
+    Attributes:
+        result: What was done; None before that.
+        calibration: Which images calibrated the model, plain data.
 
     Raises:
         KeyError: If there is no such back end.
@@ -49,6 +54,7 @@ class QuantizationHook(Hook):
         candidates: dict | None = None,
         resume: bool = False,
         backend: str | None = None,
+        plan_file: str | None = 'plan.json',
     ) -> None:
         if backend:
             Session(backend).check()
@@ -56,9 +62,11 @@ class QuantizationHook(Hook):
         self._quantization = quantization
         self._candidates = candidates
         self._resume = resume
+        self._plan_file = plan_file
         self._training = False
         self._unloaded: dict[str, tuple[Tensor, int]] = {}
         self.result: Quantization | None = None
+        self.calibration: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Validation during float training stays float.
@@ -132,8 +140,8 @@ class QuantizationHook(Hook):
         )
         if self._backend:
             use_backend(unwrapped(runner.model), self._backend)
-        if runner.rank == 0:
-            save_plan(self.result.plans, work_dir / 'plan.json')
+        if runner.rank == 0 and self._plan_file:
+            save_plan(self.result.plans, work_dir / self._plan_file)
 
     def _check_loaded(self) -> None:
         """Refuse random weights where the checkpoint had none to give.

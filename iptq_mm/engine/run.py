@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
-import platform
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import mmengine
-import torch
-from mmengine import dist
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..calibration import ConfigError
-from ..functions import function_name
 from ..plan import PlanError
-from ..utils.files import atomic_write
-from ..version import __version__
-from ..visualization import plot_assignment
 from .calibration_data import explained
 from .checks import check_config
-from .comparing_loop import ComparingLoop
-from .export import (
-    export_config,
-    save_quantized,
-    usual_hooks,
-    write_config,
-)
+from .export import usual_hooks
 from .hook import QuantizationHook
 from .loading import read_config
-from .quantize import Quantization, unwrapped
-from .report import report
+from .outcome import OutcomeHook
+from .processes import by_first, joined
+from .quantize import unwrapped
+from .work_dir import announce_replacement, held
 
 
 def quantize_and_compare(
@@ -84,46 +70,28 @@ def quantize_and_compare(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.backend = backend or cfg.get('backend')
-    quantization = check_config(cfg, config)
+    check_config(cfg, config)
     original = copy.deepcopy(cfg)
     _prepare(cfg, out, float_cache)
-    joined = dist.is_distributed()
-    _prepare_cpu_ranks(cfg)
+    with joined(cfg), ExitStack() as stack:
+        by_first(lambda: stack.enter_context(held(cfg.work_dir)))
+        return _run(cfg, original, resume)
+
+
+def _run(cfg: Config, original: Config, resume: bool) -> dict[str, Any]:
+    """Quantize, evaluate and write; what was read to run is forgotten at its end."""
     runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
-    hook = QuantizationHook(resume=resume, backend=cfg.backend)
-    runner.register_hook(hook, priority=hook.priority)
+    if runner.rank == 0:
+        announce_replacement(runner.work_dir)
+    quantizing = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
+    outcome = OutcomeHook(original, quantizing)
+    for hook in (quantizing, outcome):
+        runner.register_hook(hook, priority=hook.priority)
     with explained('the evaluation images'):
-        loop = runner.test_loop
+        runner.test_loop  # noqa: B018 builds the data set
     _load(runner)
     runner.test()
-    assert isinstance(loop, ComparingLoop) and hook.result is not None
-    results = {
-        **{k: v for k, v in loop.results.items() if k != 'seconds'},
-        'assignment': hook.result.assignment(),
-        'cost': _cost(hook.result),
-        'seconds': {**hook.result.seconds, **loop.results['seconds']},
-        'seed': runner.seed,
-        'versions': _versions(),
-    }
-    if runner.rank == 0:
-        folder = Path(runner.work_dir)
-        metainfo = getattr(runner.test_dataloader.dataset, 'metainfo', None)
-        save_quantized(runner.model, folder / 'integer.pth', metainfo)
-        write_config(
-            export_config(
-                original, quantization.regions, 'integer.pth', original.backend
-            ),
-            folder / 'integer.py',
-        )
-        plot_assignment(
-            results['assignment'], hook.result.records, folder / 'functions.png'
-        )
-        atomic_write(folder / 'results.json', json.dumps(results, indent=1) + '\n')
-        print_log('\n' + report(results, hook.result, folder), 'current')
-    if dist.is_distributed() and not joined:
-        # A process that ends with its group's threads running may be aborted.
-        torch.distributed.destroy_process_group()
-    return results
+    return outcome.results
 
 
 def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
@@ -145,16 +113,6 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
         evaluators = cfg.test_evaluator
         evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
-
-
-def _prepare_cpu_ranks(cfg: Config) -> None:
-    """Make up for mmengine, which takes every rank to have a GPU."""
-    if cfg.launcher == 'none' or get_device() != 'cpu':
-        return
-    if cfg.launcher == 'pytorch' and not dist.is_distributed():
-        torch.distributed.init_process_group('gloo')
-    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None}
-    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {})}
 
 
 def _without_pretrained(node: Any) -> Any:
@@ -194,28 +152,3 @@ def _load(runner: Runner) -> None:
         raise ConfigError(
             f'the checkpoint {checkpoint} cannot be loaded: {message}'
         ) from error
-
-
-def _cost(result: Quantization) -> float:
-    """Weighted operations of the chosen functions, for one image."""
-    return sum(
-        result.records[region].candidates[site][function_name(plan.function)].total_cost
-        for region, plans in result.plans.items()
-        for site, plan in plans.sites.items()
-        if plan.function
-    )
-
-
-def _versions() -> dict[str, str]:
-    versions = {
-        'iptq_mm': __version__,
-        'python': platform.python_version(),
-        'torch': torch.__version__,
-        'mmengine': mmengine.__version__,
-    }
-    for name in ('mmcv', 'mmdet', 'mmpretrain'):
-        try:
-            versions[name] = __import__(name).__version__
-        except ImportError:
-            continue
-    return versions

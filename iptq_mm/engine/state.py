@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ class State:
             self.ranges = _ranges(shared[0]['ranges'])
 
     def finish(self, phase: str, seconds: float) -> None:
-        """Note that a phase is finished, and keep its records."""
+        """Note that a phase is finished, and keep its records.
+
+        They are an aid: a disk that is full does not end the run.
+        """
         self.seconds[phase] = round(seconds, 2)
         if self.path is not None and dist.is_main_process():
             ranges = self.ranges
@@ -62,7 +66,14 @@ class State:
                 'records': {n: r.state_dict() for n, r in self.records.items()},
                 'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
             }
-            atomic_save(state, self.path)
+            try:
+                atomic_save(state, self.path)
+            except OSError as error:
+                print_log(
+                    f'{error}: the run goes on, but could not be resumed after {phase}',
+                    'current',
+                    logging.WARNING,
+                )
 
     def _read(self) -> dict[str, Any] | None:
         """The state in the file, if it is one of the same quantization."""

@@ -75,7 +75,7 @@ class ImageFolder:
 
     def _read(self) -> None:
         try:
-            listed = json.loads((self.path / LIST).read_text())
+            listed = json.loads((self.path / LIST).read_text(encoding='utf-8'))
             self._metainfo, self._entries = listed['metainfo'], listed['data_list']
             ours = self._metainfo[_MADE_BY] == _TOOL
         except (OSError, ValueError, KeyError, TypeError):

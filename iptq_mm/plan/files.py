@@ -33,7 +33,7 @@ def load_plan(path: str | os.PathLike) -> dict[str, RegionPlan]:
     Raises:
         PlanError: If the file is no plan, or of another version.
     """
-    with open(path) as file:
+    with open(path, encoding='utf-8') as file:
         try:
             data = json.load(file)
         except ValueError as error:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from mmengine import dist
+from mmengine.config import Config
 
 from iptq_mm.criteria import CandidateErrors
 from iptq_mm.engine.ranks import BatchErrors, merged
 from iptq_mm.engine.run import quantize_and_compare
+from iptq_mm.engine.work_dir import held
 from iptq_mm.record import RegionRecord
 
 TOOL = Path(__file__).parents[2] / 'tools/quantize.py'
@@ -65,25 +67,128 @@ def test_one_process_keeps_its_records():
     assert merged(records) is records
 
 
-@pytest.mark.slow
-def test_two_ranks(vit_run, tmp_path, one_thread):
-    options = [f'{key}={value}' for key, value in OPTIONS.items()]
+def _launch(ranks, config, work_dir, script=TOOL, options=None):
+    """Run the tool, or a script around it, in several processes."""
+    options = OPTIONS if options is None else options
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    done = subprocess.run(
-        [*command, '--nproc-per-node=2', TOOL, vit_run.config, '--launcher=pytorch']
-        + ['--work-dir', tmp_path / 'two', '--cfg-options', *options],
+    return subprocess.run(
+        [*command, f'--nproc-per-node={ranks}', script, config, '--launcher=pytorch']
+        + ['--work-dir', work_dir, '--cfg-options']
+        + [f'{key}={value}' for key, value in options.items()],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    assert 'analyse: batch 1/1' in done.stdout
-    one = quantize_and_compare(
-        vit_run.config, work_dir=str(tmp_path / 'one'), cfg_options=OPTIONS
-    )
-    two = json.loads((tmp_path / 'two/results.json').read_text())
-    assert {**one, 'seconds': 0} == {**two, 'seconds': 0}
+
+
+@pytest.fixture
+def around(tmp_path):
+    """Writes a script that runs the tool between lines of its own."""
+
+    def write(before='', after=''):
+        script = tmp_path / 'script.py'
+        script.write_text(
+            'import os, runpy, sys\nfrom pathlib import Path\n'
+            'RANK = int(os.environ["RANK"])\n'
+            f'{before}\n'
+            'try:\n'
+            f'    runpy.run_path({str(TOOL)!r}, run_name="__main__")\n'
+            f'finally:\n    pass\n    {after}\n'
+        )
+        return script
+
+    return write
+
+
+def _same_results(config, one, many, options=OPTIONS):
+    """Whether one process finds what many have found."""
+    alone = quantize_and_compare(config, work_dir=str(one), cfg_options=options)
+    found = json.loads((many / 'results.json').read_text())
+    assert {**alone, 'seconds': 0} == {**found, 'seconds': 0}
     for name in ('plan.json', 'integer.py'):
-        a, b = ((tmp_path / n / name).read_text() for n in ('one', 'two'))
-        assert a == b
+        assert (one / name).read_text() == (many / name).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('ranks', [2, 3])
+def test_ranks(vit_run, tmp_path, one_thread, ranks):
+    done = _launch(ranks, vit_run.config, tmp_path / 'many')
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert 'terminate called' not in done.stderr
+    assert 'analyse: batch 1/1' in done.stdout
+    _same_results(vit_run.config, tmp_path / 'one', tmp_path / 'many')
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='no /proc')
+def test_no_thread_of_the_group_is_left(vit_run, tmp_path, around):
+    """One that runs while the interpreter ends may abort the process."""
+    names = (
+        '[t.joinpath("comm").read_text() for t in Path("/proc/self/task").iterdir()]'
+    )
+    script = around(after=f'print("THREADS", RANK, {names})')
+    done = _launch(2, vit_run.config, tmp_path / 'run', script)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = [x for x in done.stdout.splitlines() if x.startswith('THREADS')]
+    assert len(said) == 2 and not [line for line in said if 'gloo' in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('rank', [0, 1])
+def test_a_rank_that_fails(vit_run, tmp_path, around, rank):
+    """It ends the run with its message; nobody waits for it."""
+    script = around(
+        'from iptq_mm.calibration import ConfigError\n'
+        'from iptq_mm.engine import quantize\n'
+        'def fail(*_):\n    raise ConfigError("this rank found something wrong")\n'
+        f'if RANK == {rank}:\n    quantize.analyse = fail'
+    )
+    done = _launch(2, vit_run.config, tmp_path / 'run', script)
+    assert done.returncode != 0
+    assert 'error: this rank found something wrong' in done.stderr
+    assert not (tmp_path / 'run/results.json').exists()
+
+
+@pytest.mark.slow
+def test_results_that_cannot_be_written(vit_run, tmp_path, around):
+    """The others do not wait for the rank that writes, and end badly with it."""
+    script = around(
+        'from iptq_mm.engine import outcome\n'
+        'def fail(*_):\n    raise OSError(28, "the disk is full", "integer.py")\n'
+        'outcome.write_config = fail',
+        'print("ENDED", RANK, type(sys.exc_info()[1]), sys.exc_info()[1], flush=True)',
+    )
+    done = _launch(2, vit_run.config, tmp_path / 'run', script)
+    assert done.returncode != 0
+    assert "error: [Errno 28] the disk is full: 'integer.py'" in done.stderr
+    assert not list((tmp_path / 'run').glob('integer.*'))
+
+
+@pytest.mark.slow
+def test_sync_bn(vit_run, tmp_path, one_thread):
+    """Ranks without GPUs take it for what it is when nothing is trained."""
+    cfg = Config.fromfile(vit_run.config)
+    cfg.model.neck = dict(
+        type='LinearNeck',
+        in_channels=128,
+        out_channels=128,
+        gap_dim=0,
+        norm_cfg=dict(type='SyncBN'),
+    )
+    cfg.random_weights, cfg.load_from = True, None
+    config = tmp_path / 'sync.py'
+    cfg.dump(config)
+    done = _launch(2, config, tmp_path / 'many')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'SyncBatchNorm layers become BatchNorm layers' in done.stdout
+    _same_results(config, tmp_path / 'one', tmp_path / 'many')
+
+
+@pytest.mark.slow
+def test_ranks_and_a_work_dir_that_is_in_use(vit_run, tmp_path):
+    with held(tmp_path / 'run'):
+        done = _launch(2, vit_run.config, tmp_path / 'run')
+    assert done.returncode != 0
+    assert 'another run writes to the work dir' in done.stderr

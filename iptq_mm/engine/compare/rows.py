@@ -56,7 +56,7 @@ class Row:
     def read(cls, path: Path, key: str) -> Row | None:
         """The row in a file, if there is one and it has this key."""
         try:
-            row = cls(**json.loads(path.read_text()))
+            row = cls(**json.loads(path.read_text(encoding='utf-8')))
         except (FileNotFoundError, TypeError, ValueError):
             return None
         return row if row.key == key else None

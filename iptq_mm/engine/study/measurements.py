@@ -40,7 +40,11 @@ class Measurements:
     def __init__(self, path: str | os.PathLike, key: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self._effects: dict[tuple[str, Images], Effect] = {}
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = (
+            self.path.read_text(encoding='utf-8').splitlines()
+            if self.path.exists()
+            else []
+        )
         kept = [json.dumps(dict(key), sort_keys=True)]
         if lines and lines[0] == kept[0]:
             for line in lines[1:]:
