@@ -99,7 +99,7 @@ def _given_images(loader: Any) -> Any:
             'quantization.calibration.dataloader has no dataset: give it one, or leave '
             'it out to calibrate on train_dataloader'
         )
-    with explained('the calibration images'):
+    with explained('the calibration images', dataset):
         return built(dataset)
 
 

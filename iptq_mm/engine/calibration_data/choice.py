@@ -116,7 +116,7 @@ def _refuse(shared: list[tuple[Identity, str]], drawn: int, how: str) -> None:
     image, key = shared[0]
     raise ConfigError(
         f'calibration would see images of the evaluation ({key}): {len(shared)} of '
-        f'{drawn} drawn are {how} its own, for instance {image.name}. The figures would '
-        'mean nothing: take another split for train_dataloader, or other images in '
-        'quantization.calibration.dataloader'
+        f'{drawn} drawn are {how} its own, for instance {image.name}. The figures '
+        'would mean nothing: take another split for train_dataloader, or other images '
+        'in quantization.calibration.dataloader'
     )

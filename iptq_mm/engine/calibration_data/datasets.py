@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.registry import DATASETS
 
 from ...calibration.config import ConfigError
+from .nodes import leaf_nodes
 
 #: How constructors refuse an argument that belongs to another data set.
 _MISFITS = (
@@ -21,8 +22,12 @@ _MISFITS = (
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str, dataset: Any = None) -> Iterator[None]:
     """Say what a dataset was for and what to do when it cannot be built.
+
+    Args:
+        what: What it was for.
+        dataset: Its config, if it shall be named.
 
     Raises:
         ConfigError: In the place of whatever the dataset raises.
@@ -34,17 +39,24 @@ def explained(what: str) -> Iterator[None]:
     except Exception as error:  # each kind of dataset raises its own
         for misfit in _MISFITS:
             if found := re.search(misfit, str(error)):
-                key = found.group(1)
                 raise ConfigError(
-                    f"{what} cannot be read, because '{key}' does not fit their data "
-                    f'set ({error}). Configs inherit key by key: if it stems from the '
-                    "base config's data set, write dataset=dict(_delete_=True, "
-                    'type=..., ...)'
+                    f"{what} cannot be read, because '{found.group(1)}' does not fit "
+                    f'{_kinds(dataset)} ({error}). Configs inherit key by key: if it '
+                    "stems from the base config's data set, write "
+                    'dataset=dict(_delete_=True, type=..., ...)'
                 ) from error
         raise ConfigError(
             f'{what} cannot be read, or there are none ({error}): check data_root, '
             'ann_file and data_prefix of the dataset'
         ) from error
+
+
+def _kinds(dataset: Any) -> str:
+    kinds = (
+        node.get('type') for node in leaf_nodes(dataset) if isinstance(node, Mapping)
+    )
+    names = {k if isinstance(k, str) else getattr(k, '__name__', '') for k in kinds}
+    return ', '.join(sorted(names)) or 'their data set'
 
 
 def is_given(loader: Any) -> bool:

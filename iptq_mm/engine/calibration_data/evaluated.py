@@ -92,7 +92,7 @@ def _same_bytes(path: str, other: str) -> bool:
 
 
 def _images_alone(dataset: Any) -> Any:
-    """A dataset config without its pipelines, which leave the choice of images alone."""
+    """A dataset config without its pipelines, which do not choose images."""
     if isinstance(dataset, Mapping):
         return {k: _images_alone(v) for k, v in dataset.items() if k != 'pipeline'}
     if isinstance(dataset, list | tuple):

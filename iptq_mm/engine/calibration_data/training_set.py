@@ -10,7 +10,8 @@ from mmengine.dataset import BaseDataset, Compose
 
 from ...calibration.config import ConfigError
 from .datasets import built, dataset_of, explained, is_given, options_of
-from .wrappers import changed, is_dataset, leaves, unrepeated
+from .nodes import leaf_nodes, wrapped_nodes
+from .wrappers import changed, leaves, unrepeated
 
 _INSTEAD = 'name the images in quantization.calibration.dataloader'
 #: Arguments of transforms that say where their files lie.
@@ -47,13 +48,13 @@ def training_images(cfg: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
             'test_dataloader, or quantization.calibration.dataloader'
         )
     pipeline = _pipeline_of(dataset_of(evaluation))
-    shown = [_has_pipeline(node) for node in _leaf_nodes(dataset_of(train))]
+    shown = [_has_pipeline(node) for node in leaf_nodes(dataset_of(train))]
     if pipeline is None and any(shown):
         raise ConfigError(
             "the evaluation's dataset shows no pipeline that the training images could "
             f'be seen through: {_INSTEAD}'
         )
-    with explained('the calibration images'):
+    with explained('the calibration images', dataset_of(train)):
         dataset = built(_exchanged(dataset_of(train), pipeline))
 
     def prepare(leaf: Any) -> None:
@@ -65,23 +66,6 @@ def training_images(cfg: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return changed(unrepeated(dataset), prepare), options_of(evaluation)
 
 
-def _leaf_nodes(node: Any) -> list[Any]:
-    """The datasets at the bottom of wrappers, in a config: configs, or built ones."""
-    inside = _inside(node)
-    return [leaf for child in inside for leaf in _leaf_nodes(child)] or [node]
-
-
-def _inside(node: Any) -> list[Any]:
-    """What a wrapper's config wraps. ``dataset='name'`` is no wrapper."""
-    if not isinstance(node, Mapping):
-        return []
-    several = node.get('datasets')
-    inside = [*several] if isinstance(several, list | tuple) else [node.get('dataset')]
-    named = (isinstance(child, Mapping) and 'type' in child for child in inside)
-    known = [a or is_dataset(b) for a, b in zip(named, inside, strict=True)]
-    return inside if inside and all(known) else []
-
-
 def _has_pipeline(node: Any) -> bool:
     """Whether the config of a dataset has a pipeline."""
     return isinstance(node, Mapping) and 'pipeline' in node
@@ -91,7 +75,7 @@ def _exchanged(node: Any, pipeline: Sequence[Any] | None) -> Any:
     """A dataset config with another pipeline at the bottom and none in wrappers."""
     if not isinstance(node, Mapping):
         return node
-    node, inside = dict(node), _inside(node)
+    node, inside = dict(node), wrapped_nodes(node)
     if inside:
         inside = [_exchanged(child, pipeline) for child in inside]
         if node.get('datasets'):
@@ -126,10 +110,10 @@ def _reading_from(own: Any, pipeline: Sequence[Any]) -> list[Any]:
 
 def _pipeline_of(dataset: Any) -> list[Any] | None:
     """The pipeline of the (first) evaluation dataset; None if it shows none."""
-    first = _leaf_nodes(dataset)[0]
+    first = leaf_nodes(dataset)[0]
     if isinstance(first, Mapping) and first.get('pipeline'):
         return list(first['pipeline'])
-    with explained('the evaluation images'):
+    with explained('the evaluation images', dataset):
         leaf = next(leaves(built(dataset)))
         pipeline = getattr(leaf, 'pipeline', None)
         if not callable(pipeline):
@@ -139,8 +123,8 @@ def _pipeline_of(dataset: Any) -> list[Any] | None:
         sample = leaf[0]
     if not isinstance(sample, Mapping) or 'inputs' not in sample:
         raise ConfigError(
-            f"the evaluation's dataset ({type(leaf).__name__}) has no pipeline: nothing "
-            'would load its images; give test_dataloader.dataset one'
+            f"the evaluation's dataset ({type(leaf).__name__}) has no pipeline: "
+            'nothing would load its images; give test_dataloader.dataset one'
         )
     return [pipeline]
 

@@ -3,9 +3,11 @@
 import copy
 
 import pytest
-import torch
 import tiny_models
-from calibration_cases import drawn, files, loader as _loader, paths as _paths
+import torch
+from calibration_cases import drawn, files
+from calibration_cases import loader as _loader
+from calibration_cases import paths as _paths
 from calibration_cases import settings as _settings
 from mmengine import dist
 from mmengine.registry import DATASETS, init_default_scope

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from calibration_cases import CLASSES, loader
-from mmengine.dataset import BaseDataset
 from PIL import Image
 
 from iptq_mm.engine.calibration_data.uniform import UniformImages
