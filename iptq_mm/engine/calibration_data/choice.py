@@ -66,7 +66,7 @@ def choose(
             same.append((image, key))
         elif key := evaluated.equal(image):
             equal.append((image, key))
-            if len(equal) > max(1, _CHANCE * count):
+            if len(equal) == count:
                 break
             continue
         taken.append(index)

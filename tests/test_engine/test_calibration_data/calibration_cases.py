@@ -89,10 +89,11 @@ class TableDataset(BaseDataset):
 
 
 class OwnPipelineDataset(TableDataset):
-    """A data set that brings its pipeline along: a bad one for training."""
+    """A data set that brings its pipeline along, another one for training."""
 
     def __init__(self, table, test_mode=False):
-        pipeline = PIPELINE if test_mode else [dict(type='RandomFlip'), *PIPELINE]
+        resized = [PIPELINE[0], dict(type='Resize', scale=8), PIPELINE[1]]
+        pipeline = PIPELINE if test_mode else resized
         super().__init__(table, test_mode=test_mode, pipeline=pipeline)
 
 

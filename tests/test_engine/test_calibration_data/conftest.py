@@ -1,7 +1,18 @@
+import gc
+
 import pytest
 import tiny_models
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope='session', autouse=True)
+def quick_datasets():
+    """Data sets collect garbage when they are built: not that of all libraries."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -141,7 +141,9 @@ def test_pipeline_that_a_class_brings(cfg, tmp_path):
             table=table(tmp_path / f'{split}.csv', files(root, split)),
             test_mode=key != 'train',
         )
-    assert paths(loader(cfg)) == drawn(files(root, 'train'), 6)
+    made = loader(cfg)
+    assert paths(made) == drawn(files(root, 'train'), 6)
+    assert next(iter(made))['inputs'][0].shape == (3, 32, 32)  # not 8x8
     # One of them has it in its config.
     cfg.train_dataloader.dataset = dict(
         type='CustomDataset', data_root=root, data_prefix='train', pipeline=[]

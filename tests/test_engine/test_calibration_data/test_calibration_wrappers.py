@@ -1,8 +1,8 @@
 """Data sets around data sets."""
 
 from calibration_cases import ReadyDataset, TableDataset, files, table
-from mmengine.dataset import ConcatDataset, RepeatDataset
-from torch.utils.data import Subset
+from mmengine.dataset import RepeatDataset
+from torch.utils.data import ConcatDataset, Subset
 
 from iptq_mm.engine.calibration_data.wrappers import (
     changed,
