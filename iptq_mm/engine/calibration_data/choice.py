@@ -15,6 +15,8 @@ from .evaluated import EvaluatedImages
 from .identity import Identity, identified
 from .wrappers import located
 
+#: An image, and the dataloader that evaluates it.
+Found = tuple[Identity, str]
 #: For each image, others that take its place where its file is broken.
 _SPARES = 3
 #: Data sets have a few equal images in both splits: up to this share they are left out.
@@ -59,8 +61,7 @@ def choose(
     drawn = _drawn(dataset, order, once)
     alike = evaluated.same_config(config)
     taken: list[int] = []
-    equal: list[tuple[Identity, str]] = []
-    same: list[tuple[Identity, str]] = []
+    same, equal, copied = list[Found](), list[Found](), list[Found]()
     for index, image in drawn:
         if key := evaluated.storing(image) or ('' if image.known else alike):
             same.append((image, key))
@@ -69,20 +70,16 @@ def choose(
             if len(equal) == count:
                 break
             continue
+        elif key := evaluated.copied(image):
+            copied.append((image, key))
         taken.append(index)
         if len(taken) == count:
             break
     many = not taken or len(equal) > max(1, _CHANCE * count)
     if same or (equal and many):
-        drawn_until_now = len(taken) + len(equal)
-        _refuse(same or equal, drawn_until_now, 'among' if same else 'equal to')
-    if equal:
-        print_log(
-            f'calibration: left out {len(equal)} images that are equal to evaluated '
-            f'ones, for instance {equal[0][0].name} ({equal[0][1]})',
-            'current',
-            logging.WARNING,
-        )
+        _refuse(same or equal, len(taken) + len(equal))
+    _warn(equal, 'left out because they equal evaluated ones')
+    _warn(copied, 'equal to evaluated ones, in files of their own')
     rest = islice(drawn, _SPARES * len(taken))
     spares = [i for i, image in rest if not _known(evaluated, image)]
     return Choice(sorted(taken), spares)
@@ -112,11 +109,22 @@ def _known(evaluated: EvaluatedImages, image: Identity) -> str:
     return evaluated.storing(image) or evaluated.equal(image)
 
 
-def _refuse(shared: list[tuple[Identity, str]], drawn: int, how: str) -> None:
+def _refuse(shared: list[Found], drawn: int) -> None:
     image, key = shared[0]
     raise ConfigError(
         f'calibration would see images of the evaluation ({key}): {len(shared)} of '
-        f'{drawn} drawn are {how} its own, for instance {image.name}. The figures '
-        'would mean nothing: take another split for train_dataloader, or other images '
-        'in quantization.calibration.dataloader'
+        f'{drawn} drawn are among them, for instance {image.name}. The figures would '
+        'mean nothing: take another split for train_dataloader, or other images in '
+        'quantization.calibration.dataloader'
     )
+
+
+def _warn(found: list[Found], what: str) -> None:
+    if found:
+        image, key = found[0]
+        print_log(
+            f'calibration: {len(found)} images {what} ({key}), for instance '
+            f'{image.name}',
+            'current',
+            logging.WARNING,
+        )

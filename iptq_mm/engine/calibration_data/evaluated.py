@@ -69,12 +69,16 @@ class EvaluatedImages:
         return next((self._stored[p] for p in image.stored if p in self._stored), '')
 
     def equal(self, image: Identity) -> str:
-        """The dataloader that has an image of equal contents, or an empty string."""
+        """The dataloader with an equal image in memory, or an empty string."""
+        return self._digests.get(image.digest, '')
+
+    def copied(self, image: Identity) -> str:
+        """The dataloader with another file of the same bytes, or an empty string."""
         for path, size in image.files:
             for other, key in self._sizes.get(size, ())[:_COMPARED]:
                 if _same_bytes(path, other):
                     return key
-        return self._digests.get(image.digest, '')
+        return ''
 
     def same_config(self, dataset: Any) -> str:
         """The dataloader with a dataset of this config, or an empty string."""
