@@ -14,7 +14,11 @@ from ..calibration import PLAN_KEY, ConfigError, QuantizationConfig
 from ..plan import save_plan
 from ..program import Session, use_backend
 from ..registry import HOOKS
-from .calibration_data import build_calibration_dataloader
+from .calibration_data import (
+    build_calibration_dataloader,
+    describe_calibration,
+    loaders_of,
+)
 from .quantize import Quantization, quantize_model, unwrapped
 
 #: Records of finished phases, in the work dir.
@@ -65,6 +69,7 @@ class QuantizationHook(Hook):
         self._plan_file = plan_file
         self._training = False
         self._unloaded: dict[str, tuple[Tensor, int]] = {}
+        self.calibration: dict[str, Any] = {}
         self.result: Quantization | None = None
         self.calibration: dict[str, Any] = {}
 
@@ -127,8 +132,10 @@ class QuantizationHook(Hook):
             )
         config = self.config(runner.cfg)
         seed = (runner.cfg.get('randomness') or {}).get('seed') or 0
-        loader = build_calibration_dataloader(runner.cfg, config, seed)
-        sources = [runner.cfg.get(f'{split}_dataloader') for split in ('train', 'test')]
+        loaders = loaders_of(runner)
+        loader = build_calibration_dataloader(loaders, config, seed)
+        self.calibration = describe_calibration(loader, config)
+        sources = [loaders[f'{split}_dataloader'] for split in ('train', 'test')]
         work_dir = Path(runner.work_dir)
         self.result = quantize_model(
             runner.model,

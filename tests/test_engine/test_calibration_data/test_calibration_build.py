@@ -1,34 +1,21 @@
 """Which images calibrate, and how ranks share them."""
 
+import copy
+
 import pytest
 import tiny_models
 import torch
+from calibration_cases import drawn, files
+from calibration_cases import loader as _loader
+from calibration_cases import paths as _paths
+from calibration_cases import settings as _settings
 from mmengine import dist
-from mmengine.registry import init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
+from torch.utils.data import DataLoader
 
-from iptq_mm.calibration import ConfigError, QuantizationConfig
-from iptq_mm.engine.calibration_data import build_calibration_dataloader
+from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.calibration_data import loaders_of
 from iptq_mm.engine.quantize import some_batches
-
-
-@pytest.fixture
-def cfg(tiny_data):
-    init_default_scope('mmpretrain')
-    return tiny_models.swin(tiny_data / 'classification')
-
-
-def _settings(cfg, **calibration):
-    calibration = {**cfg.quantization.calibration, **calibration}
-    quantization = {**cfg.quantization, 'calibration': calibration}
-    return QuantizationConfig.from_dict(quantization, cfg.candidates)
-
-
-def _paths(loader):
-    return [sample.img_path for batch in loader for sample in batch['data_samples']]
-
-
-def _loader(cfg, seed=0, **calibration):
-    return build_calibration_dataloader(cfg, _settings(cfg, **calibration), seed)
 
 
 def test_images_of_the_training_split_without_augmentation(cfg):
@@ -158,3 +145,83 @@ def test_empty_set(cfg, tmp_path):
     )
     with pytest.raises(ConfigError, match='or there are none'):
         _loader(cfg)
+
+
+# Plain data sets, and those that wrappers only repeat, give the images that they
+# always gave for a seed.
+@pytest.mark.parametrize('seed', [0, 1, 7])
+def test_a_seed_gives_the_same_images_as_ever(cfg, seed):
+    every = files(cfg.train_dataloader.dataset.data_root, 'train')
+    assert _paths(_loader(cfg, seed)) == drawn(every, 6, seed)
+    plain = cfg.train_dataloader.dataset
+    for wrapper in (
+        dict(type='RepeatDataset', times=3, dataset=plain),
+        dict(type='ClassBalancedDataset', oversample_thr=0.9, dataset=plain),
+        dict(
+            type='RepeatDataset',
+            times=2,
+            dataset=dict(type='ClassBalancedDataset', oversample_thr=1, dataset=plain),
+        ),
+    ):
+        cfg.train_dataloader.dataset = wrapper
+        assert _paths(_loader(cfg, seed)) == drawn(every, 6, seed)
+
+
+@pytest.mark.parametrize('filter_cfg', [None, dict(filter_empty_gt=True, min_size=80)])
+def test_a_detector_is_calibrated_on_all_images(det_cfg, filter_cfg, tiny_data):
+    """Those without objects or too small ones show activations, too."""
+    det_cfg.train_dataloader.dataset.filter_cfg = filter_cfg
+    every = sorted(map(str, (tiny_data / 'detection/train').glob('*.png')))
+    assert _paths(_loader(det_cfg, 5)) == drawn(every, 3, 5)
+
+
+def test_mosaics_are_looked_through(det_cfg, tiny_data):
+    every = sorted(map(str, (tiny_data / 'detection/train').glob('*.png')))
+    det_cfg.train_dataloader.dataset = dict(
+        type='MultiImageMixDataset',
+        dataset=det_cfg.train_dataloader.dataset,
+        pipeline=[dict(type='Mosaic', img_scale=(64, 64)), dict(type='NoSuchThing')],
+    )
+    loader = _loader(det_cfg, 5)
+    assert _paths(loader) == drawn(every, 3, 5)
+    assert next(iter(loader))['inputs'][0].shape == (3, 64, 96)
+
+
+@pytest.mark.parametrize('given', ['dataset', 'dataloader'])
+def test_built_objects_in_the_config(cfg, given):
+    every = files(cfg.train_dataloader.dataset.data_root, 'train')
+    for key in ('train_dataloader', 'test_dataloader'):
+        options = copy.deepcopy(cfg[key])
+        if key == 'train_dataloader':  # an augmentation that calibration must not see
+            options.dataset.pipeline.insert(1, dict(type='Resize', scale=8))
+        dataset = DATASETS.build(options.dataset)
+        cfg[key] = dict(dataset=dataset)
+        if given == 'dataloader':
+            cfg[key] = DataLoader(dataset, collate_fn=list)
+        if key == 'train_dataloader':
+            trained = dataset
+    loader = _loader(cfg)
+    if given == 'dataloader':
+        assert isinstance(next(iter(loader)), list)  # as the evaluation collates
+    else:
+        assert _paths(loader) == drawn(every, 6)
+        assert next(iter(loader))['inputs'][0].shape == (3, 32, 32)
+    assert trained[0]['inputs'].shape == (3, 8, 8)  # it trains as before
+    assert not trained.test_mode
+
+
+def test_validation_only(cfg):
+    cfg.test_dataloader = None
+    assert len(_paths(_loader(cfg))) == 6
+
+
+def test_a_runner_without_a_config(cfg):
+    class Runner:
+        def __init__(self, runner_cfg, **loaders):
+            self.cfg = runner_cfg
+            self.__dict__.update(loaders)
+
+    names = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    loaders = {name: cfg[name] for name in names}
+    without = Runner({}, **{f'_{name}': loader for name, loader in loaders.items()})
+    assert loaders_of(Runner(cfg)) == loaders_of(without) == loaders

@@ -1,0 +1,11 @@
+"""The images that calibration sees: of the training split, never the evaluation's."""
+
+from .build import build_calibration_dataloader, describe_calibration, loaders_of
+from .datasets import explained
+
+__all__ = [
+    'build_calibration_dataloader',
+    'describe_calibration',
+    'explained',
+    'loaders_of',
+]
