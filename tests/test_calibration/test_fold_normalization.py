@@ -261,7 +261,7 @@ def test_integers_where_images_are_padded(tmp_path):
     await_plan(loaded.backbone)
     loaded.load_state_dict(model.state_dict())
     assert same(loaded.backbone(x), eager)
-    for backend in ('reference', 'native', 'onnx', 'compiled'):
+    for backend in ('reference', 'native', 'onnx'):
         use_backend(loaded, backend)
         assert same(loaded.backbone(x), eager)
         assert same(loaded.backbone(images), eager_pixels)
@@ -293,6 +293,18 @@ def test_padding_is_exact_in_integers():
     assert (floats.backbone.first(x).permute(0, 2, 3, 1)[corner] - net.first.bias).any()
     error = (found - expected)[corner].norm() / expected[corner].norm()
     assert error < 0.1
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_compiled_where_images_are_padded():
+    model = Padded(spread(Padding()), divisor=8)
+    batches = [of_sizes((20, 30), seed=s) for s in range(2)]
+    quantize_model(model, config(), batches)
+    x = model.normalized(batches[0])
+    eager = model.eval().backbone(x)
+    use_backend(model, 'compiled')
+    assert same(model.backbone(x), eager)
 
 
 def test_ranks_decide_together():
