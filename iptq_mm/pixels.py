@@ -96,7 +96,9 @@ class Pixels:
             return 0.0
         exact = self.exact(x)
         away = (exact - exact.round().clamp_(-CENTRE, 255 - CENTRE)).abs_()
-        return float(away.masked_fill_(padded(x), 0.0).nan_to_num_(torch.inf, torch.inf).max())
+        return float(
+            away.masked_fill_(padded(x), 0.0).nan_to_num_(torch.inf, torch.inf).max()
+        )
 
     def beyond(self, x: Tensor) -> bool:
         """Whether images have values that no 8-bit pixel has; these are clipped."""

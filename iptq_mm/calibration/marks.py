@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -47,7 +45,7 @@ def with_exact_marks(
     Returns:
         The integers, those of the last channel made anew. And what is to be added to
         the bias, so that a window of nothing but padding makes what the real bias was:
-        half a step of the accumulator times :data:`~iptq_mm.pixels.MARK` at most, unless
+        half of :data:`~iptq_mm.pixels.MARK` steps of the accumulator at most, unless
         few bits leave no room for the marks. Float64, shape (n,).
     """
     zero = torch.tensor(pixels.zero, dtype=torch.float64).view(1, -1, 1, 1)

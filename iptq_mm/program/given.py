@@ -61,7 +61,7 @@ class Given:
             ValueError: If number, shapes, types or numbers are not what is wanted; the
                 message says what is.
         """
-        given = [x if isinstance(x, Tensor) else _tensor(x) for x in reals]
+        given = [x if isinstance(x, Tensor) else self._tensor(x) for x in reals]
         if len(given) != len(self._wanted):
             shapes = [tuple(x.shape) for x in given]
             raise ValueError(
@@ -73,6 +73,17 @@ class Given:
             if wrong:
                 raise ValueError(f'input {i}: {wrong}{self._all()}')
         return given
+
+    def _tensor(self, x: Any) -> Tensor:
+        if not isinstance(x, np.ndarray):
+            kind = type(x).__name__
+            raise TypeError(
+                f'an input of type {kind}: a tensor or numpy array is needed'
+            )
+        try:
+            return torch.from_numpy(np.require(x, requirements=['C', 'W']))
+        except TypeError:
+            raise ValueError(f'an array of {x.dtype}{self._all()}') from None
 
     def _all(self) -> str:
         return f'\n{interface(self._program)}'
@@ -87,15 +98,6 @@ def _wanted(program: Program, port: Port, shape: tuple[int, ...]) -> _Wanted:
         far = _FAR * port.scale
         return _Wanted(port, shape, value.low * far, value.high * far)
     return _Wanted(port, shape)
-
-
-def _tensor(x: Any) -> Tensor:
-    if not isinstance(x, np.ndarray):
-        raise TypeError(f'an input of type {type(x).__name__}: a tensor or numpy array')
-    try:
-        return torch.from_numpy(np.require(x, requirements=['C', 'W']))
-    except TypeError as error:
-        raise ValueError(f'an array of {x.dtype}: {error}') from None
 
 
 def _wrong(wanted: _Wanted, x: Tensor) -> str:

@@ -50,7 +50,13 @@ def test_arrays(backend):
     turned = np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1))
     real = normalized(x)
     for given in (
-        *(x, x.numpy(), fixed, turned.transpose(0, 3, 1, 2), x.numpy()[:, ::-1][:, ::-1]),
+        *(
+            x,
+            x.numpy(),
+            fixed,
+            turned.transpose(0, 3, 1, 2),
+            x.numpy()[:, ::-1][:, ::-1],
+        ),
         *(real, real.numpy(), real.double().numpy(), real.half(), real.bfloat16()),
     ):
         made = model(given)
