@@ -7,8 +7,8 @@ alone. Its inputs and outputs are integers; the metadata says what they stand fo
 lists ``inputs`` and ``outputs`` of name, scale, low and high, where an input is
 ``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``) and
 a real output is the integers times scale. Any other file is for
-``iptq_mm.program.Deployed``. The order of an image's channels, and how it is normalized,
-stand in either file (``image``), and are printed.
+``iptq_mm.program.Deployed``. The order of an image's channels, and how it is
+normalized, stand in either file (``image``), and are printed.
 """
 
 import argparse

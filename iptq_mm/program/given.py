@@ -1,4 +1,4 @@
-"""What a program is given by people, checked: tensors or arrays, types, shapes, scale."""
+"""What people give a program, checked: tensors or arrays, type, shape, scale."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 ABOUT = (
     'Inputs are clip(round(real / scale), low, high), halves to even, or pixels '
     '(0..255) minus 128 where the metadata says so; '
-    'real outputs are the integers times scale. Where an input has pixels with marks, '
-    f'a last channel is {MARK} where the image was padded (pixels: mean, rounded) and 0 '
-    'elsewhere. Where it has an image, real is (pixel - mean) / std, number, channels, '
-    'height and width in this order, channels as said.'
+    'real outputs are the integers times scale. Where pixels are marked, a last '
+    f'channel is {MARK} where the image was padded (its pixels: mean, rounded), 0 '
+    'elsewhere. Where an input has an image, real is (pixel - mean) / std, in the order '
+    'of channels that it says; dimensions are number, channels, height, width.'
 )
 
 
@@ -31,7 +31,8 @@ def to_onnx(program: Program) -> ModelProto:
 
     Inputs and outputs are the program's integers. How real numbers become them
     stands in the metadata: ``inputs`` and ``outputs``, JSON lists of name, scale, low
-    and high, of images also the order of channels, mean and std; besides ``region``, ``iptq_mm_version`` and ``program_version``.
+    and high, of images also the order of channels, mean and std; besides ``region``,
+    ``iptq_mm_version`` and ``program_version``.
 
     Args:
         program: The program.

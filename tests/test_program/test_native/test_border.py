@@ -121,7 +121,7 @@ def test_marked_pixels(level, shape, three_threads):
     x = (images - torch.tensor(pixels.mean).view(3, 1, 1)) / 57.0
     x[-1:, :, 5:] = 0.0
     x[:, 1:, :1] = 0.0
-    for given in (x, images, x.transpose(2, 3), x.double(), x.half()):
-        made = pixel_integers(given, pixels)
+    for other in (x, images, x.transpose(2, 3), x.double(), x.half()):
+        made = pixel_integers(other, pixels)
         assert made.dtype == torch.int8 and made.is_contiguous()
-        assert torch.equal(made, pixels.integers(given))
+        assert torch.equal(made, pixels.integers(other))
