@@ -161,7 +161,7 @@ class Pixels:
     def _with_marks(self, centred: Tensor, x: Tensor) -> Tensor:
         if not self.marked:
             return centred
-        return torch.cat([centred, padded(x).to(centred.dtype) * MARK], 1)
+        return torch.cat([centred, padded(x).to(centred.dtype).mul_(MARK)], 1)
 
     @staticmethod
     def _warn_of_clipping(whole: Tensor) -> None:

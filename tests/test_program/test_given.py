@@ -132,6 +132,14 @@ def test_number_and_kind():
         given.checked([[1.0]])
 
 
+def test_the_range_is_looked_at_in_every_call():
+    given, x = Given(program('pixels')), normalized(pixels())
+    for _ in range(3):
+        given.checked([x])
+    with pytest.raises(ValueError, match='no normalized image'):
+        given.checked([pixels().float()])
+
+
 def test_padding_is_no_mistake():
     x = normalized(pixels())
     x[:, :, 5:] = 0.0

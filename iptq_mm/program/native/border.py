@@ -70,7 +70,7 @@ def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
     run(commands)
     del kept
     if pixels.marked:
-        out[:, channels:] = padded(x) * MARK
+        out[:, channels:].copy_(padded(x)).mul_(MARK)
     return out
 
 

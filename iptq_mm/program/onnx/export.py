@@ -21,8 +21,8 @@ ABOUT = (
     '(0..255) minus 128 where the metadata says so; '
     'real outputs are the integers times scale. Where pixels are marked, a last '
     f'channel is {MARK} where the image was padded (its pixels: mean, rounded), 0 '
-    'elsewhere. Where an input has an image, real is (pixel - mean) / std, in the order '
-    'of channels that it says; dimensions are number, channels, height, width.'
+    'elsewhere. Where an input has an image, real is (pixel - mean) / std, in the '
+    'order of channels that it says; dimensions: number, channels, height, width.'
 )
 
 
