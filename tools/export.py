@@ -7,7 +7,8 @@ alone. Its inputs and outputs are integers; the metadata says what they stand fo
 lists ``inputs`` and ``outputs`` of name, scale, low and high, where an input is
 ``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``) and
 a real output is the integers times scale. Any other file is for
-``iptq_mm.program.Deployed``.
+``iptq_mm.program.Deployed``. The order of an image's channels, and how it is
+normalized, stand in either file (``image``), and are printed.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from iptq_mm.engine.command_line import (
     mistakes_end_it,
 )
 from iptq_mm.engine.export_program import export_config
+from iptq_mm.program.interface import interface
+from iptq_mm.program.onnx.export import ABOUT
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,8 +63,11 @@ def main() -> int:
     )
     if args.print:
         print(program)
-    shapes = [program.values[port.value].shape for port in program.inputs]
+    shapes = program.input_shapes
     print(f'wrote {program.region} for inputs of {shapes} to {args.out}')
+    print(interface(program))
+    if args.out.endswith('.onnx'):
+        print(f'its inputs and outputs are integers that stand for these. {ABOUT}')
     return 0
 
 

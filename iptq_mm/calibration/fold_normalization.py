@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..modes import Observing
 from ..modes.region import PIXELS
-from ..pixels import CENTRE, Pixels, is_image, take_pixels
+from ..pixels import CENTRE, MARK, Pixels, take_pixels
 from ..record import RegionRecord
 from .config import QuantizationConfig
 from .equalize import replace_parameters
-from .kept_calls import change, kept_calls, outputs_of
-from .phases import Forward, run_batches
+from .image_look import ImageLook, look_at_images
+from .kept_calls import change, outputs_of
+from .phases import Forward
 
-#: How far from a whole number a pixel may come back from normalization.
-_WHOLE = 0.01
 #: Relative difference of the float outputs that zeros in the place of exact means
 #: make, where the region pads its image.
 TOLERANCE = 1e-2
+#: The same, where padding is marked: float32 sums of other numbers make it.
+MARKED_TOLERANCE = 1e-3
 
 
 def fold_normalization(
-    model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
+    model: nn.Module,
+    config: QuantizationConfig,
+    forward: Forward,
+    batches: Iterable,
+    gather: Callable[[Any], list] = lambda mine: [mine],
 ) -> dict[str, str]:
     """Let regions take the pixels that their images were normalized from, exactly.
 
     With ``x = (p - mean) / std`` by channel, the first convolution gets the weights
     ``w / std`` and the bias ``b + sum w (128 - mean) / std``, and ``p - 128`` as input.
+    Where images were padded after that, it gets a channel more, which marks what was
+    padded, and whose weight makes 0.0 of the pixels there.
 
     Args:
         model: The float model; gets new parameters.
         config: What to quantize.
         forward: Runs a batch.
-        batches: Calibration batches; the first one is looked at.
+        batches: Calibration batches of this rank, gone through once at most: all images
+            have to be pixels.
+        gather: Gives what each rank has, in their order.
 
     Returns:
         By region why it goes on with the normalized images; empty: it takes pixels.
@@ -49,26 +57,21 @@ def fold_normalization(
     if pixels is None:
         reason = 'the data preprocessor has no mean and std of the images'
         return dict.fromkeys(config.regions, reason)
-    seen: dict[str, list[Tensor]] = {name: [] for name in config.regions}
-    records = {name: RegionRecord() for name in config.regions}
-    handles = [
-        model.get_submodule(name).register_forward_pre_hook(
-            lambda _, args, inputs=inputs: inputs.extend(args[:1])
+    looks = look_at_images(model, config.regions, pixels, forward, batches)
+    mine = {
+        name: (
+            look.reason or _obstacle(model.get_submodule(name), look.record, pixels),
+            look.padded,
         )
-        for name, inputs in seen.items()
-    ]
-    try:
-        modes = {name: Observing(record) for name, record in records.items()}
-        run_batches(model, modes, forward, islice(iter(batches), 1))
-    finally:
-        for handle in handles:
-            handle.remove()
-    reasons = {}
-    for name, record in records.items():
-        module = model.get_submodule(name)
-        reasons[name] = _obstacle(module, record, seen[name], pixels)
+        for name, look in looks.items()
+    }
+    ranks, reasons = gather(mine), {}
+    for name, look in looks.items():
+        found = [rank[name] for rank in ranks]
+        reasons[name] = next((reason for reason, _ in found if reason), '')
         if not reasons[name]:
-            _fold(model, name, record, pixels, forward, batches)
+            marked = any(has for _, has in found) and not pixels.zero_is_whole
+            _fold(model, name, look, replace(pixels, marked=marked))
     return reasons
 
 
@@ -84,16 +87,8 @@ def normalization_of(model: nn.Module) -> Pixels | None:
     return Pixels.from_dict({'mean': mean, 'std': std})
 
 
-def _obstacle(
-    module: nn.Module, record: RegionRecord, inputs: list[Any], pixels: Pixels
-) -> str:
+def _obstacle(module: nn.Module, record: RegionRecord, pixels: Pixels) -> str:
     """Why a region cannot take pixels, or nothing."""
-    if not inputs or not all(is_image(x, pixels) for x in inputs):
-        return 'its input is no batch of images'
-    for x in inputs:
-        away = (pixels.exact(x) - pixels.centred(x)).abs().max()
-        if away > _WHOLE:
-            return f'its input is no image of 8-bit pixels (off by {float(away):.2g})'
     uses = record.consumers().get(PIXELS, [])
     if PIXELS in record.outputs or len(uses) != 1:
         return f'{len(uses)} operations look at its image'
@@ -119,39 +114,30 @@ def _first_layer(
     return weight, bias
 
 
-def _fold(
-    model: nn.Module,
-    name: str,
-    record: RegionRecord,
-    pixels: Pixels,
-    forward: Forward,
-    batches: Iterable,
-) -> None:
+def _fold(model: nn.Module, name: str, look: ImageLook, pixels: Pixels) -> None:
     """Rewrite the first layer, and make sure that the outputs stay."""
     module = model.get_submodule(name)
+    assert look.call is not None
 
     def whole(_: Any, args: tuple) -> tuple:
         return pixels.normalized(pixels.centred(args[0])), *args[1:]
 
-    calls = kept_calls(model, [name], forward, batches)
     handle = module.register_forward_pre_hook(whole)
     try:
-        before = outputs_of(model, calls)
+        before = outputs_of(model, [look.call])
     finally:
         handle.remove()
-    weight, bias = _first_layer(module, record)
+    weight, bias = _first_layer(module, look.record)
     assert weight is not None and bias is not None
-    mean, std = (torch.tensor(v).double().view(1, -1, 1, 1) for v in _pair(pixels))
-    new = weight.detach().double().cpu() / std
-    shift = (new * (CENTRE - mean)).sum((1, 2, 3))
+    new, shift = _folded(weight.detach().double().cpu(), pixels)
     values = {n: p.detach() for n, p in module.named_parameters()}
     for old, value in ((weight, new), (bias, bias.detach().double().cpu() + shift)):
         key = next(n for n, p in module.named_parameters() if p is old)
         values[key] = value.to(old.device, old.dtype)
     replace_parameters(module, values)
     take_pixels(module, pixels)
-    error = change(before, outputs_of(model, calls))
-    if error > TOLERANCE:
+    error = change(before, outputs_of(model, [look.call]))
+    if error > (MARKED_TOLERANCE if pixels.marked else TOLERANCE):
         raise RuntimeError(
             f"region '{name}' does not compute the same from pixels (off by "
             f'{error:.2g} of its output): please report this model; '
@@ -159,5 +145,16 @@ def _fold(
         )
 
 
-def _pair(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return pixels.mean, pixels.std
+def _folded(weight: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    """The weight for pixels, and what the bias gets; float64."""
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1)
+        for v in (pixels.mean, pixels.std)
+    )
+    new = weight / std
+    shift = (new * (CENTRE - mean)).sum((1, 2, 3))
+    if pixels.marked:
+        nearest = torch.tensor(pixels.zero[:-1]).view(1, -1, 1, 1) + CENTRE
+        rest = (new * (mean - nearest)).sum(1, keepdim=True)
+        new = torch.cat([new, rest / MARK], 1)
+    return new, shift

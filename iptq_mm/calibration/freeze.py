@@ -48,3 +48,25 @@ def install(
     module.register_buffer(PLAN_KEY, plan.to_tensor())
     take_pixels(module, plan.pixels)
     bind(module, Region(name, Integer(plan)))
+
+
+def fit_first_layer(module: nn.Module, plan: RegionPlan) -> None:
+    """Give the first layer as many channels as a plan has: with one for marks, or not.
+
+    Args:
+        module: The module as its config builds it, or as another plan had it.
+        plan: The plan that it is to get.
+    """
+    if plan.pixels is None:
+        return
+    channels = len(plan.pixels.mean)
+    for child in module.modules():
+        for key, old in child._parameters.items():
+            if old is None or old.dim() != 4:
+                continue
+            name = next(n for n, p in module.named_parameters() if p is old)
+            wanted = getattr(plan.parameters.get(name), 'shape', old.shape)
+            either = {channels, channels + 1}
+            if {old.shape[1], wanted[1]} == either and old.shape[2:] == wanted[2:]:
+                room = old.new_zeros(wanted)
+                child._parameters[key] = nn.Parameter(room, requires_grad=False)

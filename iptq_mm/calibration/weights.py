@@ -21,6 +21,7 @@ from ..rounding import NearestRounding, Rounding
 from .assign import one_scale
 from .config import QuantizationConfig
 from .freeze import install
+from .marks import marked_layer, with_exact_marks
 from .phases import Forward, run_batches
 
 #: By region.
@@ -81,7 +82,7 @@ def quantize_parameters(
     rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
     values = {n: p.detach() for n, p in module.named_parameters()}
     biases = _biases(record, values) if config.weight.bias_correction else {}
-    integers = {}
+    integers, marked = {}, marked_layer(record, plan.pixels)
     for name, parameter in list(plan.parameters.items()):
         if parameter.role not in WEIGHTS:
             continue
@@ -99,6 +100,10 @@ def quantize_parameters(
                 seen.moments if seen else None,
                 centred=bias is not None,
             )
+        lost = None
+        if name == marked[0] and plan.pixels is not None:
+            marks = scale, weight, parameter.bound, plan.pixels
+            codes, _ = with_exact_marks(codes, *marks)
         integers[name] = codes
         if parameter.role == TRANSPOSED:
             integers[name] = from_transposed_rows(codes, parameter.shape)
@@ -110,6 +115,11 @@ def quantize_parameters(
             # Places of a transposed convolution's kernel share a bias.
             lost = lost.view(len(values[bias]), -1).mean(1)
             values[bias] = values[bias].double() + lost.to(weight.device)
+            plan.parameters[bias] = one_scale(values[bias], plan.parameters[bias].role)
+        if name == marked[0]:
+            integers[name], rest = with_exact_marks(codes, *marks, lost)
+            bias = marked[1]
+            values[bias] = values[bias].double() + rest.to(weight.device)
             plan.parameters[bias] = one_scale(values[bias], plan.parameters[bias].role)
     for name, parameter in plan.parameters.items():
         if parameter.role not in WEIGHTS:

@@ -106,7 +106,7 @@ def example_batch(cfg: Config, shape: tuple[int, int] | None = None) -> dict:
         ConfigError: If the test pipeline makes no example.
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    steps = [step for step in _test_pipeline(cfg) if not _loads(step)]
+    steps = [step for step in test_pipeline(cfg) if not _loads(step)]
     try:
         if shape:  # nothing may resize it: it is only packed
             return _packed(Compose(steps[-1:])(_noise(*shape)))
@@ -145,7 +145,12 @@ def _noise(height: int, width: int) -> dict[str, Any]:
     )
 
 
-def _test_pipeline(cfg: Config) -> Sequence[dict]:
+def test_pipeline(cfg: Config) -> Sequence[dict]:
+    """The steps of the test pipeline of a config.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset['dataset']

@@ -20,6 +20,7 @@ from ..modes import regions_in
 from ..registry import LOOPS
 from .comparison import Comparison
 from .float_cache import FloatCache, fingerprint
+from .pixel_watch import PixelWatch
 from .quantize import progress_of, unwrapped
 
 
@@ -44,7 +45,9 @@ class ComparingLoop(TestLoop):
         results: After :meth:`run`: ``float`` and ``integer`` metrics,
             ``agreement`` (classification only), ``output_sqnr_db``,
             ``saturation`` (share by site), ``saturated_values`` (count and total),
-            neither with a back end, which clips without counting, and ``seconds``
+            neither with a back end, which clips without counting, ``clipped_images``
+            (count and total by region; only where images are no 8-bit pixels that
+            were in calibration), and ``seconds``
             (of a float model that did not run, those it took when it did).
     """
 
@@ -81,11 +84,13 @@ class ComparingLoop(TestLoop):
                 "and add dict(type='iptq_mm.QuantizationHook') to custom_hooks"
             )
         self.comparison = Comparison(self.float_model, regions)
+        watch = PixelWatch(self.integer_model, regions)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
         for i, batch in enumerate(batches):
             self.run_iter(i, batch)
+        clipped = watch.finish()
         count = len(self.dataloader.dataset)
         floats = self._float_metrics(count)
         integers = self.evaluator.evaluate(count)
@@ -93,6 +98,7 @@ class ComparingLoop(TestLoop):
             'float': floats,
             'integer': _plain(integers),
             **self.comparison.summary(),
+            **({'clipped_images': clipped} if clipped else {}),
             'seconds': {k: round(v, 2) for k, v in self.seconds.items()},
         }
         self.runner.call_hook('after_test_epoch', metrics=integers)

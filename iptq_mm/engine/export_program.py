@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from ..calibration import ConfigError
 from ..modes import Mode, bound_region, regions_in
 from ..modes.region import is_real, own_forward
 from ..program import Program, save_program, trace
+from ..program.image_format import ImageFormat
 from ..program.link import End, link
 from ..program.onnx import export_onnx
-from .audit import example_batch
+from .audit import example_batch, test_pipeline
+from .image_format import image_format
 from .loading import load_quantized
 
 
@@ -54,7 +57,9 @@ def export_config(
         RuntimeError: If the package onnx is missing.
     """
     cfg, model = load_quantized(config, checkpoint, cfg_options)
-    program = joined_program(model, example_batch(cfg, shape), regions, keep)
+    batch = example_batch(cfg, shape)
+    images = image_format(model, test_pipeline(cfg))
+    program = joined_program(model, batch, regions, keep, images)
     if Path(out).suffix == '.onnx':
         export_onnx(program, out)
     else:
@@ -63,7 +68,11 @@ def export_config(
 
 
 def joined_program(
-    model: nn.Module, batch: Any, regions: Sequence[str] = (), keep: Sequence[str] = ()
+    model: nn.Module,
+    batch: Any,
+    regions: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    images: ImageFormat | None = None,
 ) -> Program:
     """The program of some regions, joined where they hand over integers.
 
@@ -72,6 +81,7 @@ def joined_program(
         batch: As the data loader gives it.
         regions: See :func:`export_config`.
         keep: See :func:`export_config`.
+        images: What images the data preprocessor gives.
 
     Raises:
         ConfigError: If the model does not call a region, or calls it twice.
@@ -80,7 +90,7 @@ def joined_program(
     for name in (*regions, *keep):
         if name not in known:
             raise ConfigError(f"no region '{name}': there are {known}")
-    calls = Calls()
+    calls = Calls(images)
     with torch.no_grad():
         calls.watch(model, batch)
     names = [program.region for program in calls.programs]
@@ -107,12 +117,16 @@ def joined_program(
 class Calls:
     """The calls of regions while a model predicts.
 
+    Args:
+        images: What images the data preprocessor gives.
+
     Attributes:
         programs: Of each call, in order.
         wires: From inputs to the outputs of other calls that were given to them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, images: ImageFormat | None = None) -> None:
+        self._images, self._image = images, None
         self.programs: list[Program] = []
         self.wires: dict[End, End] = {}
         self._made: dict[int, tuple[End, Tensor]] = {}
@@ -125,9 +139,13 @@ class Calls:
             if region is not None:
                 before[region.name] = region.session
                 region.session = self
+        preprocessor: Any = getattr(model, 'data_preprocessor', None)
+        handle = preprocessor and preprocessor.register_forward_hook(self._note_image)
         try:
             model.test_step(batch)  # type: ignore[operator]
         finally:
+            if handle:
+                handle.remove()
             for name, region in regions_in(model).items():
                 region.session = before[name]
 
@@ -140,9 +158,12 @@ class Calls:
         region = bound_region(module)
         assert region is not None and region.mode is not None
         this = len(self.programs)
-        self.programs.append(trace(module, args, kwargs).program)
+        program = trace(module, args, kwargs).program
+        self.programs.append(program)
         reals = [x for x in tree_flatten((args, kwargs))[0] if is_real(x)]
         for k, x in enumerate(reals):
+            if x is self._image:
+                program.inputs[k] = replace(program.inputs[k], image=self._images)
             if id(x) in self._made:
                 self.wires[this, k] = self._made[id(x)][0]
         result, outputs = region.run(
@@ -151,6 +172,10 @@ class Calls:
         # The tensors are kept: a number must not be given to another one.
         self._made |= {id(x): ((this, j), x) for j, x in enumerate(outputs)}
         return result, outputs
+
+    def _note_image(self, _: nn.Module, args: tuple, data: Any) -> None:
+        """Remember what the data preprocessor made."""
+        self._image = data.get('inputs') if isinstance(data, dict) else None
 
     def chain(self) -> list[str]:
         """The first region, and all that take nothing but what these give."""

@@ -111,7 +111,9 @@ def quantize_model(
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
     if config.pixels:
-        reasons = fold_normalization(model, config, forward, batches)
+        progress = progress_of(batches, 'pixels', total)
+        gather = dist.all_gather_object
+        reasons = fold_normalization(model, config, forward, progress, gather)
         print_log(f'pixels as input: {_reasons(reasons)}', 'current')
     folded = fold_batch_norm(model, config, forward, batches)
     if folded:

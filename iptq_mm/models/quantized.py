@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..calibration.freeze import PLAN_KEY, install
+from ..calibration.freeze import PLAN_KEY, fit_first_layer, install
 from ..modes import Region, bind, bound_region, unbind
 from ..norms import without_norms
 from ..plan import PlanError, RegionPlan
@@ -82,6 +82,7 @@ def _take_plan(
             f"the plan for region '{name}' was made for another model: {error}; "
             'quantize this model with tools/quantize.py'
         ) from None
+    fit_first_layer(module, plan)
     plan.check(name, module)
     for key in plan.parameters:
         value = state_dict.get(prefix + key)

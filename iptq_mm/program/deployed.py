@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..registry import BACKENDS
 from .backend import Backend
+from .given import Given
 from .graph import Program
+from .interface import interface
 from .ports import run_real
 from .store import load_program
 
@@ -48,7 +50,8 @@ class Deployed:
             )
         made: Backend = BACKENDS.build(dict(type=backend))
         made.check()
-        self.program = program
+        self.program, self._name = program, backend
+        self._given = Given(program)
         self._arguments = program, backend, device
         self._run = made.prepare(program, torch.device(device))
 
@@ -65,28 +68,23 @@ class Deployed:
         """
         return cls(load_program(path), backend)
 
+    def __repr__(self) -> str:
+        """What it takes and gives: types, shapes, order of the channels, scale."""
+        head = f'Deployed program of {self.program.region}, back end {self._name}'
+        return f'{head}\n{interface(self.program)}'
+
     @torch.no_grad()
-    def __call__(self, *reals: Tensor) -> list[Tensor]:
+    def __call__(self, *reals: Tensor | np.ndarray) -> list[Tensor]:
         """Run it.
 
         Args:
-            *reals: One tensor for each input, of the shape that it was traced for;
-                floats as the region got them, or uint8 where it takes pixels.
+            *reals: One tensor or numpy array for each input, of the shape that it was
+                traced for; floats as the region got them (normalized images), or uint8
+                where it takes pixels. ``repr`` says which, and the order of channels.
 
         Raises:
-            ValueError: If number or shapes differ.
+            TypeError: If an input is neither tensor nor array.
+            ValueError: If number, shapes or types differ, or floats are no normalized
+                image where one is wanted.
         """
-        self._check(reals)
-        return run_real(self.program, self._run, reals)
-
-    def _check(self, reals: Sequence[Tensor]) -> None:
-        wanted = [self.program.values[port.value].shape for port in self.program.inputs]
-        given = [tuple(x.shape) for x in reals]
-        if wanted != given:
-            raise ValueError(
-                f'the program was traced for inputs of {wanted}, not {given}: export '
-                'one for this size, or use the model (its session traces each size)'
-            )
-        for port, x in zip(self.program.inputs, reals, strict=True):
-            if not (x.is_floating_point() or (port.pixels and x.dtype == torch.uint8)):
-                raise ValueError(f'an input of {x.dtype}: floats are needed')
+        return run_real(self.program, self._run, self._given.checked(reals))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..intmath import storage_dtype
 from ..pixels import Pixels
+from .image_format import ImageFormat
 from .moves import MOVES
 
 #: What an operation takes: the number of a value, or the name of a tensor.
@@ -61,11 +62,13 @@ class Port:
         scale: Real value of one step.
         pixels: How the images were normalized whose centred pixels these are; None:
             they are no pixels.
+        image: What images enter here, if that is known.
     """
 
     value: int
     scale: float
     pixels: Pixels | None = None
+    image: ImageFormat | None = None
 
 
 @dataclass
@@ -136,6 +139,17 @@ class Program:
         from .text import text
 
         return text(self)
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the real tensors that enter: marks of padding are made of them."""
+        shapes = []
+        for port in self.inputs:
+            shape = self.values[port.value].shape
+            if port.pixels is not None and port.pixels.marked:
+                shape = (shape[0], shape[1] - 1, *shape[2:])
+            shapes.append(shape)
+        return shapes
 
     def count(self) -> Counter[str]:
         """Nodes by kind."""

@@ -76,6 +76,8 @@ def _given(program: Program, port: Port, x: Tensor) -> Tensor:
         handed = handed_over(x, _qparams(port.scale, value.low, value.high))
         if handed is not None:
             return handed
+    elif port.pixels.marked:
+        return integers_of(program, port, x)
     elif x.dtype == torch.uint8:
         return x
     if x.device.type != 'cpu' or x.dtype == torch.float64:

@@ -11,9 +11,12 @@ import torch
 from ..pixels import Pixels
 from ..utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
+from .image_format import ImageFormat
 
-#: Raised when the meaning of a field changes.
-PROGRAM_VERSION = 2
+#: Raised when the meaning of a field changes, or one is added.
+PROGRAM_VERSION = 3
+#: Versions that can be read. Ports of 2 say nothing of images.
+_READ = (2, PROGRAM_VERSION)
 
 _DTYPES = {
     str(dtype).removeprefix('torch.'): dtype
@@ -73,10 +76,10 @@ def from_dict(data: Any) -> Program:
     """
     if not isinstance(data, dict) or 'nodes' not in data:
         raise ProgramError('not a program')
-    if data.get('version') != PROGRAM_VERSION:
+    if data.get('version') not in _READ:
         raise ProgramError(
             f'program version {data.get("version")} cannot be read by this iptq_mm (it '
-            f'reads {PROGRAM_VERSION}): trace the model again'
+            f'reads {_READ[0]} to {_READ[-1]}): trace the model again'
         )
     try:
         program = Program(
@@ -97,5 +100,9 @@ def from_dict(data: Any) -> Program:
 
 
 def _port(data: dict[str, Any]) -> Port:
-    pixels = data.get('pixels')
-    return Port(**{**data, 'pixels': pixels and Pixels.from_dict(pixels)})
+    pixels, image = data.get('pixels'), data.get('image')
+    made = {
+        'pixels': pixels and Pixels.from_dict(pixels),
+        'image': image and ImageFormat.from_dict(image),
+    }
+    return Port(**{**data, **made})

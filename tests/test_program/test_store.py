@@ -1,10 +1,14 @@
 """Programs on disk, and as text."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from program_cases import equal, integers, swin_program, vit_program
 
+from iptq_mm.pixels import Pixels
 from iptq_mm.program import ProgramError, load_program, run, save_program
+from iptq_mm.program.image_format import ImageFormat
 from iptq_mm.program.store import to_dict
 
 
@@ -69,3 +73,37 @@ def test_other_files_are_no_programs(tmp_path):
         load_program(tmp_path / 'x')
     with pytest.raises(FileNotFoundError):
         load_program(tmp_path / 'none')
+
+
+PIXELS = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def test_what_images_enter_is_kept(tmp_path):
+    image = ImageFormat('RGB', PIXELS.mean, PIXELS.std)
+    for pixels in (None, PIXELS, replace(PIXELS, marked=True)):
+        program = vit_program()
+        port = replace(program.inputs[0], pixels=pixels, image=image)
+        save_program(replace(program, inputs=[port]), tmp_path / 'p')
+        assert load_program(tmp_path / 'p').inputs == [port]
+
+
+@pytest.mark.parametrize('pixels', [None, PIXELS])
+def test_files_of_version_2_can_be_read(pixels, tmp_path):
+    """Their ports have no ``image``, and their pixels no ``marked``."""
+    program = vit_program()
+    data = {**to_dict(program), 'version': 2}
+    scale = program.inputs[0].scale
+    old = pixels and {'mean': PIXELS.mean, 'std': PIXELS.std}
+    data['inputs'] = [{'value': 0, 'scale': scale, 'pixels': old}]
+    data['outputs'] = [
+        {'value': p.value, 'scale': p.scale, 'pixels': None} for p in program.outputs
+    ]
+    torch.save(data, tmp_path / 'old')
+    again = load_program(tmp_path / 'old')
+    assert again.inputs == [replace(program.inputs[0], pixels=pixels)]
+    assert again.outputs == program.outputs and again.nodes == program.nodes
+    x = integers(program)
+    assert equal(run(program, x), run(again, x))
+    torch.save({**data, 'version': 1}, tmp_path / 'older')
+    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 3\)'):
+        load_program(tmp_path / 'older')

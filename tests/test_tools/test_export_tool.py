@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from iptq_mm.program import Deployed
+from iptq_mm.program.interface import interface
 
 onnxruntime = pytest.importorskip(
     'onnxruntime', reason='pip install -r requirements/optional.txt'
@@ -53,8 +54,19 @@ def test_one_program_of_backbone_and_head(tool, vit_run, tmp_path):
     code, out, _ = tool(*arguments, '--out', 'vit.onnx')
     assert code == 0
     assert 'wrote backbone+head for inputs of [(1, 3, 32, 32)] to vit.onnx' in out
+    said = 'channels: RGB\n  float32: normalized, (pixel - mean) / std, mean 127.5'
+    assert said in out and 'its inputs and outputs are integers' in out
+    about = onnxruntime.InferenceSession('vit.onnx').get_modelmeta()
+    (port,) = json.loads(about.custom_metadata_map['inputs'])
+    image = dict(channels='RGB', mean=[127.5] * 3, std=[64.0] * 3)
+    assert port['image'] == image
     code, out, _ = tool(*arguments, '--out', 'vit.program', '--print')
     assert code == 0 and 'program of backbone+head' in out
+    model = Deployed.load('vit.program', 'reference')
+    assert said in out and out.endswith(f'{interface(model.program)}\n')
+    assert model.program.inputs[0].image.to_dict() == image and said in repr(model)
+    with pytest.raises(ValueError, match='255 are no normalized image'):
+        model(torch.full((1, 3, 32, 32), 255.0))
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     model = model_of(vit_run)
     expected = model.head(model.backbone(x)).detach()
@@ -74,6 +86,7 @@ def test_some_regions(tool, vit_run, tmp_path):
     assert tool(*arguments, '--regions', 'backbone')[0] == 0
     assert torch.equal(Deployed.load('p', 'reference')(x)[0], middle.detach())
     assert tool(*arguments, '--regions', 'head')[0] == 0
+    assert Deployed.load('p', 'reference').program.inputs[0].image is None
     assert torch.equal(Deployed.load('p', 'reference')(middle)[0], last)
     assert tool(*arguments, '--keep', 'backbone')[0] == 0
     found = Deployed.load('p', 'reference')(x)

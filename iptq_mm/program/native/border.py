@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams, storage_dtype
-from ...pixels import CENTRE, PIXEL_QPARAMS, Pixels
+from ...pixels import CENTRE, MARK, PIXEL_QPARAMS, Pixels, padded
 from ..graph import Port, Value
 from .commands import F32, I8, I16, I32, U8, Dequantize, Quantize
 from .layout import Storage, storage_of
@@ -51,19 +51,26 @@ def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
         pixels: How they were normalized.
 
     Returns:
-        int8, contiguous.
+        int8, contiguous; with marks where ``pixels`` has them.
     """
     if x.dtype != torch.float32 or x.device.type != 'cpu':
         return pixels.integers(x)
     x = x.detach().contiguous()
-    out = torch.empty(x.shape, dtype=torch.int8)
-    command = _rounded(
-        PIXEL_QPARAMS, storage_of(out.dtype), out.data_ptr(), out.numel()
-    )
-    command.x = x.data_ptr()
-    kept = _restoring(command, pixels, x.shape)
-    run([command])
+    images, channels, *size = x.shape
+    out = torch.empty((images, channels + pixels.marked, *size), dtype=torch.int8)
+    # Marks lie between the images.
+    parts = [(x[i], out[i]) for i in range(images)] if pixels.marked else [(x, out)]
+    commands, kept, storage = [], [], storage_of(out.dtype)
+    for given, made in parts:
+        address, count = made.data_ptr(), given.numel()
+        command = _rounded(PIXEL_QPARAMS, storage, address, count)
+        command.x = given.data_ptr()
+        kept += _restoring(command, pixels, x.shape)
+        commands.append(command)
+    run(commands)
     del kept
+    if pixels.marked:
+        out[:, channels:].copy_(padded(x)).mul_(MARK)
     return out
 
 

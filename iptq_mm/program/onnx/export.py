@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from ...pixels import MARK
 from ...utils.files import write_whole
 from ...version import __version__
 from ..graph import Port, Program
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 ABOUT = (
     'Inputs are clip(round(real / scale), low, high), halves to even, or pixels '
     '(0..255) minus 128 where the metadata says so; '
-    'real outputs are the integers times scale.'
+    'real outputs are the integers times scale. Where pixels are marked, a last '
+    f'channel is {MARK} where the image was padded (its pixels: mean, rounded), 0 '
+    'elsewhere. Where an input has an image, real is (pixel - mean) / std, in the '
+    'order of channels that it says; dimensions: number, channels, height, width.'
 )
 
 
@@ -27,7 +31,8 @@ def to_onnx(program: Program) -> ModelProto:
 
     Inputs and outputs are the program's integers. How real numbers become them
     stands in the metadata: ``inputs`` and ``outputs``, JSON lists of name, scale, low
-    and high; besides ``region``, ``iptq_mm_version`` and ``program_version``.
+    and high, of images also the order of channels, mean and std; besides ``region``,
+    ``iptq_mm_version`` and ``program_version``.
 
     Args:
         program: The program.
@@ -97,6 +102,7 @@ def metadata(program: Program) -> dict[str, str]:
             [
                 dict(name=f'{name}_{i}', scale=port.scale, low=v.low, high=v.high)
                 | (dict(pixels=port.pixels.to_dict()) if port.pixels else {})
+                | (dict(image=port.image.to_dict()) if port.image else {})
                 for i, (port, v) in enumerate(zip(those, values, strict=True))
             ]
         )

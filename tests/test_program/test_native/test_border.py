@@ -112,3 +112,16 @@ def test_pixels_alone(level, shape, three_threads):
     # Whatever somebody else made of them, turned, beyond the range, not contiguous.
     for other in (x * 3 + 0.1, x.transpose(2, 3) * 1.01, x.double()):
         assert torch.equal(pixel_integers(other, pixels), pixels.integers(other))
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 17, 19), (3, 3, 40, 41), (0, 3, 4, 4)])
+def test_marked_pixels(level, shape, three_threads):
+    pixels = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), marked=True)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    x = (images - torch.tensor(pixels.mean).view(3, 1, 1)) / 57.0
+    x[-1:, :, 5:] = 0.0
+    x[:, 1:, :1] = 0.0
+    for other in (x, images, x.transpose(2, 3), x.double(), x.half()):
+        made = pixel_integers(other, pixels)
+        assert made.dtype == torch.int8 and made.is_contiguous()
+        assert torch.equal(made, pixels.integers(other))
