@@ -20,12 +20,14 @@ from ..calibration import (
     analyse,
     assign,
     channel_ranges,
+    check_derived,
     check_regions,
     choose_ranges,
     equalize,
     expanded,
     fold_batch_norm,
     fold_normalization,
+    forget_caches,
     freeze_regions,
     measure,
     observe,
@@ -34,6 +36,7 @@ from ..calibration import (
 )
 from ..functions import function_name
 from ..modes import regions_in
+from ..modes.attributes import Attributes
 from ..plan import RegionPlan
 from ..record import RegionRecord
 from .ranks import (
@@ -107,6 +110,10 @@ def quantize_model(
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
+    for name in config.regions:
+        check_derived(name, model.get_submodule(name))
+    forget_caches(model, config, forward, batches)
+    kept = Attributes(model.modules(), numbers=True)
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
@@ -161,6 +168,8 @@ def quantize_model(
         inputs = merged_inputs(measure(model, plans, forward, progress, guided))
         seconds['measure'] = time.perf_counter() - began
     began = time.perf_counter()
+    # What the model keeps of calibration, its integer self has to make anew.
+    kept.put_back()
     freeze_regions(model, config, plans, state.records, inputs)
     _rehearse(model, forward, batches)
     seconds['freeze'] = time.perf_counter() - began
@@ -177,18 +186,18 @@ def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
     Raises:
         OverflowError: If an intermediate of a site could leave its type.
     """
-    training, regions, ran = model.training, regions_in(model), set[str]()
+    regions, ran = regions_in(model), set[str]()
+    kept = Attributes(model.modules(), numbers=True)
     for region in regions.values():
         region.on_output = lambda name, _: ran.add(name)
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluating(model):
             for batch in islice(iter(batches), _REHEARSALS):
                 forward(batch)
                 if ran >= regions.keys():
                     break
     finally:
-        model.train(training)
+        kept.put_back()
         for region in regions.values():
             region.on_output = None
 
