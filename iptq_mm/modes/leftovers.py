@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from ..qtensor import QTensor, UnsupportedOperationError
 from .attributes import Attributes, Note, content_of
@@ -41,10 +42,8 @@ class Unavailable:
         cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         """Refuse."""
-        for value in (*args, *(kwargs or {}).values()):
-            if isinstance(value, cls):
-                value._refuse()
-        raise UnsupportedOperationError('what a call of a region left is used')
+        found = (x for x in tree_leaves((args, kwargs)) if isinstance(x, cls))
+        return next(found)._refuse()
 
     __setattr__ = __getitem__ = __setitem__ = __len__ = __iter__ = __bool__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _refuse
