@@ -8,7 +8,7 @@ make, since these leave nothing behind. The rest is forgotten or refused here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
@@ -19,8 +19,11 @@ from ..modes.attributes import Attributes, own_attributes
 from ..modes.real_parameters import derive_again
 from .config import ConfigError, QuantizationConfig
 from .evaluating import evaluating
-from .kept_calls import Call, kept_calls
+from .kept_calls import Call, change, kept_calls
 from .phases import Forward
+
+#: Relative difference of the float outputs that a cache makes which is made anew.
+TOLERANCE = 1e-3
 
 
 class Kept(NamedTuple):
@@ -135,50 +138,69 @@ def _kept_unchanged(module: nn.Module) -> list[Kept]:
     return [k for k in _kept(module) if before.get((k.path, k.name)) is k.value]
 
 
-#: Ways in which code may find out that it has not made something yet.
-_REMOVALS: dict[str, Callable[[Kept], Any]] = {
-    'empty': lambda kept: kept.value.clear(),
-    'none': lambda kept: kept.holder.update({kept.name: None}),
-    'absent': lambda kept: kept.holder.pop(kept.name),
-}
-
-
 def _forget(
     module: nn.Module, left: Sequence[Kept], calls: Sequence[Call]
 ) -> list[Kept]:
-    """Remove caches; returns them."""
-    forgotten: list[Kept] = []
-    for way, remove in _REMOVALS.items():
-        able = [k for k in left if way != 'empty' or isinstance(k.value, dict | list)]
-        made = _made_anew(module, able, remove, calls)
-        if made is None:  # not all of them: one at a time
-            made = [k for k in able if _made_anew(module, [k], remove, calls)]
-        for kept in made:
-            remove(kept)
-        forgotten += made
-        left = [k for k in left if not any(k is other for other in made)]
+    """Remove caches; returns them. Modules of one class are tried together."""
+    groups: dict[tuple[type, str], list[Kept]] = {}
+    for kept in left:
+        kind = type(module.get_submodule(kept.path))
+        groups.setdefault((kind, kept.name), []).append(kept)
+    before, forgotten = _outputs(module, calls), list[Kept]()
+    for group in groups.values():
+        for undo in _ways_to_undo(module, group):
+            if _made_anew(module, group, undo, calls, before):
+                undo()
+                forgotten += group
+                break
     return forgotten
+
+
+def _ways_to_undo(module: nn.Module, group: Sequence[Kept]) -> Iterator[Callable]:
+    """Ways in which code may find that it has not made something yet."""
+
+    def every(act: Callable[[Kept], Any]) -> Callable[[], None]:
+        return lambda: [act(kept) for kept in group] and None
+
+    if all(isinstance(kept.value, dict | list) for kept in group):
+        yield every(lambda kept: kept.value.clear())
+    yield every(lambda kept: kept.holder.update({kept.name: None}))
+    yield every(lambda kept: kept.holder.pop(kept.name))
+    child = module.get_submodule(group[0].path)
+    for name in own_attributes(child):  # a flag, or what it was made for
+        if isinstance(vars(child)[name], bool | int | str | tuple):
+
+            def reset(kept: Kept, name: str = name) -> None:
+                own = vars(module.get_submodule(kept.path))
+                own[name] = not own[name] if isinstance(own[name], bool) else None
+
+            yield every(reset)
 
 
 def _made_anew(
     module: nn.Module,
-    removed: Sequence[Kept],
-    remove: Callable[[Kept], Any],
+    group: Sequence[Kept],
+    undo: Callable[[], None],
     calls: Sequence[Call],
-) -> list[Kept] | None:
-    """Which of the removed a call makes anew; None: it does not run without them."""
-    if not removed:
-        return []
-    before = Attributes(module.modules())
+    expected: Sequence[Tensor],
+) -> bool:
+    """Whether calls make it anew and give what they gave; everything is put back."""
+    attributes = Attributes(module.modules())
+    tensors = [list(map(id, kept.tensors())) for kept in group]
     try:
-        for kept in removed:
-            remove(kept)
-        for call in calls:
-            module(*call.args, **call.kwargs)
-        now = [kept._replace(value=kept.holder.get(kept.name)) for kept in removed]
-        made = [i for i, kept in enumerate(now) if kept.tensors()]
-    except Exception:  # whatever the code raises that misses something
-        return None
+        undo()
+        outputs = _outputs(module, calls)
+        now = [kept._replace(value=kept.holder.get(kept.name)) for kept in group]
+        made = [list(map(id, kept.tensors())) for kept in now]
+        anew = all(m and m != t for m, t in zip(made, tensors, strict=True))
+        return anew and change(expected, outputs) <= TOLERANCE
+    except Exception:  # whatever code raises that misses something
+        return False
     finally:
-        before.put_back()
-    return [removed[i] for i in made]
+        attributes.put_back()
+
+
+def _outputs(module: nn.Module, calls: Sequence[Call]) -> list[Tensor]:
+    """The float outputs of calls."""
+    leaves = tree_leaves([module(*call.args, **call.kwargs) for call in calls])
+    return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -34,6 +33,7 @@ from ..calibration import (
     search_ranges,
     wants_inputs,
 )
+from ..calibration.evaluating import evaluating
 from ..functions import function_name
 from ..modes import regions_in
 from ..modes.attributes import Attributes
