@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -60,16 +60,14 @@ class Note:
                 grow = getattr(self.container, 'extend', None) or self.container.update
                 grow(self.content)
             return
-        for key, value in self.now():
-            if keys is not None and key not in keys:
-                continue
-            if key not in self.content:
-                dict.pop(self.container, key)
-            elif self.content[key] is not value:
-                dict.__setitem__(self.container, key, self.content[key])
-        for key in self.content.keys() - {k for k, _ in self.now()}:
+        # Subclasses of configs convert what they are given.
+        plain = OrderedDict if isinstance(self.container, OrderedDict) else dict
+        for key in [k for k, _ in self.now() if k not in self.content]:
             if keys is None or key in keys:
-                dict.__setitem__(self.container, key, self.content[key])
+                plain.pop(self.container, key)
+        for key, value in self.content.items():
+            if keys is None or key in keys:
+                plain.__setitem__(self.container, key, value)
 
 
 class Attributes:
@@ -187,8 +185,8 @@ def _numbers_of(value: Any) -> Callable[[], None] | None:
 
 def _write(tensor: Tensor, numbers: Tensor) -> None:
     """Write numbers where others are now."""
-    tensor = tensor.detach()
-    if tensor.shape != numbers.shape:
-        tensor.resize_(numbers.shape)
-    if not torch.equal(tensor, numbers):
-        tensor.copy_(numbers)
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+        if tensor.shape != numbers.shape:
+            tensor.data = numbers.clone()
+        elif not torch.equal(tensor, numbers):
+            tensor.copy_(numbers)
