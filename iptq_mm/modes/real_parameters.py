@@ -105,7 +105,8 @@ def _note_derived(module: nn.Module, before: dict[tuple[int, str], object]) -> N
     """Note what was derived just now, beside what had been before."""
     children = {id(child): child for child in module.modules()}
     derived = {
-        (id(child), name): value for child, name, value in vars(module).get(_DERIVED, ())
+        (id(child), name): value
+        for child, name, value in vars(module).get(_DERIVED, ())
     }
     now = _tensors(module)
     for key in now.keys() | derived.keys():

@@ -35,7 +35,12 @@ class Bank(nn.Module):
         return repr(
             [
                 *(self.list, self.dict, self.tuple, self.set, list(self.deque)),
-                *(self.tensor.tolist(), self.frozen.tolist(), self.array.tolist(), vars(self.object)),
+                *(
+                    self.tensor.tolist(),
+                    self.frozen.tolist(),
+                    self.array.tolist(),
+                    vars(self.object),
+                ),
                 *(self.generator.get_state().sum(), self.random.getstate()),
                 *(getattr(self, 'number', 0), self.own is self.list, self.shared),
                 {k: v.tolist() for k, v in self.named_buffers()},

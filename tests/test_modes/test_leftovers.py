@@ -132,7 +132,9 @@ def test_modules_within_the_region_are_named():
     module = Outer()
     with bound(module, FloatMode()):
         module(rows())
-        with pytest.raises(UnsupportedOperationError, match="'hidden' of module 'inner"):
+        with pytest.raises(
+            UnsupportedOperationError, match="'hidden' of module 'inner"
+        ):
             module.inner.hidden.sum()
 
 
