@@ -159,8 +159,8 @@ def _forget(
 def _ways_to_undo(module: nn.Module, group: Sequence[Kept]) -> Iterator[Callable]:
     """Ways in which code may find that it has not made something yet."""
 
-    def every(act: Callable[[Kept], Any]) -> Callable[[], None]:
-        return lambda: [act(kept) for kept in group] and None
+    def every(act: Callable[[Kept], Any]) -> Callable[[], Any]:
+        return lambda: [act(kept) for kept in group]
 
     if all(isinstance(kept.value, dict | list) for kept in group):
         yield every(lambda kept: kept.value.clear())
@@ -180,7 +180,7 @@ def _ways_to_undo(module: nn.Module, group: Sequence[Kept]) -> Iterator[Callable
 def _made_anew(
     module: nn.Module,
     group: Sequence[Kept],
-    undo: Callable[[], None],
+    undo: Callable[[], Any],
     calls: Sequence[Call],
     expected: Sequence[Tensor],
 ) -> bool:

@@ -6,6 +6,7 @@ import logging
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -38,7 +39,7 @@ class Note:
     def __init__(self, container: Any, mine: Callable[[Any], bool] | None = None):
         self.container = container
         self._mine = mine
-        self.content = dict(self.now()) if self.named else list(container)
+        self.content: Any = dict(self.now()) if self.named else list(container)
 
     @property
     def named(self) -> bool:
@@ -88,7 +89,7 @@ class Attributes:
     def __init__(self, modules: Iterable[nn.Module], numbers: bool = False) -> None:
         self.notes: list[tuple[nn.Module, list[Note]]] = []
         self._known: dict[int, Any] = {}
-        self._numbers: list[Callable[[], None]] = []
+        self._numbers: list[Callable[[], Any]] = []
         for module in modules:
             notes = [
                 Note(vars(module), _is_own),
@@ -165,7 +166,7 @@ def _of_classes(kind: type) -> list[Any]:
     ]
 
 
-def _numbers_of(value: Any) -> Callable[[], None] | None:
+def _numbers_of(value: Any) -> Callable[[], Any] | None:
     """What puts the numbers back that are in a value now; None: it has none."""
     if isinstance(value, Tensor):
         # An equal version tells nothing of what was written to ``.data``.
@@ -176,7 +177,7 @@ def _numbers_of(value: Any) -> Callable[[], None] | None:
         return lambda: np.copyto(value, array)
     if isinstance(value, torch.Generator):
         state = value.get_state()
-        return lambda: value.set_state(state) and None
+        return partial(value.set_state, state)
     if isinstance(value, random.Random):
         before = value.getstate()
         return lambda: value.setstate(before)
