@@ -2,8 +2,8 @@
 
 Such a tensor has to be made anew of the integers, in this process and wherever the
 checkpoint is loaded. What ``train()``, ``eval()`` and loading make is
-(:func:`~iptq_mm.modes.real_parameters.derive_again`), and so is what calls of the region
-make, since these leave nothing behind. The rest is forgotten or refused here.
+(:func:`~iptq_mm.modes.real_parameters.derive_again`), and so is what calls of the
+region make, since these leave nothing behind. The rest is forgotten or refused here.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def check_derived(name: str, module: nn.Module) -> None:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) is not after.get(key):
                 raise ConfigError(
-                    f"region '{name}' makes the parameter '{key}' anew in eval(), where "
-                    'integers cannot follow: give the config the form that is deployed '
-                    '(deploy=True, say) and a checkpoint of that'
+                    f"region '{name}' makes the parameter '{key}' anew in eval(), "
+                    'where integers cannot follow: give the config the form that is '
+                    'deployed (deploy=True, say) and a checkpoint of that'
                 )
         storages = {p.untyped_storage().data_ptr(): n for n, p in after.items()}
         for kept in _kept_unchanged(module):
@@ -75,9 +75,9 @@ def check_derived(name: str, module: nn.Module) -> None:
                 if parameter is not None and value.numel():
                     raise ConfigError(
                         f"region '{name}': attribute '{kept.name}' of module "
-                        f"'{kept.path or '(itself)'}' keeps the parameter '{parameter}' "
-                        'or a view of it, where integers cannot replace it: register '
-                        'it (nn.ParameterList), or take it from its module when needed'
+                        f"'{kept.path or '(itself)'}' keeps the parameter "
+                        f"'{parameter}' or a view of it, where integers cannot replace "
+                        'it: register it (nn.ParameterList), or take it where it is'
                     )
 
 

@@ -219,8 +219,8 @@ def report(
         wished = check.by_functions and _functions_are_wished(plans[name], config)
         if config.on_mismatch == 'error' and not wished:
             raise ConfigError(
-                f'{_message(name, check)}; quantization.on_mismatch=warn, with --resume, '
-                'lets it pass'
+                f'{_message(name, check)}; quantization.on_mismatch=warn, with '
+                '--resume, lets it pass'
             )
         print_log(_message(name, check), 'current', logging.WARNING)
     return {name: asdict(check) for name, check in checks.items()}

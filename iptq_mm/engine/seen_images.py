@@ -41,7 +41,7 @@ class SeenImages:
             )
         if count > 1 and len(set(digests)) == 1:
             _say(
-                f'all {count} calibration images are the same: ranges of one image suit '
+                f'all {count} calibration images are the same: ranges of one suit '
                 'no other; look at the calibration set'
             )
 
