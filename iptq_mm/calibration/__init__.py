@@ -2,6 +2,7 @@
 
 from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
+from .derived import check_derived, forget_caches
 from .equalize import channel_ranges, equalize
 from .fold_batch_norm import fold_batch_norm
 from .fold_normalization import fold_normalization
@@ -18,12 +19,14 @@ __all__ = [
     'analyse',
     'assign',
     'channel_ranges',
+    'check_derived',
     'check_regions',
     'choose_ranges',
     'equalize',
     'expanded',
     'fold_batch_norm',
     'fold_normalization',
+    'forget_caches',
     'freeze_regions',
     'install',
     'measure',

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ..intmath import storage_dtype
-from ..modes import Integer, Region, bind
+from ..modes import Integer, Region, bind, bound_region
+from ..modes.real_parameters import derive_again, loads_itself
 from ..pixels import take_pixels
 from ..plan import RegionPlan
 
@@ -48,6 +51,21 @@ def install(
     module.register_buffer(PLAN_KEY, plan.to_tensor())
     take_pixels(module, plan.pixels)
     bind(module, Region(name, Integer(plan)))
+    hooks = module._load_state_dict_post_hooks
+    if _derive_again not in hooks.values():
+        module.register_load_state_dict_post_hook(_derive_again)
+    if integers is not None:
+        _derive_again(module)
+
+
+def _derive_again(module: nn.Module, *incompatible: Any) -> None:
+    """Make anew what a region derives from its parameters, of their real values.
+
+    Here and when a checkpoint was loaded, so that both have the same bits.
+    """
+    region = bound_region(module)
+    if region is not None and not loads_itself():
+        derive_again(module, region.mode)
 
 
 def fit_first_layer(module: nn.Module, plan: RegionPlan) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..modes import running
 from ..modes.base import FloatMode
+from .evaluating import evaluating
 from .phases import Forward, run_batches
 
 #: By region and site, powers of two of the channels of its first operand.
@@ -72,17 +72,11 @@ def outputs_of(
     for name, mode in modes.items():
         mode.powers = (powers or {}).get(name, {})
     found: list[Tensor] = []
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), running(model, modes):
-            for call in calls:
-                module = model.get_submodule(call.region)
-                leaves = tree_leaves(module(*call.args, **call.kwargs))
-                found.extend(x for x in leaves if _is_float(x))
-    finally:
-        for module, was_training in training.items():
-            module.training = was_training
+    with evaluating(model), running(model, modes):
+        for call in calls:
+            module = model.get_submodule(call.region)
+            leaves = tree_leaves(module(*call.args, **call.kwargs))
+            found.extend(x for x in leaves if _is_float(x))
     return found
 
 

@@ -22,6 +22,7 @@ from ..statistics import NotFiniteError
 from .assign import Planner, choose_functions, plan_parameters
 from .calls import Calls
 from .config import ConfigError, QuantizationConfig
+from .evaluating import evaluating
 from .neighbours import givers_first, handed_inputs
 from .regions import parts_beside
 
@@ -183,17 +184,11 @@ def run_batches(
         if calls.add(name, mode.images):
             raise _Done
 
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), running(model, modes):
-            for region in regions_in(model).values():
-                region.on_output = count
-            for batch in batches:
-                calls.start()
-                with contextlib.suppress(_Done):
-                    forward(batch)
-                calls.finish()
-    finally:
-        for module, was_training in training.items():
-            module.training = was_training
+    with evaluating(model), running(model, modes):
+        for region in regions_in(model).values():
+            region.on_output = count
+        for batch in batches:
+            calls.start()
+            with contextlib.suppress(_Done):
+                forward(batch)
+            calls.finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import time
 from typing import Any
@@ -166,9 +165,13 @@ def _now() -> float:
 
 
 def _twin(model: nn.Module) -> nn.Module:
-    """A copy that shares the tensors: quantization replaces, it never writes."""
-    tensors = itertools.chain(model.parameters(), model.buffers())
-    return copy.deepcopy(model, {id(t): t for t in tensors})
+    """A copy that shares the parameters: quantization replaces, it never writes.
+
+    Buffers and whatever else modules keep are its own: each model makes of the images
+    what it keeps.
+    """
+    memo = {id(p): p for p in model.parameters()}
+    return copy.deepcopy(model, memo | {id(b): b.clone() for b in model.buffers()})
 
 
 def _without_dumps(evaluator: Evaluator) -> Evaluator:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -20,20 +19,24 @@ from ..calibration import (
     analyse,
     assign,
     channel_ranges,
+    check_derived,
     check_regions,
     choose_ranges,
     equalize,
     expanded,
     fold_batch_norm,
     fold_normalization,
+    forget_caches,
     freeze_regions,
     measure,
     observe,
     search_ranges,
     wants_inputs,
 )
+from ..calibration.evaluating import evaluating
 from ..functions import function_name
 from ..modes import regions_in
+from ..modes.attributes import Attributes
 from ..plan import RegionPlan
 from ..record import RegionRecord
 from .ranks import (
@@ -43,6 +46,8 @@ from .ranks import (
     merged_inputs,
     merged_ranges,
 )
+from .region_check import RegionChecker, report
+from .seen_images import SeenImages
 from .state import State, state_key
 
 #: Batches that the integer model runs at most before it is handed over.
@@ -57,11 +62,13 @@ class Quantization:
         plans: By region.
         records: By region.
         seconds: By phase.
+        checks: By region, see :class:`~iptq_mm.engine.region_check.RegionCheck`.
     """
 
     plans: dict[str, RegionPlan]
     records: dict[str, RegionRecord]
     seconds: dict[str, float] = field(default_factory=dict)
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def assignment(self) -> dict[str, str]:
         """The chosen function of every non-linear site, ``region:site``."""
@@ -98,8 +105,10 @@ def quantize_model(
         Plans, records and the time each phase took.
 
     Raises:
-        ConfigError: See :func:`~iptq_mm.calibration.check_regions` and
-            :func:`~iptq_mm.calibration.observe`.
+        ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
+            :func:`~iptq_mm.calibration.check_derived`,
+            :func:`~iptq_mm.calibration.observe` and
+            :func:`~iptq_mm.engine.region_check.report`.
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
     """
@@ -107,6 +116,10 @@ def quantize_model(
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
+    for name in config.regions:
+        check_derived(name, model.get_submodule(name))
+    forget_caches(model, config, forward, batches)
+    kept = Attributes(model.modules(), numbers=True)
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None
@@ -133,15 +146,17 @@ def quantize_model(
         print_log(f'equalized: {_listed(done.sites)}', 'current')
     if 'observe' not in state.seconds:
         began = time.perf_counter()
-        progress = progress_of(batches, 'observe', total)
+        seen = SeenImages()
+        progress = seen.each(progress_of(batches, 'observe', total))
         state.records = merged(observe(model, config, forward, progress, powers))
         state.finish('observe', time.perf_counter() - began)
+        seen.warn()
     if config.activation.search_images and 'search' not in state.seconds:
         began = time.perf_counter()
         wanted = config.activation.search_images
         progress = some_batches(batches, 'search', total, wanted, config)
-        seen = search_ranges(model, config, state.records, forward, progress)
-        for name, effects in merged_effects(seen).items():
+        effects_of = search_ranges(model, config, state.records, forward, progress)
+        for name, effects in merged_effects(effects_of).items():
             choose_ranges(state.records[name], effects)
         state.finish('search', time.perf_counter() - began)
     if 'analyse' not in state.seconds:
@@ -163,15 +178,21 @@ def quantize_model(
         inputs = merged_inputs(measure(model, plans, forward, progress, guided))
         seconds['measure'] = time.perf_counter() - began
     began = time.perf_counter()
+    # What the model keeps of calibration, its integer self has to make anew.
+    kept.put_back()
+    checker = RegionChecker(model, list(plans))
     freeze_regions(model, config, plans, state.records, inputs)
-    _rehearse(model, forward, batches)
+    _rehearse(model, forward, batches, checker)
+    checks = report(checker.checks(), plans, config)
     seconds['freeze'] = time.perf_counter() - began
     return Quantization(
-        plans, state.records, {k: round(v, 2) for k, v in seconds.items()}
+        plans, state.records, {k: round(v, 2) for k, v in seconds.items()}, checks
     )
 
 
-def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
+def _rehearse(
+    model: nn.Module, forward: Any, batches: Iterable[Any], checker: RegionChecker
+) -> None:
     """Run integers: constants are made and their bounds checked now.
 
     A batch, or a few until every region has run.
@@ -179,20 +200,15 @@ def _rehearse(model: nn.Module, forward: Any, batches: Iterable[Any]) -> None:
     Raises:
         OverflowError: If an intermediate of a site could leave its type.
     """
-    training, regions, ran = model.training, regions_in(model), set[str]()
-    for region in regions.values():
-        region.on_output = lambda name, _: ran.add(name)
-    model.eval()
+    names, kept = regions_in(model).keys(), Attributes(model.modules(), numbers=True)
     try:
-        with torch.no_grad():
+        with evaluating(model), checker.watching(model) as ran:
             for batch in islice(iter(batches), _REHEARSALS):
                 forward(batch)
-                if ran >= regions.keys():
+                if ran >= names:
                     break
     finally:
-        model.train(training)
-        for region in regions.values():
-            region.on_output = None
+        kept.put_back()
 
 
 def _reasons(reasons: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..calibration.freeze import PLAN_KEY, fit_first_layer, install
 from ..modes import Region, bind, bound_region, unbind
+from ..modes.real_parameters import loads_itself
 from ..norms import without_norms
 from ..plan import PlanError, RegionPlan
 from ..program import Session
@@ -68,6 +69,8 @@ def _take_plan(
     module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
 ) -> None:
     """Load the plan before the integers; a missing or foreign one is an error."""
+    if loads_itself():
+        return
     name = prefix.rstrip('.')
     if prefix + PLAN_KEY not in state_dict:
         raise PlanError(

@@ -70,23 +70,35 @@ class Fake(Mode):
         payloads: list[Any] = [None if x is None else x.payload for x in operands]
         value = operation.real(payloads, attributes)
         if isinstance(operation, NonLinear):
-            x = operands[0]
-            assert x is not None and isinstance(x.qparams, QParams)
-            qparams = x.qparams
-            terms = operation.signature(payloads, attributes)
-            known = SiteInputs(payloads, [qparams], plan.output, attributes, terms)
-            function = self._functions[site]
-            constants = plan.constants_for(qparams) or function.prepare(
-                operation.function_site(known)
-            )
-            with torch.no_grad():
-                q = function.integer(qparams.quantize(payloads[0]), constants)
-                q = q.clamp(plan.output.qmin, plan.output.qmax)
-                exact = plan.output.dequantize(q)
-            payload = value + (exact - value).detach()
+            payload = self.approximated(site, operation, operands, attributes, value)
         else:
             payload = fake_quantize(value, plan.output)
         return QTensor(payload, plan.output, site)
+
+    def approximated(
+        self,
+        site: str,
+        operation: NonLinear,
+        operands: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+        value: Tensor,
+    ) -> Tensor:
+        """What the function of a site gives in the place of the real ``value``."""
+        x, plan = operands[0], self.plan.sites[site]
+        assert x is not None and isinstance(x.qparams, QParams)
+        qparams = x.qparams
+        payloads: list[Any] = [None if i is None else i.payload for i in operands]
+        terms = operation.signature(payloads, attributes)
+        known = SiteInputs(payloads, [qparams], plan.output, attributes, terms)
+        function = self._functions[site]
+        constants = plan.constants_for(qparams) or function.prepare(
+            operation.function_site(known)
+        )
+        with torch.no_grad():
+            q = function.integer(qparams.quantize(payloads[0]), constants)
+            q = q.clamp(plan.output.qmin, plan.output.qmax)
+            exact = plan.output.dequantize(q)
+        return value + (exact - value).detach()
 
     def _brought_to(self, x: QTensor, wanted: QParams) -> QTensor:
         """An operand on the grid that the site wants."""

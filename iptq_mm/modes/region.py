@@ -15,8 +15,11 @@ from torch.utils._pytree import tree_map
 from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
+from .attributes import Attributes
 from .base import Mode
+from .leftovers import forget_hidden, no_leftovers
 from .parameters import can_be_seen_as_others, seen_as, usual_parameters
+from .real_parameters import derive_again, derived_are_kept, real_parameters
 
 #: The input that may be pixels.
 PIXELS = 'input:0'
@@ -100,6 +103,8 @@ class Region:
         Returns:
             What it returns, and the float outputs in it.
         """
+        if not derived_are_kept(module):
+            derive_again(module, mode)
         names = iter(range(1 << 30))
         pixels = pixels_of(module)
 
@@ -129,6 +134,7 @@ class Region:
         with (
             full,
             located(Location(mode, self.name)),
+            no_leftovers(module, mode),
             seen_as(_quantized_parameters(module, mode)),
         ):
             args, kwargs = tree_map(enter, (args, kwargs))
@@ -151,6 +157,14 @@ class _Bound:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
+
+    def train(self, mode: bool = True) -> Any:
+        with real_parameters(self, self.iptq_region.mode):  # type: ignore[arg-type]
+            return super().train(mode)  # type: ignore[misc]
+
+    def eval(self) -> Any:
+        with real_parameters(self, self.iptq_region.mode):  # type: ignore[arg-type]
+            return super().eval()  # type: ignore[misc]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """The module as of its own class, which pickles can name; bound when read."""
@@ -224,16 +238,17 @@ def regions_in(model: nn.Module) -> dict[str, Region]:
 @contextmanager
 def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
     """Run the regions named by ``modes`` in these modes; restore them after."""
-    bound = []
+    bound: list[tuple[nn.Module, Attributes]] = []
     try:
         for name, mode in modes.items():
             module = model.get_submodule(name)
             bind(module, Region(name, mode))
-            bound.append(module)
+            bound.append((module, Attributes(module.modules())))
         yield
     finally:
-        for module in bound:
+        for module, attributes in bound:
             unbind(module)
+            forget_hidden(attributes)
 
 
 def _enter_module(path: str, module: nn.Module, args: Any) -> None:

@@ -47,5 +47,8 @@ def check_parameters(weight: Operand, bias: Operand, whole: bool) -> None:
             )
     if whole and isinstance(weight, QTensor) and not weight.whole:
         raise UnsupportedOperationError(
-            'a weight that is cut or computed from parameters'
+            'a weight that is cut or computed from parameters: give the layer the '
+            'weight as it is (after weight or spectral norm by torch.nn.utils.'
+            "parametrize.remove_parametrizations(layer, 'weight')), or choose a "
+            'smaller region in quantization.regions'
         )

@@ -40,7 +40,7 @@ def test_twin_shares_the_float_tensors():
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
     twin = comparing_loop._twin(model)
     assert twin[0] is not model[0] and twin[0].weight is model[0].weight
-    assert twin[1].running_mean is model[1].running_mean
+    assert twin[1].running_mean is not model[1].running_mean
     model[0].weight = nn.Parameter(torch.zeros(4, 4))
     assert twin[0].weight.abs().sum() > 0
 

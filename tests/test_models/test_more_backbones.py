@@ -36,6 +36,9 @@ BACKBONES = {
     'Twins-SVT': dict(type='SVT', arch='small'),
     'Twins-PCPVT': dict(type='PCPVT', arch='small'),
     'ConvNeXt': dict(type='ConvNeXt', arch='atto'),
+    'TinyViT': dict(
+        type='TinyViT', arch='5m', img_size=(64, 64), window_size=(4, 4, 4, 2)
+    ),
     'MLP-Mixer': dict(type='MlpMixer', arch='b', **SMALL),
 }
 
@@ -56,10 +59,10 @@ def test_quantizes(name):
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     backbone = MODELS.build(BACKBONES[name])
-    backbone.eval()  # some of these return None
     for parameter in backbone.parameters():
         if parameter.dim() > 1:  # the initial weights leave attention flat
             nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    backbone.eval()  # some return None, and some derive from parameters
     model, images = Model(backbone), torch.randn(2, 3, 64, 64)
     config = QuantizationConfig.from_dict(dict(regions=['backbone']), CANDIDATES)
     with torch.no_grad():

@@ -32,6 +32,8 @@ class QuantizationConfig:
             named): add, mul, shift, div, lookup.
         calibration: See :class:`CalibrationConfig`.
         candidates: By operation kind, the functions to choose among.
+        on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
+            in integers than the quantization of its linear layers explains.
     """
 
     regions: list[str]
@@ -44,6 +46,8 @@ class QuantizationConfig:
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
+    # No part of what a kept state belongs to: --resume goes on with another one.
+    on_mismatch: str = field(default='error', repr=False)
 
     @classmethod
     def from_dict(
@@ -87,6 +91,10 @@ class QuantizationConfig:
         }
 
     def _check(self) -> None:
+        if self.on_mismatch not in ('error', 'warn'):
+            raise ConfigError(
+                f"quantization.on_mismatch={self.on_mismatch!r}: use 'error' or 'warn'"
+            )
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}
         for name, bits, most in (
             ('weight.bits', self.weight.bits, 8),
