@@ -45,7 +45,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@mistakes_end_it()
+@mistakes_end_it(
+    interrupted='phases of calibration that were finished are kept in the work dir; '
+    'the same command with --resume goes on after them'
+)
 def main() -> int:
     """Run the tool."""
     args = parse_args()

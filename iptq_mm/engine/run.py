@@ -21,11 +21,11 @@ from mmengine.runner import Runner
 
 from ..calibration import ConfigError
 from ..functions import function_name
-from ..plan import PlanError
 from ..utils.files import atomic_write
 from ..version import __version__
 from ..visualization import plot_assignment
 from .calibration_data import explained
+from .checkpoints import loading
 from .checks import check_config
 from .comparing_loop import ComparingLoop
 from .export import (
@@ -34,6 +34,7 @@ from .export import (
     usual_hooks,
     write_config,
 )
+from .foreign import foreign_errors
 from .hook import QuantizationHook
 from .loading import read_config
 from .quantize import Quantization, unwrapped
@@ -89,7 +90,8 @@ def quantize_and_compare(
     _prepare(cfg, out, float_cache)
     joined = dist.is_distributed()
     _prepare_cpu_ranks(cfg)
-    runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+    with foreign_errors('the config cannot be built', 'mend what it names'):
+        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     hook = QuantizationHook(resume=resume, backend=cfg.backend)
     runner.register_hook(hook, priority=hook.priority)
     with explained('the evaluation images'):
@@ -185,15 +187,8 @@ def _load(runner: Runner) -> None:
     if not checkpoint:
         unwrapped(runner.model).init_weights()
         return
-    try:
+    with loading(checkpoint):
         runner.load_or_resume()
-    except (ConfigError, PlanError):
-        raise
-    except Exception as error:  # whatever the reader of the file raises
-        message = str(error).partition('\n')[0]
-        raise ConfigError(
-            f'the checkpoint {checkpoint} cannot be loaded: {message}'
-        ) from error
 
 
 def _cost(result: Quantization) -> float:
