@@ -173,6 +173,21 @@ def test_a_back_end_in_the_written_config_that_is_none(
     assert "no back end 'nativ'" in ran.mistake and 'native' in ran.mistake
 
 
+def test_a_criterion_that_names_no_candidate(refused):
+    def fixed(**names):
+        def change(cfg):
+            cfg.quantization.criterion = dict(type='fixed', names=names)
+
+        return change
+
+    message = refused(fixed(gelu='shiftmax'))
+    assert "quantization.criterion: the 'fixed' criterion names 'shiftmax'" in message
+    assert not list(Path().rglob('calibration.pth'))
+    message = refused(fixed(gelu='table_gelu', softmax='table_softmax'))
+    assert "site 'layers.0.ln1/layer_norm:0'" in message
+    assert 'names no function for layer_norm' in message
+
+
 def test_launcher_that_is_none(vit_run, tmp_path):
     from iptq_mm.calibration import ConfigError
     from iptq_mm.engine.run import quantize_and_compare
