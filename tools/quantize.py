@@ -46,7 +46,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@mistakes_end_it(OtherProcessError)
+@mistakes_end_it(
+    OtherProcessError,
+    interrupted='phases of calibration that were finished are kept in the work dir; '
+    'the same command with --resume goes on after them',
+)
 def main() -> int:
     """Run the tool."""
     args = parse_args()

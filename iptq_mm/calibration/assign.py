@@ -189,7 +189,7 @@ def choose_functions(
     """The name of the chosen candidate of each non-linear site.
 
     Raises:
-        ConfigError: If no candidate can serve a site.
+        ConfigError: If no candidate can serve a site, or the criterion chooses none.
     """
     criterion = CRITERIA.build(dict(config.criterion))
     chosen = {}
@@ -201,7 +201,10 @@ def choose_functions(
                     f"site '{site}': none of the candidates for {kind} can serve it: "
                     f'{record.refused.get(site)}'
                 )
-            chosen[site] = criterion.choose(kind, candidates)
+            try:
+                chosen[site] = criterion.choose(kind, candidates)
+            except ValueError as error:
+                raise ConfigError(f"site '{site}': {error}") from error
     return chosen
 
 

@@ -10,8 +10,8 @@ from torch import nn
 def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
     """The names of all modules that run as regions.
 
-    A list of modules (the heads of a cascade's stages) never runs itself: its name
-    stands for those of its members.
+    A list or dict of modules (the heads of a cascade's stages) never runs itself, nor
+    does a head of several tasks: its name stands for those of its members.
 
     Args:
         model: The model.
@@ -23,8 +23,12 @@ def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
             module = model.get_submodule(region)
         except AttributeError:
             module = None
-        if isinstance(module, nn.ModuleList) and len(module):
-            members = [f'{region}.{i}' for i in range(len(module))]
+        # mmpretrain's MultiTaskHead calls these one by one.
+        tasks = getattr(module, 'task_heads', None)
+        if isinstance(tasks, nn.ModuleDict):
+            region, module = f'{region}.task_heads', tasks
+        if isinstance(module, nn.ModuleList | nn.ModuleDict) and len(module):
+            members = [f'{region}.{child}' for child, _ in module.named_children()]
             names.update(dict.fromkeys(expanded(model, members)))
         else:
             names[region] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from .errors import CandidateErrors
@@ -22,6 +22,16 @@ class Criterion(ABC):
 
     needs_gradients: ClassVar[bool] = False
     draws: int = 1
+
+    def check(self, candidates: Mapping[str, Collection[str]]) -> None:  # noqa: B027
+        """Find out, before calibration, whether it can choose among these.
+
+        Args:
+            candidates: Their names, by kind.
+
+        Raises:
+            ValueError: If it cannot.
+        """
 
     @abstractmethod
     def score(self, errors: CandidateErrors) -> float:

@@ -28,7 +28,8 @@ class CandidateErrors:
         ratio: Sum over images of ``E[x^2] / E[(x - q)^2]`` of the outputs. An
             image without signal adds nothing.
         input_signal: As ``signal``, for the input of the site.
-        input_error: As ``error``, for the site's input once quantized.
+        input_error: As ``error``, for the site's input quantized as the plan has it
+            before a function narrows it: the same for all candidates of a site.
         input_ratio: As ``ratio``, for the input.
         cost: Weighted operations for one output element.
         draws: Gradients that the next two looked at: images times draws; 0 if
@@ -70,8 +71,8 @@ class CandidateErrors:
                 first (windows of Swin do).
             q: Outputs of the candidate, as real values, the shape of ``x``.
             x_in: Float inputs of the site.
-            q_in: Its inputs once quantized, as real values, the shape of
-                ``x_in``.
+            q_in: Its inputs as they arrive quantized, before the candidate
+                narrows them, as real values, the shape of ``x_in``.
             images: Images in the batch.
             elements: Output elements of the batch that these were sampled from;
                 sums are scaled up to them. None: these are all.

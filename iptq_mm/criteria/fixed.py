@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..registry import CRITERIA
 from .base import Criterion
@@ -20,6 +20,16 @@ class Fixed(Criterion):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = dict(names)
+
+    def check(self, candidates: Mapping[str, Collection[str]]) -> None:
+        """See the base class; a kind that no model has may go without a name."""
+        for kind, name in self.names.items():
+            if name not in candidates.get(kind, ()):
+                known = {k: sorted(v) for k, v in candidates.items()}
+                raise ValueError(
+                    f"the 'fixed' criterion names {name!r} for {kind}, which is no "
+                    f'candidate: there are {known}'
+                )
 
     def score(self, errors: CandidateErrors) -> float:
         """Nothing is compared."""

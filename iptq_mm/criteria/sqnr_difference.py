@@ -15,7 +15,10 @@ class SQNRDifference(Criterion):
     difference ``beta - gamma`` of the ASQNR of output and input, and chooses
     the *lowest*. The output is normally the worse of the two, so that the
     lowest difference is the function that destroys most; the figures of the
-    paper praise the best preservation. Hence three readings, each minimized:
+    paper praise the best preservation. The input's is taken before a function
+    narrows it, so that what narrowing loses counts against the function; it is
+    the same for all candidates of a site, of which ``degradation`` therefore
+    takes the one of the best ASQNR. Hence three readings, each minimized:
 
     - ``degradation``: ``gamma - beta``, what must have been meant;
     - ``literal``: ``beta - gamma``, what is written;

@@ -14,6 +14,7 @@ from ..plan import PlanError
 from ..program import ProgramError
 from ..qtensor import UnsupportedOperationError
 from ..statistics import NotFiniteError
+from .foreign import described, is_out_of_memory
 
 #: Mistakes of the user, in every tool.
 MISTAKES: tuple[type[Exception], ...] = (
@@ -24,6 +25,15 @@ MISTAKES: tuple[type[Exception], ...] = (
     PlanError,
     ProgramError,
     UnsupportedOperationError,
+)
+
+#: Exit status of what Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+
+_MEMORY = (
+    'out of memory: use smaller batches (quantization.calibration.batch_size, '
+    'batch_size of test_dataloader) or smaller images; gradients need most '
+    "(criterion 'output_error', activation.search_images, weight.guided)"
 )
 
 
@@ -84,13 +94,16 @@ def add_overrides(parser: ArgumentParser, example: str = '') -> None:
 
 
 def mistakes_end_it(
-    *others: type[Exception], status: int = 1
+    *others: type[Exception], status: int = 1, interrupted: str = ''
 ) -> Callable[[Callable[[], int]], Callable[[], int]]:
     """Let mistakes of the user end a tool with a message, not a trace.
+
+    So do Ctrl-C and a lack of memory. Any other error is a bug and shows its trace.
 
     Args:
         *others: What is a mistake of the user in this tool, beside :data:`MISTAKES`.
         status: Exit status of the tool then.
+        interrupted: What Ctrl-C leaves, and how to go on.
 
     Returns:
         A decorator for the tool's main function, which returns its exit status.
@@ -102,9 +115,20 @@ def mistakes_end_it(
         def explained() -> int:
             try:
                 return main()
-            except caught as error:
-                print(f'error: {error}', file=sys.stderr)
-                return status
+            except KeyboardInterrupt:
+                print(
+                    f'interrupted{interrupted and ": "}{interrupted}', file=sys.stderr
+                )
+                return INTERRUPTED
+            except Exception as error:
+                if is_out_of_memory(error):
+                    message = f'{_MEMORY} ({described(error)})'
+                elif isinstance(error, caught):
+                    message = str(error)
+                else:
+                    raise
+            print(f'error: {message}', file=sys.stderr)
+            return status
 
         return explained
 

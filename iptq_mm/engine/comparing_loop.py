@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,10 +18,13 @@ from torch import nn
 from ..calibration import ConfigError
 from ..modes import regions_in
 from ..registry import LOOPS
+from .augmentation import inside
 from .comparison import Comparison
 from .float_cache import FloatCache, fingerprint
+from .foreign import foreign_errors
 from .pixel_watch import PixelWatch
 from .quantize import progress_of, unwrapped
+from .rehearsal import rehearse
 
 
 @LOOPS.register_module()
@@ -68,10 +72,12 @@ class ComparingLoop(TestLoop):
             The metrics of the integer model.
 
         Raises:
-            ConfigError: If no hook quantized the model.
+            ConfigError: If no hook quantized the model, or model, test data and
+                evaluator do not fit each other.
         """
         self.float_model = _twin(unwrapped(self.runner.model)).eval()
         self.float_evaluator = _without_dumps(self.evaluator)
+        rehearse(self.float_model, self.dataloader, copy.deepcopy(self.float_evaluator))
         self.seconds = {'float': 0.0, 'integer': 0.0}
         self.cache = self._open_cache()
         self.runner.call_hook('before_test')
@@ -82,8 +88,8 @@ class ComparingLoop(TestLoop):
                 'ComparingLoop: no hook quantized the model; start from a float model '
                 "and add dict(type='iptq_mm.QuantizationHook') to custom_hooks"
             )
-        self.comparison = Comparison(self.float_model, regions)
-        watch = PixelWatch(self.integer_model, regions)
+        self.comparison = Comparison(inside(self.float_model), regions)
+        watch = PixelWatch(inside(self.integer_model), regions)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
@@ -92,7 +98,8 @@ class ComparingLoop(TestLoop):
         clipped = watch.finish()
         count = len(self.dataloader.dataset)
         floats = self._float_metrics(count)
-        integers = self.evaluator.evaluate(count)
+        with _metrics_explained():
+            integers = self.evaluator.evaluate(count)
         self.results = {
             'float': floats,
             'integer': _plain(integers),
@@ -135,7 +142,8 @@ class ComparingLoop(TestLoop):
         if self.cache and self.cache.kept:
             self.seconds['float'] = self.cache.kept['seconds']
             return self.cache.kept['metrics']
-        metrics = _plain(self.float_evaluator.evaluate(count))
+        with _metrics_explained():
+            metrics = _plain(self.float_evaluator.evaluate(count))
         if self.cache:
             self.cache.finish(metrics, self.seconds['float'])
         return metrics
@@ -156,6 +164,14 @@ class ComparingLoop(TestLoop):
         self.seconds[name] += _now() - began
         evaluator.process(data_samples=outputs, data_batch=batch)
         return outputs
+
+
+def _metrics_explained() -> AbstractContextManager[None]:
+    return foreign_errors(
+        'test_evaluator cannot compute its metrics',
+        'mend it (ann_file, classes, ...) and go on with --resume: what calibration '
+        'found is kept in the work dir',
+    )
 
 
 def _now() -> float:

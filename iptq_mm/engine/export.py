@@ -96,7 +96,8 @@ def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
     Args:
         model: ``cfg.model``.
         region: A path in it. A list of parts (the stages of a cascade) has all of
-            its members; one dict may stand for all stages, too.
+            its members; one dict may stand for all stages, too. So has a head of
+            several tasks, a dict of parts by name.
 
     Raises:
         ConfigError: If there are none.
@@ -107,14 +108,25 @@ def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
             node = node[int(part)] if part.isdigit() else node[part]
     except (KeyError, IndexError, TypeError):
         node = None
-    nodes = node if isinstance(node, list | tuple) else [node]
+    nodes = _parts(node)
     if not nodes or not all(isinstance(n, dict) and 'type' in n for n in nodes):
         raise ConfigError(
             f"region '{region}' is not built by the config: use a part that has a "
             f'dict(type=...) of its own in model, one of '
             f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
         )
-    return list(nodes)
+    return nodes
+
+
+def _parts(node: Any) -> list[Any]:
+    """What a part stands for, as calibration has it: itself, or all of its members."""
+    if isinstance(node, dict) and 'task_heads' in node:
+        node = node['task_heads']
+    if isinstance(node, dict) and 'type' not in node:
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        return [part for member in node for part in _parts(member)]
+    return [node]
 
 
 def scoped_type(kind: str | type, scope: str | None) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch import Tensor, nn
 
 from ..calibration import PLAN_KEY, ConfigError, QuantizationConfig
 from ..plan import save_plan
 from ..program import Session, use_backend
 from ..registry import HOOKS
+from .augmentation import Views, inside
 from .calibration_data import (
     build_calibration_dataloader,
     describe_calibration,
     loaders_of,
 )
+from .checkpoints import LoadCheck, weights_in
 from .quantize import Quantization, quantize_model, unwrapped
 
 #: Records of finished phases, in the work dir.
@@ -31,7 +33,9 @@ class QuantizationHook(Hook):
 
     Afterwards the model of the runner is the integer one, and the plan lies in
     the work dir as ``plan.json``. ``randomness.seed`` of the config (0 if there
-    is none) decides which images calibrate it.
+    is none) decides which images calibrate it. Under test-time augmentation
+    (``tools/test.py --tta``) regions are named as in the model inside, and all views
+    of the images calibrate it.
 
     Args:
         quantization: As ``quantization`` of a config; None: the config's own.
@@ -43,8 +47,8 @@ class QuantizationHook(Hook):
         plan_file: Name of the plan's file in the work dir; None: it is not written.
 
     Attributes:
-        result: What was done; None before that.
-        calibration: Which images calibrated the model, plain data.
+        result: What quantization did; None before.
+        calibration: Which images calibrated it, in plain types.
 
     Raises:
         KeyError: If there is no such back end.
@@ -68,8 +72,7 @@ class QuantizationHook(Hook):
         self._resume = resume
         self._plan_file = plan_file
         self._training = False
-        self._unloaded: dict[str, tuple[Tensor, int]] = {}
-        self.calibration: dict[str, Any] = {}
+        self._load: LoadCheck | None = None
         self.result: Quantization | None = None
         self.calibration: dict[str, Any] = {}
 
@@ -104,67 +107,52 @@ class QuantizationHook(Hook):
         """Note which tensors the checkpoint has to fill, before it does.
 
         Raises:
-            ConfigError: If the checkpoint is quantized already.
+            ConfigError: If the checkpoint holds no weights, or is quantized already.
         """
-        model = unwrapped(runner.model)
-        keys = checkpoint.get('state_dict', checkpoint)
-        if any(key.endswith(f'.{PLAN_KEY}') for key in keys):
+        weights = weights_in(checkpoint)
+        if any(str(key).endswith(f'.{PLAN_KEY}') for key in weights):
             raise ConfigError(
                 'the checkpoint is quantized already: quantize the float one, or use '
                 'this one with the config that was written beside it'
             )
-        if not self._unloaded:
-            self._unloaded = {
-                f'{name}.{key}': (value, value._version)
-                for name in self.config(runner.cfg).regions
-                for key, value in _state(model, name).items()
-                if value.is_floating_point()
-            }
+        if self._load is None:
+            self._load = LoadCheck(inside(runner.model), weights)
 
     def _quantize(self, runner: Runner) -> None:
         if self.result is not None or self._training:
             return
-        self._check_loaded()
+        model = inside(runner.model)
+        config = self.config(runner.cfg)
+        if model is not unwrapped(runner.model):  # the wrapper's name for it
+            names = [name.removeprefix('module.') for name in config.regions]
+            config = replace(config, regions=names)
+        if self._load is not None:
+            self._load.finish(config.regions)
+            self._load = None
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):
             raise ConfigError(
                 'EMAHook writes to the weights after they became integers: take it out '
                 'of custom_hooks (checkpoints hold the averaged weights already)'
             )
-        config = self.config(runner.cfg)
         seed = (runner.cfg.get('randomness') or {}).get('seed') or 0
         loaders = loaders_of(runner)
         loader = build_calibration_dataloader(loaders, config, seed)
         self.calibration = describe_calibration(loader, config)
+        batches = loader if model is unwrapped(runner.model) else Views(loader)
         sources = [loaders[f'{split}_dataloader'] for split in ('train', 'test')]
         work_dir = Path(runner.work_dir)
         self.result = quantize_model(
-            runner.model,
+            model,
             config,
-            loader,
+            batches,
             work_dir / STATE_FILE,
             self._resume,
             repr((seed, sources)),
         )
         if self._backend:
-            use_backend(unwrapped(runner.model), self._backend)
+            use_backend(model, self._backend)
         if runner.rank == 0 and self._plan_file:
             save_plan(self.result.plans, work_dir / self._plan_file)
-
-    def _check_loaded(self) -> None:
-        """Refuse random weights where the checkpoint had none to give.
-
-        mmengine only warns. Copying into a tensor changes its version, whatever
-        names and shapes the model's own loading code puts up with.
-        """
-        left = [
-            k for k, (t, version) in self._unloaded.items() if t._version == version
-        ]
-        self._unloaded = {}
-        if left:
-            raise ConfigError(
-                f'the checkpoint has no values for {len(left)} tensors, for instance '
-                f"'{left[0]}': it belongs to another model, or has to be converted"
-            )
 
     def config(self, cfg: Any) -> QuantizationConfig:
         """The checked settings of this hook in a runner with this config."""
@@ -172,11 +160,3 @@ class QuantizationHook(Hook):
             self._quantization or cfg.get('quantization') or {},
             self._candidates or cfg.get('candidates') or {},
         )
-
-
-def _state(model: nn.Module, name: str) -> dict[str, Tensor]:
-    """The tensors of a region; none where there is no such part."""
-    try:
-        return model.get_submodule(name).state_dict(keep_vars=True)
-    except AttributeError:
-        return {}

@@ -12,6 +12,8 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from ..calibration import ConfigError
+from .checkpoints import loading
+from .foreign import described, foreign_errors
 
 #: The type of a module whose region is quantized, in written configs.
 _QUANTIZED = 'iptq_mm.build_quantized'
@@ -94,13 +96,14 @@ def build_model(cfg: Config) -> nn.Module:
         FileNotFoundError: If the checkpoint is missing.
     """
     check_checkpoint(cfg)
-    model = new_model(cfg)
-    try:
+    what = 'the model of the config cannot be built'
+    with foreign_errors(what, 'mend what it names in the config'):
+        try:
+            model = new_model(cfg)
+        except KeyError as error:  # no such type, or back end
+            raise ConfigError(f'{what}: {described(error)}') from error
+    with loading(cfg.load_from):
         load_checkpoint(model, cfg.load_from, map_location='cpu', strict=True)
-    except RuntimeError as error:
-        raise ConfigError(
-            f'the checkpoint {cfg.load_from} does not fit the model: {error}'
-        ) from error
     return model.eval()
 
 

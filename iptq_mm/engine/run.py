@@ -14,10 +14,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..calibration import ConfigError
-from ..plan import PlanError
 from .calibration_data import explained
+from .checkpoints import loading
 from .checks import check_config
 from .export import usual_hooks
+from .foreign import foreign_errors
 from .hook import QuantizationHook
 from .loading import read_config
 from .outcome import OutcomeHook
@@ -80,7 +81,8 @@ def quantize_and_compare(
 
 def _run(cfg: Config, original: Config, resume: bool) -> dict[str, Any]:
     """Quantize, evaluate and write; what was read to run is forgotten at its end."""
-    runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+    with foreign_errors('the config cannot be built', 'mend what it names'):
+        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     if runner.rank == 0:
         announce_replacement(runner.work_dir)
     quantizing = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
@@ -143,12 +145,5 @@ def _load(runner: Runner) -> None:
     if not checkpoint:
         unwrapped(runner.model).init_weights()
         return
-    try:
+    with loading(checkpoint):
         runner.load_or_resume()
-    except (ConfigError, PlanError):
-        raise
-    except Exception as error:  # whatever the reader of the file raises
-        message = str(error).partition('\n')[0]
-        raise ConfigError(
-            f'the checkpoint {checkpoint} cannot be loaded: {message}'
-        ) from error

@@ -143,15 +143,17 @@ class Analysing(Differentiating):
     def _try_all(self, visit: Visit) -> None:
         """Add the errors of all candidates of a site."""
         kept = self.record.candidates.setdefault(visit.site, {})
+        real = self._amplified(visit.site, visit.x).payload
+        # Before a function narrows it: what narrowing loses is the function's error.
+        arrived = self._quantized(visit, visit.qparams).real_values()
         for name, function in self.candidates[visit.operation.kind].items():
             made = self._made(visit, name, function)
             if made is None:
                 continue
             errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
-            seen, values = self.candidate(visit, function, *made)
-            real = self._amplified(visit.site, visit.x).payload
+            values = self.candidate(visit, function, *made)
             errors.add_batch(
-                visit.value, values, real, seen, self.images, visit.elements
+                visit.value, values, real, arrived, self.images, visit.elements
             )
             if visit.gradients:
                 error = values - visit.value
@@ -169,15 +171,14 @@ class Analysing(Differentiating):
         function: IntegerFunction,
         qparams: QParams,
         constants: Constants,
-    ) -> tuple[Tensor, Tensor]:
-        """What a candidate sees and makes of it, both as real values."""
+    ) -> Tensor:
+        """What a candidate makes of the input, as real values."""
         device, out = visit.value.device, self.plan.sites[visit.site].output
         constants = {
             k: v.to(device) if isinstance(v, Tensor) else v
             for k, v in constants.items()
         }
-        q = QTensor(qparams.quantize(visit.x.payload), qparams)
-        x = self._amplified(visit.site, q)
+        x = self._quantized(visit, qparams)
         result = in_blocks(
             visit.operation.kind,
             [x.payload],
@@ -185,7 +186,12 @@ class Analysing(Differentiating):
                 out.qmin, out.qmax
             ),
         )
-        return x.real_values(), out.dequantize(result)
+        return out.dequantize(result)
+
+    def _quantized(self, visit: Visit, qparams: QParams) -> QTensor:
+        """The first operand in integers, as the operation gets it."""
+        x = QTensor(qparams.quantize(visit.x.payload), qparams)
+        return self._amplified(visit.site, x)
 
     def _amplified(self, site: str, x: QTensor) -> QTensor:
         """The first operand of a site as its operation gets it."""

@@ -28,9 +28,11 @@ class Mode(ABC):
         images: Images in the running batch.
         powers: By site whose first operand is amplified, see :func:`amplified`,
             the power of each channel.
+        trains: Whether the module may be in training mode.
     """
 
     images: int = 1
+    trains: bool = True
     powers: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     @abstractmethod

@@ -48,6 +48,8 @@ class Integer(Mode):
         saturation: By site, while counting is switched on.
     """
 
+    trains = False
+
     def __init__(self, plan: RegionPlan) -> None:
         self.plan, self.powers = plan, plan.powers
         self.saturation: dict[str, Saturation] | None = None
@@ -74,7 +76,17 @@ class Integer(Mode):
         return QTensor(integers, qparams, name)
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
-        """Integers of a parameter."""
+        """Integers of a parameter.
+
+        Raises:
+            UnsupportedOperationError: If something put floats in their place.
+        """
+        if value.is_floating_point():
+            raise UnsupportedOperationError(
+                f"{describe_location()}: parameter '{name}' holds floats, not its "
+                'integers: something replaced or converted it after quantization; '
+                'build the model from integer.py again'
+            )
         version = (value.data_ptr(), 0 if value.is_inference() else value._version)
         if self._versions.setdefault(name, version) != version:
             # Other integers were loaded: what was made of the old ones is void.

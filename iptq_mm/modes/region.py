@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ..pixels import is_image, pixels_of
+from ..plan import PlanError
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
 from .attributes import Attributes
@@ -159,10 +160,14 @@ class _Bound:
         return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
 
     def train(self, mode: bool = True) -> Any:
-        with real_parameters(self, self.iptq_region.mode):  # type: ignore[arg-type]
+        """As the module's own; integers run as in evaluation, whatever is asked."""
+        running = self.iptq_region.mode
+        mode = mode and (running is None or running.trains)
+        with real_parameters(self, running):  # type: ignore[arg-type]
             return super().train(mode)  # type: ignore[misc]
 
     def eval(self) -> Any:
+        """As the module's own, which may be no call of ``train``."""
         with real_parameters(self, self.iptq_region.mode):  # type: ignore[arg-type]
             return super().eval()  # type: ignore[misc]
 
@@ -201,9 +206,15 @@ def bind(module: nn.Module, region: Region) -> None:
     module.__class__ = _bound_class(type(module))  # type: ignore[arg-type]
     module.iptq_region = region  # type: ignore[assignment]
     can_be_seen_as_others(module)
+    if region.mode is not None and not region.mode.trains:
+        for child in module.modules():
+            child.training = False
     handles = []
     for path, child in module.named_modules():
         if path:
+            if region.mode is not None and not region.mode.trains:
+                refuse = child._register_load_state_dict_pre_hook
+                handles.append(refuse(_refuse_floats, with_module=True))
             enter = functools.partial(_enter_module, path)
             handles.append(child.register_forward_pre_hook(enter))
             handles.append(child.register_forward_hook(_leave_module, always_call=True))
@@ -249,6 +260,25 @@ def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
         for module, attributes in bound:
             unbind(module)
             forget_hidden(attributes)
+
+
+def _refuse_floats(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
+    """Let no checkpoint round its floats into integers; a part of one, neither.
+
+    Raises:
+        PlanError: If it would.
+    """
+    for name, value in module._parameters.items():
+        given = state_dict.get(prefix + name)
+        if value is None or value.is_floating_point() or given is None:
+            continue
+        if given.is_floating_point():
+            raise PlanError(
+                f"'{prefix}{name}' is float in the checkpoint and integer in the "
+                'model: quantize it with tools/quantize.py and load what that wrote'
+            )
 
 
 def _enter_module(path: str, module: nn.Module, args: Any) -> None:

@@ -134,7 +134,7 @@ class Substituting(Analysing):
         made = self._made(visit, name, function)
         if made is None:
             raise ValueError(f"site '{visit.site}': {name} cannot serve it")
-        return self.candidate(visit, function, *made)[1]
+        return self.candidate(visit, function, *made)
 
 
 class ReplayingFloat(Replaying, Substituting):

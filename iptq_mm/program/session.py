@@ -74,8 +74,16 @@ class Session:
         self._backend.check()
 
     def serves(self, mode: Mode) -> bool:
-        """Whether it can stand in: not where saturation is to be counted."""
-        return type(mode) is Integer and mode.saturation is None
+        """Whether it can stand in.
+
+        Not where saturation is to be counted, nor where ``torch.jit.trace`` takes down
+        what happens: it would see nothing of a program.
+        """
+        return (
+            type(mode) is Integer
+            and mode.saturation is None
+            and not torch.jit.is_tracing()
+        )
 
     def call(
         self, module: nn.Module, args: tuple, kwargs: dict

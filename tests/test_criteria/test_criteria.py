@@ -247,6 +247,17 @@ def test_fixed():
         fixed.choose('gelu', {})
 
 
+def test_fixed_names_are_checked_before_calibration():
+    candidates = dict(gelu=['a', 'b'], softmax=['x'], layer_norm=['n'])
+    build('fixed', names=dict(gelu='b')).check(candidates)
+    with pytest.raises(ValueError, match="names 'c' for gelu, which is no candidate"):
+        build('fixed', names=dict(gelu='c')).check(candidates)
+    with pytest.raises(ValueError, match="names 'a' for relu"):
+        build('fixed', names=dict(relu='a')).check(candidates)
+    for name in SCORING:
+        build(name).check({})
+
+
 @pytest.mark.parametrize(
     'options',
     [

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+import torch
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.command_line import (
@@ -85,7 +86,7 @@ def test_subclasses_are_mistakes(capsys):
     assert 'nowhere/nothing.py' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('error', [RuntimeError, TypeError, KeyboardInterrupt])
+@pytest.mark.parametrize('error', [RuntimeError, TypeError, SystemExit])
 def test_other_errors_are_traces(error):
     @mistakes_end_it()
     def main():
@@ -103,6 +104,28 @@ def test_mistakes_of_one_tool(capsys, error):
 
     assert main() == 1
     assert capsys.readouterr().err == 'error: cannot run here\n'
+
+
+@pytest.mark.parametrize('interrupted', ['', 'go on with --resume'])
+def test_ctrl_c(capsys, interrupted):
+    @mistakes_end_it(status=2, interrupted=interrupted)
+    def main():
+        raise KeyboardInterrupt
+
+    assert main() == 130
+    said = f'interrupted: {interrupted}' if interrupted else 'interrupted'
+    assert capsys.readouterr() == ('', f'{said}\n')
+
+
+def test_out_of_memory(capsys):
+    @mistakes_end_it()
+    def main():
+        torch.empty(1 << 60)
+
+    assert main() == 1
+    said = capsys.readouterr().err
+    assert said.startswith('error: out of memory: use smaller batches')
+    assert 'DefaultCPUAllocator' in said
 
 
 def test_a_tool_that_works(capsys):

@@ -31,7 +31,7 @@ def main() -> None:
         state = convert_file(
             args.src, args.dst, convert_swin_detector, trusted=args.trusted
         )
-    except ConversionError as error:
+    except (ConversionError, OSError) as error:
         sys.exit(str(error))
     print(f'{len(state)} tensors written to {args.dst}')
 

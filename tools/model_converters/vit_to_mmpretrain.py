@@ -28,7 +28,7 @@ def main() -> None:
     args = parse_args()
     try:
         state = convert_file(args.src, args.dst, convert_vit, trusted=args.trusted)
-    except ConversionError as error:
+    except (ConversionError, OSError) as error:
         sys.exit(str(error))
     print(f'{len(state)} tensors written to {args.dst}')
 

@@ -121,6 +121,10 @@ class QuantizationConfig:
             check_type(registry, cfg)
             check_arguments(registry, cfg)
         self._check_powers()
+        try:
+            CRITERIA.build(dict(self.criterion)).check(self.candidates)
+        except ValueError as error:
+            raise ConfigError(f'quantization.criterion: {error}') from error
 
     def _check_powers(self) -> None:
         added = sum(EQUALIZERS.build(dict(c)).added_bits for c in self.equalization)

@@ -1,0 +1,198 @@
+"""What else goes wrong at a user's: a message with what, where and what to do."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import scripts
+import torch
+from mmengine.config import Config
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+TOOL = TOOLS / 'quantize.py'
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture(autouse=True)
+def local_rank(monkeypatch):
+    """The tool sets it for mmengine; other tests shall not see it."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+@pytest.fixture
+def refused(tool, vit_run):
+    """What tools/quantize.py says to a changed config of the tiny ViT."""
+
+    def run(change, *options):
+        cfg = Config.fromfile(vit_run.config)
+        change(cfg)
+        cfg.dump('changed.py')
+        ran = tool('changed.py', *options)
+        assert ran.code == 1 and not list(Path().rglob('plan.json'))
+        return ran.mistake
+
+    return run
+
+
+def test_types_that_nobody_knows(refused):
+    def model(cfg):
+        cfg.model.backbone.type = 'VisionTransformed'
+
+    def metric(cfg):
+        cfg.test_evaluator.type = 'Acuracy'
+
+    assert 'VisionTransformed is not in the mmpretrain::model registry' in (
+        refused(model)
+    )
+    assert 'Acuracy is not in the mmpretrain::metric registry' in refused(metric)
+
+
+def test_an_argument_that_nobody_knows(refused):
+    def change(cfg):
+        cfg.model.backbone.dropout = 0.5
+
+    message = refused(change)
+    assert 'the config cannot be built: TypeError' in message
+    assert "unexpected keyword argument 'dropout'" in message
+
+
+def test_a_metric_that_fits_another_data_set(refused):
+    """Found before calibration, which takes hours."""
+
+    def change(cfg):
+        cfg.test_evaluator = dict(type='MultiTasksMetric', task_metrics=dict(a=[]))
+
+    def coco(cfg):
+        cfg.test_evaluator = dict(type='mmdet.VOCMetric')
+
+    message = refused(coco)
+    assert 'the metrics of test_evaluator (VOCMetric) cannot take' in message
+    assert 'name one that fits model and data set' in message
+    assert not list(Path().rglob('calibration.pth'))
+
+
+def test_a_pipeline_that_does_not_fit_the_model(refused):
+    def change(cfg):
+        cfg.test_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile')]
+        cfg.test_dataloader.collate_fn = dict(type='pseudo_collate')
+
+    message = refused(change)
+    assert 'the float model cannot predict the first test image: KeyError' in message
+    assert 'have to fit each other' in message
+
+
+def test_a_work_dir_that_is_a_file(tool, vit_run):
+    Path('taken').write_text('mine')
+    ran = tool(vit_run.config, '--work-dir', 'taken')
+    assert ran.code == 1 and 'taken' in ran.mistake
+    assert Path('taken').read_text() == 'mine'
+
+
+def test_ctrl_c(tool, vit_run, monkeypatch):
+    """The phases that were finished are kept, and the message says so."""
+    from iptq_mm.engine import quantize
+
+    monkeypatch.setattr(
+        quantize, 'analyse', lambda *_: signal.raise_signal(signal.SIGINT)
+    )
+    ran = tool(vit_run.config, '--work-dir', 'there')
+    assert ran.code == 130 and 'Traceback' not in ran.err
+    assert 'interrupted: phases of calibration that were finished are kept' in ran.err
+    assert '--resume' in ran.err
+    assert list(torch.load('there/calibration.pth')['seconds']) == ['observe']
+
+
+def test_out_of_memory(tool, vit_run, monkeypatch):
+    from iptq_mm.engine import quantize
+
+    monkeypatch.setattr(quantize, 'observe', lambda *_: torch.empty(1 << 60))
+    ran = tool(vit_run.config)
+    assert ran.code == 1
+    assert 'out of memory: use smaller batches' in ran.mistake
+
+
+def test_bugs_show_their_trace(tool, vit_run, monkeypatch):
+    from iptq_mm.engine import quantize
+
+    monkeypatch.setattr(quantize, 'observe', lambda *_: {}['bug'])
+    with pytest.raises(KeyError, match='bug'):
+        tool(vit_run.config)
+
+
+def other_tool(name, monkeypatch, capsys):
+    return scripts.runner(scripts.as_module(TOOLS / f'{name}.py'), monkeypatch, capsys)
+
+
+@pytest.fixture
+def integer(vit_run, tmp_path, monkeypatch):
+    """Writes integer.py and a changed integer.pth into the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(change):
+        checkpoint = torch.load(vit_run.folder / 'integer.pth', weights_only=True)
+        change(checkpoint['state_dict'])
+        torch.save(checkpoint, 'integer.pth')
+        text = (vit_run.folder / 'integer.py').read_text()
+        Path('integer.py').write_text(text)
+        return 'integer.py', 'integer.pth'
+
+    return write
+
+
+@pytest.mark.parametrize('name', ['export', 'check_backends', 'audit'])
+def test_a_damaged_plan(integer, monkeypatch, capsys, name):
+    def change(state):
+        plan = state['backbone.quantization_plan']
+        state['backbone.quantization_plan'] = plan[: len(plan) // 2].clone()
+
+    tool = other_tool(name, monkeypatch, capsys)
+    ran = tool(*integer(change), *(['--out', 'x'] * (name == 'export')))
+    assert ran.code in (1, 2)
+    assert 'plan' in ran.mistake
+
+
+def test_a_plan_that_is_gone(integer, monkeypatch, capsys):
+    tool = other_tool('check_backends', monkeypatch, capsys)
+    ran = tool(*integer(lambda state: state.pop('backbone.quantization_plan')))
+    assert ran.code == 1 and "no plan for region 'backbone'" in ran.mistake
+
+
+@pytest.mark.parametrize('name', ['export', 'check_backends', 'audit'])
+def test_a_back_end_in_the_written_config_that_is_none(
+    integer, monkeypatch, capsys, name
+):
+    tool = other_tool(name, monkeypatch, capsys)
+    ran = tool(
+        *integer(lambda state: None),
+        *(['--out', 'x'] * (name == 'export')),
+        '--cfg-options',
+        'model.backbone.backend=nativ',
+    )
+    assert ran.code in (1, 2)
+    assert "no back end 'nativ'" in ran.mistake and 'native' in ran.mistake
+
+
+def test_a_criterion_that_names_no_candidate(refused):
+    def fixed(**names):
+        def change(cfg):
+            cfg.quantization.criterion = dict(type='fixed', names=names)
+
+        return change
+
+    message = refused(fixed(gelu='shiftmax'))
+    assert "quantization.criterion: the 'fixed' criterion names 'shiftmax'" in message
+    assert not list(Path().rglob('calibration.pth'))
+    message = refused(fixed(gelu='table_gelu', softmax='table_softmax'))
+    assert "site 'layers.0.ln1/layer_norm:0'" in message
+    assert 'names no function for layer_norm' in message
+
+
+def test_launcher_that_is_none(vit_run, tmp_path):
+    from iptq_mm.calibration import ConfigError
+    from iptq_mm.engine.run import quantize_and_compare
+
+    with pytest.raises(ConfigError, match="launcher.*'slurmy'|Invalid launcher"):
+        quantize_and_compare(
+            vit_run.config, work_dir=str(tmp_path / 'out'), launcher='slurmy'
+        )
