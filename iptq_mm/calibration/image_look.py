@@ -49,7 +49,7 @@ class ImageLook:
     def see(self, args: tuple, kwargs: dict[str, Any]) -> None:
         """Look at the arguments of a call."""
         self.calls += 1
-        x = args[0] if args else None
+        x: Any = args[0] if args else None
         if not is_image(x, self._pixels):
             self.reason = self.reason or 'its input is no batch of images'
             return
