@@ -50,7 +50,7 @@ class ImageLook:
         """Look at the arguments of a call."""
         self.calls += 1
         x = args[0] if args else None
-        if not is_image(x, self._pixels):
+        if not isinstance(x, Tensor) or not is_image(x, self._pixels):
             self.reason = self.reason or 'its input is no batch of images'
             return
         away = self._pixels.away(x)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...intmath import QParams, storage_dtype
 from ...pixels import CENTRE, MARK, PIXEL_QPARAMS, Pixels, padded
 from ..graph import Port, Value
-from .commands import F32, I8, I16, I32, U8, Dequantize, Quantize
+from .commands import F32, I8, I16, I32, U8, Command, Dequantize, Quantize
 from .layout import Storage, storage_of
 from .library import run
 
@@ -60,7 +60,8 @@ def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
     out = torch.empty((images, channels + pixels.marked, *size), dtype=torch.int8)
     # Marks lie between the images.
     parts = [(x[i], out[i]) for i in range(images)] if pixels.marked else [(x, out)]
-    commands, kept, storage = [], [], storage_of(out.dtype)
+    commands: list[Command] = []
+    kept, storage = [], storage_of(out.dtype)
     for given, made in parts:
         address, count = made.data_ptr(), given.numel()
         command = _rounded(PIXEL_QPARAMS, storage, address, count)
@@ -70,7 +71,9 @@ def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
     run(commands)
     del kept
     if pixels.marked:
-        out[:, channels:].copy_(padded(x)).mul_(MARK)
+        marks = out[:, channels:]
+        padded(x, marks.view(torch.bool))
+        marks.mul_(MARK)
     return out
 
 
