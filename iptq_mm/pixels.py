@@ -181,23 +181,28 @@ class Pixels:
         )
 
 
-def padded(x: Tensor) -> Tensor:
+def padded(x: Tensor, out: Tensor | None = None) -> Tensor:
     """Where images were padded after normalization.
 
     Args:
         x: Normalized images in floats or the images in uint8, shape (B, C, H, W). In
             uint8 nothing was normalized.
+        out: Where the result is to be; None: in memory of its own.
 
     Returns:
         bool, shape (B, 1, H, W).
     """
+    if out is None:
+        out = torch.empty_like(x[:, :1], dtype=torch.bool)
     if x.dtype == torch.uint8:
-        return x.new_zeros((len(x), 1, *x.shape[2:]), dtype=torch.bool)
-    # Channel by channel: reductions over an outer dimension are slow.
-    first, *others = (x == 0).unbind(1)
-    for other in others:
-        first &= other
-    return first[:, None]
+        return out.zero_()
+    # Channel by channel: reductions over an outer dimension are slow, and so is fresh
+    # memory.
+    torch.eq(x[:, :1], 0, out=out)
+    room = torch.empty_like(out, memory_format=torch.contiguous_format)
+    for channel in range(1, x.shape[1]):
+        out &= torch.eq(x[:, channel : channel + 1], 0, out=room)
+    return out
 
 
 def pixels_of(module: nn.Module) -> Pixels | None:

@@ -49,8 +49,8 @@ class ImageLook:
     def see(self, args: tuple, kwargs: dict[str, Any]) -> None:
         """Look at the arguments of a call."""
         self.calls += 1
-        x: Any = args[0] if args else None
-        if not is_image(x, self._pixels):
+        x = args[0] if args else None
+        if not isinstance(x, Tensor) or not is_image(x, self._pixels):
             self.reason = self.reason or 'its input is no batch of images'
             return
         away = self._pixels.away(x)

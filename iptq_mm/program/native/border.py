@@ -71,7 +71,9 @@ def pixel_integers(x: Tensor, pixels: Pixels) -> Tensor:
     run(commands)
     del kept
     if pixels.marked:
-        out[:, channels:].copy_(padded(x)).mul_(MARK)
+        marks = out[:, channels:]
+        padded(x, marks.view(torch.bool))
+        marks.mul_(MARK)
     return out
 
 
