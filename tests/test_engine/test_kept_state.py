@@ -3,14 +3,18 @@
 import copy
 
 import pytest
+import tiny_models
 import torch
 from derived_models import Derives
+from mmengine import load
 from region_models import config, rows, same
+from tiny_runs import run_test
 from torch import nn
 
 from iptq_mm.calibration import PLAN_KEY, install
 from iptq_mm.engine.comparing_loop import _twin
 from iptq_mm.engine.quantize import quantize_model
+from iptq_mm.engine.run import quantize_and_compare
 from iptq_mm.plan import RegionPlan
 
 
@@ -118,3 +122,29 @@ def test_the_float_twin_keeps_its_own(kind):
     assert same(model.test_step(rows(seed=7)), expected[1])
     parameters = zip(twin.parameters(), model.parameters(), strict=True)
     assert all(a is b for a, b in parameters)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('one_thread')
+def test_image_retriever(tiny_data, tmp_path):
+    """The features of its prototypes are those of the model that is written."""
+    cfg = tiny_models.vit(tiny_data / 'classification')
+    meta = ('sample_idx', 'img_path', 'ori_shape', 'img_shape')
+    for split in 'train', 'test':
+        pipeline = cfg[f'{split}_dataloader'].dataset.pipeline
+        pipeline[-1] = dict(type='PackInputs', meta_keys=meta)
+    cfg.model = dict(
+        type='ImageToImageRetriever',
+        image_encoder=cfg.model.backbone,
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=128),
+        prototype=cfg.train_dataloader,
+    )
+    cfg.data_preprocessor.num_classes = 9
+    cfg.test_evaluator = dict(type='RetrievalRecall', topk=1)
+    cfg.quantization.update(regions=['image_encoder'], weight=dict(bits=4))
+    config, _ = tiny_models.write(cfg, tmp_path, 'retriever')
+    out = tmp_path / 'out.pkl'
+    quantize_and_compare(config, work_dir=str(tmp_path / 'run'), out=str(out))
+    _, again = run_test(str(tmp_path / 'run' / 'integer.py'), tmp_path / 'again')
+    for mine, other in zip(load(out), again, strict=True):
+        assert torch.equal(mine['pred_score'], other['pred_score'])
