@@ -140,9 +140,9 @@ class LoadCheck:
             mine, given = tuple(self._before[name][0].shape), self._shapes.get(name)
             if given is not None and given != mine:
                 raise ConfigError(
-                    f"'{name}' is {given} in the checkpoint and {mine} in the model: "
-                    'set num_classes, or whatever else of model differs, to what the '
-                    'checkpoint was trained with'
+                    f"the checkpoint does not fit the model: '{name}' is {given} in "
+                    f'the checkpoint and {mine} in the model: set num_classes, or '
+                    'whatever else of model differs, to what it was trained with'
                 )
         missing = [n for n in left if any(n.startswith(f'{r}.') for r in regions)]
         if missing:

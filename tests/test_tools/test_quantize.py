@@ -107,7 +107,7 @@ def test_checkpoints(refused, changed, vit_run, swin_run, tmp_path):
     Path('damaged.pth').write_bytes(b'no checkpoint')
     assert 'damaged.pth cannot be loaded' in refused(config, 'damaged.pth')
     message = refused(config, swin_run.checkpoint)
-    assert 'the checkpoint has no values for' in message
+    assert 'the checkpoint does not fit the model' in message
     message = refused(config, vit_run.folder / 'integer.pth')
     assert 'the checkpoint is quantized already' in message
 
