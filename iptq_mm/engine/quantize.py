@@ -46,7 +46,8 @@ from .ranks import (
     merged_inputs,
     merged_ranges,
 )
-from .region_check import RegionChecker, report
+from .region_check import RegionChecker
+from .region_verdict import report
 from .seen_images import SeenImages
 from .state import State, state_key
 
@@ -62,7 +63,7 @@ class Quantization:
         plans: By region.
         records: By region.
         seconds: By phase.
-        checks: By region, see :class:`~iptq_mm.engine.region_check.RegionCheck`.
+        checks: By region, see :class:`~iptq_mm.engine.region_verdict.RegionCheck`.
     """
 
     plans: dict[str, RegionPlan]
@@ -108,7 +109,7 @@ def quantize_model(
         ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
             :func:`~iptq_mm.calibration.check_derived`,
             :func:`~iptq_mm.calibration.observe` and
-            :func:`~iptq_mm.engine.region_check.report`.
+            :func:`~iptq_mm.engine.region_verdict.report`.
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
     """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..intmath import QParams
 from ..operations import NonLinear, Operation
@@ -73,18 +74,29 @@ class IntegerValues(Sampling, Integer):
 class ExpectedValues(Sampling, Fake):
     """Values on the grids of the plan: what quantization costs.
 
-    Parameters are rounded to the nearest, whatever the plan's rounding makes of them.
-
     Args:
         plan: The plan.
         functions: Whether non-linear sites compute with their integer functions; else
             in floats.
+        parameters: Real values of the integer parameters by name, as rounding and
+            corrections made them; the others are rounded to the nearest.
     """
 
-    def __init__(self, plan: RegionPlan, functions: bool = False) -> None:
+    def __init__(
+        self,
+        plan: RegionPlan,
+        functions: bool = False,
+        parameters: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
         super().__init__(plan)
-        self.functions = functions
+        self.functions, self.parameters = functions, parameters
         self.values = {}
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """See the base class."""
+        x = super().parameter(name, value)
+        x.payload = self.parameters.get(name, x.payload)
+        return x
 
     def approximated(
         self,

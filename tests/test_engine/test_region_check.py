@@ -18,9 +18,9 @@ from region_models import (
 from torch import nn
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.engine import quantize, region_check
+from iptq_mm.engine import quantize, region_check, region_verdict
 from iptq_mm.engine.quantize import quantize_model
-from iptq_mm.engine.region_check import judged
+from iptq_mm.engine.region_verdict import judged
 from iptq_mm.modes import bound_region
 
 LITERAL = dict(
@@ -134,7 +134,7 @@ def test_on_mismatch_is_checked():
 
 def test_literal_functions_only_warn(monkeypatch):
     said = []
-    monkeypatch.setattr(region_check, 'print_log', lambda *args: said.append(args))
+    monkeypatch.setattr(region_verdict, 'print_log', lambda *args: said.append(args))
     result = quantize_model(_vit(), config(LITERAL), _pictures())
     check = result.checks['backbone']
     assert check['by_functions'] and 'gelu' in check['site']
@@ -195,7 +195,7 @@ def test_the_model_is_as_it_would_be_without():
     mode = bound_region(model.backbone).mode
     assert type(mode).__name__ == 'Integer'
     assert bound_region(model.backbone).on_output is None
-    assert not model.backbone._forward_pre_hooks and model.backbone.training
+    assert not model.backbone._forward_pre_hooks and model.training
     twin = copy.deepcopy(model).eval()
     model.eval()
     with torch.no_grad():
