@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from ..calibration import ConfigError, QuantizationConfig
 from ..plan import RegionPlan
 
-#: A region's values may be so much worse than expected, in dB. With sound functions none
-#: was more than 3 dB worse: tiny ViT and Swin in five settings of 4 to 8 bits, and
+#: A region's values may be so much worse than expected, in dB. With sound functions
+#: none was more than 3 dB worse: tiny ViT and Swin in five settings of 4 to 8 bits, and
 #: DeiT-Tiny.
 MARGIN = 10.0
 
