@@ -16,6 +16,7 @@ from ..program import Session, use_backend
 from ..registry import HOOKS
 from .calibration_data import build_calibration_dataloader
 from .quantize import Quantization, quantize_model, unwrapped
+from .settings import read_settings
 
 #: Records of finished phases, in the work dir.
 STATE_FILE = 'calibration.pth'
@@ -153,10 +154,7 @@ class QuantizationHook(Hook):
 
     def config(self, cfg: Any) -> QuantizationConfig:
         """The checked settings of this hook in a runner with this config."""
-        return QuantizationConfig.from_dict(
-            self._quantization or cfg.get('quantization') or {},
-            self._candidates or cfg.get('candidates') or {},
-        )
+        return read_settings(cfg, self._quantization, self._candidates)
 
 
 def _state(model: nn.Module, name: str) -> dict[str, Tensor]:

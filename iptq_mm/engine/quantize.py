@@ -36,6 +36,7 @@ from ..functions import function_name
 from ..modes import regions_in
 from ..plan import RegionPlan
 from ..record import RegionRecord
+from .model_state import check_state
 from .ranks import (
     BatchErrors,
     merged,
@@ -98,7 +99,8 @@ def quantize_model(
         Plans, records and the time each phase took.
 
     Raises:
-        ConfigError: See :func:`~iptq_mm.calibration.check_regions` and
+        ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
+            :func:`~iptq_mm.engine.model_state.check_state` and
             :func:`~iptq_mm.calibration.observe`.
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
@@ -107,6 +109,7 @@ def quantize_model(
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
+    check_state(model, config.regions)
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume)
     total = len(batches) if isinstance(batches, Sized) else None

@@ -15,7 +15,6 @@ from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.model import PretrainedInit
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -36,6 +35,7 @@ from .export import (
 )
 from .hook import QuantizationHook
 from .loading import read_config
+from .pretrained import without_pretrained
 from .quantize import Quantization, unwrapped
 from .report import report
 
@@ -135,7 +135,7 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     if cfg.randomness.get('seed') is None:
         cfg.randomness['seed'] = 0  # mmengine would draw one
     if not cfg.load_from:
-        cfg.model = _without_pretrained(cfg.model)
+        cfg.model = without_pretrained(cfg.model)
     if out:
         if not out.endswith(('.pkl', '.pickle')):
             raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
@@ -155,24 +155,6 @@ def _prepare_cpu_ranks(cfg: Config) -> None:
         torch.distributed.init_process_group('gloo')
     wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None}
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {})}
-
-
-def _without_pretrained(node: Any) -> Any:
-    """A model config whose initialization reads and fetches no weights."""
-    if isinstance(node, list | tuple):
-        return [_without_pretrained(n) for n in node if not _is_pretrained(n)]
-    if isinstance(node, dict):
-        return type(node)(
-            {
-                k: None if _is_pretrained(v) else _without_pretrained(v)
-                for k, v in node.items()
-            }
-        )
-    return node
-
-
-def _is_pretrained(node: Any) -> bool:
-    return isinstance(node, dict) and node.get('type') in ('Pretrained', PretrainedInit)
 
 
 def _load(runner: Runner) -> None:

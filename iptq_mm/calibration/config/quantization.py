@@ -10,10 +10,17 @@ from ...functions import IntegerFunction
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .parts import ActivationConfig, CalibrationConfig, WeightConfig, WideConfig
-from .reading import ConfigError, build, check_arguments, check_type, plain
+from .reading import ConfigError, build, check_arguments, check_type, meant, plain
+
+#: Criteria of configs that name none: where a pass backward fits the memory, and
+#: where it might not (detectors on large images). The presets name the same.
+OUTPUT_ERROR = {'type': 'output_error', 'tolerance': 0.05}
+SQNR = {'type': 'sqnr'}
 
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
+#: Kinds of operations that a cost counts.
+_COSTS = ('add', 'mul', 'shift', 'div', 'lookup')
 
 
 @dataclass
@@ -21,17 +28,20 @@ class QuantizationConfig:
     """The whole of ``quantization = dict(...)`` in a config.
 
     Attributes:
-        regions: Paths of the sub-modules that shall run integer-only.
+        regions: Paths of the sub-modules that shall run integer-only; one that is
+            named twice counts once.
         pixels: Whether regions that get normalized images take the pixels themselves.
         weight: See :class:`WeightConfig`.
         activation: See :class:`ActivationConfig`.
         wide: See :class:`WideConfig`.
         equalization: Registry dicts of equalizers, applied in this order.
-        criterion: Registry dict of the figure by which functions are chosen.
+        criterion: Registry dict of the figure by which functions are chosen; by
+            default the error of the outputs, see :data:`OUTPUT_ERROR`.
         cost_weights: Weight of each kind of operation in the cost (1 if not
             named): add, mul, shift, div, lookup.
         calibration: See :class:`CalibrationConfig`.
-        candidates: By operation kind, the functions to choose among.
+        candidates: By operation kind, the functions to choose among; in a config,
+            lists of registry dicts.
     """
 
     regions: list[str]
@@ -40,25 +50,33 @@ class QuantizationConfig:
     activation: ActivationConfig = field(default_factory=ActivationConfig)
     wide: WideConfig = field(default_factory=WideConfig)
     equalization: list[dict] = field(default_factory=list)
-    criterion: dict = field(default_factory=lambda: {'type': 'unified_metric'})
+    criterion: dict = field(default_factory=lambda: dict(OUTPUT_ERROR))
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(
-        cls, quantization: Mapping[str, Any], candidates: Mapping[str, Any]
+        cls,
+        quantization: Mapping[str, Any],
+        candidates: Mapping[str, Any] | None = None,
+        criterion: Mapping[str, Any] | None = None,
     ) -> QuantizationConfig:
-        """Read and check both dicts of a config.
+        """Read and check the dicts of a config.
 
         Args:
-            quantization: As the attributes, all but ``candidates``.
-            candidates: By kind (``gelu``, ``softmax``, ``layer_norm``), a list
-                of registry dicts of functions.
+            quantization: As the attributes.
+            candidates: The ``candidates`` beside it, where presets have them; None:
+                those in ``quantization``, or the default ones.
+            criterion: The criterion unless ``quantization`` names one; None:
+                :data:`OUTPUT_ERROR`.
 
         Raises:
-            ConfigError: If something is unknown, missing or out of range.
+            ConfigError: If something is unknown, missing, out of range, or given
+                twice.
         """
+        if not isinstance(quantization, Mapping):
+            raise ConfigError(f'quantization is a dict, not {quantization!r}')
         given = plain(quantization)
         if isinstance(given.get('regions'), str):  # as --cfg-options gives it
             given['regions'] = [given['regions']]
@@ -67,6 +85,9 @@ class QuantizationConfig:
                 'quantization.regions is empty: name the parts to quantize, e.g. '
                 "regions=['backbone']"
             )
+        if criterion:
+            given.setdefault('criterion', dict(criterion))
+        functions = _given_once(given.pop('candidates', None), plain(candidates))
         for name, part in (
             ('weight', WeightConfig),
             ('activation', ActivationConfig),
@@ -75,7 +96,8 @@ class QuantizationConfig:
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
         self = build(cls, given, 'quantization')
-        self.candidates = named_candidates(plain(candidates))
+        self.regions = list(dict.fromkeys(self.regions))
+        self.candidates = named_candidates(functions)
         self._check()
         return self
 
@@ -102,16 +124,23 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
-        for registry, cfg in (
-            (OBSERVERS, self.weight.observer),
-            (OBSERVERS, self.activation.observer),
-            (OBSERVERS, self.wide.observer),
-            (ROUNDINGS, self.weight.rounding),
-            (CRITERIA, self.criterion),
-            *((EQUALIZERS, cfg) for cfg in self.equalization),
+        for key in self.cost_weights:
+            if key not in _COSTS:
+                raise ConfigError(
+                    f'quantization.cost_weights has no {key!r}; there are '
+                    f'{[*_COSTS]}{meant(key, _COSTS)}'
+                )
+        for registry, cfg, name in (
+            (OBSERVERS, self.weight.observer, 'weight.observer'),
+            (OBSERVERS, self.activation.observer, 'activation.observer'),
+            (OBSERVERS, self.wide.observer, 'wide.observer'),
+            (ROUNDINGS, self.weight.rounding, 'weight.rounding'),
+            (CRITERIA, self.criterion, 'criterion'),
+            *((EQUALIZERS, cfg, 'equalization') for cfg in self.equalization),
         ):
-            check_type(registry, cfg)
-            check_arguments(registry, cfg)
+            check_type(registry, cfg, f'quantization.{name}')
+            merged = registry is not EQUALIZERS
+            check_arguments(registry, cfg, f'quantization.{name}', merged)
         self._check_powers()
 
     def _check_powers(self) -> None:
@@ -123,3 +152,14 @@ class QuantizationConfig:
                 f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
                 'max_power'
             )
+
+
+def _given_once(inside: Any, beside: Any) -> Any:
+    """The candidates of a config, which may be in one of two places."""
+    if inside and beside:
+        raise ConfigError(
+            'candidates are given twice, in quantization and beside it (configs of '
+            '_base_/candidates do the latter): take quantization.candidates out, or '
+            'drop those beside it by candidates=dict(_delete_=True)'
+        )
+    return inside or beside or {}
