@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...functions import IntegerFunction
+from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .parts import ActivationConfig, CalibrationConfig, WeightConfig, WideConfig
@@ -19,8 +19,6 @@ SQNR = {'type': 'sqnr'}
 
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
-#: Kinds of operations that a cost counts.
-_COSTS = ('add', 'mul', 'shift', 'div', 'lookup')
 
 
 @dataclass
@@ -125,10 +123,10 @@ class QuantizationConfig:
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
         for key in self.cost_weights:
-            if key not in _COSTS:
+            if key not in OperationCount._fields:
                 raise ConfigError(
                     f'quantization.cost_weights has no {key!r}; there are '
-                    f'{[*_COSTS]}{meant(key, _COSTS)}'
+                    f'{[*OperationCount._fields]}{meant(key, OperationCount._fields)}'
                 )
         for registry, cfg, name in (
             (OBSERVERS, self.weight.observer, 'weight.observer'),
