@@ -11,7 +11,7 @@ from iptq_mm.engine import QuantizationHook, export_config
 from iptq_mm.engine.export import (
     region_configs,
     save_quantized,
-    scoped_type,
+    type_name,
     usual_hooks,
     write_config,
 )
@@ -101,7 +101,8 @@ def test_hooks_by_any_name():
 
 
 def test_classes_as_types():
-    assert scoped_type(torch.nn.Linear, 'mmdet') == 'torch.nn.modules.linear.Linear'
+    assert type_name(torch.nn.Linear) == 'torch.nn.modules.linear.Linear'
+    assert type_name('mmdet.FPN') == 'mmdet.FPN'
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,10 @@ class QuantizationConfig:
             for kind, named in self.candidates.items()
         }
 
+    def unusual(self) -> list[str]:
+        """What is possible, and of use to nobody but who studies it."""
+        return []
+
     def _check(self) -> None:
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}
         for name, bits, most in (
