@@ -80,9 +80,14 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each kind of dataset raises its own
+        advice = 'check data_root, ann_file and data_prefix of the dataset'
+        if 'unexpected keyword argument' in str(error):
+            advice = (
+                'what another dataset in a base config has is dropped by '
+                'dataset=dict(_delete_=True, type=...)'
+            )
         raise ConfigError(
-            f'{what} cannot be read, or there are none ({error}): check data_root, '
-            'ann_file and data_prefix of the dataset'
+            f'{what} cannot be read, or there are none ({error}): {advice}'
         ) from error
 
 

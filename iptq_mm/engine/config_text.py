@@ -121,7 +121,7 @@ def _float(value: float, where: str) -> str:
 def _partial(value: functools.partial, where: str) -> str:
     named = [f'{k}={_expression(v, f"{where}.{k}")}' for k, v in value.keywords.items()]
     items = _expressions((value.func, *value.args), where)
-    return _layout(f"{_module('functools')}.partial(", [*items, *named], ')')
+    return _layout(f'{_module("functools")}.partial(', [*items, *named], ')')
 
 
 def _array(value: Any, where: str) -> str:

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 from torch import nn
 
-from ..modes import regions_in
 from ..models.quantized import NOTICE
+from ..modes import regions_in
 from ..utils.files import atomic_save, write_whole
 from ..version import __version__
 from .config_text import BESIDE, config_text

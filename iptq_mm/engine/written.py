@@ -55,9 +55,7 @@ def _text(cfg: Config, key: str) -> str:
     return config_text(Config({key: dict.get(cfg._cfg_dict, key)}))
 
 
-def check_written(
-    config_path: str | os.PathLike, model: nn.Module, batch: Any
-) -> None:
+def check_written(config_path: str | os.PathLike, model: nn.Module, batch: Any) -> None:
     """Build and load what was written, and compare it with the model, bit by bit.
 
     Each region of the rebuilt model is given what the region of the model gets while

@@ -124,7 +124,8 @@ GOOD = {
         ' clip_grad=dict(norm_type=float("inf"), dtype=torch.float16))'
     ),
     'class names of other scripts': (
-        'test_dataloader = dict(dataset=dict(metainfo=dict(classes=("猫", "犬", "{{x}}"))))'
+        'classes = ("猫", "犬", "{{x}}")\n'
+        'test_dataloader = dict(dataset=dict(metainfo=dict(classes=classes)))'
     ),
     'two regions of one name': (
         'quantization = dict(regions=["backbone", "head", "backbone"])'

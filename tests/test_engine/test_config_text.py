@@ -48,7 +48,7 @@ VALUES = {
     'an empty set': set(),
     'tuples': ((1,), (), (1, [2, (3,)])),
     'an ordered dict': OrderedDict(b=1, a=2),
-    'keys': {'a-b': 1, 0: 2, 'class': 3, (1, 2): 4, None: 5, 'it\'s': 6},
+    'keys': {'a-b': 1, 0: 2, 'class': 3, (1, 2): 4, None: 5, "it's": 6},
     'an empty dict': {},
     'a type of tensors': torch.float16,
     'a layout': torch.channels_last,
@@ -111,7 +111,7 @@ def test_names_of_the_config_itself(tmp_path):
 
 FOLDERS = {
     'plain': 'plain',
-    'quotes': 'o\'brien "x" \'\'\'',
+    'quotes': "o'brien \"x\" '''",
     'backslash': 'back\\slash\\n',
     'braces': '{{ fileBasename }} {{$HOME:x}}',
     'lines': 'two\nlines',
@@ -132,14 +132,14 @@ def test_files_beside_it(name, tmp_path):
     assert heir.load_from == found.load_from
 
 
-LAZY = '''
+LAZY = """
 import torch
 from mmengine.hooks import EMAHook
 from torch import float16 as half
 
 types = dict(a=half, b=torch.float32, c=[half], d=torch.nn.Linear)
 custom_hooks = [dict(type=EMAHook)]
-'''
+"""
 
 
 def test_configs_in_pure_python(tmp_path):

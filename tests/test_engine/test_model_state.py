@@ -60,7 +60,9 @@ def test_loading_changes_nothing():
 
 
 def test_names_that_are_not_loaded():
-    with pytest.raises(ConfigError, match=r"'backbone'.*Sequential.*'backbone.0.weight'"):
+    with pytest.raises(
+        ConfigError, match=r"'backbone'.*Sequential.*'backbone.0.weight'"
+    ):
         check_state(Net(renames), ['backbone'])
 
 

@@ -54,9 +54,11 @@ def test_full_type(kind, scope, name, expected):
     assert found_type(kind, scope) is expected
     # Wherever it is read.
     for other in ('mmengine', 'scope_of_tests', 'iptq_mm'):
-        with DefaultScope.overwrite_default_scope(other):
-            with MODELS.switch_scope_and_registry(None) as registry:
-                assert registry.get(name) is expected
+        with (
+            DefaultScope.overwrite_default_scope(other),
+            MODELS.switch_scope_and_registry(None) as registry,
+        ):
+            assert registry.get(name) is expected
 
 
 @pytest.mark.parametrize('kind', ['Nothing', 'scope_of_tests.Nothing', 'a.b.C'])

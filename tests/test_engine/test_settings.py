@@ -74,7 +74,9 @@ def test_candidates_in_either_place():
     ],
 )
 def test_misspelt_beside_the_right_one(key, meant):
-    with pytest.raises(ConfigError, match=rf"cfg.py has '{key}'.*did you mean '{meant}'"):
+    with pytest.raises(
+        ConfigError, match=rf"cfg.py has '{key}'.*did you mean '{meant}'"
+    ):
         check_names(config(**{key: dict(weight=dict(bits=4))}), 'cfg.py')
 
 

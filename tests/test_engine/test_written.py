@@ -62,7 +62,9 @@ def test_another_integer(written):
     path, model, batch = written
     key = next(k for k in model.state_dict() if k.endswith('qkv.weight'))
     _change(path, lambda state: state[key].view(-1)[3].add_(1))
-    with pytest.raises(ConfigError, match=rf"there for inspection.*1 tensors .*'{key}'"):
+    with pytest.raises(
+        ConfigError, match=rf"there for inspection.*1 tensors .*'{key}'"
+    ):
         check_written(path, model, batch)
 
 
@@ -107,7 +109,9 @@ class Changing:
 def test_what_reads_otherwise(vit_run):
     cfg = Config.fromfile(vit_run.config)
     cfg.odd = dict(x=Changing())
-    with pytest.raises(ConfigError, match='say something else when it is read, at odd:'):
+    with pytest.raises(
+        ConfigError, match='say something else when it is read, at odd:'
+    ):
         check_readable(cfg)
 
 

@@ -29,7 +29,9 @@ def float_model(vit_run):
 
 def test_load_checkpoint(float_model, integers):
     before = [p.clone() for p in float_model.parameters()]
-    with pytest.raises(PlanError, match="integers for 'backbone'.*load it with the int"):
+    with pytest.raises(
+        PlanError, match="integers for 'backbone'.*load it with the int"
+    ):
         load_checkpoint(float_model, integers)
     assert all(map(torch.equal, before, float_model.parameters()))
 

@@ -17,6 +17,8 @@ from .reading import ConfigError, build, check_arguments, check_type, meant, pla
 OUTPUT_ERROR = {'type': 'output_error', 'tolerance': 0.05}
 SQNR = {'type': 'sqnr'}
 
+#: The fewest bits that DeiT-Tiny bears.
+_SOUND = {'weight': 4, 'activation': 6, 'wide': 8}
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
 
@@ -107,8 +109,20 @@ class QuantizationConfig:
         }
 
     def unusual(self) -> list[str]:
-        """What is possible, and of use to nobody but who studies it."""
-        return []
+        """Widths with which little is left of a model, as sentences."""
+        wide = {n: getattr(self.wide, n) for n in ('bits', 'attention', 'gelu')}
+        wide['softmax'] = self.wide.softmax
+        widths = {
+            'weight.bits': (self.weight.bits, 'weight'),
+            'activation.bits': (self.activation.bits, 'activation'),
+            **{f'wide.{name}': (bits, 'wide') for name, bits in wide.items()},
+        }
+        return [
+            f'quantization.{name}={bits}: models are not known to bear fewer than '
+            f'{_SOUND[part]} bits there, expect little of the result'
+            for name, (bits, part) in widths.items()
+            if bits is not None and bits < _SOUND[part]
+        ]
 
     def _check(self) -> None:
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}

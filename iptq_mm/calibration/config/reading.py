@@ -120,8 +120,8 @@ def check_arguments(
         if others:
             key = where.rpartition('.')[2]
             advice = (
-                f'. {others[0]!r} has {", ".join(unknown)}: if a base config sets that, '
-                f"drop what it says by {key}=dict(_delete_=True, type='{kind}', ...)"
+                f'. {others[0]!r} has {", ".join(unknown)}: if a base config sets '
+                f"that, drop what it says by {key}=dict(_delete_=True, type='{kind}', ...)"
             )
         raise ConfigError(
             f"{at}{registry.name} '{kind}' has no option {unknown[0]!r}; it has "

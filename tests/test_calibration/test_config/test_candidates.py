@@ -72,7 +72,9 @@ def test_their_place_is_in_quantization():
 
 
 def test_two_places():
-    with pytest.raises(ConfigError, match=r'given twice.*candidates=dict\(_delete_=True'):
+    with pytest.raises(
+        ConfigError, match=r'given twice.*candidates=dict\(_delete_=True'
+    ):
         read(CANDIDATES, candidates=CANDIDATES)
     # As the message says.
     read(dict(_delete_=True), candidates=CANDIDATES)

@@ -53,6 +53,18 @@ def test_delete_marks_are_no_options():
     assert config.criterion == dict(type='sqnr')
 
 
+def test_widths_that_little_survives():
+    assert read().unusual() == []
+    narrow = read(weight=dict(bits=4), activation=dict(bits=6), wide=dict(bits=8))
+    assert narrow.unusual() == []
+    (said,) = read(wide=dict(bits=4)).unusual()
+    assert 'quantization.wide.bits=4: ' in said and 'fewer than 8 bits' in said
+    found = read(
+        weight=dict(bits=3), activation=dict(bits=5), wide=dict(gelu=7, softmax=4)
+    ).unusual()
+    assert len(found) == 4
+
+
 def test_one_region_as_text():
     assert read(regions='backbone').regions == ['backbone']
 
