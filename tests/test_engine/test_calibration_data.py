@@ -158,3 +158,10 @@ def test_empty_set(cfg, tmp_path):
     )
     with pytest.raises(ConfigError, match='or there are none'):
         _loader(cfg)
+
+
+def test_arguments_that_another_dataset_left(cfg):
+    """As a child config inherits them when it changes the type only."""
+    cfg.train_dataloader.dataset.split = 'train'
+    with pytest.raises(ConfigError, match=r"'split'.*dataset=dict\(_delete_=True"):
+        _loader(cfg)

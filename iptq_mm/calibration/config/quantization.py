@@ -110,19 +110,17 @@ class QuantizationConfig:
 
     def unusual(self) -> list[str]:
         """Widths with which little is left of a model, as sentences."""
-        wide = {n: getattr(self.wide, n) for n in ('bits', 'attention', 'gelu')}
-        wide['softmax'] = self.wide.softmax
-        widths = {
-            'weight.bits': (self.weight.bits, 'weight'),
-            'activation.bits': (self.activation.bits, 'activation'),
-            **{f'wide.{name}': (bits, 'wide') for name, bits in wide.items()},
-        }
-        return [
-            f'quantization.{name}={bits}: models are not known to bear fewer than '
-            f'{_SOUND[part]} bits there, expect little of the result'
-            for name, (bits, part) in widths.items()
-            if bits is not None and bits < _SOUND[part]
-        ]
+        widths = [('weight', 'bits'), ('activation', 'bits')]
+        widths += [('wide', name) for name in ('bits', 'attention', 'gelu', 'softmax')]
+        found = []
+        for part, name in widths:
+            bits = getattr(getattr(self, part), name)
+            if bits is not None and bits < _SOUND[part]:
+                found.append(
+                    f'quantization.{part}.{name}={bits}: models are not known to bear '
+                    f'fewer than {_SOUND[part]} bits there, expect little of the result'
+                )
+        return found
 
     def _check(self) -> None:
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}

@@ -121,7 +121,8 @@ def check_arguments(
             key = where.rpartition('.')[2]
             advice = (
                 f'. {others[0]!r} has {", ".join(unknown)}: if a base config sets '
-                f"that, drop what it says by {key}=dict(_delete_=True, type='{kind}', ...)"
+                f'that, drop what it says by {key}=dict(_delete_=True, '
+                f"type='{kind}', ...)"
             )
         raise ConfigError(
             f"{at}{registry.name} '{kind}' has no option {unknown[0]!r}; it has "
