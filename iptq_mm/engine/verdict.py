@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 #: Metrics that are better the larger they are, by what their names hold.
 _LARGER_IS_BETTER = re.compile(
@@ -53,6 +53,6 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     return numeric and math.isfinite(value)
