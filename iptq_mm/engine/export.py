@@ -43,7 +43,7 @@ def save_quantized(
     for key, value in state.items():
         state[key] = value.detach().cpu().clone()
     for name in regions_in(model):
-        state[f'{name}.{NOTICE}'] = torch.empty(0)
+        state[f'{name}.{NOTICE}'] = torch.empty(0, dtype=torch.uint8)
     atomic_save({'meta': meta, 'state_dict': state}, path)
 
 
