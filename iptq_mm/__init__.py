@@ -1,9 +1,10 @@
 """Integer-only post-training quantization of OpenMMLab vision transformers."""
 
-from .utils import repair_torchvision
+from .utils import guard_float_models, repair_torchvision
 from .version import __version__
 
 # Before anything imports mmpretrain or mmdet.
 repair_torchvision()
+guard_float_models()
 
 __all__ = ['__version__']

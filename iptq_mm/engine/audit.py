@@ -16,7 +16,7 @@ from ..calibration import ConfigError
 from ..program.audit import ModelAudit, audit_model
 from .calibration_data import build_calibration_dataloader
 from .checks import check_config
-from .export import scoped_type
+from .export import type_name
 from .loading import build_model, is_quantized, new_model, read_config
 from .quantize import quantize_model
 
@@ -162,4 +162,4 @@ def test_pipeline(cfg: Config) -> Sequence[dict]:
 
 def _loads(step: dict) -> bool:
     """Whether a step of a pipeline reads files."""
-    return scoped_type(step['type'], None).rpartition('.')[2].startswith('Load')
+    return type_name(step['type']).rpartition('.')[2].startswith('Load')

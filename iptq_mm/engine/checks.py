@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from ..calibration import ConfigError, QuantizationConfig
 from ..program import Session
-from .export import region_configs
+from .export import export_config
 from .loading import check_checkpoint
+from .settings import check_names, read_settings
+from .written import check_readable
 
 
 def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
@@ -26,11 +30,7 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         ConfigError: If the config asks for something impossible.
         FileNotFoundError: If there is no such checkpoint.
     """
-    if not cfg.get('quantization'):
-        raise ConfigError(
-            f'{name} has no quantization dict: inherit one of '
-            'configs/_base_/quantization and name quantization.regions'
-        )
+    check_names(cfg, name)
     for key in ('model', 'test_dataloader', 'test_evaluator'):
         if not cfg.get(key):
             raise ConfigError(f'{name} has no {key}: nothing could be compared')
@@ -38,13 +38,14 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         check_checkpoint(
             cfg, '(random_weights=True in the config quantizes an untrained model)'
         )
-    quantization = QuantizationConfig.from_dict(
-        cfg.quantization, cfg.get('candidates') or {}
-    )
-    for region in quantization.regions:
-        region_configs(cfg.model, region)
+    quantization = read_settings(cfg)
     if cfg.get('backend'):
         check_backend(cfg.backend)
+    for warning in quantization.unusual():
+        print_log(f'{name}: {warning}', 'current', logging.WARNING)
+    check_readable(
+        export_config(cfg, quantization.regions, 'integer.pth', cfg.get('backend'))
+    )
     return quantization
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
 from torch import nn
 
-from ..calibration import ConfigError
-from ..utils.files import atomic_save, atomic_write
+from ..models.quantized import NOTICE
+from ..modes import regions_in
+from ..utils.files import atomic_save, write_whole
 from ..version import __version__
+from .config_text import BESIDE, config_text
+from .model_state import whole_state
+from .pretrained import without_pretrained
 from .quantize import unwrapped
+from .scopes import full_type, region_scopes
 
 #: Settings of a quantization, which its result has no use for.
 _OF_THE_RUN = ('quantization', 'candidates', 'random_weights', 'backend')
@@ -34,9 +38,12 @@ def save_quantized(
         dataset_meta: Classes and palette, for mm's inferencers.
     """
     meta = {'iptq_mm_version': __version__, 'dataset_meta': _plain(dataset_meta or {})}
-    state = {
-        k: v.detach().cpu().clone() for k, v in unwrapped(model).state_dict().items()
-    }
+    model = unwrapped(model)
+    state = whole_state(model)
+    for key, value in state.items():
+        state[key] = value.detach().cpu().clone()
+    for name in regions_in(model):
+        state[f'{name}.{NOTICE}'] = torch.empty(0, dtype=torch.uint8)
     atomic_save({'meta': meta, 'state_dict': state}, path)
 
 
@@ -59,35 +66,59 @@ def export_config(
         ConfigError: If a region is no module that the config builds.
     """
     cfg = copy.deepcopy(cfg)
-    for node in [n for name in regions for n in region_configs(cfg.model, name)]:
-        node['float_type'] = scoped_type(node['type'], cfg.get('default_scope'))
+    cfg.model = _unshared(cfg.model)
+    scope = cfg.get('default_scope')
+    found = [n for name in regions for n in region_scopes(cfg.model, name, scope)]
+    for node, scope in {id(node): (node, scope) for node, scope in found}.values():
+        kind = full_type(node['type'], scope)
+        # Weights come from the checkpoint: none are to be fetched.
+        node.update(without_pretrained(node))
+        if 'init_cfg' in node:
+            node['init_cfg'] = None
+        node['float_type'] = kind
         node['type'] = 'iptq_mm.build_quantized'
         if backend:
             node['backend'] = backend
-        if 'init_cfg' in node:
-            node['init_cfg'] = None
     for key in (*_OF_THE_RUN, 'work_dir', 'launcher'):
         cfg.pop(key, None)
     cfg.custom_hooks = usual_hooks(cfg)
     cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'type': 'TestLoop'}
-    imports = cfg.get('custom_imports') or {'imports': []}
-    names = (
-        [imports['imports']]
-        if isinstance(imports['imports'], str)
-        else imports['imports']
-    )
-    cfg.custom_imports = dict(
-        imports=sorted({*names, 'iptq_mm'}), allow_failed_imports=False
-    )
+    cfg.custom_imports = _imports(cfg.get('custom_imports') or {})
     # mmengine fills in the folder, so that the work dir may be moved.
-    cfg.load_from = '{{ fileDirname }}/' + checkpoint
+    cfg.load_from = BESIDE + checkpoint
     cfg.resume = False
     return cfg
 
 
+def _imports(given: dict[str, Any]) -> dict[str, Any]:
+    """The modules that the user's config imports, in their order, and this one."""
+    names = given.get('imports') or []
+    names = [names] if isinstance(names, str) else names
+    # First, as in the run: what it repairs, others import.
+    return dict(
+        imports=list(names) if 'iptq_mm' in names else ['iptq_mm', *names],
+        allow_failed_imports=bool(given.get('allow_failed_imports')),
+    )
+
+
+def _unshared(node: Any) -> Any:
+    """A copy of a config none of whose parts is in two places."""
+    if isinstance(node, dict):
+        # Not by items(), which would import what is lazy.
+        return type(node)({k: _unshared(v) for k, v in dict.items(node)})
+    if isinstance(node, list | tuple):
+        return type(node)(map(_unshared, node))
+    return node
+
+
 def write_config(cfg: Config, path: str | os.PathLike) -> None:
-    """Write a config as a python file; it is whole or not there."""
-    atomic_write(Path(path), cfg.pretty_text)
+    """Write a config as a python file; it is whole or not there.
+
+    Raises:
+        ConfigError: If a value cannot be written; names its key.
+    """
+    text = config_text(cfg).encode()  # mmengine reads UTF-8, whatever the locale is
+    write_whole(path, lambda beside: beside.write_bytes(text))
 
 
 def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
@@ -102,38 +133,12 @@ def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
     Raises:
         ConfigError: If there are none.
     """
-    node: Any = model
-    try:
-        for part in region.split('.'):
-            node = node[int(part)] if part.isdigit() else node[part]
-    except (KeyError, IndexError, TypeError):
-        node = None
-    nodes = _parts(node)
-    if not nodes or not all(isinstance(n, dict) and 'type' in n for n in nodes):
-        raise ConfigError(
-            f"region '{region}' is not built by the config: use a part that has a "
-            f'dict(type=...) of its own in model, one of '
-            f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
-        )
-    return nodes
+    return [node for node, _ in region_scopes(model, region, None)]
 
 
-def _parts(node: Any) -> list[Any]:
-    """What a part stands for, as calibration has it: itself, or all of its members."""
-    if isinstance(node, dict) and 'task_heads' in node:
-        node = node['task_heads']
-    if isinstance(node, dict) and 'type' not in node:
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        return [part for member in node for part in _parts(member)]
-    return [node]
-
-
-def scoped_type(kind: str | type, scope: str | None) -> str:
-    """The registered type of a module, with its scope."""
-    if not isinstance(kind, str):  # configs in pure Python hold classes
-        return f'{kind.__module__}.{kind.__qualname__}'
-    return kind if '.' in kind or not scope else f'{scope}.{kind}'
+def type_name(kind: str | type) -> str:
+    """The name of a type; configs in pure Python have classes."""
+    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__qualname__}'
 
 
 def usual_hooks(cfg: Config) -> list[Any]:
@@ -147,7 +152,7 @@ def usual_hooks(cfg: Config) -> list[Any]:
         hook
         for hook in cfg.get('custom_hooks') or []
         if not isinstance(hook, dict)
-        or scoped_type(hook['type'], None).rpartition('.')[2] not in without
+        or type_name(hook['type']).rpartition('.')[2] not in without
     ]
 
 

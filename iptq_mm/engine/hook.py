@@ -22,6 +22,7 @@ from .calibration_data import (
 )
 from .checkpoints import LoadCheck, weights_in
 from .quantize import Quantization, quantize_model, unwrapped
+from .settings import read_settings
 
 #: Records of finished phases, in the work dir.
 STATE_FILE = 'calibration.pth'
@@ -156,7 +157,4 @@ class QuantizationHook(Hook):
 
     def config(self, cfg: Any) -> QuantizationConfig:
         """The checked settings of this hook in a runner with this config."""
-        return QuantizationConfig.from_dict(
-            self._quantization or cfg.get('quantization') or {},
-            self._candidates or cfg.get('candidates') or {},
-        )
+        return read_settings(cfg, self._quantization, self._candidates)

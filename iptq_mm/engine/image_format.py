@@ -9,7 +9,7 @@ from torch import nn
 
 from ..calibration.fold_normalization import normalization_of
 from ..program.image_format import ImageFormat
-from .export import scoped_type
+from .export import type_name
 
 _FLIPPED = {'RGB': 'BGR', 'BGR': 'RGB'}
 
@@ -43,7 +43,7 @@ def loaded_order(pipeline: Sequence[Mapping[str, Any]]) -> str:
     """In which order channels leave a pipeline; empty where the data set decides."""
     order = ''
     for step in pipeline:
-        kind = scoped_type(step['type'], None).rpartition('.')[2]
+        kind = type_name(step['type']).rpartition('.')[2]
         if kind.startswith('LoadImage'):
             # mmcv gives BGR, whatever decodes the file.
             order = 'grey' if step.get('color_type') == 'grayscale' else 'BGR'

@@ -39,6 +39,7 @@ from ..modes import regions_in
 from ..modes.attributes import Attributes
 from ..plan import RegionPlan
 from ..record import RegionRecord
+from .model_state import check_state
 from .ranks import (
     BatchErrors,
     merged,
@@ -107,6 +108,7 @@ def quantize_model(
 
     Raises:
         ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
+            :func:`~iptq_mm.engine.model_state.check_state`,
             :func:`~iptq_mm.calibration.check_derived`,
             :func:`~iptq_mm.calibration.observe` and
             :func:`~iptq_mm.engine.region_verdict.report`.
@@ -117,6 +119,7 @@ def quantize_model(
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
+    check_state(model, config.regions)
     for name in config.regions:
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)

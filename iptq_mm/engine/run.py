@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import PretrainedInit
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -22,6 +21,7 @@ from .foreign import foreign_errors
 from .hook import QuantizationHook
 from .loading import read_config
 from .outcome import OutcomeHook
+from .pretrained import without_pretrained
 from .processes import by_first, joined
 from .quantize import unwrapped
 from .work_dir import announce_replacement, held
@@ -105,7 +105,7 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     if cfg.randomness.get('seed') is None:
         cfg.randomness['seed'] = 0  # mmengine would draw one
     if not cfg.load_from:
-        cfg.model = _without_pretrained(cfg.model)
+        cfg.model = without_pretrained(cfg.model)
     if out:
         if not out.endswith(('.pkl', '.pickle')):
             raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
@@ -117,22 +117,6 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
         cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
 
 
-def _without_pretrained(node: Any) -> Any:
-    """A model config whose initialization reads and fetches no weights."""
-    if isinstance(node, list | tuple):
-        return [_without_pretrained(n) for n in node if not _is_pretrained(n)]
-    if isinstance(node, dict):
-        return type(node)(
-            {
-                k: None if _is_pretrained(v) else _without_pretrained(v)
-                for k, v in node.items()
-            }
-        )
-    return node
-
-
-def _is_pretrained(node: Any) -> bool:
-    return isinstance(node, dict) and node.get('type') in ('Pretrained', PretrainedInit)
 
 
 def _load(runner: Runner) -> None:

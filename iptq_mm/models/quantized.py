@@ -14,6 +14,10 @@ from ..plan import PlanError, RegionPlan
 from ..program import Session
 from ..registry import MODELS
 
+#: Name of an empty tensor beside the plan, in files. A float model does not know it,
+#: so that mm's tools print it when they are given integers for floats.
+NOTICE = 'integers, load them with the integer.py beside this file'
+
 
 @MODELS.register_module()
 def build_quantized(
@@ -72,6 +76,7 @@ def _take_plan(
     if loads_itself():
         return
     name = prefix.rstrip('.')
+    state_dict.pop(prefix + NOTICE, None)
     if prefix + PLAN_KEY not in state_dict:
         raise PlanError(
             f"the checkpoint holds no plan for region '{name}', it is a float "

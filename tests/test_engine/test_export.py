@@ -11,7 +11,7 @@ from iptq_mm.engine import QuantizationHook, export_config
 from iptq_mm.engine.export import (
     region_configs,
     save_quantized,
-    scoped_type,
+    type_name,
     usual_hooks,
     write_config,
 )
@@ -77,8 +77,11 @@ def test_load_from_follows_the_file(cfg, tmp_path):
 def test_imports_are_kept(cfg, imports):
     if imports:
         cfg.custom_imports = dict(imports=imports, allow_failed_imports=True)
-    found = export_config(cfg, ['backbone'], 'x.pth').custom_imports['imports']
-    assert found == (['a', 'iptq_mm'] if imports else ['iptq_mm'])
+    found = export_config(cfg, ['backbone'], 'x.pth').custom_imports
+    assert found.allow_failed_imports is bool(imports)
+    # First, unless the user has another order.
+    order = imports if imports == ['a', 'iptq_mm'] else ['iptq_mm', 'a']
+    assert found.imports == (order if imports else ['iptq_mm'])
 
 
 @pytest.mark.parametrize('test_cfg', [None, dict(type='iptq_mm.ComparingLoop')])
@@ -101,7 +104,8 @@ def test_hooks_by_any_name():
 
 
 def test_classes_as_types():
-    assert scoped_type(torch.nn.Linear, 'mmdet') == 'torch.nn.modules.linear.Linear'
+    assert type_name(torch.nn.Linear) == 'torch.nn.modules.linear.Linear'
+    assert type_name('mmdet.FPN') == 'mmdet.FPN'
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,38 @@ def test_a_list_is_all_of_its_members(cfg):
     cfg.model.roi_head.bbox_head = []
     with pytest.raises(ConfigError, match='is not built by the config'):
         region_configs(cfg.model, 'roi_head.bbox_head')
+
+
+def test_a_region_named_twice(cfg):
+    regions = ['backbone', 'backbone', 'roi_head.bbox_head', 'roi_head.bbox_head.1']
+    written = export_config(cfg, regions, 'x.pth').model
+    assert written.backbone.float_type == 'mmdet.SwinTransformer'
+    assert written.roi_head.bbox_head[1].float_type == 'mmdet.BBoxHead'
+
+
+def test_a_part_in_two_places(cfg):
+    """A variable of the config that stands for two parts of which one is a region."""
+    cfg.model.teacher = cfg.model.backbone
+    written = export_config(cfg, ['backbone'], 'x.pth').model
+    assert written.teacher == dict(type='SwinTransformer', depths=[2, 2])
+
+
+def test_scopes_are_those_of_the_parts(cfg):
+    cfg.model.backbone._scope_ = 'mmpretrain'
+    written = export_config(cfg, ['backbone', 'neck'], 'x.pth').model
+    assert written.backbone.float_type == 'mmpretrain.SwinTransformer'
+    assert written.neck.float_type == 'mmdet.FPN'
+
+
+def test_nothing_is_fetched_for_a_region(cfg):
+    """However deep: modules that load weights when they are built."""
+    pretrained = dict(type='Pretrained', checkpoint='http://invalid/x.pth')
+    cfg.model.backbone.module = dict(type='X', init_cfg=pretrained)
+    cfg.model.neck.parts = [dict(init_cfg=[pretrained, dict(type='Xavier')])]
+    written = export_config(cfg, ['backbone', 'neck'], 'x.pth').model
+    assert written.backbone.module.init_cfg is None
+    assert written.neck.parts[0].init_cfg == [dict(type='Xavier')]
+    assert cfg.model.backbone.module.init_cfg == pretrained
 
 
 def test_meta_is_plain(tmp_path):

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from iptq_mm.models.quantized import NOTICE
 from iptq_mm.modes import Integer, regions_in
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -42,7 +43,8 @@ def test_checkpoint_holds_integers(run):
     original = torch.load(run.checkpoint, weights_only=True)['state_dict']
     regions = Config.fromfile(run.config).quantization.regions
     plans = {f'{region}.quantization_plan' for region in regions}
-    assert saved['state_dict'].keys() == original.keys() | plans
+    notices = {f'{region}.{NOTICE}' for region in regions}
+    assert saved['state_dict'].keys() == original.keys() | plans | notices
     for name, value in saved['state_dict'].items():
         inside = any(name.startswith(f'{region}.') for region in regions)
         assert value.is_floating_point() != inside or not value.numel(), name

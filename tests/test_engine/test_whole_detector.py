@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.run import quantize_and_compare
+from iptq_mm.engine.written import check_written
 from iptq_mm.modes import regions_in
 from iptq_mm.plan import load_plan
 from iptq_mm.program import use_backend
@@ -64,6 +65,11 @@ def loaded(run):
     runner = Runner.from_cfg(cfg)
     runner.load_or_resume()
     return runner.model.eval(), list(runner.test_dataloader)
+
+
+def test_what_was_written_gives_back_the_model(run, loaded):
+    model, batches = loaded
+    check_written(run.folder / 'integer.py', model, batches[0])
 
 
 def test_all_parts_are_integer(run):

@@ -1,6 +1,6 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
-from .quantization import QuantizationConfig
-from .reading import ConfigError
+from .quantization import OUTPUT_ERROR, SQNR, QuantizationConfig
+from .reading import ConfigError, meant
 
-__all__ = ['ConfigError', 'QuantizationConfig']
+__all__ = ['OUTPUT_ERROR', 'SQNR', 'ConfigError', 'QuantizationConfig', 'meant']

@@ -1,40 +1,70 @@
-"""The ``candidates`` dict: the integer functions to choose among."""
+"""The ``candidates``: the integer functions to choose among."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...functions import function_name
 from ...registry import FUNCTIONS
-from .reading import ConfigError, check_arguments, check_type
+from .reading import ConfigError, check_arguments, check_type, meant
+
+#: Of each kind that a config does not name, by type: ``configs/_base_/candidates/
+#: tables.py``.
+DEFAULT = {
+    'gelu': ['i_gelu', 'shift_gelu', 'poly_gelu', 'table_gelu', 'interpolated_gelu'],
+    'softmax': [
+        'i_softmax',
+        'log_int_softmax',
+        'shiftmax',
+        'bit_softmax',
+        'table_softmax',
+    ],
+    'layer_norm': ['ibert_layernorm', 'fqvit_layernorm', 'ivit_layernorm'],
+}
 
 
-def named_candidates(candidates: dict[str, Any]) -> dict[str, dict[str, dict]]:
+def named_candidates(given: Any) -> dict[str, dict[str, dict]]:
     """Candidates by kind and by their names, as plans and tables have them.
 
     Args:
-        candidates: By kind, a list of registry dicts.
+        given: By kind, a list of registry dicts. Kinds that are not there have those
+            of :data:`DEFAULT`.
 
     Raises:
         ConfigError: If a kind has none, or one is no function of its kind.
     """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f'candidates is a dict, by kind, not {given!r}')
+    defaults = {
+        kind: [{'type': name} for name in names]
+        for kind, names in DEFAULT.items()
+        if kind not in given
+    }
     named: dict[str, dict[str, dict]] = {}
-    for kind in ('gelu', 'softmax', 'layer_norm'):
-        if not candidates.get(kind):
+    for kind, functions in {**given, **defaults}.items():
+        where = f'candidates.{kind}'
+        if not _available(kind):
             raise ConfigError(
-                f'candidates.{kind} is empty: name at least one integer function, '
-                f'one of {_available(kind)}'
+                f'{where}: there is no integer function for {kind}; there are for '
+                f'{[*DEFAULT]}{meant(kind, DEFAULT)}'
             )
-    for kind, functions in candidates.items():
+        if not functions:
+            raise ConfigError(
+                f'{where} is empty: name at least one integer function, one of '
+                f'{_available(kind)}'
+            )
+        if not isinstance(functions, list):
+            raise ConfigError(f'{where} is a list of dicts, not {functions!r}')
         named[kind] = {}
         for cfg in functions:
-            check_type(FUNCTIONS, cfg)
+            check_type(FUNCTIONS, cfg, where)
             if FUNCTIONS.get(cfg['type']).kind != kind:
                 raise ConfigError(
-                    f"'{cfg['type']}' is no function for {kind}; those are "
+                    f"{where}: '{cfg['type']}' is no function for {kind}; those are "
                     f'{_available(kind)}'
                 )
-            check_arguments(FUNCTIONS, cfg)
+            check_arguments(FUNCTIONS, cfg, where)
             named[kind][function_name(cfg)] = cfg
     return named
 

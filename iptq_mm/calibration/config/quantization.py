@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...functions import IntegerFunction
+from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .parts import ActivationConfig, CalibrationConfig, WeightConfig, WideConfig
-from .reading import ConfigError, build, check_arguments, check_type, plain
+from .reading import ConfigError, build, check_arguments, check_type, meant, plain
 
+#: Criteria of configs that name none: where a pass backward fits the memory, and
+#: where it might not (detectors on large images). The presets name the same.
+OUTPUT_ERROR = {'type': 'output_error', 'tolerance': 0.05}
+SQNR = {'type': 'sqnr'}
+
+#: The fewest bits that DeiT-Tiny bears (8 wide bits: 9 dB at the logits, 4: -4 dB, no
+#: image right).
+_SOUND = {'weight': 4, 'activation': 6, 'wide': 8}
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
 
@@ -21,17 +29,20 @@ class QuantizationConfig:
     """The whole of ``quantization = dict(...)`` in a config.
 
     Attributes:
-        regions: Paths of the sub-modules that shall run integer-only.
+        regions: Paths of the sub-modules that shall run integer-only; one that is
+            named twice counts once.
         pixels: Whether regions that get normalized images take the pixels themselves.
         weight: See :class:`WeightConfig`.
         activation: See :class:`ActivationConfig`.
         wide: See :class:`WideConfig`.
         equalization: Registry dicts of equalizers, applied in this order.
-        criterion: Registry dict of the figure by which functions are chosen.
+        criterion: Registry dict of the figure by which functions are chosen; by
+            default the error of the outputs, see :data:`OUTPUT_ERROR`.
         cost_weights: Weight of each kind of operation in the cost (1 if not
             named): add, mul, shift, div, lookup.
         calibration: See :class:`CalibrationConfig`.
-        candidates: By operation kind, the functions to choose among.
+        candidates: By operation kind, the functions to choose among; in a config,
+            lists of registry dicts.
         on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
             in integers than the quantization of its linear layers explains.
     """
@@ -42,7 +53,7 @@ class QuantizationConfig:
     activation: ActivationConfig = field(default_factory=ActivationConfig)
     wide: WideConfig = field(default_factory=WideConfig)
     equalization: list[dict] = field(default_factory=list)
-    criterion: dict = field(default_factory=lambda: {'type': 'unified_metric'})
+    criterion: dict = field(default_factory=lambda: dict(OUTPUT_ERROR))
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
@@ -51,18 +62,26 @@ class QuantizationConfig:
 
     @classmethod
     def from_dict(
-        cls, quantization: Mapping[str, Any], candidates: Mapping[str, Any]
+        cls,
+        quantization: Mapping[str, Any],
+        candidates: Mapping[str, Any] | None = None,
+        criterion: Mapping[str, Any] | None = None,
     ) -> QuantizationConfig:
-        """Read and check both dicts of a config.
+        """Read and check the dicts of a config.
 
         Args:
-            quantization: As the attributes, all but ``candidates``.
-            candidates: By kind (``gelu``, ``softmax``, ``layer_norm``), a list
-                of registry dicts of functions.
+            quantization: As the attributes.
+            candidates: The ``candidates`` beside it, where presets have them; None:
+                those in ``quantization``, or the default ones.
+            criterion: The criterion unless ``quantization`` names one; None:
+                :data:`OUTPUT_ERROR`.
 
         Raises:
-            ConfigError: If something is unknown, missing or out of range.
+            ConfigError: If something is unknown, missing, out of range, or given
+                twice.
         """
+        if not isinstance(quantization, Mapping):
+            raise ConfigError(f'quantization is a dict, not {quantization!r}')
         given = plain(quantization)
         if isinstance(given.get('regions'), str):  # as --cfg-options gives it
             given['regions'] = [given['regions']]
@@ -71,6 +90,9 @@ class QuantizationConfig:
                 'quantization.regions is empty: name the parts to quantize, e.g. '
                 "regions=['backbone']"
             )
+        if criterion:
+            given.setdefault('criterion', dict(criterion))
+        functions = _given_once(given.pop('candidates', None), plain(candidates))
         for name, part in (
             ('weight', WeightConfig),
             ('activation', ActivationConfig),
@@ -79,7 +101,8 @@ class QuantizationConfig:
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
         self = build(cls, given, 'quantization')
-        self.candidates = named_candidates(plain(candidates))
+        self.regions = list(dict.fromkeys(self.regions))
+        self.candidates = named_candidates(functions)
         self._check()
         return self
 
@@ -89,6 +112,20 @@ class QuantizationConfig:
             kind: {name: FUNCTIONS.build(dict(cfg)) for name, cfg in named.items()}
             for kind, named in self.candidates.items()
         }
+
+    def unusual(self) -> list[str]:
+        """Widths with which little is left of a model, as sentences."""
+        widths = [('weight', 'bits'), ('activation', 'bits')]
+        widths += [('wide', name) for name in ('bits', 'attention', 'gelu', 'softmax')]
+        found = []
+        for part, name in widths:
+            bits = getattr(getattr(self, part), name)
+            if bits is not None and bits < _SOUND[part]:
+                found.append(
+                    f'quantization.{part}.{name}={bits}: models are not known to bear '
+                    f'fewer than {_SOUND[part]} bits there, expect little of the result'
+                )
+        return found
 
     def _check(self) -> None:
         if self.on_mismatch not in ('error', 'warn'):
@@ -110,16 +147,23 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
-        for registry, cfg in (
-            (OBSERVERS, self.weight.observer),
-            (OBSERVERS, self.activation.observer),
-            (OBSERVERS, self.wide.observer),
-            (ROUNDINGS, self.weight.rounding),
-            (CRITERIA, self.criterion),
-            *((EQUALIZERS, cfg) for cfg in self.equalization),
+        for key in self.cost_weights:
+            if key not in OperationCount._fields:
+                raise ConfigError(
+                    f'quantization.cost_weights has no {key!r}; there are '
+                    f'{[*OperationCount._fields]}{meant(key, OperationCount._fields)}'
+                )
+        for registry, cfg, name in (
+            (OBSERVERS, self.weight.observer, 'weight.observer'),
+            (OBSERVERS, self.activation.observer, 'activation.observer'),
+            (OBSERVERS, self.wide.observer, 'wide.observer'),
+            (ROUNDINGS, self.weight.rounding, 'weight.rounding'),
+            (CRITERIA, self.criterion, 'criterion'),
+            *((EQUALIZERS, cfg, 'equalization') for cfg in self.equalization),
         ):
-            check_type(registry, cfg)
-            check_arguments(registry, cfg)
+            check_type(registry, cfg, f'quantization.{name}')
+            merged = registry is not EQUALIZERS
+            check_arguments(registry, cfg, f'quantization.{name}', merged)
         self._check_powers()
         try:
             CRITERIA.build(dict(self.criterion)).check(self.candidates)
@@ -135,3 +179,14 @@ class QuantizationConfig:
                 f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
                 'max_power'
             )
+
+
+def _given_once(inside: Any, beside: Any) -> Any:
+    """The candidates of a config, which may be in one of two places."""
+    if inside and beside:
+        raise ConfigError(
+            'candidates are given twice, in quantization and beside it (configs of '
+            '_base_/candidates do the latter): take quantization.candidates out, or '
+            'drop those beside it by candidates=dict(_delete_=True)'
+        )
+    return inside or beside or {}

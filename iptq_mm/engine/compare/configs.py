@@ -78,6 +78,7 @@ class Configs:
         cfg.merge_from_dict(options)
         if given.get('candidates'):
             cfg.candidates = self._candidates(given['candidates'])
+            cfg.quantization.pop('candidates', None)
         randomness = {'seed': None, **(cfg.get('randomness') or {})}
         seed = given.get('seed', randomness['seed'])
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
@@ -98,7 +99,10 @@ class Configs:
     def _candidates(self, given: Any) -> dict[str, Any]:
         if not isinstance(given, str):
             return copy.deepcopy(given)
-        candidates = self._config(given).get('candidates')
+        cfg = self._config(given)
+        candidates = cfg.get('candidates') or (cfg.get('quantization') or {}).get(
+            'candidates'
+        )
         if not candidates:
             raise ConfigError(f'{given} has no candidates')
         return candidates.to_dict()

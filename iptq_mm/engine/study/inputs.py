@@ -15,6 +15,7 @@ from ...calibration import ConfigError, QuantizationConfig
 from ...registry import FUNCTIONS
 from ..calibration_data import explained
 from ..quantize import progress_of
+from ..settings import read_settings
 from .measurements import Images
 
 
@@ -46,7 +47,7 @@ def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationCo
     Raises:
         ConfigError: If it is no valid quantization.
     """
-    given = {k: list(v) for k, v in (cfg.get('candidates') or {}).items()}
+    given = {k: list(v.values()) for k, v in read_settings(cfg).candidates.items()}
     for functions in given.values() if literal else ():
         for function in list(functions):
             known = inspect.signature(FUNCTIONS.get(function['type'])).parameters
@@ -54,7 +55,8 @@ def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationCo
             if 'literal' in known and form not in functions:
                 functions.append(form)
     quantization = dict(cfg.get('quantization') or {})
-    quantization.pop('equalization', None)
+    for key in ('candidates', 'equalization'):
+        quantization.pop(key, None)
     quantization['criterion'] = dict(type='output_error', draws=draws)
     return QuantizationConfig.from_dict(quantization, given)
 

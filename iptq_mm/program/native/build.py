@@ -43,8 +43,11 @@ _X86_UNITS = {
 }
 
 
+_ADVICE = 'name a folder that can be written as XDG_CACHE_HOME'
+
+
 class BuildError(RuntimeError):
-    """There is no compiler, or it refused the sources."""
+    """There is no compiler, no place for the library, or the sources were refused."""
 
 
 def compiler() -> str | None:
@@ -65,9 +68,17 @@ def signature() -> str:
 
 
 def cached_path() -> Path:
-    """Where :func:`build` puts a library of these sources by default."""
-    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(root) / 'iptq_mm' / f'native-{signature()}.so'
+    """Where :func:`build` puts a library of these sources by default.
+
+    Raises:
+        BuildError: If there is no such folder.
+    """
+    root = os.environ.get('XDG_CACHE_HOME')
+    try:
+        folder = Path(root) if root else Path.home() / '.cache'
+    except RuntimeError as error:
+        raise BuildError(f'no home directory to build in: {_ADVICE}') from error
+    return folder / 'iptq_mm' / f'native-{signature()}.so'
 
 
 def build(target: str | os.PathLike | None = None) -> Path:
@@ -81,7 +92,8 @@ def build(target: str | os.PathLike | None = None) -> Path:
         The library.
 
     Raises:
-        BuildError: If there is no compiler or it fails; with its messages.
+        BuildError: If there is no compiler or it fails, with its messages, or the
+            cache folder cannot be written.
     """
     if target is None and cached_path().exists():
         return cached_path()
@@ -92,8 +104,12 @@ def build(target: str | os.PathLike | None = None) -> Path:
     x86 = platform.machine().lower() in ('x86_64', 'amd64')
     flags = _FLAGS + (_X86 if x86 else [])
     units = {**_UNITS, **(_X86_UNITS if x86 else {})}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=path.parent)
+    except OSError as error:
+        raise BuildError(f'{path} cannot be written ({error}): {_ADVICE}') from error
+    with temporary as folder:
         objects = [Path(folder, f'{name}.o') for name in units]
         _run_all(
             [command, *flags, *more, '-c', str(SOURCES / name), '-o', str(made)]

@@ -7,5 +7,5 @@ from region_models import CANDIDATES
 from iptq_mm.calibration import QuantizationConfig
 
 
-def read(candidates: Any = CANDIDATES, **quantization: Any) -> QuantizationConfig:
-    return QuantizationConfig.from_dict({'regions': ['a'], **quantization}, candidates)
+def read(beside: Any = CANDIDATES, **quantization: Any) -> QuantizationConfig:
+    return QuantizationConfig.from_dict({'regions': ['a'], **quantization}, beside)

@@ -10,7 +10,7 @@ from iptq_mm.calibration import ConfigError, QuantizationConfig
 def test_defaults():
     config = read()
     assert (config.weight.bits, config.activation.bits, config.wide.bits) == (8, 8, 16)
-    assert config.criterion == {'type': 'unified_metric'}
+    assert config.criterion == {'type': 'output_error', 'tolerance': 0.05}
     assert config.regions == ['a'] and config.calibration.num_images == 128
     assert {k: list(v) for k, v in config.candidates.items()} == {
         'gelu': ['table_gelu'],
@@ -33,12 +33,69 @@ def test_mm_configs_are_taken():
     assert type(config.candidates['gelu']['table_gelu']) is dict
 
 
+def test_a_default_criterion_of_others():
+    criterion = dict(type='sqnr')
+    config = QuantizationConfig.from_dict(dict(regions=['a']), None, criterion)
+    assert config.criterion == criterion
+    given = dict(regions=['a'], criterion=dict(type='cost'))
+    assert QuantizationConfig.from_dict(given, None, criterion).criterion == (
+        dict(type='cost')
+    )
+
+
+def test_a_region_named_twice_counts_once():
+    assert read(regions=['a', 'b', 'a']).regions == ['a', 'b']
+
+
+def test_delete_marks_are_no_options():
+    """mmengine leaves them where nothing was inherited."""
+    config = read(criterion=dict(_delete_=True, type='sqnr'), wide=dict(_delete_=True))
+    assert config.criterion == dict(type='sqnr')
+
+
+def test_widths_that_little_survives():
+    assert read().unusual() == []
+    narrow = read(weight=dict(bits=4), activation=dict(bits=6), wide=dict(bits=8))
+    assert narrow.unusual() == []
+    (said,) = read(wide=dict(bits=4)).unusual()
+    assert 'quantization.wide.bits=4: ' in said and 'fewer than 8 bits' in said
+    found = read(
+        weight=dict(bits=3), activation=dict(bits=5), wide=dict(gelu=7, softmax=4)
+    ).unusual()
+    assert len(found) == 4
+
+
 def test_one_region_as_text():
     assert read(regions='backbone').regions == ['backbone']
 
 
 OBSERVER = dict(type='percentile')
+_INHERITED = r'.*drop what it says by {}=dict\(_delete_=True, type=.{}.'
 MISTAKES = {
+    'near miss': (dict(region=['a']), "no option 'region'.*did you mean 'regions'"),
+    'bits as text': (dict(weight=dict(bits='4')), "weight.bits='4': give an integer"),
+    'bits as float': (dict(wide=dict(bits=8.0)), r'wide.bits=8.0: give an integer'),
+    'yes as text': (dict(pixels='yes'), "pixels='yes': give True or False"),
+    'optional bits': (dict(wide=dict(gelu='8')), 'give an integer or None'),
+    'a dict for a list': (
+        dict(equalization=dict(type='layer_norm')),
+        'quantization.equalization=.*: give a list of dict',
+    ),
+    'regions': (dict(regions=[1]), 'regions=.*: give a list of str'),
+    'cost': (
+        dict(cost_weights=dict(shifts=2)),
+        "cost_weights has no 'shifts'.*did you mean 'shift'",
+    ),
+    'tolerance of another criterion': (
+        dict(criterion=dict(type='sqnr', tolerance=0.05)),
+        "quantization.criterion: criterion 'sqnr' has no option 'tolerance'.*"
+        "'output_error' has tolerance" + _INHERITED.format('criterion', 'sqnr'),
+    ),
+    'percentile of another observer': (
+        dict(activation=dict(observer=dict(type='minmax', percentile=99.999))),
+        "activation.observer: observer 'minmax' has no option 'percentile'.*"
+        "'percentile' has percentile" + _INHERITED.format('observer', 'minmax'),
+    ),
     'no regions': (dict(regions=[]), r"regions is empty.*regions=\['backbone'\]"),
     'option': (dict(bits=8), r"quantization has no option 'bits'; it has \['regions'"),
     'part option': (
