@@ -147,8 +147,8 @@ def _importable(value: Any) -> str | None:
     """How to import a class, a function or a constant of torch; None: it cannot be."""
     if re.fullmatch(r'torch\.\w+', repr(value)):  # its types, layouts and so on
         return _found('torch', repr(value).partition('.')[2], value)
-    names = (getattr(value, a, None) for a in ('__module__', '__qualname__'))
-    return _found(*names, value)
+    module, name = (getattr(value, a, None) for a in ('__module__', '__qualname__'))
+    return _found(module, name, value)
 
 
 def _found(module: Any, name: Any, value: Any) -> str | None:
@@ -171,7 +171,8 @@ def _made(value: Any, where: str) -> str:
         reduced = reduce(value) if reduce else value.__reduce_ex__(4)
     except Exception:  # whatever an object of any class says
         reduced = ()
-    maker, arguments = None, ()
+    maker: str | None = None
+    arguments: tuple = ()
     if isinstance(reduced, str):
         name = _found(type(value).__module__, reduced, value)
         if name:

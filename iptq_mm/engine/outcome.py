@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..calibration import ConfigError
 from ..functions import function_name
 from ..plan import save_plan
 from ..utils.files import atomic_write, replaced_together
@@ -26,6 +28,8 @@ from .hook import QuantizationHook
 from .processes import by_first
 from .quantize import Quantization
 from .report import report
+from .verdict import warnings
+from .written import check_written
 
 
 class OutcomeHook(Hook):
@@ -55,16 +59,19 @@ class OutcomeHook(Hook):
             'assignment': found.assignment(),
             'cost': _cost(found),
             'calibration': self._quantizing.calibration,
+            'checks': found.checks,
             'seconds': {**found.seconds, **loop.results['seconds']},
             'seed': runner.seed,
             'versions': _versions(),
         }
+        self.results['warnings'] = warnings(self.results)
         by_first(lambda: self._write(runner, found))
 
     def _write(self, runner: Runner, found: Quantization) -> None:
         """Replace the results of an earlier run, when all the new ones are whole.
 
         Raises:
+            ConfigError: If they do not give back the model; they are in ``rejected``.
             OSError: If one cannot be written; those of the earlier run stay.
         """
         folder = Path(runner.work_dir)
@@ -73,7 +80,17 @@ class OutcomeHook(Hook):
             save_plan(found.plans, new / 'plan.json')
             text = json.dumps(self.results, indent=1)
             atomic_write(new / 'results.json', text + '\n')
+            try:
+                check_written(new / 'integer.py', runner.model, _first_batch(runner))
+            except ConfigError as error:
+                rejected = folder / 'rejected'
+                shutil.copytree(new, rejected, dirs_exist_ok=True)
+                raise ConfigError(
+                    f'{error}. All that was written is in {rejected}; please report it'
+                ) from error
         print_log('\n' + report(self.results, found, folder), 'current')
+        for warning in self.results['warnings']:
+            print_log(f'of little use: {warning}', 'current', logging.WARNING)
         self._draw(found, folder / 'functions.png')
 
     def _write_model(self, runner: Runner, folder: Path) -> None:
@@ -95,6 +112,12 @@ class OutcomeHook(Hook):
                 'current',
                 logging.WARNING,
             )
+
+
+def _first_batch(runner: Runner) -> Any:
+    """The first test image, as a batch."""
+    loader: Any = runner.test_dataloader
+    return loader.collate_fn([loader.dataset[0]])
 
 
 def _cost(result: Quantization) -> float:

@@ -117,8 +117,6 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
         cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
 
 
-
-
 def _load(runner: Runner) -> None:
     """Load the checkpoint, or make weights.
 

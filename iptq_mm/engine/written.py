@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..calibration import ConfigError
 from ..modes import regions_in
+from .augmentation import inside
 from .config_text import config_text
 from .loading import build_model
 from .model_state import whole_state
@@ -71,10 +72,7 @@ def check_written(config_path: str | os.PathLike, model: nn.Module, batch: Any) 
         ConfigError: If it cannot be built or loaded, or is not the same; says what
             differs.
     """
-    where = (
-        f'{config_path} does not give back the model that was quantized (it is there '
-        'for inspection, with its checkpoint beside it)'
-    )
+    where = f'{Path(config_path).name} does not give back the model that was quantized'
     model = unwrapped(model)
     try:
         rebuilt = build_model(Config.fromfile(config_path))
@@ -86,7 +84,7 @@ def check_written(config_path: str | os.PathLike, model: nn.Module, batch: Any) 
         raise ConfigError(
             f"{where}: {len(differ)} tensors differ, for instance '{differ[0]}'"
         )
-    differ = _different_regions(model, rebuilt, batch)
+    differ = _different_regions(model, inside(model), inside(rebuilt), batch)
     if differ:
         raise ConfigError(f'{where}: what leaves {", ".join(differ)} differs')
 
@@ -107,8 +105,17 @@ def _same(a: Tensor, b: Tensor) -> bool:
     )
 
 
-def _different_regions(model: nn.Module, rebuilt: nn.Module, batch: Any) -> list[str]:
-    """Names of the regions that do not give the same outputs for the same inputs."""
+def _different_regions(
+    outer: nn.Module, model: nn.Module, rebuilt: nn.Module, batch: Any
+) -> list[str]:
+    """Names of the regions that do not give the same outputs for the same inputs.
+
+    Args:
+        outer: What runs a batch; the model, or test-time augmentation around it.
+        model: Has the regions.
+        rebuilt: The same for what was read.
+        batch: The batch.
+    """
     others = regions_in(rebuilt)
     regions = regions_in(model)
     if others.keys() != regions.keys():
@@ -124,9 +131,9 @@ def _different_regions(model: nn.Module, rebuilt: nn.Module, batch: Any) -> list
         if len(found) != len(outputs) or not all(map(_same, found, outputs)):
             differ[name] = None
 
-    training = model.training
+    training = outer.training
     handles: list[RemovableHandle] = []
-    model.eval()
+    outer.eval()
     try:
         for name, region in regions.items():
             # No program of its own is made: the integers are the same.
@@ -139,9 +146,9 @@ def _different_regions(model: nn.Module, rebuilt: nn.Module, batch: Any) -> list
                 )
             )
         with torch.no_grad():
-            model.test_step(copy.deepcopy(batch))  # type: ignore[operator]
+            outer.test_step(copy.deepcopy(batch))  # type: ignore[operator]
     finally:
-        model.train(training)
+        outer.train(training)
         for region in regions.values():
             region.on_output = None
         for handle in handles:
