@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import importlib
@@ -147,8 +148,8 @@ def _importable(value: Any) -> str | None:
     """How to import a class, a function or a constant of torch; None: it cannot be."""
     if re.fullmatch(r'torch\.\w+', repr(value)):  # its types, layouts and so on
         return _found('torch', repr(value).partition('.')[2], value)
-    module, name = (getattr(value, a, None) for a in ('__module__', '__qualname__'))
-    return _found(module, name, value)
+    module = getattr(value, '__module__', None)
+    return _found(module, getattr(value, '__qualname__', None), value)
 
 
 def _found(module: Any, name: Any, value: Any) -> str | None:
@@ -166,11 +167,10 @@ def _found(module: Any, name: Any, value: Any) -> str | None:
 
 def _made(value: Any, where: str) -> str:
     """What can be made by a call, as pickle does it."""
-    try:
+    reduced: Any = ()
+    with contextlib.suppress(Exception):  # whatever an object of any class says
         reduce = copyreg.dispatch_table.get(type(value))
         reduced = reduce(value) if reduce else value.__reduce_ex__(4)
-    except Exception:  # whatever an object of any class says
-        reduced = ()
     maker: str | None = None
     arguments: tuple = ()
     if isinstance(reduced, str):

@@ -49,8 +49,7 @@ def check_integers(model: Any, state_dict: Mapping[str, Any]) -> None:
     """
     names = [k.removesuffix(_PLAN) for k in state_dict if str(k).endswith(_PLAN)]
     for name in names:
-        wrapped: Any = getattr(model, 'module', None)
-        for outer in (model, wrapped):
+        for outer in (model, getattr(model, 'module', model)):
             try:
                 module = outer.get_submodule(name.removeprefix('module.'))
             except AttributeError:

@@ -46,5 +46,5 @@ def test_the_reference_runs(homeless):
     program = vit_program()
     run = Native().prepare(program, torch.device('cpu'))
     given = integers(program)
-    expected = runner(program, torch.device('cpu'))(*given)
-    assert equal(list(run(*given)), list(expected))
+    expected = runner(program, torch.device('cpu'))(given)
+    assert equal(run(given), expected)
