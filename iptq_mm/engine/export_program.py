@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_flatten
 
 from ..calibration import ConfigError
 from ..modes import Mode, bound_region, regions_in
-from ..modes.region import is_real, own_forward
+from ..modes.binding import own_forward
+from ..modes.region import is_real
 from ..program import Program, save_program, trace
 from ..program.image_format import ImageFormat
 from ..program.link import End, link

@@ -2,6 +2,7 @@
 
 from .analysing import Analysing
 from .base import Mode
+from .binding import bind, bound_region, regions_in, running, unbind
 from .channels import ChannelMap, Channels
 from .fake import Fake
 from .gradients import Differentiating
@@ -9,7 +10,7 @@ from .integer import Integer, Saturation
 from .measuring import Inputs, InputsByWeight, Measuring
 from .observing import Observing
 from .ranging import Ranges, Ranging
-from .region import Region, bind, bound_region, regions_in, running, unbind
+from .region import Region
 from .searching import Searching
 
 __all__ = [

@@ -19,7 +19,8 @@ from ..functions import Constants
 from ..intmath import QParams
 from ..intmath.dyadic import Dyadic
 from ..modes import Integer, Region, bound_region
-from ..modes.region import PIXELS, own_forward
+from ..modes.binding import own_forward
+from ..modes.region import PIXELS
 from ..operations import NonLinear, Operation
 from ..plan import SitePlan
 from ..qtensor import QTensor
