@@ -16,7 +16,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
+from ..calibration import ConfigError
 from ..registry import MODEL_WRAPPERS
+
+_LAUNCHERS = ('pytorch', 'slurm', 'mpi')
 
 
 class OtherProcessError(RuntimeError):
@@ -56,6 +59,11 @@ def _join(cfg: Config) -> None:
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         torch.distributed.init_process_group('gloo')
         return
+    if cfg.launcher not in _LAUNCHERS:
+        raise ConfigError(
+            f"there is no launcher '{cfg.launcher}': "
+            f'use {", ".join(_LAUNCHERS)} or none'
+        )
     settings = cfg.get('env_cfg') or {}
     set_multi_processing(**(settings.get('mp_cfg') or {}), distributed=True)
     dist.init_dist(cfg.launcher, **(settings.get('dist_cfg') or {}))

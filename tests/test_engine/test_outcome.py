@@ -10,6 +10,7 @@ import tiny_runs
 import torch
 from mmengine.config import Config
 
+from iptq_mm.calibration import ConfigError
 from iptq_mm.engine import outcome
 from iptq_mm.engine.run import quantize_and_compare
 from iptq_mm.engine.state import State
@@ -55,8 +56,25 @@ def test_a_hook_that_fails(vit_run, tmp_path, monkeypatch):
     assert '.lock' not in _files(tmp_path)
 
 
-def test_calibration_that_is_described(vit_run, tmp_path):
-    assert vit_run.results['calibration'] == {}
+def test_what_is_said_of_calibration_and_result(vit_run):
+    results = json.loads((vit_run.folder / 'results.json').read_text())
+    assert results == vit_run.results
+    assert results['calibration']['images'] == results['calibration']['asked'] == 6
+    assert set(results['checks']) == {'backbone', 'head'}
+    assert isinstance(results['warnings'], list)
+
+
+def test_a_result_that_cannot_be_read_is_none(vit_run, tmp_path, monkeypatch):
+    """What was made in hours is kept all the same."""
+
+    def other(*args):
+        raise ConfigError('integer.py does not give back the model')
+
+    monkeypatch.setattr(outcome, 'check_written', other)
+    with pytest.raises(ConfigError, match='give back the model.*rejected'):
+        quantize_and_compare(vit_run.config, work_dir=str(tmp_path))
+    assert not set(RESULTS) & _files(tmp_path)
+    assert set(RESULTS) <= _files(tmp_path / 'rejected')
 
 
 def test_a_second_run(vit_run, tmp_path, monkeypatch):

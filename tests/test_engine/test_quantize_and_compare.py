@@ -130,10 +130,17 @@ def test_hooks_that_write_weights_are_left_out(vit_run, tmp_path):
 def test_half_loaded_checkpoint_is_refused(vit_run, tmp_path, caplog):
     checkpoint = torch.load(vit_run.checkpoint, weights_only=True)
     del checkpoint['state_dict']['backbone.layers.1.ffn.layers.1.weight']
+    del checkpoint['state_dict']['backbone.layers.1.ffn.layers.1.bias']
+    torch.save(checkpoint, tmp_path / 'half.pth')
+    with pytest.raises(ConfigError, match=r'no values for 2 tensors.*backbone\.layers'):
+        quantize_and_compare(
+            vit_run.config, str(tmp_path / 'half.pth'), work_dir=str(tmp_path)
+        )
+    checkpoint = torch.load(vit_run.checkpoint, weights_only=True)
     wrong = checkpoint['state_dict']['backbone.layers.0.ln1.weight']
     checkpoint['state_dict']['backbone.layers.0.ln1.weight'] = wrong[:5]
     torch.save(checkpoint, tmp_path / 'half.pth')
-    with pytest.raises(ConfigError, match=r'no values for 2 tensors.*backbone\.layers'):
+    with pytest.raises(ConfigError, match=r'ln1.weight. is \(5,\) in the checkpoint'):
         quantize_and_compare(
             vit_run.config, str(tmp_path / 'half.pth'), work_dir=str(tmp_path)
         )

@@ -159,7 +159,7 @@ def test_calibration_on_the_evaluation_split(refused, changed):
         cfg.quantization.calibration.dataloader = cfg.test_dataloader
 
     message = refused(changed(change))
-    assert 'calibration would see the images of the evaluation' in message
+    assert 'calibration would see images of the evaluation' in message
 
 
 def test_settings(refused, vit_run):

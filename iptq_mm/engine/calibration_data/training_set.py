@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose
+from mmengine.registry import DATASETS
 
 from ...calibration.config import ConfigError
 from .datasets import built, dataset_of, explained, is_given, options_of
@@ -48,7 +50,7 @@ def training_images(cfg: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
             'test_dataloader, or quantization.calibration.dataloader'
         )
     pipeline = _pipeline_of(dataset_of(evaluation))
-    shown = [_has_pipeline(node) for node in leaf_nodes(dataset_of(train))]
+    shown = [_takes_pipeline(node) for node in leaf_nodes(dataset_of(train))]
     if pipeline is None and any(shown):
         raise ConfigError(
             "the evaluation's dataset shows no pipeline that the training images could "
@@ -66,9 +68,13 @@ def training_images(cfg: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return changed(unrepeated(dataset), prepare), options_of(evaluation)
 
 
-def _has_pipeline(node: Any) -> bool:
-    """Whether the config of a dataset has a pipeline."""
-    return isinstance(node, Mapping) and 'pipeline' in node
+def _takes_pipeline(node: Any) -> bool:
+    """Whether a dataset is given a pipeline by its config, or can be."""
+    if not isinstance(node, Mapping) or 'pipeline' in node:
+        return isinstance(node, Mapping)
+    kind = node.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return callable(kind) and 'pipeline' in inspect.signature(kind).parameters
 
 
 def _exchanged(node: Any, pipeline: Sequence[Any] | None) -> Any:
@@ -87,8 +93,8 @@ def _exchanged(node: Any, pipeline: Sequence[Any] | None) -> Any:
         return node
     # Images without objects show activations like any others.
     node.pop('filter_cfg', None)
-    if 'pipeline' in node and pipeline is not None:
-        node['pipeline'] = _reading_from(node['pipeline'], pipeline)
+    if pipeline is not None and _takes_pipeline(node):
+        node['pipeline'] = _reading_from(node.get('pipeline'), pipeline)
     return node
 
 
