@@ -98,6 +98,7 @@ class ComparingLoop(TestLoop):
         clipped = watch.finish()
         count = len(self.dataloader.dataset)
         floats = self._float_metrics(count)
+        dumps = _taken_dumps(self.evaluator)
         with _metrics_explained():
             integers = self.evaluator.evaluate(count)
         self.results = {
@@ -108,6 +109,9 @@ class ComparingLoop(TestLoop):
             'seconds': {k: round(v, 2) for k, v in self.seconds.items()},
         }
         self.runner.call_hook('after_test_epoch', metrics=integers)
+        # Last of all: no full disk may cost the figures.
+        for dump in dumps:
+            _write(dump, count)
         self.runner.call_hook('after_test')
         return integers
 
@@ -195,6 +199,27 @@ def _without_dumps(evaluator: Evaluator) -> Evaluator:
     evaluator = copy.deepcopy(evaluator)
     evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
     return evaluator
+
+
+def _taken_dumps(evaluator: Evaluator) -> list[DumpResults]:
+    """Take the metrics that write predictions out of an evaluator."""
+    dumps = [m for m in evaluator.metrics if isinstance(m, DumpResults)]
+    evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
+    return dumps
+
+
+def _write(dump: DumpResults, count: int) -> None:
+    """Let a metric write its predictions.
+
+    Raises:
+        OSError: If it cannot; names the file.
+    """
+    try:
+        dump.evaluate(count)
+    except OSError as error:
+        path = str(dump.out_file_path)
+        reason = f'the predictions cannot be written ({error.strerror or error})'
+        raise OSError(error.errno or 0, reason, path) from error
 
 
 def _plain(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from .outcome import OutcomeHook
 from .pretrained import without_pretrained
 from .processes import by_first, joined
 from .quantize import unwrapped
-from .work_dir import announce_replacement, held
+from .work_dir import announce_replacement, check_folder, held
 
 
 def quantize_and_compare(
@@ -109,6 +109,7 @@ def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     if out:
         if not out.endswith(('.pkl', '.pickle')):
             raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
+        check_folder(Path(out).parent, '--out')
         # mm's own dumping metric.
         mmdet = cfg.get('default_scope') == 'mmdet'
         kind = 'DumpDetResults' if mmdet else 'DumpResults'

@@ -53,6 +53,25 @@ def held(folder: str | os.PathLike) -> Iterator[None]:
         os.close(handle)
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Make a folder for a file of the run, before hours are spent.
+
+    Args:
+        folder: The folder.
+        option: What named it, for the message.
+
+    Raises:
+        ConfigError: If it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ConfigError(f'{option}: nothing can be written to {folder}')
+
+
 def _opened(path: Path) -> int:
     """A handle of the lock file that no other process holds.
 

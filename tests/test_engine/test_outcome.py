@@ -77,6 +77,26 @@ def test_a_result_that_cannot_be_read_is_none(vit_run, tmp_path, monkeypatch):
     assert set(RESULTS) <= _files(tmp_path / 'rejected')
 
 
+def test_predictions_that_cannot_be_written(vit_run, tmp_path, monkeypatch):
+    """They are written last: nothing else is lost."""
+
+    def full(*args):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmengine.evaluator.DumpResults.compute_metrics', full)
+    out, folder = tmp_path / 'new/p.pkl', tmp_path / 'run'
+    with pytest.raises(OSError, match=r'predictions cannot be .*No space.*p\.pkl'):
+        quantize_and_compare(vit_run.config, work_dir=str(folder), out=str(out))
+    assert {*RESULTS, 'functions.png'} < _files(folder)
+
+
+def test_predictions_for_no_folder(vit_run, tmp_path):
+    (tmp_path / 'file').write_text('')
+    out = str(tmp_path / 'file/p.pkl')
+    with pytest.raises(ConfigError, match=r'--out: nothing can be written to .*file'):
+        quantize_and_compare(vit_run.config, work_dir=str(tmp_path / 'run'), out=out)
+
+
 def test_a_second_run(vit_run, tmp_path, monkeypatch):
     """It says what it replaces; until then, and if it fails, the old stays whole."""
     work_dir = str(tmp_path)

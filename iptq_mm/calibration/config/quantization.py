@@ -135,9 +135,8 @@ class QuantizationConfig:
         if self.wide.bits < _SOUND['wide'] and self.on_mismatch == 'error':
             raise ConfigError(
                 f'quantization.wide.bits={self.wide.bits}: residual streams and '
-                f'attention scores need {_SOUND["wide"]} bits at least, 16 as a rule, or '
-                "nothing is left of a model; quantization.on_mismatch='warn' lets it "
-                'pass'
+                f'attention scores need {_SOUND["wide"]} bits at least, 16 as a rule; '
+                "quantization.on_mismatch='warn' lets fewer pass"
             )
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}
         for name, bits, most in (
