@@ -133,9 +133,9 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 def config(
     candidates: dict[str, Any] = CANDIDATES, **options: Any
 ) -> QuantizationConfig:
-    return QuantizationConfig.from_dict(
-        {'regions': ['backbone'], **options}, candidates
-    )
+    # One that needs no gradients, which most tests have no use for.
+    given = {'regions': ['backbone'], 'criterion': {'type': 'unified_metric'}}
+    return QuantizationConfig.from_dict({**given, **options}, candidates)
 
 
 def calibrated(

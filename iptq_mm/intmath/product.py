@@ -8,6 +8,7 @@ which case no rounding can happen, in any order of summation.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import torch
@@ -18,13 +19,19 @@ from torch.nn import functional as F
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
 
-_reference_only = False
+
+class _Products(threading.local):
+    """How the running thread makes products."""
+
+    reference_only = False
+
+
+_products = _Products()
 
 
 def use_reference(enabled: bool) -> bool:
-    """Switch the fast path off (for tests); returns the previous setting."""
-    global _reference_only
-    previous, _reference_only = _reference_only, enabled
+    """Switch this thread's fast path off, or on; returns the previous setting."""
+    previous, _products.reference_only = _products.reference_only, enabled
     return previous
 
 
@@ -33,7 +40,7 @@ def carrier(bound: int) -> torch.dtype:
 
     float32 is none where the user lets its products be those of narrower types.
     """
-    if _reference_only:
+    if _products.reference_only:
         return torch.int64
     if bound <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == 'highest':
         return torch.float32
@@ -81,7 +88,7 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
         int32, shape (..., m).
     """
     if (
-        not _reference_only
+        not _products.reference_only
         and x.device.type == 'cpu'
         and weight.dtype == torch.int8
         and int8_product_is_exact()

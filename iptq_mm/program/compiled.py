@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from torch import Tensor, fx
 
 from ..registry import BACKENDS
 from .backend import Backend, Runner
+from .functional import TRACING
 from .graph import Program
 from .whole import whole_graph
 
@@ -67,11 +67,18 @@ class _Inductor:
     def __init__(self, graph: fx.GraphModule) -> None:
         self._graph: fx.GraphModule | None = graph
         self._compiled: Callable[..., list[Tensor]] | None = None
-        self._lock = threading.Lock()
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         """Run it."""
-        with self._lock:
+        if self._compiled is None:
+            self._compile(inputs)
+        assert self._compiled is not None
+        with torch.no_grad():
+            return self._compiled(*inputs)
+
+    def _compile(self, inputs: Sequence[Tensor]) -> None:
+        """Compile it, unless another thread has done so meanwhile."""
+        with TRACING:
             if self._compiled is None:
                 assert self._graph is not None
                 # They take a second to import.
@@ -87,8 +94,6 @@ class _Inductor:
                 with tracing(context), torch.no_grad():
                     self._compiled = inductor.compile(self._graph, list(inputs))
                 self._graph = None
-        with torch.no_grad():
-            return self._compiled(*inputs)
 
 
 def _without_int16(program: Program) -> Program:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,10 @@ from torch import Tensor, fx
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
+
+#: torch's tracer and compiler change functions of torch for the whole process while
+#: they work: one thread at a time.
+TRACING = threading.RLock()
 
 #: Python's operators are aten operations of their own, which functionalization does
 #: not know in place (``__irshift__``); these are the same by another name.
@@ -53,7 +58,8 @@ def aten_graph(
         with _KnownOperators(spellings or {}):
             return run(*inputs)
 
-    graph = make_fx(functionalize(known), tracing_mode='fake')(*example)
+    with TRACING:
+        graph = make_fx(functionalize(known), tracing_mode='fake')(*example)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
