@@ -67,14 +67,16 @@ class RegionChecker:
                 region.mode, region.on_output = mode, None
 
     def checks(self) -> dict[str, RegionCheck]:
-        """What was seen on all ranks, by region that ran."""
+        """What was seen, by region that ran, the same on all ranks.
+
+        Of the ranks that ran a region the first one counts: its images are those that a
+        single process looks at.
+        """
         found = {}
         gathered = dist.all_gather_object(self._sums)
         for name in self._twins:
-            sums: Sums = {}
-            for rank in gathered:
-                _add(sums, rank[name])
-            if sums:
+            sums = next((rank[name] for rank in gathered if rank[name]), None)
+            if sums is not None:
                 found[name] = judged(sums)
         return found
 

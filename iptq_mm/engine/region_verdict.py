@@ -104,7 +104,11 @@ def report(
                 '--resume, lets it pass'
             )
         print_log(_message(name, check), 'current', logging.WARNING)
-    return {name: asdict(check) for name, check in checks.items()}
+    return {name: _rounded(asdict(check)) for name, check in checks.items()}
+
+
+def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 2) if isinstance(v, float) else v for k, v in figures.items()}
 
 
 def _functions_are_wished(plan: RegionPlan, config: QuantizationConfig) -> bool:

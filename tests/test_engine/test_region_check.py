@@ -223,7 +223,7 @@ def test_judging():
 
 
 def test_all_ranks_decide_alike(monkeypatch):
-    """What one rank saw counts for all; another may have seen no call at all."""
+    """What one rank saw counts for all, where the first ones saw no call at all."""
     monkeypatch.setattr(
         region_check.dist,
         'all_gather_object',

@@ -1,6 +1,5 @@
 """What else goes wrong at a user's: a message with what, where and what to do."""
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -91,9 +90,11 @@ def test_ctrl_c(tool, vit_run, monkeypatch):
     """The phases that were finished are kept, and the message says so."""
     from iptq_mm.engine import quantize
 
-    monkeypatch.setattr(
-        quantize, 'analyse', lambda *_: signal.raise_signal(signal.SIGINT)
-    )
+    def interrupt(*args):
+        # Python makes this of the signal, unless the shell had it ignored.
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quantize, 'analyse', interrupt)
     ran = tool(vit_run.config, '--work-dir', 'there')
     assert ran.code == 130 and 'Traceback' not in ran.err
     assert 'interrupted: phases of calibration that were finished are kept' in ran.err
