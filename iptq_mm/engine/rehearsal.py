@@ -12,6 +12,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
+from ..calibration import ConfigError
 from .calibration_data import explained
 from .foreign import foreign_errors
 
@@ -31,6 +32,12 @@ def rehearse(model: Any, loader: DataLoader, evaluator: Evaluator) -> None:
     with _random_states_kept():
         with explained('the evaluation images'):
             batch: Any = loader.collate_fn([loader.dataset[0]])
+        if isinstance(batch, dict) and 'inputs' not in batch:
+            raise ConfigError(
+                'the evaluation images are no batch for a model, they have '
+                f'{sorted(map(str, batch))} and no inputs: end the pipeline of '
+                'test_dataloader.dataset with PackInputs, or PackDetInputs for mmdet'
+            )
         with foreign_errors(
             'the float model cannot predict the first test image',
             'model, data_preprocessor and test_dataloader have to fit each other',

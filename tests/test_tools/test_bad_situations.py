@@ -75,7 +75,17 @@ def test_a_pipeline_that_does_not_fit_the_model(refused):
         cfg.test_dataloader.collate_fn = dict(type='pseudo_collate')
 
     message = refused(change)
-    assert 'the float model cannot predict the first test image: KeyError' in message
+    assert 'the evaluation images are no batch for a model' in message
+    assert 'end the pipeline of test_dataloader.dataset with PackInputs' in message
+
+
+def test_images_that_do_not_fit_the_model(refused):
+    def change(cfg):
+        cfg.data_preprocessor.update(mean=[0.0], std=[1.0])
+        cfg.test_dataloader.dataset.pipeline[0].color_type = 'grayscale'
+
+    message = refused(change)
+    assert 'the float model cannot predict the first test image' in message
     assert 'have to fit each other' in message
 
 

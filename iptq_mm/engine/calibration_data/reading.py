@@ -85,7 +85,9 @@ class CalibrationImages(Subset):
         """
         broken = ''
         spares = self.spares[position :: len(self.indices)]
-        for index in (self.indices[position], *spares):
+        # Where there are none, another one of those that calibrate counts twice.
+        others = (*self.indices[position + 1 :], *self.indices[:position])
+        for index in (self.indices[position], *spares, *others):
             name = f'number {index}'
             try:
                 sample = _explained(name, self.dataset.__getitem__, index)

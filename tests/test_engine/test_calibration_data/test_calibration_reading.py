@@ -46,6 +46,14 @@ def test_two_that_are_broken_have_different_replacements(cfg, broken):
     assert len(set(paths(loader(cfg)))) == 6
 
 
+def test_one_that_is_broken_where_all_calibrate(cfg, broken):
+    cfg.test_dataloader.dataset.pipeline = SKIPPING
+    cfg.quantization.calibration.num_images = len(broken)
+    os.truncate(broken[0], 0)
+    found = paths(loader(cfg))
+    assert len(found) == len(broken) and set(found) == set(broken[1:])
+
+
 def test_all_are_broken(cfg, broken):
     cfg.test_dataloader.dataset.pipeline = SKIPPING
     for path in broken:
