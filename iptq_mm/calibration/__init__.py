@@ -7,7 +7,7 @@ from .equalize import channel_ranges, equalize
 from .fold_batch_norm import fold_batch_norm
 from .fold_normalization import fold_normalization
 from .freeze import PLAN_KEY, install
-from .phases import analyse, assign, check_regions, observe
+from .phases import analyse, assign, check_observed, check_regions, observe
 from .range_search import choose_ranges, search_ranges
 from .regions import expanded
 from .weights import freeze_regions, measure, wants_inputs
@@ -20,6 +20,7 @@ __all__ = [
     'assign',
     'channel_ranges',
     'check_derived',
+    'check_observed',
     'check_regions',
     'choose_ranges',
     'equalize',

@@ -75,16 +75,14 @@ def observe(
 ) -> dict[str, RegionRecord]:
     """Run the float model and record what every site sees.
 
+    See :func:`check_observed` for what may be missing then.
+
     Args:
         model: The float model.
         config: What to quantize.
         forward: Runs a batch.
         batches: Calibration batches.
         powers: By region, the powers that :func:`~.equalize.equalize` left to it.
-
-    Raises:
-        ConfigError: If no image came, a region never ran, or there is no
-            transformer in the regions.
     """
     powers = powers or {}
     records = {
@@ -94,6 +92,19 @@ def observe(
         for n in config.regions
     }
     run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
+    return records
+
+
+def check_observed(records: Mapping[str, RegionRecord]) -> None:
+    """Make sure that there is something to quantize.
+
+    Args:
+        records: By region, those of all processes: one may have seen no call of a head.
+
+    Raises:
+        ConfigError: If no image came, a region never ran, or there is no
+            transformer in the regions.
+    """
     for name, record in records.items():
         if not any(seen.count for seen in record.values.values()):
             raise ConfigError(
@@ -105,10 +116,9 @@ def observe(
             )
     if not any(map(_chooses, records.values())):
         raise ConfigError(
-            f'no transformer in the regions {config.regions}: they hold neither '
+            f'no transformer in the regions {[*records]}: they hold neither '
             'Softmax nor GELU nor LayerNorm'
         )
-    return records
 
 
 def analyse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from contextlib import AbstractContextManager
 from typing import Any
@@ -25,6 +26,9 @@ from .foreign import foreign_errors
 from .pixel_watch import PixelWatch
 from .quantize import progress_of, unwrapped
 from .rehearsal import rehearse
+
+#: Attributes of metrics that name the files which they write and read again.
+_PLACES = ('outfile_prefix', 'seg_out_dir')
 
 
 @LOOPS.register_module()
@@ -77,7 +81,9 @@ class ComparingLoop(TestLoop):
         """
         self.float_model = _twin(unwrapped(self.runner.model)).eval()
         self.float_evaluator = _without_dumps(self.evaluator)
-        rehearse(self.float_model, self.dataloader, copy.deepcopy(self.float_evaluator))
+        # Kept as long as the others: its metrics may remove folders that these share.
+        self._tried = copy.deepcopy(self.float_evaluator)
+        rehearse(self.float_model, self.dataloader, self._tried)
         self.seconds = {'float': 0.0, 'integer': 0.0}
         self.cache = self._open_cache()
         self.runner.call_hook('before_test')
@@ -198,6 +204,13 @@ def _without_dumps(evaluator: Evaluator) -> Evaluator:
     """A copy for the float model: a file of predictions is the integer one's."""
     evaluator = copy.deepcopy(evaluator)
     evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
+    for metric in evaluator.metrics:
+        for name in _PLACES:
+            place = getattr(metric, name, None)
+            if isinstance(place, str):
+                setattr(metric, name, f'{place}_float')
+                if os.path.isdir(place):
+                    os.makedirs(f'{place}_float', exist_ok=True)
     return evaluator
 
 

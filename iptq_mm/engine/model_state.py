@@ -59,7 +59,11 @@ def check_state(model: nn.Module, regions: list[str]) -> None:
         if value.numel()
     }
     before = {key: value._version for key, value in wanted.items()}
-    load_state_dict(model, whole_state(model), strict=False, logger='silent')
+    # Copies, since hooks may change what is loaded.
+    state = whole_state(model)
+    for key, value in state.items():
+        state[key] = value.clone()
+    load_state_dict(model, state, strict=False, logger='silent')
     left = [key for key, value in wanted.items() if value._version == before[key]]
     if left:
         name = next(n for n in regions if left[0].startswith(f'{n}.'))

@@ -6,6 +6,8 @@ import json
 import logging
 import platform
 import shutil
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,17 @@ class OutcomeHook(Hook):
                 check_written(new / 'integer.py', runner.model, _first_batch(runner))
             except ConfigError as error:
                 rejected = folder / 'rejected'
-                shutil.copytree(new, rejected, dirs_exist_ok=True)
+                with suppress(OSError):
+                    shutil.copytree(new, rejected, dirs_exist_ok=True)
                 raise ConfigError(
                     f'{error}. All that was written is in {rejected}; please report it'
                 ) from error
+            except Exception as error:  # no memory for another model, for instance
+                print_log(
+                    f'integer.py was written, but could not be tried ({error})',
+                    'current',
+                    logging.WARNING,
+                )
         print_log('\n' + report(self.results, found, folder), 'current')
         for warning in self.results['warnings']:
             print_log(f'of little use: {warning}', 'current', logging.WARNING)
@@ -138,8 +147,7 @@ def _versions() -> dict[str, str]:
         'mmengine': mmengine.__version__,
     }
     for name in ('mmcv', 'mmdet', 'mmpretrain'):
-        try:
-            versions[name] = __import__(name).__version__
-        except ImportError:
-            continue
+        # What was not imported had no part in it, and may not even be importable.
+        if name in sys.modules:
+            versions[name] = sys.modules[name].__version__
     return versions

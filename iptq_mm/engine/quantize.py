@@ -20,6 +20,7 @@ from ..calibration import (
     assign,
     channel_ranges,
     check_derived,
+    check_observed,
     check_regions,
     choose_ranges,
     equalize,
@@ -110,7 +111,7 @@ def quantize_model(
         ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
             :func:`~iptq_mm.engine.model_state.check_state`,
             :func:`~iptq_mm.calibration.check_derived`,
-            :func:`~iptq_mm.calibration.observe` and
+            :func:`~iptq_mm.calibration.check_observed` and
             :func:`~iptq_mm.engine.region_verdict.report`.
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
@@ -153,6 +154,7 @@ def quantize_model(
         seen = SeenImages()
         progress = seen.each(progress_of(batches, 'observe', total))
         state.records = merged(observe(model, config, forward, progress, powers))
+        check_observed(state.records)
         state.finish('observe', time.perf_counter() - began)
         seen.warn()
     if config.activation.search_images and 'search' not in state.seconds:

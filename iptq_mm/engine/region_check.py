@@ -8,11 +8,13 @@ keeps what it should not, or of a function that does not suit its site.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mmengine import dist
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -38,7 +40,16 @@ class RegionChecker:
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
-        self._twins = {name: _twin(model.get_submodule(name)) for name in names}
+        self._twins: dict[str, nn.Module] = {}
+        for name in names:
+            try:
+                self._twins[name] = _twin(model.get_submodule(name))
+            except Exception as error:  # what modules keep may have no copy
+                print_log(
+                    f"region '{name}' cannot be compared with floats ({error})",
+                    'current',
+                    logging.WARNING,
+                )
         self._calls = dict.fromkeys(self._twins, 0)
         self._sums: dict[str, Sums] = {name: {} for name in self._twins}
 
@@ -91,8 +102,10 @@ class RegionChecker:
 
         def leave(_: str, outputs: list[Tensor]) -> None:
             ran.add(name)
-            values, ((args, kwargs),) = _all(sampling, outputs), arguments
-            arguments.clear()
+            values = _all(sampling, outputs)
+            if not arguments:  # forward was called by itself, and no hook
+                return
+            args, kwargs = arguments.pop()
             self._calls[name] += 1
             if self._calls[name] <= MAX_CALLS:
                 twin = self._twins[name]

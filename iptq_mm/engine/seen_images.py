@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from torch import Tensor
@@ -25,8 +26,8 @@ class SeenImages:
         for batch in batches:
             for image in images_in(batch):
                 self._blank += bool((image == image.flatten()[0]).all())
-                numbers = image.detach().cpu().contiguous().numpy()
-                self._digests.append(zlib.crc32(numbers.tobytes()))
+                numbers = image.detach().cpu().contiguous().view(torch.uint8)
+                self._digests.append(zlib.crc32(numbers.numpy().tobytes()))
             yield batch
 
     def warn(self) -> None:

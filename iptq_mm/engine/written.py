@@ -79,6 +79,7 @@ def check_written(config_path: str | os.PathLike, model: nn.Module, batch: Any) 
     except Exception as error:  # whatever modules of users raise
         raise ConfigError(f'{where}: {type(error).__name__}: {error}') from error
     rebuilt.to(next((p.device for p in model.parameters()), torch.device('cpu')))
+    rebuilt.eval()  # where modules make anew, on that device, what they derive
     differ = _different_tensors(whole_state(model), whole_state(rebuilt))
     if differ:
         raise ConfigError(

@@ -98,8 +98,15 @@ def derived_are_kept(module: nn.Module) -> bool:
     A part of it may have derived from integers: called by itself, ``eval()`` of a part
     knows no region.
     """
-    derived = vars(module).get(_DERIVED, ())
-    return all(vars(child).get(name) is value for child, name, value in derived)
+    derived = vars(module).get(_DERIVED)
+    if not derived:
+        return True
+    device = next((p.device for p in module.parameters()), None)
+    return all(
+        vars(child).get(name) is value
+        and (not isinstance(value, Tensor) or value.device == device)
+        for child, name, value in derived
+    )
 
 
 def _note_derived(module: nn.Module, before: dict[tuple[int, str], object]) -> None:
@@ -111,8 +118,10 @@ def _note_derived(module: nn.Module, before: dict[tuple[int, str], object]) -> N
     }
     now = _tensors(module)
     for key in now.keys() | derived.keys():
-        if now.get(key) is not before.get(key):
-            derived[key] = now.get(key)
+        if key not in now:  # forgotten; forward may make another
+            derived.pop(key, None)
+        elif now[key] is not before.get(key):
+            derived[key] = now[key]
     if derived:
         vars(module)[_DERIVED] = [
             (children[i], name, value)

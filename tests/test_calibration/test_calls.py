@@ -5,7 +5,7 @@ import torch
 from region_models import Custom, config, rows
 from torch import nn
 
-from iptq_mm.calibration import ConfigError, observe
+from iptq_mm.calibration import ConfigError, check_observed, observe
 from iptq_mm.calibration.calls import Calls
 
 
@@ -78,7 +78,7 @@ def test_a_head_that_only_some_images_reach():
     assert records['head'].values['/linear:0'].count == 2 * 5 * 3
     assert net.passes == 2
     with pytest.raises(ConfigError, match=r"'head' never ran .* lower score_thr"):
-        observe(net, cfg, net, [low, low])
+        check_observed(observe(net, cfg, net, [low, low]))
     none = [low, torch.zeros(0, 5, 8)]
     with pytest.raises(ConfigError, match=r"'head' never ran"):
-        observe(net, cfg, net, none)
+        check_observed(observe(net, cfg, net, none))

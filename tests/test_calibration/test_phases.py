@@ -24,6 +24,7 @@ from iptq_mm.calibration import (
     ConfigError,
     analyse,
     assign,
+    check_observed,
     check_regions,
     freeze_regions,
     observe,
@@ -83,14 +84,16 @@ def test_bad_activations_name_the_site():
 def test_empty_calibration():
     net = custom()
     with pytest.raises(ConfigError, match=r"'backbone' never ran .* empty"):
-        observe(net, config(), net, [])
+        check_observed(observe(net, config(), net, []))
 
 
 def test_region_that_is_never_used():
     net = custom()
     net.other = nn.Linear(2, 2)
     with pytest.raises(ConfigError, match=r"'other' never ran .*unused"):
-        observe(net, config(regions=['backbone', 'other']), net, [rows()])
+        check_observed(
+            observe(net, config(regions=['backbone', 'other']), net, [rows()])
+        )
 
 
 class ConvNet(nn.Module):
@@ -106,10 +109,10 @@ class ConvNet(nn.Module):
 def test_no_transformer_in_the_region():
     net = Net(ConvNet(pool=False))
     with pytest.raises(ConfigError, match='neither Softmax nor GELU nor LayerNorm'):
-        observe(net, config(), net, [images(1, 3, 8, 8)])
+        check_observed(observe(net, config(), net, [images(1, 3, 8, 8)]))
     net = Net(nn.Linear(8, 4))
     with pytest.raises(ConfigError, match='no transformer in the regions'):
-        observe(net, config(), net, [rows()])
+        check_observed(observe(net, config(), net, [rows()]))
 
 
 def test_a_convolutional_network():

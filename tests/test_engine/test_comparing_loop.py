@@ -1,11 +1,12 @@
 """Float and integer model side by side."""
 
 import copy
+import os
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults, Evaluator
+from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -49,6 +50,27 @@ def test_predictions_are_dumped_once(tmp_path):
     evaluator = Evaluator([DumpResults(out_file_path=str(tmp_path / 'a.pkl'))])
     assert not comparing_loop._without_dumps(evaluator).metrics
     assert len(evaluator.metrics) == 1
+
+
+def test_metrics_that_write_files(tmp_path):
+    """Those of the float model are not the ones that the integer model's read."""
+    metric = BaseMetricWithFiles(str(tmp_path / 'results'))
+    twin = comparing_loop._without_dumps(Evaluator([metric])).metrics[0]
+    assert metric.outfile_prefix != twin.outfile_prefix
+    assert os.path.isdir(twin.outfile_prefix)
+
+
+class BaseMetricWithFiles(BaseMetric):
+    def __init__(self, place):
+        super().__init__()
+        self.outfile_prefix = place
+        os.makedirs(place)
+
+    def process(self, data_batch, data_samples):
+        pass
+
+    def compute_metrics(self, results):
+        return {}
 
 
 def _sample(score=None):

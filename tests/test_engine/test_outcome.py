@@ -77,6 +77,13 @@ def test_a_result_that_cannot_be_read_is_none(vit_run, tmp_path, monkeypatch):
     assert set(RESULTS) <= _files(tmp_path / 'rejected')
 
 
+def test_a_result_that_cannot_be_tried_is_one(vit_run, tmp_path, monkeypatch):
+    """There may be no memory for another model."""
+    monkeypatch.setattr(outcome, 'check_written', _fail)
+    quantize_and_compare(vit_run.config, work_dir=str(tmp_path))
+    assert set(RESULTS) <= _files(tmp_path) and 'could not be tried' in _log(tmp_path)
+
+
 def test_predictions_that_cannot_be_written(vit_run, tmp_path, monkeypatch):
     """They are written last: nothing else is lost."""
 

@@ -189,6 +189,19 @@ def test_every_region_is_compared(monkeypatch):
         quantize_model(TwoRegions().eval(), settings, batches)
 
 
+class CallsForward(Model):
+    """As some heads of mmdet predict."""
+
+    def forward(self, x):
+        return self.backbone.forward(x)
+
+
+def test_forward_called_by_itself():
+    with torch.no_grad():
+        done = quantize_model(CallsForward(Derives()).eval(), config(), [rows()])
+    assert done.plans and not done.checks
+
+
 def test_the_model_is_as_it_would_be_without():
     model = _vit().train()
     quantize_model(model, config(), _pictures())
