@@ -39,7 +39,9 @@ def machine(request, monkeypatch):
     """With and without the CPU's int8 instructions, and in int64."""
     if request.param == 'no vnni':
         monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
-    monkeypatch.setattr(product, '_reference_only', request.param == 'reference')
+    monkeypatch.setattr(
+        product._products, 'reference_only', request.param == 'reference'
+    )
 
 
 @pytest.mark.usefixtures('machine')
