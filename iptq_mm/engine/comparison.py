@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..modes import Integer, Region
+from .decibels import decibels
 
 #: Second-stage heads see the proposals of their own model: row by row, their
 #: outputs belong to other boxes.
 _NOT_COMPARABLE = ('roi_head',)
-_MOST_DB = 300.0
 
 
 class Comparison:
@@ -84,7 +83,9 @@ class Comparison:
         result: dict[str, Any] = {}
         if images:
             result['agreement'] = round(same / images, 6)
-        result['output_sqnr_db'] = {k: _decibels(*powers[k]) for k in sorted(powers)}
+        result['output_sqnr_db'] = {
+            k: round(decibels(*powers[k]), 2) for k in sorted(powers)
+        }
         if any(region.session for region in self.regions.values()):
             return result
         result['saturation'] = {k: s / total for k, (s, total) in counts.items() if s}
@@ -105,10 +106,3 @@ def _is_float(value: Any) -> bool:
 
 def _add(sums: dict[str, list[float]], key: str, values: list[float]) -> None:
     sums[key] = [a + b for a, b in zip(sums.get(key, [0, 0]), values, strict=True)]
-
-
-def _decibels(signal: float, error: float) -> float:
-    """Finite for equal and for vanishing outputs too, as JSON wants it."""
-    if error == 0 or signal == 0:
-        return _MOST_DB if error == 0 else -_MOST_DB
-    return round(max(-_MOST_DB, min(10 * math.log10(signal / error), _MOST_DB)), 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from mmengine.logging import print_log
 
 from ..calibration import ConfigError, QuantizationConfig
 from ..plan import RegionPlan
+from .decibels import decibels
 
 #: A region's values may be so much worse than expected, in dB. With sound functions
 #: none was more than 3 dB worse: tiny ViT and Swin in five settings of 4 to 8 bits, and
@@ -134,12 +134,3 @@ def _message(name: str, check: RegionCheck) -> str:
         f"'{check.site}', {check.site_integer_db:.1f} dB where they explain "
         f'{check.site_expected_db:.1f} dB; {why}'
     )
-
-
-def decibels(signal: float, error: float) -> float:
-    """10 log10 of the ratio, between -300 and 300."""
-    if error == 0 or signal == 0:
-        return 300.0 if error == 0 else -300.0
-    if not math.isfinite(error):
-        return -300.0
-    return max(-300.0, min(10 * math.log10(signal / error), 300.0))

@@ -50,7 +50,7 @@ class Deployed:
             )
         made: Backend = BACKENDS.build(dict(type=backend))
         made.check()
-        self.program, self._name = program, backend
+        self.program = program
         self._given = Given(program)
         self._arguments = program, backend, device
         self._run = made.prepare(program, torch.device(device))
@@ -70,7 +70,9 @@ class Deployed:
 
     def __repr__(self) -> str:
         """What it takes and gives: types, shapes, order of the channels, scale."""
-        head = f'Deployed program of {self.program.region}, back end {self._name}'
+        head = (
+            f'Deployed program of {self.program.region}, back end {self._arguments[1]}'
+        )
         return f'{head}\n{interface(self.program)}'
 
     @torch.no_grad()

@@ -14,12 +14,6 @@ TOOL = TOOLS / 'quantize.py'
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture(autouse=True)
-def local_rank(monkeypatch):
-    """The tool sets it for mmengine; other tests shall not see it."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-
 @pytest.fixture
 def said(tool, vit_run):
     """What tools/quantize.py says to a checkpoint of the tiny ViT."""

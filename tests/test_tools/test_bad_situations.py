@@ -13,12 +13,6 @@ TOOL = TOOLS / 'quantize.py'
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture(autouse=True)
-def local_rank(monkeypatch):
-    """The tool sets it for mmengine; other tests shall not see it."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-
 @pytest.fixture
 def refused(tool, vit_run):
     """What tools/quantize.py says to a changed config of the tiny ViT."""

@@ -17,12 +17,6 @@ TOOL = Path(__file__).parents[2] / 'tools/quantize.py'
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture(autouse=True)
-def local_rank(monkeypatch):
-    """The tool sets it for mmengine; other tests shall not see it."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-
 @pytest.fixture
 def refused(tool):
     """Runs the tool with wrong input; what it says."""
