@@ -88,7 +88,7 @@ def add_mim_extension() -> None:
 
 def native_builder() -> ModuleType:
     """Load what compiles the native library, without the package around it."""
-    path = ROOT / 'iptq_mm' / 'program' / 'native' / 'build.py'
+    path = ROOT / 'iptq_mm' / 'native' / 'build.py'
     spec = importlib.util.spec_from_file_location('iptq_mm_native_build', path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

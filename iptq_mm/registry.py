@@ -25,7 +25,7 @@ MODEL_WRAPPERS = Registry(
     'model wrapper',
     parent=MMENGINE_MODEL_WRAPPERS,
     scope='iptq_mm',
-    locations=['iptq_mm.engine.processes'],
+    locations=['iptq_mm.engine.run.processes'],
 )
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']

@@ -46,7 +46,7 @@ def tiny_data(tmp_path_factory):
 
 
 def _run(cfg, folder: Path) -> Run:
-    from iptq_mm.engine.run import quantize_and_compare
+    from iptq_mm.engine.run.pipeline import quantize_and_compare
 
     out = folder / 'predictions.pkl'
     work_dir = str(folder / 'run')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iptq_mm.engine.run import quantize_and_compare
+from iptq_mm.engine.run.pipeline import quantize_and_compare
 
 ROOT = Path(__file__).parents[1]
 

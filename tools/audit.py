@@ -7,8 +7,12 @@ import argparse
 import json
 import sys
 
-from iptq_mm.engine.audit import audit_config
-from iptq_mm.engine.command_line import add_image_shape, add_model, mistakes_end_it
+from iptq_mm.engine.audit.config import audit_config
+from iptq_mm.engine.loading.command_line import (
+    add_image_shape,
+    add_model,
+    mistakes_end_it,
+)
 from iptq_mm.program.audit import markdown, plain
 from iptq_mm.utils.files import atomic_write
 

@@ -9,8 +9,8 @@ with 1 if one differs.
 import argparse
 import sys
 
-from iptq_mm.engine.backend_check import check_backends
-from iptq_mm.engine.command_line import add_integer_model, mistakes_end_it
+from iptq_mm.engine.audit.backend_check import check_backends
+from iptq_mm.engine.loading.command_line import add_integer_model, mistakes_end_it
 
 
 def parse_args() -> argparse.Namespace:

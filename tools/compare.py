@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from iptq_mm.engine.command_line import mistakes_end_it
-from iptq_mm.engine.compare import SettingComparison, load_settings
+from iptq_mm.engine.loading.command_line import mistakes_end_it
+from iptq_mm.engine.sweep import SettingComparison, load_settings
 
 
 def parse_args() -> argparse.Namespace:

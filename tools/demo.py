@@ -63,7 +63,7 @@ def _slug(name: str) -> str:
 
 def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, Any]:
     """Results of one setting, measured now unless they are there."""
-    from iptq_mm.engine.run import quantize_and_compare
+    from iptq_mm.engine.run.pipeline import quantize_and_compare
 
     work_dir = folder / _slug(name)
     written = work_dir / 'results.json'

@@ -14,14 +14,14 @@ normalized, stand in either file (``image``), and are printed.
 import argparse
 import sys
 
-from iptq_mm.engine.command_line import (
+from iptq_mm.engine.export.program import export_config
+from iptq_mm.engine.loading.command_line import (
     add_image_shape,
     add_integer_model,
     mistakes_end_it,
 )
-from iptq_mm.engine.export_program import export_config
-from iptq_mm.program.interface import interface
-from iptq_mm.program.onnx.export import ABOUT
+from iptq_mm.program.backends.onnx.export import ABOUT
+from iptq_mm.program.ir.interface import interface
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,9 +6,9 @@ python tools/make_calibration_images.py CONFIG [CHECKPOINT] --out DIR
 import argparse
 import sys
 
-from iptq_mm.engine.command_line import add_model, mistakes_end_it
-from iptq_mm.engine.synthetic_folder import LIST
-from iptq_mm.engine.synthetic_images import make_calibration_images
+from iptq_mm.engine.loading.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.synthetic.folder import LIST
+from iptq_mm.engine.synthetic.images import make_calibration_images
 
 
 def parse_args() -> argparse.Namespace:

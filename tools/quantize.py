@@ -7,9 +7,9 @@ import argparse
 import os
 import sys
 
-from iptq_mm.engine.command_line import add_model, mistakes_end_it
-from iptq_mm.engine.processes import OtherProcessError
-from iptq_mm.engine.run import quantize_and_compare
+from iptq_mm.engine.loading.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.engine.run.processes import OtherProcessError
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,8 @@ python tools/study_criteria.py CONFIG [CHECKPOINT]
 import argparse
 import sys
 
-from iptq_mm.engine.command_line import add_model, mistakes_end_it
-from iptq_mm.engine.criteria_study import study_criteria
+from iptq_mm.engine.loading.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.study.run import study_criteria
 
 
 def parse_args() -> argparse.Namespace:

@@ -20,8 +20,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import iptq_mm
-from iptq_mm.engine.command_line import add_overrides
-from iptq_mm.engine.loading import read_config
+from iptq_mm.engine.loading.command_line import add_overrides
+from iptq_mm.engine.loading.models import read_config
 
 DEFAULT_CONFIG = 'configs/demo/swin_cascade_demo.py'
 

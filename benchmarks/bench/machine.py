@@ -49,7 +49,7 @@ def _cpu_info() -> dict[str, str]:
 
 def _native_level() -> str:
     """The instruction set that the native back end takes."""
-    from iptq_mm.program.native.library import NativeError, level
+    from iptq_mm.native.library import NativeError, level
 
     try:
         return level()

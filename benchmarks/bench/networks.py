@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.datasets.synthetic import NoiseImages
-from iptq_mm.engine.quantize import Quantization, quantize_model
+from iptq_mm.engine.quantize.model import Quantization, quantize_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 

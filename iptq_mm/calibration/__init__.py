@@ -3,17 +3,18 @@
 from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
-from .equalize import channel_ranges, equalize
-from .fold_batch_norm import fold_batch_norm
-from .fold_normalization import fold_normalization
-from .freeze import PLAN_KEY, install
-from .phases import analyse, assign, check_observed, check_regions, observe
-from .range_search import choose_ranges, search_ranges
-from .regions import expanded
-from .weights import freeze_regions, measure, wants_inputs
+from .phases.analyse import analyse
+from .phases.assign import assign
+from .phases.equalize import channel_ranges, equalize
+from .phases.freeze import freeze_regions
+from .phases.measure import measure, wants_inputs
+from .phases.observe import check_observed, observe
+from .phases.search import choose_ranges, search_ranges
+from .regions import check_regions, expanded
+from .rewrites.fold_batch_norm import fold_batch_norm
+from .rewrites.fold_normalization import fold_normalization
 
 __all__ = [
-    'PLAN_KEY',
     'ConfigError',
     'QuantizationConfig',
     'analyse',
@@ -29,7 +30,6 @@ __all__ = [
     'fold_normalization',
     'forget_caches',
     'freeze_regions',
-    'install',
     'measure',
     'observe',
     'search_ranges',

@@ -17,10 +17,10 @@ from torch.utils._pytree import tree_leaves
 
 from ..modes.attributes import Attributes, own_attributes
 from ..modes.real_parameters import derive_again
+from .batches import Forward
 from .config import ConfigError, QuantizationConfig
 from .evaluating import evaluating
-from .kept_calls import Call, change, kept_calls
-from .phases import Forward
+from .rewrites.kept_calls import Call, change, kept_calls
 
 #: Relative difference of the float outputs that a cache makes which is made anew.
 TOLERANCE = 1e-3

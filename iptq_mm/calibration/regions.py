@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
+
+from ..modes import regions_in
+from ..statistics import NotFiniteError
+from .config import ConfigError, QuantizationConfig
 
 
 def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
@@ -45,3 +50,35 @@ def parts_beside(model: nn.Module, name: str) -> list[str]:
     prefix = f'{parent}.' if parent else ''
     found = [prefix + child for child, _ in module.named_children()]
     return found or parts_beside(model, parent)
+
+
+def check_regions(model: nn.Module, config: QuantizationConfig) -> None:
+    """Make sure that the regions are there and can be quantized.
+
+    Raises:
+        ConfigError: If a region is missing, quantized already, nested, or a list of
+            modules; see :func:`~.regions.expanded`.
+        NotFiniteError: If a parameter holds NaN or infinity.
+    """
+    for name in config.regions:
+        try:
+            module = model.get_submodule(name)
+        except AttributeError:
+            module = None
+        if module is None or not name:
+            parts = parts_beside(model, name)
+            raise ConfigError(
+                f"the model has no part '{name}' (quantization.regions); it has {parts}"
+            )
+        if any(
+            other != name and name.startswith(f'{other}.') for other in config.regions
+        ):
+            raise ConfigError(f"region '{name}' lies inside another region")
+        if regions_in(module):
+            raise ConfigError(f"region '{name}' is quantized already")
+        for path, parameter in module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NotFiniteError(
+                    f"parameter '{name}.{path}' holds NaN or infinite values: the "
+                    'checkpoint is damaged or belongs to another model'
+                )

@@ -17,7 +17,7 @@ class Criterion(ABC):
         needs_gradients: Whether it looks at what errors do to the region's
             outputs: the analysis then goes backward, too.
         draws: How often for a batch, see
-            :class:`~iptq_mm.modes.gradients.Differentiating`.
+            :class:`~iptq_mm.calibration.gradients.Differentiating`.
     """
 
     needs_gradients: ClassVar[bool] = False

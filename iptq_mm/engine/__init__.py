@@ -1,9 +1,9 @@
 """Quantization inside mmengine runners."""
 
-from .comparing_loop import ComparingLoop
-from .export import export_config, save_quantized
-from .hook import QuantizationHook
-from .quantize import Quantization, quantize_model
+from .evaluate.comparing_loop import ComparingLoop
+from .export.checkpoint import export_config, save_quantized
+from .quantize.hook import QuantizationHook
+from .quantize.model import Quantization, quantize_model
 
 __all__ = [
     'ComparingLoop',

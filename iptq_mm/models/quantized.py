@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..calibration.freeze import PLAN_KEY, fit_first_layer, install
 from ..modes import Region, bind, bound_region, unbind
+from ..modes.install import PLAN_KEY, fit_first_layer, install
 from ..modes.real_parameters import loads_itself
 from ..norms import without_norms
 from ..plan import PlanError, RegionPlan

@@ -20,7 +20,7 @@ from ..registry import FUNCTIONS
 from .base import Mode, quantized_constant, wanted_of
 from .blocks import in_blocks
 from .folding import FoldedConstants
-from .handover import hand_over, handed_over
+from .shared_integers import hand_over, handed_over
 
 #: Input sizes whose constants are kept: images of ever new ones must not fill the
 #: memory.

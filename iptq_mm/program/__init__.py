@@ -1,15 +1,15 @@
 """The integer program of a region: traced, read, saved, run by several back ends."""
 
-from .backend import Backend, Runner
-from .compiled import Compiled
-from .deployed import Deployed
-from .graph import Node, Port, Program, ProgramError, Value
-from .native.backend import Native
-from .onnx import Onnx
-from .reference import Reference, run
-from .session import Session, use_backend
-from .store import load_program, save_program
-from .trace import Traced, trace
+from .backends.base import Backend, Runner
+from .backends.compiled.backend import Compiled
+from .backends.native.backend import Native
+from .backends.onnx import Onnx
+from .backends.reference import Reference, run
+from .ir.graph import Node, Port, Program, ProgramError, Value
+from .ir.store import load_program, save_program
+from .runtime.deployed import Deployed
+from .runtime.session import Session, use_backend
+from .tracing.trace import Traced, trace
 
 __all__ = [
     'Backend',

@@ -13,7 +13,7 @@ from region_models import Net, config, rows, same, sqnr
 from torch import nn
 
 from iptq_mm.calibration import ConfigError, check_derived, forget_caches
-from iptq_mm.engine.quantize import quantize_model
+from iptq_mm.engine.quantize.model import quantize_model
 
 
 @pytest.mark.parametrize('kind', [Derives, *DERIVING, *CACHING])

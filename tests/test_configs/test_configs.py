@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from iptq_mm.calibration import expanded
-from iptq_mm.engine.export import region_configs
+from iptq_mm.engine.export.checkpoint import region_configs
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'

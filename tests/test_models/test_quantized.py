@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
-from iptq_mm.calibration import PLAN_KEY
 from iptq_mm.modes import Integer, regions_in
+from iptq_mm.modes.install import PLAN_KEY
 from iptq_mm.plan import PlanError
 from iptq_mm.registry import MODELS
 

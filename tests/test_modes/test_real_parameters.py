@@ -8,8 +8,8 @@ from derived_models import DERIVING, Derives, InPart, InTrain
 from region_models import config, quantized, rows, same, sqnr
 from torch import nn
 
-from iptq_mm.calibration import PLAN_KEY, install
 from iptq_mm.modes import bound_region
+from iptq_mm.modes.install import PLAN_KEY, install
 from iptq_mm.modes.real_parameters import real_parameters
 from iptq_mm.plan import RegionPlan
 from iptq_mm.program import use_backend

@@ -7,7 +7,8 @@ import torch
 from region_models import Custom, Net, images, quantized, rows, vit
 from torch import nn
 
-from iptq_mm.modes import Observing, Region, bind
+from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.modes import Region, bind
 from iptq_mm.program import use_backend
 from iptq_mm.record import RegionRecord
 
@@ -60,7 +61,7 @@ def test_a_model_that_was_training_when_it_was_frozen():
     x = rows()
     net = quantized(module, [x])
     expected = net(x)
-    from iptq_mm.calibration.freeze import install
+    from iptq_mm.modes.install import install
 
     fresh = Net(copy.deepcopy(module)).train()
     plan = net.backbone.iptq_region.mode.plan

@@ -16,7 +16,8 @@ from region_models import (
     vit,
 )
 
-from iptq_mm.calibration import PLAN_KEY, freeze_regions
+from iptq_mm.calibration import freeze_regions
+from iptq_mm.modes.install import PLAN_KEY
 from iptq_mm.plan import PLAN_VERSION, PlanError, RegionPlan
 
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import Integer
 from iptq_mm.plan import RegionPlan
-from iptq_mm.program.canonical import canonical_moves
-from iptq_mm.program.recorded import Recorded
-from iptq_mm.program.recorder import Recorder
+from iptq_mm.program.tracing.canonical import canonical_moves
+from iptq_mm.program.tracing.recorded import Recorded
+from iptq_mm.program.tracing.recorder import Recorder
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 from iptq_mm.qtensor.context import Location, located
 

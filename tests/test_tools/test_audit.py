@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from iptq_mm.program import lower
+from iptq_mm.program.lowering import lower
 from iptq_mm.registry import FUNCTIONS
 
 TOOL = Path(__file__).parents[2] / 'tools/audit.py'

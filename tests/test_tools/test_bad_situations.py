@@ -8,14 +8,14 @@ import torch
 from mmengine.config import Config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-TOOL = TOOLS / 'quantize.py'
+TOOL = TOOLS / 'quantization.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture
 def refused(tool, vit_run):
-    """What tools/quantize.py says to a changed config of the tiny ViT."""
+    """What tools/quantization.py says to a changed config of the tiny ViT."""
 
     def run(change, *options):
         cfg = Config.fromfile(vit_run.config)
@@ -92,13 +92,13 @@ def test_a_work_dir_that_is_a_file(tool, vit_run):
 
 def test_ctrl_c(tool, vit_run, monkeypatch):
     """The phases that were finished are kept, and the message says so."""
-    from iptq_mm.engine import quantize
+    from iptq_mm.engine.quantize import model as quantization
 
     def interrupt(*args):
         # Python makes this of the signal, unless the shell had it ignored.
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quantize, 'analyse', interrupt)
+    monkeypatch.setattr(quantization, 'analyse', interrupt)
     ran = tool(vit_run.config, '--work-dir', 'there')
     assert ran.code == 130 and 'Traceback' not in ran.err
     assert 'interrupted: phases of calibration that were finished are kept' in ran.err
@@ -107,18 +107,18 @@ def test_ctrl_c(tool, vit_run, monkeypatch):
 
 
 def test_out_of_memory(tool, vit_run, monkeypatch):
-    from iptq_mm.engine import quantize
+    from iptq_mm.engine.quantize import model as quantization
 
-    monkeypatch.setattr(quantize, 'observe', lambda *_: torch.empty(1 << 60))
+    monkeypatch.setattr(quantization, 'observe', lambda *_: torch.empty(1 << 60))
     ran = tool(vit_run.config)
     assert ran.code == 1
     assert 'out of memory: use smaller batches' in ran.mistake
 
 
 def test_bugs_show_their_trace(tool, vit_run, monkeypatch):
-    from iptq_mm.engine import quantize
+    from iptq_mm.engine.quantize import model as quantization
 
-    monkeypatch.setattr(quantize, 'observe', lambda *_: {}['bug'])
+    monkeypatch.setattr(quantization, 'observe', lambda *_: {}['bug'])
     with pytest.raises(KeyError, match='bug'):
         tool(vit_run.config)
 
@@ -193,7 +193,7 @@ def test_a_criterion_that_names_no_candidate(refused):
 
 def test_launcher_that_is_none(vit_run, tmp_path):
     from iptq_mm.calibration import ConfigError
-    from iptq_mm.engine.run import quantize_and_compare
+    from iptq_mm.engine.run.pipeline import quantize_and_compare
 
     with pytest.raises(ConfigError, match="no launcher 'slurmy': use pytorch"):
         quantize_and_compare(

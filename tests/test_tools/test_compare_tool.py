@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iptq_mm.engine.compare import rows
+from iptq_mm.engine.sweep import rows
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/compare.py'

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from iptq_mm.program import Deployed
-from iptq_mm.program.interface import interface
+from iptq_mm.program.ir.interface import interface
 
 onnxruntime = pytest.importorskip(
     'onnxruntime', reason='pip install -r requirements/optional.txt'

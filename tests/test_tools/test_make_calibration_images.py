@@ -10,11 +10,11 @@ import torch
 from mmengine.config import Config
 
 from iptq_mm.datasets.synthetic import NoiseImages
-from iptq_mm.engine import synthetic_images
-from iptq_mm.engine.run import quantize_and_compare
-from iptq_mm.engine.synthetic_folder import LIST
-from iptq_mm.engine.synthetic_images import make_calibration_images
-from iptq_mm.engine.synthetic_optimization import optimize_images
+from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.engine.synthetic import images as synthetic_images
+from iptq_mm.engine.synthetic.folder import LIST
+from iptq_mm.engine.synthetic.images import make_calibration_images
+from iptq_mm.engine.synthetic.optimization import optimize_images
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/make_calibration_images.py'

@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from iptq_mm.engine import criteria_study
 from iptq_mm.engine.study import figures
+from iptq_mm.engine.study import run as criteria_study
 from iptq_mm.engine.study.what_if import WhatIf, with_site
 from iptq_mm.modes import Integer, bound_region
 

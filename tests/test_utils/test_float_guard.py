@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from iptq_mm.engine.loading import new_model
+from iptq_mm.engine.loading.models import new_model
 from iptq_mm.plan import PlanError
 from iptq_mm.utils import guard_float_models
 

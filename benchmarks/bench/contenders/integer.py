@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from iptq_mm.engine.export_program import joined_program
+from iptq_mm.engine.export.program import joined_program
 from iptq_mm.program import Deployed, Program, Session, use_backend
 
 from ..cases import Case

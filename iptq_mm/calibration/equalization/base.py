@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...modes import ChannelMap, Ranges
+from .channel_map import ChannelMap
+from .ranging import Ranges
 
 #: Parameters of a region by name, float64.
 Parameters = dict[str, Tensor]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...modes.channel_map import PARAMETER, ChannelMap
 from ...registry import EQUALIZERS
 from .base import Equalized, Equalizer, Uses, magnitudes, scale
+from .channel_map import PARAMETER, ChannelMap
 
 #: Stands for a range of 0 in divisions.
 _TINY = 1e-300

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from ...calibration import ConfigError, QuantizationConfig
 from ...registry import FUNCTIONS
 from ..calibration_data import explained
-from ..quantize import progress_of
-from ..settings import read_settings
+from ..quantize.progress import progress_of
+from ..quantize.settings import read_settings
 from .measurements import Images
 
 

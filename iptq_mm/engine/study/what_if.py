@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from ...calibration import ConfigError, QuantizationConfig, assign
-from ...calibration.assign import Planner
+from ...calibration.planner import Planner
 from ...modes import bind, bound_region
 from ...modes.region import Region
-from ...modes.replaying import ReplayingFloat, ReplayingInteger
 from ...plan import RegionPlan
 from ...record import RegionRecord
-from ..quantize import Quantization
+from ..quantize.model import Quantization
 from .measurements import Effect
 from .pairs import Assignment
+from .replaying import ReplayingFloat, ReplayingInteger
 
 
 class WhatIf:
@@ -32,7 +32,7 @@ class WhatIf:
         model: The float classifier, in eval mode. It is bound, not changed.
         integer_model: The same one, quantized with any assignment.
         config: How.
-        quantization: What :func:`~iptq_mm.engine.quantize.quantize_model` said.
+        quantization: What :func:`~iptq_mm.engine.quantize.model.quantize_model` said.
         reference: Function of every non-linear site.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ...functions import IntegerFunction
 from ...registry import FUNCTIONS
-from ..graph import Node, Program, Value
+from ..ir.graph import Node, Program, Value
 
 #: Kinds that are products, and those that bring each element to another scale.
 _PRODUCTS = ('linear', 'conv2d', 'matmul')

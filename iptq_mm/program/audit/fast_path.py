@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..graph import Node, Program
+from ..ir.graph import Node, Program
 from .interval import Interval, Unproven
 
 _BYTES = Interval(-128, 127)

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from ...modes import bound_region
 from ...qtensor import UnsupportedOperationError
-from ..trace import trace
+from ..tracing.trace import trace
 from .outside import FloatPart, Watch, float_parts, outside
 from .programs import Finding, ProgramAudit, audit_program
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..functional import aten_graph
+from ..lowering.capture import aten_graph
 from .facts import shape_of
 
 _aten = torch.ops.aten

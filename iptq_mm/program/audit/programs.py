@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...functions import function_name
-from ..graph import Node, Operand, Program, ProgramError
-from ..lower import Lowered, lower
+from ..ir.graph import Node, Operand, Program, ProgramError
+from ..lowering.lower import Lowered, lower
 from .census import Census, census
 from .facts import Fact
 from .fast_path import check_fast_path

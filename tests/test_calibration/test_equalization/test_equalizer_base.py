@@ -13,8 +13,8 @@ from iptq_mm.calibration.equalization.base import (
     magnitudes,
     scale,
 )
-from iptq_mm.modes import ChannelMap, Ranges
-from iptq_mm.modes.channel_map import Affine
+from iptq_mm.calibration.equalization.channel_map import Affine, ChannelMap
+from iptq_mm.calibration.equalization.ranging import Ranges
 
 
 def test_magnitudes():

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.calibration_data import loaders_of
-from iptq_mm.engine.quantize import some_batches
+from iptq_mm.engine.quantize.progress import some_batches
 
 
 def test_images_of_the_training_split_without_augmentation(cfg):

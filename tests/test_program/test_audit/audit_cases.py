@@ -12,8 +12,8 @@ from iptq_mm.program import Program
 from iptq_mm.program.audit.facts import Fact, Facts
 from iptq_mm.program.audit.interval import Interval
 from iptq_mm.program.audit.proof import Proof, prove
-from iptq_mm.program.functional import aten_graph
-from iptq_mm.program.lower import lower
+from iptq_mm.program.lowering.capture import aten_graph
+from iptq_mm.program.lowering.lower import lower
 
 
 def graph_of(function: Callable, *example: Tensor) -> fx.GraphModule:

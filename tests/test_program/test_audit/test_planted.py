@@ -9,7 +9,7 @@ from program_cases import LONE, integers, lone, vit_program
 from iptq_mm.functions.base import GELUFunction, OperationCount
 from iptq_mm.program import Program, run
 from iptq_mm.program.audit import audit_program
-from iptq_mm.program.graph import Value
+from iptq_mm.program.ir.graph import Value
 from iptq_mm.registry import FUNCTIONS
 
 

@@ -1,0 +1,98 @@
+"""Gradients of a region's outputs, for float modes that ask what an error does."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..modes.base import FloatMode
+from ..qtensor import QTensor
+
+
+class Differentiating(FloatMode):
+    """A float mode in which values can be watched for their gradients.
+
+    A small error ``e`` of a value changes the region's outputs by ``J e``, with
+    the Jacobian ``J``. Backward from random signs ``v`` at the outputs,
+    ``g = J^T v`` arrives at every value at once, and ``(g . e)^2`` is
+    ``||J e||^2`` in the mean over ``v`` (Hutchinson's estimator): one pass
+    serves all values and any number of errors.
+
+    Each output of each image is taken over its norm, hence ``||J e||^2`` is the
+    *relative* squared error of the output, summed over outputs.
+
+    :meth:`finish` has to be called when the region has run; it goes backward.
+    What the region gives to the model is detached.
+
+    Args:
+        draws: Times ``v`` is drawn, each a pass backward. 0: no gradients, and
+            the mode is like any other.
+    """
+
+    def __init__(self, draws: int = 0) -> None:
+        self.draws = draws
+        self._entered: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        self._grad_was_enabled = False
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class; from here on, autograd keeps a graph."""
+        if self.draws:
+            if not self._entered:
+                self._grad_was_enabled = torch.is_grad_enabled()
+                torch.set_grad_enabled(True)
+            value = value.detach().requires_grad_()
+            self._entered.append(value)
+        return super().enter(name, value)
+
+    def watch(self, value: Tensor, use: Callable[[Tensor], None]) -> None:
+        """Call ``use`` with the gradient at ``value``, once a draw.
+
+        Not called if no output depends on it.
+        """
+        if value.requires_grad:
+            value.register_hook(use)
+
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        real = super().leave(value)
+        if real.requires_grad:
+            self._outputs.append(real)
+        return real.detach()
+
+    def finish(self) -> None:
+        """Go backward from the outputs of the call that ended; drop its graph."""
+        entered, outputs = self._entered, self._outputs
+        self._entered, self._outputs = [], []
+        if not entered:
+            return
+        torch.set_grad_enabled(self._grad_was_enabled)
+        for draw in range(self.draws if outputs else 0):
+            torch.autograd.grad(
+                outputs,
+                entered,
+                [_signs(y, self.images, draw) for y in outputs],
+                retain_graph=draw < self.draws - 1,
+                allow_unused=True,
+            )
+
+
+@torch.no_grad()
+def _signs(output: Tensor, images: int, draw: int) -> Tensor:
+    """Random signs over the norm of each image's output, the shape of it.
+
+    They depend on the output's own values only, hence neither on the order of
+    the batches nor on which process sees them.
+    """
+    seed = zlib.crc32(output.detach().cpu().contiguous().numpy().data, draw)
+    generator = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, output.shape, generator=generator) * 2.0 - 1.0
+    # Outputs that are not by image (they had no business with the batch) count
+    # as one.
+    rows = images if output.numel() % images == 0 else 1
+    norms = output.double().reshape(rows, -1).norm(dim=1, keepdim=True)
+    weights = torch.where(norms > 0, 1 / norms, 0.0).float()
+    return (signs.to(output.device).reshape(rows, -1) * weights).view(output.shape)

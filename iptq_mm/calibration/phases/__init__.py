@@ -1,0 +1,1 @@
+"""One file for each phase of calibration, its mode beside it."""

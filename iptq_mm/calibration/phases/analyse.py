@@ -1,0 +1,48 @@
+"""The phase that tries every candidate function at every site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from ...functions import IntegerFunction
+from ...modes import Mode
+from ...plan import RegionPlan
+from ...record import RegionRecord
+from ...registry import CRITERIA
+from ..batches import Forward, run_batches
+from ..config import QuantizationConfig
+from ..planner import Planner
+from ..region_order import givers_first, handed_inputs
+from .analysing import Analysing
+from .observe import has_choices
+
+
+def analyse(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: dict[str, RegionRecord],
+    forward: Forward,
+    batches: Iterable,
+) -> None:
+    """Try every candidate function at every site, in one pass."""
+    functions = config.functions()
+    criterion = CRITERIA.build(dict(config.criterion))
+    draws = criterion.draws if criterion.needs_gradients else 0
+
+    def cost(function: IntegerFunction, row: int) -> float:
+        return function.operations(row).weighted(config.cost_weights)
+
+    modes: dict[str, Mode] = {}
+    plans: dict[str, RegionPlan] = {}
+    for name, record in givers_first(records):
+        if not has_choices(record):
+            continue
+        record.candidates.clear()
+        record.constants.clear()
+        record.refused.clear()
+        planner = Planner(record, config, handed_inputs(record, plans))
+        plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
+        modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
+    run_batches(model, modes, forward, batches)

@@ -1,0 +1,243 @@
+"""Float values; every non-linear site tries each candidate function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...criteria import CandidateErrors
+from ...functions import Constants, IntegerFunction
+from ...intmath import QParams
+from ...modes.base import wanted_of
+from ...modes.blocks import in_blocks
+from ...operations import NonLinear, Operation, SiteInputs
+from ...plan import RegionPlan
+from ...qtensor import QTensor
+from ...record import Prepared, RegionRecord
+from ..gradients import Differentiating
+
+#: Elements of an image that the candidates of a site are tried on. A detector's
+#: first stages have tens of millions; evenly spread rows tell the same.
+MAX_ELEMENTS = 2**19
+
+
+@dataclass
+class Visit:
+    """What the candidates of a site get to see of a call.
+
+    Attributes:
+        site: Name of the site.
+        operation: Its operation.
+        inputs: Its operands; rows of the first one are sampled.
+        attributes: Arguments of the operation.
+        value: Its float output, the same rows.
+        elements: Elements of the whole output.
+        gradients: Of the region's outputs with respect to these rows, by draw.
+    """
+
+    site: str
+    operation: NonLinear
+    inputs: Sequence[QTensor | None]
+    attributes: dict[str, Any]
+    value: Tensor
+    elements: int
+    gradients: list[Tensor] = field(default_factory=list)
+
+    @property
+    def x(self) -> QTensor:
+        """The first operand."""
+        x = self.inputs[0]
+        assert x is not None
+        return x
+
+    @property
+    def qparams(self) -> QParams:
+        """Its quantizer."""
+        assert isinstance(self.x.qparams, QParams)
+        return self.x.qparams
+
+
+class Analysing(Differentiating):
+    """Adds up the errors of all candidates in one pass, and keeps sums only.
+
+    Every candidate sees the float input of the site, quantized as the plan
+    has it, so that the order of decisions plays no role.
+
+    Args:
+        plan: Quantizers of all values; functions are not chosen yet.
+        candidates: By operation kind, the functions by name.
+        record: Where the errors go.
+        narrow: Gives the quantizer of a value at fewer bits, for functions
+            that need it.
+        cost: Operations of a function as one number, for a row length.
+        draws: See :class:`~iptq_mm.calibration.gradients.Differentiating`; 0: what
+            errors do to the region's outputs is not looked at.
+    """
+
+    def __init__(
+        self,
+        plan: RegionPlan,
+        candidates: Mapping[str, Mapping[str, IntegerFunction]],
+        record: RegionRecord,
+        narrow: Callable[[str, int], QParams],
+        cost: Callable[[IntegerFunction, int], float],
+        draws: int = 0,
+    ) -> None:
+        super().__init__(draws)
+        self.plan, self.powers = plan, plan.powers
+        self.candidates = candidates
+        self.record = record
+        self._narrow = narrow
+        self._cost = cost
+        self._constants: dict[tuple[str, str, QParams], tuple[QParams, Constants]] = {}
+        self._waiting: list[Visit] = []
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        x = super().enter(name, value)
+        x.qparams = self.plan.inputs[name]
+        return x
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        site = self.next_site(operation)
+        value = self.compute(site, operation, inputs, attributes)
+        if isinstance(operation, NonLinear):
+            x = inputs[0]
+            assert x is not None
+            seen = [x.like(self._spread(x.payload)), *inputs[1:]]
+            real, elements = self._spread(value), value.numel()
+            visit = Visit(site, operation, seen, attributes, real, elements)
+            if self.draws:
+                self._waiting.append(visit)
+                self.watch(value, lambda g: visit.gradients.append(self._spread(g)))
+            else:
+                self._try_all(visit)
+        return QTensor(value, self.plan.sites[site].output, site)
+
+    def finish(self) -> None:
+        """See the base class; the candidates are tried once the gradients are in."""
+        visits, self._waiting = self._waiting, []
+        super().finish()
+        for visit in visits:
+            if not visit.gradients:  # no output depends on this site
+                visit.gradients = [torch.zeros_like(visit.value)] * self.draws
+            self._try_all(visit)
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """Evenly spread rows of each image, shape (images, rows, row length)."""
+        rows = x.detach().reshape(self.images, -1, x.shape[-1])
+        keep = max(1, MAX_ELEMENTS // x.shape[-1])
+        return rows[:, :: -(-rows.shape[1] // keep)].contiguous()
+
+    @torch.no_grad()
+    def _try_all(self, visit: Visit) -> None:
+        """Add the errors of all candidates of a site."""
+        kept = self.record.candidates.setdefault(visit.site, {})
+        real = self._amplified(visit.site, visit.x).payload
+        # Before a function narrows it: what narrowing loses is the function's error.
+        arrived = self._quantized(visit, visit.qparams).real_values()
+        for name, function in self.candidates[visit.operation.kind].items():
+            made = self._made(visit, name, function)
+            if made is None:
+                continue
+            errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
+            values = self.candidate(visit, function, *made)
+            errors.add_batch(
+                visit.value, values, real, arrived, self.images, visit.elements
+            )
+            if visit.gradients:
+                error = values - visit.value
+                errors.add_gradients(
+                    error, visit.gradients, self.images, visit.elements
+                )
+            if name in kept:
+                kept[name].merge(errors)
+            else:
+                kept[name] = errors
+
+    def candidate(
+        self,
+        visit: Visit,
+        function: IntegerFunction,
+        qparams: QParams,
+        constants: Constants,
+    ) -> Tensor:
+        """What a candidate makes of the input, as real values."""
+        device, out = visit.value.device, self.plan.sites[visit.site].output
+        constants = {
+            k: v.to(device) if isinstance(v, Tensor) else v
+            for k, v in constants.items()
+        }
+        x = self._quantized(visit, qparams)
+        result = in_blocks(
+            visit.operation.kind,
+            [x.payload],
+            lambda block: function.integer(block[0], constants).clamp(  # type: ignore
+                out.qmin, out.qmax
+            ),
+        )
+        return out.dequantize(result)
+
+    def _quantized(self, visit: Visit, qparams: QParams) -> QTensor:
+        """The first operand in integers, as the operation gets it."""
+        x = QTensor(qparams.quantize(visit.x.payload), qparams)
+        return self._amplified(visit.site, x)
+
+    def _amplified(self, site: str, x: QTensor) -> QTensor:
+        """The first operand of a site as its operation gets it."""
+        (operand,) = self.operands(site, [x])
+        assert operand is not None
+        return operand
+
+    def _made(
+        self, visit: Visit, name: str, function: IntegerFunction
+    ) -> tuple[QParams, Constants] | None:
+        """Input quantizer and constants of a candidate; None if it cannot serve."""
+        if name in self.record.refused.get(visit.site, {}):
+            return None
+        key = visit.site, name, visit.qparams
+        if key not in self._constants:
+            try:
+                made = self._prepare(visit, function)
+            except (ValueError, OverflowError) as error:
+                refused = self.record.refused.setdefault(visit.site, {})
+                refused[name] = str(error)
+                return None
+            self._constants[key] = made
+            if visit.operation.saved:
+                prepared = Prepared(input=made[0].to_dict(), constants=made[1])
+                self.record.keep_constants(visit.site, name, prepared)
+        return self._constants[key]
+
+    def _prepare(
+        self, visit: Visit, function: IntegerFunction
+    ) -> tuple[QParams, Constants]:
+        """Quantizer of the input, before powers, and constants of a candidate."""
+        qparams, operation = self._input(visit.x, function), visit.operation
+        x = self._amplified(visit.site, QTensor(visit.x.payload, qparams))
+        real = [None if i is None else i.payload for i in (x, *visit.inputs[1:])]
+        terms = operation.signature(real, visit.attributes)
+        out = self.plan.sites[visit.site].output
+        known = SiteInputs(real, [x.qparams], out, visit.attributes, terms, function)
+        seen = self.record.values.get(visit.x.source)
+        return qparams, function.prepare(operation.function_site(known, seen))
+
+    def _input(self, x: QTensor, function: IntegerFunction) -> QParams:
+        """Quantizer of the input as this function would get it."""
+        qparams = x.qparams
+        assert isinstance(qparams, QParams)
+        made = self.plan.inputs.get(x.source) or self.plan.sites[x.source].output
+        if made.bits <= function.max_input_bits:
+            return qparams
+        narrow = self._narrow(x.source, function.max_input_bits)
+        return wanted_of(x, narrow, self.plan)

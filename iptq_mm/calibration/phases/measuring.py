@@ -1,0 +1,185 @@
+"""Float values; the moments of what linear layers and convolutions will get."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...intmath import QParams
+from ...modes.base import wanted_of
+from ...moments import Moments
+from ...operations import Operation
+from ...patches import patches
+from ...plan import RegionPlan
+from ...qtensor import QTensor
+from ...qtensor.padding import pair
+from ..gradients import Differentiating
+
+#: Steps of the sum of the real inputs in one step of the quantized ones: integers,
+#: so that this sum, too, depends on no order, and that float32 holds up to 16 bits.
+_FINE = 2**8
+#: Weight of an average row, and the largest: rows that outputs hardly depend on
+#: still count for something.
+_USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
+
+#: A layer with more inputs is rounded without moments, of which there are K * K.
+MAX_FEATURES = 4096
+#: Windows of a convolution that are looked at in a call, evenly spread. A detector's
+#: neck has a hundred thousand; fewer tell the same.
+MAX_WINDOWS = 2**14
+#: Positions of a small map: rather than some of its positions, some maps are left out.
+SMALL = 2**10
+
+
+class Inputs:
+    """What calibration kept of the inputs of a weight.
+
+    Attributes:
+        moments: Of the quantized inputs.
+        fine: Sum of the inputs before they were quantized, in steps of
+            ``scale / 2**8``, exact integers in float64 on the CPU, shape (K,).
+    """
+
+    def __init__(self, features: int, scale: float) -> None:
+        self.moments = Moments(features, scale)
+        self.fine = torch.zeros(features, dtype=torch.float64)
+
+    def update(self, q: Tensor, real: Tensor, weights: Tensor | None = None) -> None:
+        """Take in quantized and real inputs, shape (..., K), rows by their weights."""
+        self.moments.update(q, weights)
+        steps = (real * (_FINE / self.moments.scale)).round_().flatten(0, -2)
+        if weights is not None:
+            steps = steps.double() * weights[:, None]
+        self.fine += steps.sum(0, dtype=torch.float64).cpu()
+
+    def merge(self, other: Inputs) -> None:
+        """Add what ``other`` saw, in place and exactly."""
+        self.moments.merge(other.moments)
+        self.fine += other.fine
+
+    @property
+    def real_mean(self) -> Tensor:
+        """Mean of the inputs before they were quantized, float64, shape (K,)."""
+        return self.fine * (self.moments.scale / _FINE / self.moments.count)
+
+
+#: By name of the weight and scale of the inputs: a head may see several levels.
+InputsByWeight = dict[tuple[str, float], Inputs]
+
+
+class Measuring(Differentiating):
+    """Adds up moments of the *quantized* inputs of every weight.
+
+    Guided, each row counts by the squared gradient at the output it makes: an
+    error there matters as much to the outputs of the region. (The squared error
+    weighted by gradients is that of GuidedQuant, Kim et al. 2025, arXiv 2505.07004,
+    eq. 4, averaged over the output channels.) Weights are integers relative to the
+    mean of an image, so that sums stay exact and images count alike.
+
+    Args:
+        plan: Quantizers of all values.
+        inputs: What is added to.
+        guided: Whether gradients weight the rows.
+    """
+
+    def __init__(
+        self, plan: RegionPlan, inputs: InputsByWeight, guided: bool = False
+    ) -> None:
+        super().__init__(draws=int(guided))
+        self.plan = plan
+        self.powers = plan.powers
+        self.inputs = inputs
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        entered = super().enter(name, value).payload
+        return QTensor(entered, self.plan.inputs[name], name)
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        site = self.next_site(operation)
+        value = self.compute(site, operation, inputs, attributes)
+        if operation.kind in ('linear', 'conv2d'):
+            self._measure(site, inputs, attributes, value)
+        return QTensor(value, self.plan.sites[site].output, site)
+
+    @torch.no_grad()
+    def _measure(
+        self,
+        site: str,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+        value: Tensor,
+    ) -> None:
+        x, weight = inputs[0], inputs[1]
+        assert x is not None and weight is not None
+        if attributes.get('groups', 1) != 1:
+            return  # each output has inputs of its own: rounded without moments
+        if weight.payload[0].numel() > MAX_FEATURES:
+            return
+        wanted, qparams = self.plan.sites[site].inputs.get(0), x.qparams
+        if wanted is not None:
+            qparams = wanted_of(x, wanted, self.plan)
+        assert isinstance(qparams, QParams)
+        real, q, every, step = x.payload.detach(), x.payload, 1, 1
+        if attributes:
+            every, step = _spread(len(value), value.shape[-2] * value.shape[-1])
+            real, q = real[::every], q[::every]
+        q = qparams.quantize(q)
+        if attributes:
+            height, width = pair(attributes['stride'])
+            attributes = {**attributes, 'stride': (step * height, step * width)}
+            real = patches(real, weight.payload.shape, **attributes)
+            q = patches(q, weight.payload.shape, **attributes)
+        key = weight.source.removeprefix('parameter:'), qparams.scale
+        if key not in self.inputs:
+            self.inputs[key] = Inputs(q.shape[-1], qparams.scale)
+        seen, channels = self.inputs[key], 1 if attributes else -1
+        if self.draws:
+            images = self.images
+
+            def update(gradient: Tensor) -> None:
+                if attributes:
+                    gradient = gradient[::every, ..., ::step, ::step]
+                seen.update(q, real, _row_weights(gradient, channels, images))
+
+            self.watch(value, update)
+        else:
+            seen.update(q, real)
+
+
+def _spread(maps: int, positions: int) -> tuple[int, int]:
+    """Of how many maps, and of how many rows and columns of them, one is looked at."""
+    excess = maps * positions / MAX_WINDOWS
+    if excess <= 1:
+        return 1, 1
+    return (1, math.ceil(excess**0.5)) if positions > SMALL else (math.ceil(excess), 1)
+
+
+@torch.no_grad()
+def _row_weights(gradient: Tensor, channels: int, images: int) -> Tensor:
+    """Integers proportional to the squared gradients of an image's rows.
+
+    Args:
+        gradient: At the output of a layer.
+        channels: The dimension of its channels.
+        images: How many there are, each as many rows.
+
+    Returns:
+        int64, shape (rows,).
+    """
+    squares = gradient.double().square().sum(channels).flatten()
+    squares = squares.view(images if len(squares) % images == 0 else 1, -1)
+    mean = squares.mean(1, keepdim=True)
+    relative = torch.where(mean > 0, squares / mean, 1.0)
+    weights = (relative * _USUAL_WEIGHT).round().clamp(1, _LARGEST_WEIGHT)
+    return weights.long().flatten()

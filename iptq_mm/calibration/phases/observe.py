@@ -1,0 +1,75 @@
+"""The phase that looks at what every site sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import nn
+
+from ...operations import OPERATIONS, NonLinear
+from ...pixels import pixels_of
+from ...record import RegionRecord
+from ..batches import Forward, run_batches
+from ..config import ConfigError, QuantizationConfig
+from .observing import Observing
+
+
+def observe(
+    model: nn.Module,
+    config: QuantizationConfig,
+    forward: Forward,
+    batches: Iterable,
+    powers: Mapping[str, dict[str, list[int]]] | None = None,
+) -> dict[str, RegionRecord]:
+    """Run the float model and record what every site sees.
+
+    See :func:`check_observed` for what may be missing then.
+
+    Args:
+        model: The float model.
+        config: What to quantize.
+        forward: Runs a batch.
+        batches: Calibration batches.
+        powers: By region, the powers that :func:`~.equalize.equalize` left to it.
+    """
+    powers = powers or {}
+    records = {
+        n: RegionRecord(
+            powers=dict(powers.get(n, {})), pixels=pixels_of(model.get_submodule(n))
+        )
+        for n in config.regions
+    }
+    run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
+    return records
+
+
+def check_observed(records: Mapping[str, RegionRecord]) -> None:
+    """Make sure that there is something to quantize.
+
+    Args:
+        records: By region, those of all processes: one may have seen no call of a head.
+
+    Raises:
+        ConfigError: If no image came, a region never ran, or there is no
+            transformer in the regions.
+    """
+    for name, record in records.items():
+        if not any(seen.count for seen in record.values.values()):
+            raise ConfigError(
+                f"region '{name}' never ran on the calibration images: is the "
+                'calibration set empty, or the region unused by this model? Heads of '
+                'a second stage run where something is detected only: use a trained '
+                'checkpoint, more images (quantization.calibration.num_images), or a '
+                'lower score_thr in model.test_cfg.rcnn'
+            )
+    if not any(map(has_choices, records.values())):
+        raise ConfigError(
+            f'no transformer in the regions {[*records]}: they hold neither '
+            'Softmax nor GELU nor LayerNorm'
+        )
+
+
+def has_choices(record: RegionRecord) -> bool:
+    """Whether a region has sites for which functions are chosen."""
+    kinds = set(record.operations.values())
+    return any(isinstance(OPERATIONS[kind], NonLinear) for kind in kinds)

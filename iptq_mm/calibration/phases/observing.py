@@ -1,0 +1,55 @@
+"""Float values; every site reports what it sees to the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...modes.base import FloatMode
+from ...modes.shared_integers import Origin, note_origin, origin_of
+from ...operations import Operation
+from ...qtensor import QTensor
+from ...qtensor.context import current_location
+from ...record import RegionRecord
+
+
+class Observing(FloatMode):
+    """Fills a :class:`~iptq_mm.record.RegionRecord`."""
+
+    def __init__(self, record: RegionRecord) -> None:
+        self.record = record
+        self.powers = record.powers
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        self.record.see_value(name, value)
+        self.record.see_input(name, origin_of(value))
+        return super().enter(name, value)
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """See the base class."""
+        self.record.parameters.setdefault(name, set())
+        return super().parameter(name, value)
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        x = super().run(operation, inputs, attributes)
+        sources = [None if i is None else i.source for i in inputs]
+        self.record.see_site(x.source, operation, sources)
+        self.record.see_value(x.source, x.payload)
+        return x
+
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        self.record.outputs.add(value.source)
+        real, location = super().leave(value), current_location()
+        assert location is not None
+        note_origin(real, Origin(location.region, value.source))
+        return real

@@ -1,0 +1,87 @@
+"""Float values; what each clipping of each value does to the region's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...intmath import QParams
+from ...operations import Operation
+from ...qtensor import QTensor
+from ..gradients import Differentiating
+
+#: Elements of an image that a value is looked at by; evenly spread rows.
+MAX_ELEMENTS = 2**19
+
+
+class Searching(Differentiating):
+    """Estimates the output error of several quantizers of each value, in one pass.
+
+    To first order the error ``e`` of a value changes the region's outputs by
+    ``J e``. Rounding errors hardly add up there; clipping errors do, since they all
+    have one sign. ``(g . e)^2``, see the base class, knows the difference.
+
+    Attributes:
+        effects: By value, the sum of ``(g . e)^2`` over images and draws for each of
+            its quantizers, float64 on the CPU.
+
+    Args:
+        quantizers: By value, the quantizers to try.
+        draws: See the base class.
+        powers: See :class:`~iptq_mm.modes.base.Mode`.
+    """
+
+    def __init__(
+        self,
+        quantizers: Mapping[str, Sequence[QParams]],
+        draws: int,
+        powers: Mapping[str, Sequence[int]],
+    ) -> None:
+        super().__init__(draws)
+        self.quantizers = quantizers
+        self.powers = powers
+        self.effects: dict[str, Tensor] = {}
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        x = super().enter(name, value)
+        self._try(name, x.payload)
+        return x
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        x = super().run(operation, inputs, attributes)
+        self._try(x.source, x.payload)
+        return x
+
+    def _try(self, name: str, value: Tensor) -> None:
+        """Add up effects once the gradient is known."""
+        if name not in self.quantizers:
+            return
+
+        def use(gradient: Tensor) -> None:
+            x, g = self._rows(value.detach()), self._rows(gradient)
+            found = []
+            for q in self.quantizers[name]:
+                error = torch.fake_quantize_per_tensor_affine(
+                    x, q.scale, 0, q.qmin, q.qmax
+                ).sub_(x)
+                found.append(error.mul_(g).sum(1, dtype=torch.float64).square().sum())
+            effects = torch.stack(found).cpu()
+            self.effects[name] = self.effects.get(name, 0) + effects
+
+        self.watch(value, use)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Evenly spread rows of each image, shape (images, elements)."""
+        rows = x.reshape(self.images, -1, x.shape[-1])
+        keep = max(1, MAX_ELEMENTS // x.shape[-1])
+        return rows[:, :: -(-rows.shape[1] // keep)].reshape(self.images, -1)

@@ -1,0 +1,247 @@
+"""From the record to the plan: bits, ranges and functions of all sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..functions import IntegerFunction
+from ..intmath import QParams
+from ..modes.region import PIXELS
+from ..operations import (
+    ACTIVATION,
+    BIAS,
+    NORM,
+    OPERATIONS,
+    TABLE,
+    TRANSPOSED,
+    WEIGHTS,
+    NonLinear,
+)
+from ..patches import transposed_rows
+from ..pixels import PIXEL_QPARAMS
+from ..plan import ParameterPlan, RegionPlan, SitePlan
+from ..record import RegionRecord
+from ..registry import CRITERIA, OBSERVERS
+from .config import ConfigError, QuantizationConfig
+from .relu_ranges import Rectified, after_relu, before_relu
+
+#: Bits of parameters that enter no product.
+PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
+
+#: Operations whose operands are multiplied with each other.
+_PRODUCTS = ('linear', 'conv2d', 'matmul')
+#: Products that can take an asymmetric operand: the other one is a weight.
+_AFFINE = ('linear', 'conv2d')
+
+
+class Planner:
+    """Decides bits and ranges of every value of a region.
+
+    Args:
+        record: What calibration saw.
+        config: What the user wants.
+        handed: Quantizers of the inputs that other regions hand over, by name.
+    """
+
+    def __init__(
+        self,
+        record: RegionRecord,
+        config: QuantizationConfig,
+        handed: Mapping[str, QParams] | None = None,
+    ) -> None:
+        self.record = record
+        self.config = config
+        self._narrow = OBSERVERS.build(dict(config.activation.observer))
+        self._wide = OBSERVERS.build(dict(config.wide.observer))
+        self._uses = record.consumers()
+        self._handed = handed or {}
+
+    def qparams(self, value: str, bits: int) -> QParams:
+        """The quantizer of a value at so many bits."""
+        if value == PIXELS and self.record.pixels:
+            return PIXEL_QPARAMS
+        narrow = bits <= self.config.activation.bits
+        observer = self._narrow if narrow else self._wide
+        seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
+        if seen.minimum == seen.maximum == 0:
+            # What was always 0 fits any scale; one of an ordinary size keeps the
+            # ratios to other scales within what integers express.
+            affine = QParams.affine(0.0, 1.0, bits)
+            return QParams.symmetric(1.0, bits) if symmetric else affine
+        if narrow and value in self.record.clipping:
+            return self.clipped(value, self.record.clipping[value], bits)
+        try:
+            return observer.qparams(seen, bits, symmetric)
+        except ValueError as error:
+            raise ValueError(f"site '{value}': {error}") from error
+
+    def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
+        """The quantizer of a value that is clipped at a share of its largest magnitude.
+
+        Args:
+            value: Site or input that made it.
+            share: Where to clip; it may be above 1.
+            bits: Bits of an integer; None: those of activations.
+        """
+        seen, bits = self.record.values[value], bits or self.config.activation.bits
+        limit = share * max(-seen.minimum, seen.maximum)
+        if self._symmetric(value, narrow=True):
+            return QParams.symmetric(limit, bits)
+        reach = max(share, 1.0)
+        low = max(min(seen.minimum, 0.0) * reach, -limit)
+        return QParams.affine(low, min(max(seen.maximum, 0.0) * reach, limit), bits)
+
+    def plan(
+        self,
+        module: str,
+        functions: dict[str, dict[str, Any]] | None = None,
+        built: dict[str, IntegerFunction] | None = None,
+    ) -> RegionPlan:
+        """The plan of the region, without parameters.
+
+        Args:
+            module: Class name of the region's module.
+            functions: Registry dict of the function of each non-linear site;
+                None: not chosen yet, every input as wide as can be.
+            built: The same functions, built.
+        """
+        plan = RegionPlan(module, pixels=self.record.pixels)
+        bits = self._bits(built)
+        made = self._made(bits)
+        for name, qparams in made.items():
+            if name not in self.record.operations:
+                plan.inputs[name] = qparams
+        for site, kind in self.record.operations.items():
+            powers = self.record.powers.get(site)
+            plan.sites[site] = SitePlan(kind, made[site], input_powers=powers)
+            for position, source in enumerate(self.record.sources[site]):
+                if source not in made or kind == 'relu':  # which keeps the scale
+                    continue
+                wanted = self._wanted(site, position, built)
+                if wanted < bits[source]:
+                    plan.sites[site].inputs[position] = self.qparams(source, wanted)
+            if functions and site in functions:
+                plan.sites[site].function = functions[site]
+        return plan
+
+    def _bits(self, built: dict[str, IntegerFunction] | None) -> dict[str, int]:
+        """Bits of each value: the most that any of its users wants."""
+        bits: dict[str, int] = {}
+        rectified = Rectified(self.record, self._uses, self._handed)
+        for name, uses in reversed(self._uses.items()):  # users first
+            wanted = [
+                bits[site] if site in rectified.alone else self._wanted(site, i, built)
+                for site, i in uses
+            ]
+            bits[name] = max(wanted, default=self.config.activation.bits)
+            if name in self.record.outputs or name in rectified.beside:
+                bits[name] = max(bits[name], self.config.wide.bits)
+            if name in self._handed:
+                bits[name] = self._handed[name].bits
+        return {name: bits[name] for name in self._uses}
+
+    def _made(self, bits: dict[str, int]) -> dict[str, QParams]:
+        """The quantizer of each value as it is made."""
+        made: dict[str, QParams] = {}
+        rectified = Rectified(self.record, self._uses, self._handed)
+        for name, b in bits.items():
+            if name in self._handed:
+                made[name] = self._handed[name]
+            elif name in rectified.operands:
+                results = [self.qparams(r, bits[r]) for r in rectified.operands[name]]
+                made[name] = before_relu(self.record.values[name], results)
+            else:
+                made[name] = self.qparams(name, b)
+            if self.record.operations.get(name) == 'relu':
+                (source,) = self.record.sources[name]
+                made[name] = after_relu(made[name], made[str(source)].scale)
+        return made
+
+    def _wanted(
+        self, site: str, position: int, built: dict[str, IntegerFunction] | None
+    ) -> int:
+        """Bits at which a site wants an operand."""
+        kind, wide = self.record.operations[site], self.config.wide
+        if kind in _PRODUCTS:
+            source = self.record.sources[site][position] or ''
+            if self.record.operations.get(source) == 'softmax':
+                return wide.attention or wide.bits
+            return self.config.activation.bits
+        bits = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
+        if built and site in built:
+            return min(bits, built[site].max_input_bits)
+        return bits
+
+    def _symmetric(self, value: str, narrow: bool) -> bool:
+        if self.record.operations.get(value) == 'softmax':
+            return False  # probabilities are not negative
+        kinds = {self.record.operations[site] for site, _ in self._uses[value]}
+        affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
+        return self.config.activation.symmetric or not affine
+
+
+def choose_functions(
+    record: RegionRecord, config: QuantizationConfig
+) -> dict[str, str]:
+    """The name of the chosen candidate of each non-linear site.
+
+    Raises:
+        ConfigError: If no candidate can serve a site, or the criterion chooses none.
+    """
+    criterion = CRITERIA.build(dict(config.criterion))
+    chosen = {}
+    for site, kind in record.operations.items():
+        if isinstance(OPERATIONS[kind], NonLinear):
+            candidates = record.candidates.get(site)
+            if not candidates:
+                raise ConfigError(
+                    f"site '{site}': none of the candidates for {kind} can serve it: "
+                    f'{record.refused.get(site)}'
+                )
+            try:
+                chosen[site] = criterion.choose(kind, candidates)
+            except ValueError as error:
+                raise ConfigError(f"site '{site}': {error}") from error
+    return chosen
+
+
+def plan_parameters(
+    module: nn.Module, record: RegionRecord, config: QuantizationConfig
+) -> dict[str, ParameterPlan]:
+    """How each parameter of a region becomes integers.
+
+    Raises:
+        ValueError: If a parameter holds NaN or is used in two ways that exclude
+            each other.
+    """
+    observer = OBSERVERS.build(dict(config.weight.observer))
+    plans = {}
+    for name, parameter in module.named_parameters():
+        value = parameter.detach()
+        roles = record.parameters.get(name) or {TABLE}
+        shape = tuple(value.shape)
+        if roles & set(WEIGHTS):
+            role = next(r for r in WEIGHTS if r in roles)
+            if len(roles) > 1:
+                raise ValueError(
+                    f"parameter '{name}' is a {role} and also used as "
+                    f'{sorted(roles - {role})}: that has no integer form yet'
+                )
+            rows = transposed_rows(value) if role == TRANSPOSED else value
+            scale: Tensor = observer.scales(rows, config.weight.bits)
+            plans[name] = ParameterPlan(role, config.weight.bits, shape, scale.tolist())
+            continue
+        role = max(roles, key=lambda r: PARAMETER_BITS[r])
+        plans[name] = one_scale(value, role)
+    return plans
+
+
+def one_scale(value: Tensor, role: str) -> ParameterPlan:
+    """The plan of a parameter that is no weight: its bits hold every value."""
+    bits = PARAMETER_BITS[role]
+    amax = float(value.abs().max()) if value.numel() else 0.0
+    scale = QParams.symmetric(amax, bits).scale
+    return ParameterPlan(role, bits, tuple(value.shape), scale)

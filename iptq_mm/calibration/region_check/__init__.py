@@ -1,0 +1,1 @@
+"""Whether an integer region does what its plan lets one expect."""

@@ -1,0 +1,1 @@
+"""Exact rewritings of the float model before it is quantized."""

@@ -1,0 +1,1 @@
+"""Proofs and comparisons of the model that a config builds."""

@@ -1,0 +1,1 @@
+"""Evaluation of the integer and the float model on the same images."""

@@ -1,0 +1,64 @@
+"""One image in floats through model and metrics, before hours are spent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import Evaluator
+from torch.utils.data import DataLoader
+
+from ...calibration import ConfigError
+from ..calibration_data import explained
+from ..loading.foreign import foreign_errors
+
+
+@torch.no_grad()
+def rehearse(model: Any, loader: DataLoader, evaluator: Evaluator) -> None:
+    """Let the float model predict the first test image, and the metrics take it.
+
+    Args:
+        model: The float model, in eval mode.
+        loader: Of the test data.
+        evaluator: A copy; it keeps what it was given.
+
+    Raises:
+        ConfigError: If one of them does not fit the others.
+    """
+    with _random_states_kept():
+        with explained('the evaluation images'):
+            batch: Any = loader.collate_fn([loader.dataset[0]])
+        if isinstance(batch, dict) and 'inputs' not in batch:
+            raise ConfigError(
+                'the evaluation images are no batch for a model, they have '
+                f'{sorted(map(str, batch))} and no inputs: end the pipeline of '
+                'test_dataloader.dataset with PackInputs, or PackDetInputs for mmdet'
+            )
+        with foreign_errors(
+            'the float model cannot predict the first test image',
+            'model, data_preprocessor and test_dataloader have to fit each other',
+        ):
+            outputs = model.test_step(batch)
+        names = ', '.join(type(metric).__name__ for metric in evaluator.metrics)
+        with foreign_errors(
+            f'the metrics of test_evaluator ({names}) cannot take what the model '
+            'predicts of the test data',
+            'name one that fits model and data set',
+        ):
+            evaluator.process(data_samples=outputs, data_batch=batch)
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """What runs within draws no random numbers from anyone else."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

@@ -1,0 +1,1 @@
+"""What is written: configs, checkpoints, programs."""

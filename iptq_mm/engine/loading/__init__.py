@@ -1,0 +1,1 @@
+"""What is read: command lines, configs, checkpoints, models."""

@@ -1,0 +1,1 @@
+"""Quantization inside an mmengine runner."""

@@ -1,0 +1,102 @@
+"""One record out of those of all ranks, the same as of a single process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmengine import dist
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from ...calibration.equalization.ranging import Ranges
+from ...calibration.phases.measure import RegionInputs
+from ...calibration.phases.search import Effects
+from ...criteria import CandidateErrors
+from ...record import RegionRecord
+
+Records = dict[str, RegionRecord]
+#: Errors by region, site and candidate.
+Errors = dict[str, dict[str, dict[str, CandidateErrors]]]
+
+
+def merged(records: Records) -> Records:
+    """The records of all ranks as one, the same on every rank.
+
+    Ranks saw consecutive parts of the images, hence the order of a single
+    process is kept.
+    """
+    if dist.get_world_size() == 1:
+        return records
+    gathered = dist.all_gather_object(records)
+    for other in gathered[1:]:
+        for name, record in other.items():
+            gathered[0][name].merge(record)
+    return gathered[0]
+
+
+def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
+    """The ranges of all ranks as one, the same on every rank."""
+    for other in dist.all_gather_object(ranges):
+        for name, region in other.items():
+            ranges[name].merge(region)
+    return ranges
+
+
+def merged_inputs(inputs: RegionInputs) -> RegionInputs:
+    """What the weights get, over all ranks, the same on every rank."""
+    if dist.get_world_size() == 1:
+        return inputs
+    gathered = dist.all_gather_object(inputs)
+    for other in gathered[1:]:
+        for name, region in other.items():
+            for key, seen in region.items():
+                if key in gathered[0][name]:
+                    gathered[0][name][key].merge(seen)
+                else:
+                    gathered[0][name][key] = seen
+    return gathered[0]
+
+
+def merged_effects(effects: list[Effects]) -> dict[str, list[dict[str, Tensor]]]:
+    """By region, the effects of all batches of all ranks, in their order."""
+    batches = [b for rank in dist.all_gather_object(effects) for b in rank]
+    names = batches[0] if batches else ()
+    return {name: [batch[name] for batch in batches] for name in names}
+
+
+class BatchErrors:
+    """Keeps the errors of the candidates by batch.
+
+    Sums of floats depend on their order. Added up batch by batch, in the order
+    of the batches, they do not depend on how these are shared among ranks.
+
+    Args:
+        records: Where the analysis leaves the errors of the running batch.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.batches: list[Errors] = []
+
+    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Go through batches; errors are taken out after each."""
+        for batch in batches:
+            yield batch
+            self.batches.append({n: r.candidates for n, r in self.records.items()})
+            for record in self.records.values():
+                record.candidates = {}
+
+    def merge(self) -> None:
+        """Put the sums over all batches of all ranks into the records."""
+        rest = {n: (r.constants, r.refused) for n, r in self.records.items()}
+        mine = tree_map_only(Tensor, Tensor.cpu, (self.batches, rest))
+        for record in self.records.values():
+            record.candidates, record.constants, record.refused = {}, {}, {}
+        for batches, others in dist.all_gather_object(mine):
+            for batch in batches:
+                for name, candidates in batch.items():
+                    self.records[name].merge(RegionRecord(candidates=candidates))
+            for name, (constants, refused) in others.items():
+                other = RegionRecord(constants=constants, refused=refused)
+                self.records[name].merge(other)

@@ -1,0 +1,1 @@
+"""The one-command run: checks, processes, work dir, results."""

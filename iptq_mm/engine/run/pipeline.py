@@ -1,0 +1,131 @@
+"""One command from a config to an integer model and its figures."""
+
+from __future__ import annotations
+
+import copy
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ...calibration import ConfigError
+from ..calibration_data import explained
+from ..export.checkpoint import usual_hooks
+from ..loading.checkpoints import loading
+from ..loading.foreign import foreign_errors
+from ..loading.models import read_config, unwrapped
+from ..loading.pretrained import without_pretrained
+from ..quantize.hook import QuantizationHook
+from .checks import check_config
+from .outcome import OutcomeHook
+from .processes import by_first, joined
+from .work_dir import announce_replacement, check_folder, held
+
+
+def quantize_and_compare(
+    config: str | os.PathLike,
+    checkpoint: str | None = None,
+    *,
+    work_dir: str | None = None,
+    out: str | None = None,
+    resume: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    launcher: str = 'none',
+    float_cache: str | None = None,
+    backend: str | None = None,
+) -> dict[str, Any]:
+    """Quantize the model of a config, evaluate it beside its float self, save.
+
+    The work dir then holds ``plan.json``, ``integer.pth``, ``integer.py`` (a
+    config that loads it with any mm tool), ``results.json``, ``functions.png``
+    and mmengine's log.
+
+    Args:
+        config: Config file.
+        checkpoint: Float checkpoint; None: ``load_from`` of the config.
+        work_dir: Where to write; None: ``work_dir`` of the config, or
+            ``work_dirs/<config name>``.
+        out: Pickle file for the integer predictions, as mm's test tools write.
+        resume: Whether to go on after the last finished phase.
+        cfg_options: Overrides, by dotted key.
+        launcher: mmengine's launcher.
+        float_cache: Folder of what the float model gave in other runs, see
+            :class:`~iptq_mm.engine.evaluate.float_cache.FloatCache`.
+        backend: What runs the integer model, now and by ``integer.py``, a name in
+            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode,
+            which alone counts saturated values.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+        FileNotFoundError: If the config, checkpoint or data is missing.
+    """
+    cfg = read_config(config, checkpoint, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
+    cfg.backend = backend or cfg.get('backend')
+    check_config(cfg, config)
+    original = copy.deepcopy(cfg)
+    _prepare(cfg, out, float_cache)
+    with joined(cfg), ExitStack() as stack:
+        by_first(lambda: stack.enter_context(held(cfg.work_dir)))
+        return _run(cfg, original, resume)
+
+
+def _run(cfg: Config, original: Config, resume: bool) -> dict[str, Any]:
+    """Quantize, evaluate and write; what was read to run is forgotten at its end."""
+    with foreign_errors('the config cannot be built', 'mend what it names'):
+        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+    if runner.rank == 0:
+        announce_replacement(runner.work_dir)
+    quantizing = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
+    outcome = OutcomeHook(original, quantizing)
+    for hook in (quantizing, outcome):
+        runner.register_hook(hook, priority=hook.priority)
+    with explained('the evaluation images'):
+        runner.test_loop  # noqa: B018 builds the data set
+    _load(runner)
+    runner.test()
+    return outcome.results
+
+
+def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
+    """Turn the config into one of a run that quantizes and compares."""
+    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', float_cache=float_cache)
+    cfg.custom_hooks = usual_hooks(cfg)
+    cfg.resume = False  # of a training
+    cfg.randomness = {**(cfg.get('randomness') or {})}
+    if cfg.randomness.get('seed') is None:
+        cfg.randomness['seed'] = 0  # mmengine would draw one
+    if not cfg.load_from:
+        cfg.model = without_pretrained(cfg.model)
+    if out:
+        if not out.endswith(('.pkl', '.pickle')):
+            raise ConfigError(f'--out {out}: the file has to be a .pkl or .pickle')
+        check_folder(Path(out).parent, '--out')
+        # mm's own dumping metric.
+        mmdet = cfg.get('default_scope') == 'mmdet'
+        kind = 'DumpDetResults' if mmdet else 'DumpResults'
+        evaluators = cfg.test_evaluator
+        evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+        cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]
+
+
+def _load(runner: Runner) -> None:
+    """Load the checkpoint, or make weights.
+
+    Raises:
+        ConfigError: If the checkpoint cannot be read.
+    """
+    checkpoint = runner.cfg.load_from
+    if not checkpoint:
+        unwrapped(runner.model).init_weights()
+        return
+    with loading(checkpoint):
+        runner.load_or_resume()

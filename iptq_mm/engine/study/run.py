@@ -1,0 +1,168 @@
+"""Every candidate at every site, measured: what the criteria should have said."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+
+from ..calibration_data import build_calibration_dataloader
+from ..loading.models import build_model, read_config
+from ..quantize.hook import STATE_FILE
+from ..quantize.model import quantize_model
+from ..quantize.state import state_key
+from . import report
+from .figures import least_damaging
+from .inputs import Batches, study_batches, study_settings
+from .measurements import Measurements
+from .pairs import FORMS, Pair, assignment_of, by_site, pairs_of, picked, sets_of
+from .readings import readings
+from .what_if import WhatIf, best_sqnr, effect, with_site
+
+#: Name of the float logits among the measurements; their squares are the signal.
+SIGNAL = 'float logits'
+
+
+def study_criteria(
+    config: str | os.PathLike,
+    checkpoint: str | None = None,
+    *,
+    work_dir: str | None = None,
+    images: int = 64,
+    split: str = 'calibration',
+    literal: bool = True,
+    draws: int = 1,
+    cfg_options: dict[str, Any] | None = None,
+) -> Path:
+    """Measure every candidate at every site and compare the criteria with it.
+
+    The model is quantized with the candidate of the best SQNR at every site; then
+    each site gets each other candidate. Beside it, the float model gets each
+    candidate at one site. Damage is the squared error of the logits. Parameters
+    stay as they are: equalization is left out.
+
+    An interrupted study goes on, and one of more images adds to one of fewer.
+
+    Args:
+        config: Config of a classifier with a quantization dict.
+        checkpoint: Float checkpoint; None: ``load_from`` of the config.
+        work_dir: Where to write ``criteria.md``, ``criteria.csv``, the effects
+            that were measured and the calibration.
+        images: How many images to measure on.
+        split: ``calibration``: those of the calibration dataset that were not
+            calibrated with; ``val``: those of the evaluation.
+        literal: Whether the literal forms of the candidates join them.
+        draws: Passes backward for a batch of the analysis.
+        cfg_options: Overrides, by dotted key.
+
+    Returns:
+        The path of ``criteria.md``.
+
+    Raises:
+        ConfigError: If the config asks for something impossible, there are too
+            few images, or the model is no classifier.
+        FileNotFoundError: If there is no such config or checkpoint.
+    """
+    cfg = read_config(config, checkpoint, cfg_options)
+    folder = Path(work_dir or f'work_dirs/{Path(config).stem}_criteria')
+    settings = study_settings(cfg, literal, draws)
+    model = build_model(cfg)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    calibration = build_calibration_dataloader(cfg, settings, seed)
+    batches = study_batches(cfg, settings, calibration, images, split, seed)
+    sources = [cfg.get(f'{name}_dataloader') for name in ('train', 'test')]
+    described = repr((seed, split, sources))
+    # Effects do not depend on the gradients.
+    key = state_key(model, repr(study_settings(cfg, literal)), described)
+    integer_model = copy.deepcopy(model)
+    quantized = quantize_model(
+        integer_model, settings, calibration, folder / STATE_FILE, True, described
+    )
+    measured = Measurements(folder / 'effects.jsonl', key)
+    if measured.resumed:
+        print_log(f'{measured.path}: {measured.resumed} effects are there', 'current')
+    reference = best_sqnr(quantized.records)
+    what_if = WhatIf(model, integer_model, settings, quantized, reference)
+    pairs = pairs_of(quantized.records)
+    _measure_pairs(what_if, pairs, batches, measured)
+    for pair in pairs:
+        pair.take(measured, batches.numbers)
+    sections = {}
+    for title, some in sets_of(pairs).items():
+        assignments = _assignments(some)
+        _measure_assignments(what_if, assignments, batches, measured)
+        assigned = [
+            report.Assigned(
+                name,
+                sum(pair.errors.total_cost for pair in chosen),
+                measured.over(_assignment_name(chosen), batches.numbers),
+                measured.over(SIGNAL, batches.numbers),
+            )
+            for name, chosen in assignments.items()
+        ]
+        sections[title] = report.tables(some, readings(), assigned)
+    signal = np.array(measured.over(SIGNAL, batches.numbers).error)
+    return report.write(folder, sections, report.pairs_csv(pairs, readings(), signal))
+
+
+def _measure_pairs(
+    what_if: WhatIf, pairs: list[Pair], batches: Batches, measured: Measurements
+) -> None:
+    """Measure every pair in both forms, each by itself."""
+    for images, batch in batches.each('measure'):
+        missing = [
+            pair
+            for pair in pairs
+            if not all((pair.name(form), images) in measured for form in FORMS)
+        ]
+        if not missing:
+            continue
+        what_if.start(batch)
+        logits = what_if.logits
+        measured.add(SIGNAL, images, effect(torch.zeros_like(logits), logits))
+        for pair in missing:
+            region, site, candidate = pair.region, pair.site, pair.candidate
+            changed = with_site(what_if.reference, region, site, candidate)
+            integer = effect(what_if.in_integers(changed), logits)
+            alone = effect(what_if.in_floats({region: {site: candidate}}), logits)
+            measured.add(pair.name('integer'), images, integer)
+            measured.add(pair.name('float'), images, alone)
+
+
+def _assignments(pairs: list[Pair]) -> dict[str, list[Pair]]:
+    """The pair that each criterion picks at every site, and the best measured."""
+    sites = by_site(pairs)
+    chosen = {n: [picked(c, site) for site in sites] for n, c in readings().items()}
+    for form in FORMS:
+        name = report.MEASURED.format(f'least damage, {form}')
+        chosen[name] = [least_damaging(form)(site) for site in sites]
+    return chosen
+
+
+def _assignment_name(chosen: list[Pair]) -> str:
+    text = json.dumps(assignment_of(chosen), sort_keys=True)
+    return f'assignment {hashlib.sha256(text.encode()).hexdigest()[:16]}'
+
+
+def _measure_assignments(
+    what_if: WhatIf,
+    assignments: dict[str, list[Pair]],
+    batches: Batches,
+    measured: Measurements,
+) -> None:
+    """Measure full assignments in integers."""
+    wanted = {_assignment_name(c): assignment_of(c) for c in assignments.values()}
+    for images, batch in batches.each('assignments'):
+        missing = [name for name in wanted if (name, images) not in measured]
+        if missing:
+            what_if.start(batch)
+        for name in missing:
+            logits = what_if.in_integers(wanted[name])
+            measured.add(name, images, effect(logits, what_if.logits))

@@ -1,0 +1,90 @@
+"""The float module of a region becomes an integer one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..intmath import storage_dtype
+from ..pixels import take_pixels
+from ..plan import RegionPlan
+from . import Integer, Region, bind, bound_region
+from .real_parameters import derive_again, loads_itself
+
+#: Name of the buffer that carries the plan in a region's state dict.
+PLAN_KEY = 'quantization_plan'
+
+
+def install(
+    name: str,
+    module: nn.Module,
+    plan: RegionPlan,
+    integers: dict[str, Tensor] | None = None,
+) -> None:
+    """Give a module integer parameters and the integer mode.
+
+    Args:
+        name: Region name.
+        module: The float module.
+        plan: Its plan.
+        integers: The parameters; None: zeros, to be filled by a checkpoint.
+
+    Raises:
+        PlanError: If plan and module do not belong together.
+    """
+    plan.check(name, module)
+    frozen = {}
+    for full, value in module.named_parameters():
+        bound = plan.parameters[full].bound
+        if integers is None:
+            dtype = storage_dtype(-bound, bound)
+            data = torch.zeros(value.shape, dtype=dtype, device=value.device)
+        else:
+            data = integers[full]
+        frozen[id(value)] = nn.Parameter(data, requires_grad=False)
+    for child in module.modules():
+        for key, parameter in child._parameters.items():
+            if parameter is not None:
+                child._parameters[key] = frozen[id(parameter)]
+    module.register_buffer(PLAN_KEY, plan.to_tensor())
+    take_pixels(module, plan.pixels)
+    bind(module, Region(name, Integer(plan)))
+    hooks = module._load_state_dict_post_hooks
+    if _derive_again not in hooks.values():
+        module.register_load_state_dict_post_hook(_derive_again)
+    if integers is not None:
+        _derive_again(module)
+
+
+def _derive_again(module: nn.Module, *incompatible: Any) -> None:
+    """Make anew what a region derives from its parameters, of their real values.
+
+    Here and when a checkpoint was loaded, so that both have the same bits.
+    """
+    region = bound_region(module)
+    if region is not None and not loads_itself():
+        derive_again(module, region.mode)
+
+
+def fit_first_layer(module: nn.Module, plan: RegionPlan) -> None:
+    """Give the first layer as many channels as a plan has: with one for marks, or not.
+
+    Args:
+        module: The module as its config builds it, or as another plan had it.
+        plan: The plan that it is to get.
+    """
+    if plan.pixels is None:
+        return
+    channels = len(plan.pixels.mean)
+    for child in module.modules():
+        for key, old in child._parameters.items():
+            if old is None or old.dim() != 4:
+                continue
+            name = next(n for n, p in module.named_parameters() if p is old)
+            wanted = getattr(plan.parameters.get(name), 'shape', old.shape)
+            either = {channels, channels + 1}
+            if {old.shape[1], wanted[1]} == either and old.shape[2:] == wanted[2:]:
+                room = old.new_zeros(wanted)
+                child._parameters[key] = nn.Parameter(room, requires_grad=False)

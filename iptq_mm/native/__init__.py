@@ -1,0 +1,1 @@
+"""The C++ library: building, loading and calling it."""

@@ -1,0 +1,1 @@
+"""What runs programs: one folder or file for each way."""

@@ -1,0 +1,65 @@
+"""The ``native`` back end: commands in C++, the rest by the reference."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from logging import INFO, WARNING
+
+import torch
+from mmengine.logging import print_log
+from torch import nn
+
+from ....native.library import NativeError, available, level, library
+from ....registry import BACKENDS
+from ...ir.graph import Program
+from ..base import Backend, Runner
+from ..reference import runner
+from .compiler import Unsupported
+from .kernels import convolution, elementwise, linear, matmul, softmax  # noqa: F401  (they register emitters)
+from .program import NativeProgram
+
+
+@BACKENDS.register_module('native')
+class Native(Backend):
+    """C++ on the CPU; the reference where there is no compiler. It logs which."""
+
+    def quicken(self, model: nn.Module) -> None:
+        """See the base class: RoIAlign, on all threads."""
+        # A model that has one has imported mmcv; a program needs no mmcv.
+        if 'mmcv.ops' in sys.modules and available():
+            from .roi_align import quicken
+
+            quicken(model)
+
+    def prepare(self, program: Program, device: torch.device) -> Runner:
+        """See the base class."""
+        if device.type != 'cpu':
+            raise RuntimeError(f'the native back end runs on the CPU, not on {device}')
+        try:
+            library()
+        except NativeError as error:
+            _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
+            return runner(program, device)
+        try:
+            made = NativeProgram(program)
+        except Unsupported as error:
+            _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
+            return runner(program, device)
+        where = f"back end 'native': {level()}, {torch.get_num_threads()} threads"
+        if not made.left:
+            _say(f'{where}, region {program.region}')
+        else:
+            reasons = '; '.join(sorted(made.fallbacks))
+            _say(
+                f'{where}, region {program.region}: the reference runs {made.left} of '
+                f'{len(program.nodes)} nodes ({reasons})',
+                WARNING,
+            )
+        return made
+
+
+@lru_cache(maxsize=64)
+def _say(message: str, log_level: int = INFO) -> None:
+    """Log a message once in this process."""
+    print_log(message, 'current', log_level)

@@ -1,0 +1,1 @@
+"""Nodes that become part of the command of another node."""

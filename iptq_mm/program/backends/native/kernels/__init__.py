@@ -1,0 +1,1 @@
+"""From nodes to commands: one file for each kind of kernel."""

@@ -1,0 +1,1 @@
+"""Where the integers of a native program lie."""

@@ -1,0 +1,99 @@
+"""mmcv's RoIAlign on all threads.
+
+Sampling stays float, and mmcv's kernel for the CPU runs on one thread, channel by
+channel: beside integer programs it would take most of a detector's time. This one makes
+the same sums in the same order, to the last bit where mmcv was compiled without fused
+multiply-adds (as on x86-64).
+"""
+
+from __future__ import annotations
+
+import mmcv.ops
+import torch
+from torch import Tensor, nn
+
+from ....modes.shared_integers import made_of
+from ....native.commands import F32, I8, I16
+from ....native.commands import RoIAlign as Command
+from ....native.library import available, run
+from ..base import StandIn
+
+_TYPES = {torch.int8: I8, torch.int16: I16}
+#: Pixels of a map up to which boxes may reach: their samples are counted in 32 bits.
+_LARGEST = 2**15
+
+
+class RoIAlign(StandIn, mmcv.ops.RoIAlign):
+    """A module of a detector while the native back end runs its regions."""
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:  # noqa: A002
+        """See mmcv; what this kernel is not for, mmcv computes.
+
+        Args:
+            input: (images, channels, height, width).
+            rois: (n, 5): number of the image, x1, y1, x2, y2 in pixels of the image.
+
+        Returns:
+            (n, channels, rows, columns).
+        """
+        plain = _is_plain(input, 4) and _is_plain(rois, 2) and rois.shape[1] == 5
+        if not (plain and self._has_places(input, rois) and available()):
+            return super().forward(input, rois)
+        made = made_of(input)
+        if made is not None and made.integers.dtype in _TYPES:
+            x, step = made.integers, made.qparams.scale
+        else:
+            x, step = input, 1.0
+        return self._align(x.detach(), step, rois.detach().contiguous())
+
+    def _has_places(self, x: Tensor, rois: Tensor) -> bool:
+        """Whether boxes are of given images, of sane sizes, and not inside out."""
+        images, corners = rois[:, 0], rois[:, 1:]
+        ordered = not self.aligned or bool((corners[:, 2:] >= corners[:, :2]).all())
+        sane = bool((corners.abs() * self.spatial_scale < _LARGEST).all())
+        return ordered and sane and bool(((images >= 0) & (images < len(x))).all())
+
+    def _align(self, x: Tensor, step: float, rois: Tensor) -> Tensor:
+        """Of floats, or of integers of this step."""
+        _, channels, height, width = x.shape
+        rows, columns = self.output_size
+        by_pixel = x.permute(0, 2, 3, 1).contiguous()
+        out = rois.new_empty(len(rois), channels, rows, columns)
+        command = Command(
+            count=len(rois),
+            rois=rois.data_ptr(),
+            x=by_pixel.data_ptr(),
+            x_type=_TYPES.get(x.dtype, F32),
+            step=step,
+            channels=channels,
+            height=height,
+            width=width,
+            rows=rows,
+            columns=columns,
+            scale=self.spatial_scale,
+            sampling=self.sampling_ratio,
+            aligned=self.aligned,
+            out=out.data_ptr(),
+        )
+        run([command])
+        return out
+
+
+def quicken(model: nn.Module) -> None:
+    """Let the modules of mmcv's class run natively; :func:`~..backend.restore` ends it.
+
+    Args:
+        model: Modules that average and that do not call torchvision are changed.
+    """
+    for module in model.modules():
+        if type(module) is not mmcv.ops.RoIAlign:
+            continue
+        if module.pool_mode == 'avg' and not getattr(module, 'use_torchvision', False):
+            module.__class__ = RoIAlign
+
+
+def _is_plain(x: Tensor, dims: int) -> bool:
+    """Whether the kernel takes it: nobody asks for its gradient."""
+    wanted = torch.is_grad_enabled() and x.requires_grad
+    plain = x.dtype == torch.float32 and x.device.type == 'cpu' and x.dim() == dims
+    return plain and not wanted

@@ -1,0 +1,151 @@
+"""Nodes of a program in ONNX's operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...ir.graph import Node, Operand, Program
+from ...ir.moves import MOVES
+from ...lowering.lower import lower
+from .arithmetic import scaled
+from .aten import translate
+from .builder import Builder, Known, Ref, dtype_name
+from .moves import move
+from .order import clamp
+from .products import product
+
+
+class Translator:
+    """Translates the nodes of a program one after the other.
+
+    Attributes:
+        b: The graph that grows.
+        known: Values and tensors that there are.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.b = program, Builder()
+        self.known: dict[Operand, Known] = {}
+        self.known.update(program.tensors.items())
+
+    def node(self, node: Node) -> Ref:
+        """What a node makes, of the type of its value.
+
+        Raises:
+            ProgramError: If an operation has no counterpart.
+        """
+        self.b.scope = node.site or node.kind
+        if node.kind in MOVES:
+            return self._moved(node)
+        special = _SPECIAL.get(node.kind)
+        if special is None:
+            lowered = lower(self.program, node)
+            feeds = [self.known[feed] for feed in lowered.feeds]
+            made = self.b.given(translate(self.b, lowered.graph, feeds))
+        else:
+            made = special(self, node, self.constants(node))
+        value = self.program.values[node.output]
+        clamped = clamp(self.b, made, value.low, value.high)
+        return self.b.cast(clamped, dtype_name(value.dtype))
+
+    def constants(self, node: Node) -> dict[str, Any]:
+        """Constants of a node: ints and tensors."""
+        return {
+            name: self.program.tensors[x] if isinstance(x, str) else x
+            for name, x in node.constants.items()
+        }
+
+    def shape(self, operand: Operand) -> tuple[int, ...]:
+        """Shape of an operand."""
+        if isinstance(operand, str):
+            return tuple(self.program.tensors[operand].shape)
+        return self.program.values[operand].shape
+
+    def _moved(self, node: Node) -> Ref:
+        (x,) = node.operands
+        return move(
+            self.b,
+            node.kind,
+            self.b.given(self.known[x]),
+            self.shape(x),
+            node.attributes,
+            **self.constants(node),
+        )
+
+
+def _requantize(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
+    return _scaled(t.b, t.b.given(t.known[node.operands[0]]), constants)
+
+
+def _matmul(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
+    left, right = (t.known[x] for x in node.operands)
+    terms = t.shape(node.operands[0])[-1]
+    bound = constants['bound']
+    x = product(t.b, 'MatMulInteger', left, right, terms, bound)
+    return _scaled(t.b, x, constants)
+
+
+def _linear(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
+    x, weight = (t.known[x] for x in node.operands)
+    assert isinstance(weight, Tensor)
+    terms, bound = weight.shape[1], constants['bound']
+    x = product(t.b, 'MatMulInteger', x, weight.t(), terms, bound)
+    return scaled(t.b, x, *(constants[name] for name in _AFFINE))
+
+
+def _conv2d(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
+    x, weight = (t.known[x] for x in node.operands)
+    sizes = t.shape(node.operands[1])
+    attributes = {
+        k: [v, v] if isinstance(v, int) else v for k, v in node.attributes.items()
+    }
+    dilation = attributes.get('dilation', [1, 1])
+    x = product(
+        t.b,
+        'ConvInteger',
+        x,
+        weight,
+        math.prod(sizes[1:]),
+        constants['bound'],
+        strides=attributes.get('stride', [1, 1]),
+        pads=_pads(attributes.get('padding', [0, 0]), sizes[2:], dilation),
+        dilations=dilation,
+        group=node.attributes.get('groups', 1),
+    )
+    return scaled(t.b, x, *(constants[name].view(-1, 1, 1) for name in _AFFINE))
+
+
+def _pads(
+    padding: str | list[int], sizes: tuple[int, ...], dilation: list[int]
+) -> list[int]:
+    """Zeros before and after, by dimension."""
+    if padding == 'valid':
+        return [0, 0, 0, 0]
+    if padding == 'same':
+        total = [d * (n - 1) for n, d in zip(sizes, dilation, strict=True)]
+        before = [n // 2 for n in total]
+        return before + [n - m for n, m in zip(total, before, strict=True)]
+    assert not isinstance(padding, str)
+    return [*padding, *padding]
+
+
+def _scaled(b: Builder, x: Ref, constants: Mapping[str, Any]) -> Ref:
+    """:func:`iptq_mm.intmath.requantize`."""
+    multiplier, shift = (torch.as_tensor(constants[k]) for k in ('multiplier', 'shift'))
+    return scaled(b, x, multiplier, torch.ones_like(shift) << (shift - 1), shift)
+
+
+_AFFINE = ('multiplier', 'offset', 'shift')
+
+#: Kinds that have better operators than those of their aten graph.
+_SPECIAL = {
+    'linear': _linear,
+    'conv2d': _conv2d,
+    'matmul': _matmul,
+    'requantize': _requantize,
+}

@@ -1,0 +1,1 @@
+"""The program as data: its graph, what nodes mean, files, text."""

@@ -1,0 +1,108 @@
+"""Programs on disk: one file of plain types and tensors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ...pixels import Pixels
+from ...utils.files import atomic_save
+from .graph import Node, Port, Program, ProgramError, Value
+from .image_format import ImageFormat
+
+#: Raised when the meaning of a field changes, or one is added.
+PROGRAM_VERSION = 3
+#: Versions that can be read. Ports of 2 say nothing of images.
+_READ = (2, PROGRAM_VERSION)
+
+_DTYPES = {
+    str(dtype).removeprefix('torch.'): dtype
+    for dtype in (torch.int8, torch.int16, torch.int32, torch.int64)
+}
+
+
+def save_program(program: Program, path: str | os.PathLike) -> None:
+    """Write a program; the file is whole or not there."""
+    atomic_save(to_dict(program), path)
+
+
+def load_program(path: str | os.PathLike) -> Program:
+    """Read what :func:`save_program` wrote.
+
+    Raises:
+        ProgramError: If the file is no program, damaged or of another version.
+    """
+    try:
+        data = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch and pickle raise all kinds
+        raise ProgramError(f'{path} is not a program: {error}') from error
+    try:
+        return from_dict(data)
+    except ProgramError as error:
+        raise ProgramError(f'{path}: {error}') from error
+
+
+def to_dict(program: Program) -> dict[str, Any]:
+    """A program in plain types and tensors."""
+    return {
+        'version': PROGRAM_VERSION,
+        'region': program.region,
+        'values': [
+            {
+                'dtype': str(v.dtype).removeprefix('torch.'),
+                'shape': list(v.shape),
+                'low': v.low,
+                'high': v.high,
+            }
+            for v in program.values
+        ],
+        'inputs': [asdict(port) for port in program.inputs],
+        'outputs': [asdict(port) for port in program.outputs],
+        'nodes': [asdict(node) for node in program.nodes],
+        'tensors': dict(program.tensors),
+    }
+
+
+def from_dict(data: Any) -> Program:
+    """Inverse of :func:`to_dict`.
+
+    Raises:
+        ProgramError: If the data is no program, or of another version.
+    """
+    if not isinstance(data, dict) or 'nodes' not in data:
+        raise ProgramError('not a program')
+    if data.get('version') not in _READ:
+        raise ProgramError(
+            f'program version {data.get("version")} cannot be read by this iptq_mm (it '
+            f'reads {_READ[0]} to {_READ[-1]}): trace the model again'
+        )
+    try:
+        program = Program(
+            data['region'],
+            [
+                Value(_DTYPES[v['dtype']], tuple(v['shape']), v['low'], v['high'])
+                for v in data['values']
+            ],
+            [_port(port) for port in data['inputs']],
+            [_port(port) for port in data['outputs']],
+            [Node(**node) for node in data['nodes']],
+            data['tensors'],
+        )
+        program.check()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ProgramError(f'not a program, or a damaged one: {error!r}') from error
+    return program
+
+
+def _port(data: dict[str, Any]) -> Port:
+    pixels, image = data.get('pixels'), data.get('image')
+    made = {
+        'pixels': pixels and Pixels.from_dict(pixels),
+        'image': image and ImageFormat.from_dict(image),
+    }
+    return Port(**{**data, **made})

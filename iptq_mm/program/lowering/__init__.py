@@ -1,0 +1,1 @@
+"""Nodes of a program become graphs of aten operations on integers."""

@@ -1,0 +1,107 @@
+"""What nodes do, spelled so that a compiler makes fast code of it.
+
+The reference is the meaning, the integers are the same. Here products take the
+instructions for bytes, small functions are tables, and what follows one another has
+the same dimensions, so that it becomes one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...functions import Constants
+from ...intmath.dyadic import Dyadic, requantize
+from ...intmath.product import integer_linear
+from ..ir.graph import Node, Value
+from ..ir.semantics import Step, step
+from .byte_products import byte_matmul, suits
+from .lookup_tables import LOOK_UP, look_up, values_looked_up
+
+
+def compilable_step(node: Node, operands: Sequence[Value], value: Value) -> Step:
+    """The same as :func:`~iptq_mm.program.ir.semantics.step`.
+
+    Args:
+        node: The node; of the kind ``LOOK_UP``, too.
+        operands: What it takes, tensors by their types' bounds.
+        value: What it makes.
+    """
+    compute = _computation(node, operands)
+    if compute is None:
+        return step(node, value, blocks=False)
+    return lambda x, constants: (
+        compute(x, constants).clamp(value.low, value.high).to(value.dtype)
+    )
+
+
+def _computation(node: Node, operands: Sequence[Value]) -> Step | None:
+    """The node before it is clamped, if the reference's spelling is not the best."""
+    if node.kind == LOOK_UP:
+        return values_looked_up
+    if node.kind == 'conv2d' and _is_of_patches(operands, node.attributes):
+        return _patches
+    if node.kind == 'matmul' and suits(
+        [x.shape for x in operands], [(x.low, x.high) for x in operands]
+    ):
+        low, high = operands[0].low, operands[0].high
+        return lambda x, c: requantize(
+            byte_matmul(x[0], x[1], low, high), Dyadic(c['multiplier'], c['shift'])
+        )
+    return None
+
+
+def _is_of_patches(operands: Sequence[Value], attributes: dict[str, Any]) -> bool:
+    """Whether the kernel meets each input once: then it is a product of rows."""
+    size, kernel = operands[0].shape[2:], operands[1].shape[2:]
+    return (
+        list(attributes['stride']) == list(kernel)
+        and not any(attributes['padding'])
+        and set(attributes['dilation']) == {1}
+        and attributes['groups'] == 1
+        and all(s >= k for s, k in zip(size, kernel, strict=True))
+    )
+
+
+def _patches(x: Sequence[Tensor], c: Constants) -> Tensor:
+    """A convolution whose stride is its kernel."""
+    image, weight = x
+    (n, channels), (kh, kw) = image.shape[:2], weight.shape[2:]
+    h, w = image.shape[2] // kh, image.shape[3] // kw
+    patches = image[:, :, : h * kh, : w * kw].reshape(n, channels, h, kh, w, kw)
+    rows = patches.permute(0, 2, 4, 1, 3, 5).reshape(n, h * w, -1)
+    product = integer_linear(rows, weight.flatten(1), c['bound'], c['middle'])
+    made = (product.long() * c['multiplier'] + c['offset']) >> c['shift']
+    return made.transpose(1, 2).reshape(n, -1, h, w)
+
+
+def _selected(table: Tensor, dim: int, index: Tensor) -> Tensor:
+    """``index_select`` from a table, whatever the shape of the index."""
+    if dim != 0 or table.dim() != 1:
+        return torch.ops.aten.index_select(table, dim, index)
+    return look_up(table, index)
+
+
+def _stored(quotient: Tensor) -> Tensor:
+    """A quotient that is in memory: not divided anew wherever it is used."""
+    strides = torch.empty(quotient.shape, device='meta').stride()
+    return quotient.as_strided(quotient.shape, strides)
+
+
+def _flattened(x: Tensor, *dims: int, **named: int) -> Tensor:
+    """What it was: elementwise operations need not know."""
+    return x if not dims and not named else torch.ops.aten.flatten(x, *dims, **named)
+
+
+#: Functions of tensors -> what stands for them in integer functions.
+SPELLINGS: dict[Any, Callable] = {
+    Tensor.flatten: _flattened,
+    Tensor.index_select: _selected,
+    Tensor.__floordiv__: lambda x, y: _stored(torch.floor_divide(x, y)),
+    Tensor.__rfloordiv__: lambda x, y: _stored(
+        torch.floor_divide(torch.full_like(x, y), x)
+    ),
+}

@@ -1,0 +1,1 @@
+"""Programs in the place of regions, and programs alone."""

@@ -1,0 +1,1 @@
+"""One program for any number of rows, as of boxes."""

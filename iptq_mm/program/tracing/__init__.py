@@ -1,0 +1,1 @@
+"""Model code becomes a program."""

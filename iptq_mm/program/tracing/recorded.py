@@ -1,0 +1,225 @@
+"""Integers that know which value of the program they are.
+
+A :class:`Recorded` tensor is the payload of a QTensor while a program is traced. The
+rules move it around as they do in integer mode; each function that they may use has
+a handler here, which takes down what happened. Everything else is an error: numbers
+that a program cannot know must decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves, tree_map
+
+from ...qtensor import UnsupportedOperationError
+from ...qtensor.aliasing import shares_memory
+from ...qtensor.context import describe_location
+from ...qtensor.rules import function_name
+from ...qtensor.shape_rules import _METADATA as _ABOUT_QTENSORS
+from ...qtensor.shape_rules import _VIEWS
+from .canonical import canonical_moves
+from .recorder import Recorder
+
+_METADATA = {
+    *_ABOUT_QTENSORS,
+    Tensor.dtype.__get__,  # type: ignore[attr-defined]
+    Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
+    Tensor.is_floating_point,
+    torch.is_floating_point,
+    Tensor.is_inference,
+    Tensor.untyped_storage,
+    Tensor.storage_offset,
+    Tensor.element_size,
+    torch.zeros_like,
+    torch.empty_like,
+    Tensor.new_zeros,
+    Tensor.new_empty,
+}
+#: The same integers, in another type or tensor perhaps.
+_COPIES = {
+    Tensor.clone,
+    torch.clone,
+    Tensor.contiguous,
+    Tensor.detach,
+    Tensor.to,
+    Tensor.type,
+    Tensor.long,
+    Tensor.int,
+    Tensor.short,
+}
+_MOVES = {*_VIEWS, F.pad, Tensor.unfold} - _COPIES
+
+
+class Recorded(Tensor):
+    """A tensor of integers that is value ``number`` of ``recorder``.
+
+    Attributes:
+        recorder: Takes down what is done with it.
+        number: Which value it is; another one after an in-place change.
+        shared: Whether another tensor views the same memory.
+    """
+
+    recorder: Recorder
+    number: int
+    shared: bool
+
+    @staticmethod
+    def wrap(payload: Tensor, recorder: Recorder, number: int) -> Recorded:
+        """``payload`` as value ``number``."""
+        self = payload.as_subclass(Recorded)
+        self.recorder, self.number, self.shared = recorder, number, False
+        return self
+
+    @property
+    def plain(self) -> Tensor:
+        """The integers alone."""
+        with torch._C.DisableTorchFunctionSubclass():
+            return self.as_subclass(Tensor)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Do what ``func`` does, and take it down."""
+        kwargs = kwargs or {}
+        if func in _METADATA:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        source = args[0] if args else None
+        rest = tree_leaves((args[1:], kwargs))
+        handler = HANDLERS.get(func)
+        if (
+            handler is None
+            or not isinstance(source, Recorded)
+            or any(isinstance(x, Recorded) for x in rest)
+        ):
+            raise UnsupportedOperationError(
+                f'{describe_location()}: a rule uses {function_name(func)} on integers '
+                'that depend on the input, which the integer program has no node for'
+            )
+        return handler(func, source, args[1:], kwargs)
+
+
+def _result(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
+    """What ``func`` gives of the numbers that are there."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return func(x.plain, *args, **kwargs)
+
+
+def _wrapped(result: Tensor, x: Recorded, number: int) -> Recorded:
+    """``result`` as a value made of ``x``."""
+    new = Recorded.wrap(result, x.recorder, number)
+    new.shared = shares_memory(result, x.plain)
+    x.shared |= new.shared
+    return new
+
+
+def _copy(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+    result = _result(func, x, args, kwargs)
+    value = x.recorder.values[x.number]
+    info = None if result.is_floating_point() else torch.iinfo(result.dtype)
+    if info is None or not info.min <= value.low <= value.high <= info.max:
+        raise UnsupportedOperationError(
+            f'{describe_location()}: {result.dtype} for integers in '
+            f'{value.low}..{value.high}'
+        )
+    if shares_memory(result, x.plain) and result.shape == x.shape:
+        return x
+    return _wrapped(result, x, x.number)
+
+
+def _move(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
+    result = _result(func, x, args, kwargs)
+    numbers = iter(
+        x.recorder.moved(x.number, moves)
+        for moves in canonical_moves(func, x.shape, args, kwargs)
+    )
+    return tree_map(
+        lambda t: _wrapped(t, x, next(numbers)) if isinstance(t, Tensor) else t, result
+    )
+
+
+def _negate(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+    value = x.recorder.values[x.number]
+    bounds = -value.high, -value.low
+    result = _result(func, x, args, kwargs)
+    number = x.recorder.node('negate', [x.number], value.shape, bounds)
+    return _wrapped(result, x, number)
+
+
+def _add(
+    func: Callable, x: Recorded, args: tuple, kwargs: dict, sign: int = 1
+) -> Recorded:
+    if kwargs or len(args) != 1:
+        raise UnsupportedOperationError('a sum of integers with further arguments')
+    (addend,) = args
+    result = _result(func, x, args, kwargs)
+    if isinstance(addend, Tensor):
+        addend = sign * addend.long()
+    elif not isinstance(addend, int):
+        raise UnsupportedOperationError(f'integers plus {addend}')
+    else:
+        addend *= sign
+    number = x.recorder.shifted(x.number, addend, result.shape)
+    return _wrapped(result, x, number)
+
+
+def _subtract(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+    return _add(func, x, args, kwargs, sign=-1)
+
+
+def _clamp(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+    bounds = dict(zip(('min', 'max'), args, strict=False)) | kwargs
+    low, high = bounds.get('min'), bounds.get('max')
+    result = _result(func, x, args, kwargs)
+    return _wrapped(result, x, x.recorder.clamped(x.number, low, high))
+
+
+def _amplify(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+    result = _result(func, x, args, kwargs)
+    powers = torch.as_tensor(args[0])
+    value, most = x.recorder.values[x.number], int(powers.max())
+    constants: dict[str, int | str] = {
+        'powers': x.recorder.tensor(powers, 'powers', narrow=True)
+    }
+    bounds = value.low << most, value.high << most
+    number = x.recorder.node('amplify', [x.number], result.shape, bounds, constants)
+    return _wrapped(result, x, number)
+
+
+def _in_place(function: Callable) -> Callable:
+    """The handler of an in-place method: the tensor becomes another value."""
+
+    def update(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+        if x.shared:
+            raise UnsupportedOperationError(
+                f'{describe_location()}: a rule changes integers in place that another '
+                'tensor views: make it a new tensor'
+            )
+        new = HANDLERS[function](function, x, args, kwargs)
+        x.plain.copy_(new.plain)
+        x.number = new.number
+        return x
+
+    return update
+
+
+#: torch function -> handler(function, tensor, other arguments, keyword arguments).
+HANDLERS: dict[Any, Callable] = {
+    **dict.fromkeys(_MOVES, _move),
+    **dict.fromkeys(_COPIES, _copy),
+    **dict.fromkeys((torch.neg, Tensor.neg, Tensor.__neg__), _negate),
+    **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__), _add),
+    **dict.fromkeys((torch.sub, Tensor.sub, Tensor.__sub__), _subtract),
+    **dict.fromkeys((torch.clamp, Tensor.clamp), _clamp),
+    Tensor.__lshift__: _amplify,
+    Tensor.neg_: _in_place(Tensor.neg),
+    Tensor.add_: _in_place(Tensor.add),
+    Tensor.sub_: _in_place(Tensor.sub),
+    Tensor.clamp_: _in_place(Tensor.clamp),
+}

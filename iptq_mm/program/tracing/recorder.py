@@ -1,0 +1,182 @@
+"""How a program is put together, node by node."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from ...intmath import storage_dtype
+from ...pixels import Pixels
+from ..ir.graph import Node, Operand, Port, Program, Value
+from .canonical import Move
+
+#: Tensors by their content: programs of one model hold the same weights.
+TensorPool = MutableMapping[tuple, Tensor]
+
+
+class Recorder:
+    """Takes down values and nodes.
+
+    Attributes:
+        values: Values so far.
+        nodes: Nodes so far, some of which nobody may need.
+        inputs: Ports by which integers enter.
+    """
+
+    def __init__(self, pool: TensorPool | None = None) -> None:
+        self.values: list[Value] = []
+        self.nodes: list[Node] = []
+        self.inputs: list[Port] = []
+        self._pool: TensorPool = WeakValueDictionary() if pool is None else pool
+        self._tensors: dict[str, Tensor] = {}
+        self._names: dict[tuple, str] = {}
+        self._makers: dict[int, Node] = {}
+        self._known: dict[str, int] = {}
+
+    def input(
+        self,
+        shape: Sequence[int],
+        low: int,
+        high: int,
+        scale: float,
+        pixels: Pixels | None = None,
+    ) -> int:
+        """A new input of the program; its number."""
+        number = self._value(shape, low, high)
+        self.inputs.append(Port(number, scale, pixels))
+        return number
+
+    def tensor(self, tensor: Tensor, name: str, narrow: bool = False) -> str:
+        """The name of a constant tensor, ``name`` unless it is known or taken.
+
+        Args:
+            tensor: Integers.
+            name: The name wanted.
+            narrow: Whether only the numbers matter, not their type.
+        """
+        tensor = tensor.detach().cpu()
+        if narrow and tensor.numel():
+            tensor = tensor.to(storage_dtype(int(tensor.min()), int(tensor.max())))
+        tensor = tensor.contiguous()
+        digest = hashlib.sha256(_bytes(tensor)).digest()
+        key = (tensor.dtype, tuple(tensor.shape), digest)
+        if key not in self._names:
+            count, free = 1, name
+            while free in self._tensors:
+                count, free = count + 1, f'{name}#{count + 1}'
+            mine = self._pool.get(key)
+            if mine is None:  # a copy: parameters may change
+                mine = self._pool[key] = tensor.clone()
+            self._names[key], self._tensors[free] = free, mine
+        return self._names[key]
+
+    def node(
+        self,
+        kind: str,
+        operands: list[Operand],
+        shape: Sequence[int],
+        bounds: tuple[int, int],
+        constants: dict[str, int | str] | None = None,
+        attributes: dict[str, Any] | None = None,
+        site: str = '',
+        function: dict[str, Any] | None = None,
+    ) -> int:
+        """A new node; the number of what it makes.
+
+        Without a site, what was made before is not made again.
+        """
+        constants, attributes = constants or {}, attributes or {}
+        key = repr((kind, operands, bounds, constants, attributes))
+        if not site and key in self._known:
+            return self._known[key]
+        output = self._value(shape, *bounds)
+        node = Node(kind, operands, output, constants, attributes, site, function)
+        self.nodes.append(node)
+        self._makers[output] = node
+        if not site:
+            self._known[key] = output
+        return output
+
+    def moved(self, source: int, moves: Sequence[Move]) -> int:
+        """What moves make of a value."""
+        for kind, attributes, shape, positions in moves:
+            constants: dict[str, int | str] = {}
+            if positions is not None:
+                constants['index'] = self.tensor(positions, 'index')
+            value, maker = self.values[source], self._makers.get(source)
+            if kind == 'reshape' and maker is not None and maker.kind == 'reshape':
+                (source,) = maker.values  # one reshape after another is the last
+                if self.values[source].shape == shape:
+                    continue
+            source = self.node(
+                kind, [source], shape, (value.low, value.high), constants, attributes
+            )
+        return source
+
+    def shifted(self, source: int, addend: int | Tensor, shape: Sequence[int]) -> int:
+        """A value plus a constant."""
+        value = self.values[source]
+        if isinstance(addend, int):
+            least = most = addend
+            constant: int | str = addend
+        else:
+            least, most = int(addend.min()), int(addend.max())
+            constant = self.tensor(addend, 'addend', narrow=True)
+        bounds = value.low + least, value.high + most
+        return self.node('shifted', [source], shape, bounds, {'addend': constant})
+
+    def clamped(self, source: int, low: int | None, high: int | None) -> int:
+        """A value kept within bounds."""
+        value, maker = self.values[source], self._makers.get(source)
+        low = value.low if low is None else max(low, value.low)
+        high = value.high if high is None else min(high, value.high)
+        if low > high:
+            raise ValueError(f'nothing of {value.low}..{value.high} is left')
+        if (low, high) == (value.low, value.high):
+            return source
+        if maker is not None and maker.kind == 'shifted':
+            # One clamp to both bounds is one after the other.
+            operands, constants = maker.operands, maker.constants
+        else:
+            operands, constants = [source], {'addend': 0}
+        return self.node('shifted', operands, value.shape, (low, high), constants)
+
+    def finish(self, region: str, outputs: Sequence[Port]) -> Program:
+        """The program, without what no output needs, numbered in order."""
+        needed = {port.value for port in outputs}
+        nodes = []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                needed.update(node.values)
+                nodes.append(node)
+        nodes.reverse()
+        order = [port.value for port in self.inputs] + [node.output for node in nodes]
+        new = {old: i for i, old in enumerate(order)}
+        for node in nodes:
+            node.output = new[node.output]
+            node.operands = [new[x] if isinstance(x, int) else x for x in node.operands]
+        used = {name for node in nodes for name in node.tensors}
+        program = Program(
+            region,
+            [self.values[old] for old in order],
+            [replace(p, value=new[p.value]) for p in self.inputs],
+            [replace(p, value=new[p.value]) for p in outputs],
+            nodes,
+            {n: t for n, t in self._tensors.items() if n in used},
+        )
+        program.check()
+        return program
+
+    def _value(self, shape: Sequence[int], low: int, high: int) -> int:
+        self.values.append(Value.bounded(tuple(shape), low, high))
+        return len(self.values) - 1
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.flatten().view(torch.uint8).numpy())  # type: ignore

@@ -1,0 +1,230 @@
+"""Tracing: the program of a region, from one call in integer mode.
+
+The module's own code runs, unmodified, on real integers; what it does to those that
+depend on the input is taken down. All else (masks, relative positions, folded
+embeddings) is there as tensors already, and becomes the program's constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ...functions import Constants
+from ...intmath import QParams
+from ...intmath.dyadic import Dyadic
+from ...modes import Integer, Region, bound_region
+from ...modes.binding import own_forward
+from ...modes.region import PIXELS
+from ...operations import NonLinear, Operation
+from ...plan import SitePlan
+from ...qtensor import QTensor
+from ..ir.graph import Port, Program
+from .recorded import Recorded
+from .recorder import Recorder, TensorPool
+
+
+class Traced(NamedTuple):
+    """A program, and what the module makes of its outputs.
+
+    Attributes:
+        program: The program.
+        rebuild: From the real output tensors to what ``forward`` returns.
+    """
+
+    program: Program
+    rebuild: Callable[[Sequence[Tensor]], Any]
+
+
+class Tracing(Integer):
+    """Integer mode that takes down what it does.
+
+    Attributes:
+        recorder: Takes it down.
+        outputs: Ports of what has left the region, by the real tensor that left.
+    """
+
+    def __init__(self, mode: Integer, recorder: Recorder) -> None:
+        super().__init__(mode.plan)
+        # Constants that were made serve here, too, and the other way round.
+        vars(self).update(vars(mode))
+        self.saturation = None
+        self.recorder = recorder
+        self.outputs: list[tuple[Tensor, Port]] = []
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        x, qparams = super().enter(name, value), self.plan.inputs[name]
+        number = self.recorder.input(
+            x.payload.shape,
+            qparams.qmin,
+            qparams.qmax,
+            qparams.scale,
+            self.plan.pixels if name == PIXELS else None,
+        )
+        x.payload = Recorded.wrap(x.payload, self.recorder, number)
+        return x
+
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        if not isinstance(value.payload, Recorded):
+            return super().leave(value)
+        assert isinstance(value.qparams, QParams)
+        real = value.qparams.dequantize(value.payload.plain).contiguous()
+        port = Port(value.payload.number, value.qparams.scale)
+        self.outputs.append((real, port))
+        return real
+
+    def _computed(
+        self,
+        site: str,
+        plan: SitePlan,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: dict[str, Any],
+    ) -> Tensor:
+        """See the base class."""
+        used = operands[: _inputs(operation)]
+        if not any(x is not None and isinstance(x.payload, Recorded) for x in used):
+            return super()._computed(
+                site, plan, operation, operands, constants, attributes
+            )
+        numbers = [self._operand(x) for x in used if x is not None]
+        bare = [x if x is None else _bare(x) for x in operands]
+        result = super()._computed(site, plan, operation, bare, constants, attributes)
+        nonlinear = isinstance(operation, NonLinear)
+        number = self.recorder.node(
+            operation.kind,
+            numbers,
+            result.shape,
+            (plan.output.qmin, plan.output.qmax),
+            self._named(site, constants),
+            # What a function needs to know of its arguments is in its constants.
+            {} if nonlinear else _plain(attributes),
+            site,
+            dict(plan.function or {}) if nonlinear else None,
+        )
+        return Recorded.wrap(result, self.recorder, number)
+
+    def _requantized(
+        self, name: str, payload: Tensor, factor: Dyadic, wanted: QParams
+    ) -> Tensor:
+        """See the base class."""
+        if not isinstance(payload, Recorded):
+            return super()._requantized(name, payload, factor, wanted)
+        result = super()._requantized(name, payload.plain, factor, wanted)
+        number = self.recorder.node(
+            'requantize',
+            [payload.number],
+            result.shape,
+            (wanted.qmin, wanted.qmax),
+            self._named(name, factor._asdict()),
+        )
+        return Recorded.wrap(result, self.recorder, number)
+
+    def _operand(self, x: QTensor) -> int | str:
+        """Number of a value, name of a constant."""
+        if isinstance(x.payload, Recorded):
+            return x.payload.number
+        return self.recorder.tensor(x.payload, x.source.removeprefix('parameter:'))
+
+    def _named(self, site: str, constants: Mapping[str, Any]) -> dict[str, int | str]:
+        """Constants with names in the place of tensors."""
+        return {
+            name: self.recorder.tensor(value, f'{site}.{name}')
+            if isinstance(value, Tensor)
+            else int(value)
+            for name, value in constants.items()
+        }
+
+
+def trace(
+    module: nn.Module,
+    args: tuple,
+    kwargs: dict | None = None,
+    pool: TensorPool | None = None,
+) -> Traced:
+    """The integer program of a region for inputs like these.
+
+    Args:
+        module: The region's module, quantized.
+        args: Arguments of its ``forward``; the program is for their shapes and for
+            everything in them that is no float tensor.
+        kwargs: The same.
+        pool: Tensors of other programs of this model, to be shared.
+
+    Raises:
+        TypeError: If the module is no quantized region.
+        UnsupportedOperationError: If a rule computes what no node stands for.
+    """
+    region = bound_region(module)
+    if region is None or not isinstance(region.mode, Integer):
+        raise TypeError(
+            f'{type(module).__name__} is no region in integer mode: quantize the model '
+            'or load a quantized checkpoint first'
+        )
+    recorder = Recorder(pool)
+    tracing = Tracing(region.mode, recorder)
+    with torch.no_grad(), region.lock:
+        result, _ = Region(region.name, tracing).run(
+            tracing, module, own_forward(module), args, kwargs or {}
+        )
+    leaves, spec = tree_flatten(result)
+    order = {id(real): i for i, (real, _) in enumerate(tracing.outputs)}
+    places = [order.get(id(leaf)) for leaf in leaves]
+
+    def rebuild(outputs: Sequence[Tensor]) -> Any:
+        new = [
+            outputs[place] if place is not None else _own(leaf)
+            for place, leaf in zip(places, leaves, strict=True)
+        ]
+        return nest(new)
+
+    nest = _nesting(result, spec)
+    for i, place in enumerate(places):
+        leaves[i] = leaves[i] if place is None else None  # frees the example
+    return Traced(
+        recorder.finish(region.name, [p for _, p in tracing.outputs]), rebuild
+    )
+
+
+def _inputs(operation: Operation) -> int | None:
+    """Operands that the integers of an operation depend on but by its constants."""
+    if isinstance(operation, NonLinear):
+        return 1  # gamma and beta are constants by now
+    return 2 if operation.kind in ('linear', 'conv2d') else None  # so is a bias
+
+
+def _bare(x: QTensor) -> QTensor:
+    """The same value, not recorded."""
+    payload = x.payload.plain if isinstance(x.payload, Recorded) else x.payload
+    return QTensor(payload, x.qparams, x.source, x.constant)
+
+
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments in types that any file format knows."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in attributes.items()
+    }
+
+
+def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
+    """How to nest leaves like a result; most are a tensor or a tuple of tensors."""
+    if spec.is_leaf():
+        return itemgetter(0)
+    kind = type(result)
+    if kind in (tuple, list) and all(isinstance(x, Tensor) for x in result):
+        return kind
+    return lambda leaves: tree_unflatten(leaves, spec)
+
+
+def _own(leaf: Any) -> Any:
+    """A part of the result that no input changes; the caller may change it."""
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf

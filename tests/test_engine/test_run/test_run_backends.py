@@ -1,0 +1,53 @@
+"""Evaluation on each back end: the same predictions to the last digit."""
+
+import pytest
+import tiny_runs
+from mmengine.config import Config
+
+from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.run.checks import check_backend
+from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.native.library import available
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+BACKENDS = [
+    'reference',
+    pytest.param('native', marks=pytest.mark.skipif(not available(), reason='no g++')),
+]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_written_config(run, tmp_path, backend):
+    regions = Config.fromfile(run.config).quantization.regions
+    options = {f'model.{region}.backend': backend for region in regions}
+    metrics, predictions = tiny_runs.run_test(
+        run.folder / 'integer.py', tmp_path, **options
+    )
+    assert tiny_runs.same(predictions, run.predictions)
+    assert {k: round(v, 6) for k, v in metrics.items()} == run.results['integer']
+
+
+def test_comparison(vit_run, tmp_path):
+    results = quantize_and_compare(
+        vit_run.config, work_dir=str(tmp_path), backend='reference'
+    )
+    for key in ('float', 'integer', 'agreement', 'output_sqnr_db', 'assignment'):
+        assert results[key] == vit_run.results[key]
+    assert 'saturation' not in results
+    written = Config.fromfile(tmp_path / 'integer.py')
+    assert written.model.backbone.backend == 'reference'
+    assert 'backend' not in written
+    log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
+    assert 'saturated values: not counted' in log
+
+
+def test_no_such_backend():
+    with pytest.raises(ConfigError, match="no back end 'fast'.*native"):
+        check_backend('fast')
+
+
+def test_backend_that_cannot_run(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'onnxruntime', None)
+    with pytest.raises(ConfigError, match='pip install'):
+        check_backend('onnx')

@@ -1,0 +1,194 @@
+"""Whole programs, threads, and the library itself."""
+
+from functools import cache, lru_cache
+
+import pytest
+import torch
+from detector_parts import Beside, bbox_head, boxes, fpn, levels, mask_head
+from native_cases import extremes
+from program_cases import (
+    equal,
+    function_program,
+    functions,
+    integers,
+    quantized_vit,
+    swin_program,
+    vit_program,
+)
+from region_models import images, quantized, same
+
+from iptq_mm.native import build as native_build
+from iptq_mm.native import library
+from iptq_mm.program import run, trace, use_backend
+from iptq_mm.program.backends.native import backend
+from iptq_mm.program.backends.native.program import NativeProgram
+from iptq_mm.registry import BACKENDS
+
+
+@pytest.mark.parametrize('make', [vit_program, swin_program])
+def test_models(level, make):
+    made = make()
+    native = NativeProgram(made)
+    assert not native.fallbacks
+    for seed in range(2):
+        inputs = integers(made, seed)
+        assert equal(run(made, inputs), native(inputs))
+
+
+@pytest.mark.parametrize('name, options', functions())
+def test_functions(level, name, options):
+    """Every function that is registered has a kernel, but published forms."""
+    made = function_program(name, options, 21)
+    native = NativeProgram(made)
+    # The published ShiftGELU looks at whole rows; the other GELUs are tables.
+    tabulated = made.nodes[0].kind == 'gelu' and name != 'shift_gelu'
+    assert native.left == int(options.get('literal', False) and not tabulated)
+    for inputs in (integers(made), extremes(made, 1)):
+        assert equal(run(made, inputs), native(inputs))
+
+
+PARTS = {
+    'fpn': (
+        lambda: fpn(in_channels=[16, 20, 32], out_channels=24),
+        lambda: levels((11, 14), (6, 7), (3, 4), channels=[16, 20, 32]),
+    ),
+    'boxes': (lambda: bbox_head(in_channels=6), lambda: boxes(6)),
+    'masks': (
+        lambda: mask_head(conv_out_channels=32, in_channels=6),
+        lambda: boxes(4),
+    ),
+}
+
+
+@pytest.mark.parametrize('name', PARTS)
+def test_detectors(level, name):
+    made = detector_program(name)
+    native = NativeProgram(made)
+    assert not native.fallbacks
+    for inputs in (integers(made), extremes(made, 1)):
+        assert equal(run(made, inputs), native(inputs))
+
+
+@cache
+def detector_program(name):
+    make, batch = PARTS[name]
+    x = batch()
+    with torch.no_grad():
+        net = quantized(Beside(make()).eval(), [(x,)])
+        return trace(net.backbone, (x,)).program
+
+
+def test_any_number_of_threads(level, three_threads):
+    made = swin_program()
+    native, inputs = NativeProgram(made), integers(made)
+    expected = run(made, inputs)
+    for _ in range(20):
+        assert equal(expected, native(inputs))
+
+
+def test_outputs_belong_to_the_caller():
+    made = vit_program()
+    native = NativeProgram(made)
+    first = native(integers(made, 0))
+    kept = [x.clone() for x in first]
+    native(integers(made, 1))
+    assert equal(first, kept)
+
+
+def test_real_outputs_and_their_codes():
+    """To the last bit what comes out of the integers; both belong to the caller."""
+    made = vit_program()
+    native = NativeProgram(made)
+    given = integers(made, 0)
+    codes = native(given)
+    real = native.real(given)
+    native.real(integers(made, 1))
+    for port, q, (x, kept) in zip(made.outputs, codes, real, strict=True):
+        assert torch.equal(q, kept) and kept.dtype == q.dtype
+        assert torch.equal(x, q.float() * port.scale)
+
+
+def test_as_a_back_end():
+    net, x = quantized_vit(), images(2, 3, 32, 32, seed=5)
+    with torch.no_grad():
+        expected = net(x)
+        try:
+            use_backend(net, 'native')
+            assert same(expected, net(x))
+        finally:
+            use_backend(net, None)
+
+
+def test_the_environment_chooses_the_instruction_set(monkeypatch):
+    previous = library.level()
+    for name in library.levels():
+        monkeypatch.setenv(library.ISA_VARIABLE, name)
+        library._open()  # as if it were loaded now
+        assert library.level() == name
+    library.use_level(previous)
+
+
+def test_unknown_instruction_sets_are_named():
+    with pytest.raises(library.NativeError, match="'sse9': one of portable"):
+        library.use_level('sse9')
+
+
+def test_no_compiler_is_no_library(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.delenv('CXX', raising=False)
+    with pytest.raises(native_build.BuildError, match=r'no C\+\+ compiler'):
+        native_build.build(tmp_path / 'library.so')
+
+
+def test_messages_of_the_compiler_are_shown(monkeypatch, tmp_path):
+    monkeypatch.setattr(native_build, '_FLAGS', ['-no-such-flag'])
+    with pytest.raises(native_build.BuildError, match='no-such-flag'):
+        native_build.build(tmp_path / 'library.so')
+    assert not list(tmp_path.glob('*.so'))
+
+
+@pytest.fixture
+def no_library(monkeypatch, tmp_path):
+    """As on a machine without a compiler and without a library."""
+    monkeypatch.setenv('CXX', str(tmp_path / 'none'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setattr(library, 'INSTALLED', tmp_path / 'none.so')
+    monkeypatch.setattr(library, '_opened', lru_cache(library._opened.__wrapped__))
+
+
+def run_and_log(made, monkeypatch):
+    """What the back end gives and says."""
+    said = []
+    monkeypatch.setattr(backend, 'print_log', lambda text, *_: said.append(text))
+    backend._say.cache_clear()
+    native = BACKENDS.build(dict(type='native'))
+    inputs = integers(made)
+    for _ in range(2):
+        made_now = native.prepare(made, torch.device('cpu'))
+    assert equal(run(made, inputs), made_now(inputs))
+    assert len(said) == 1  # not again
+    return said[0]
+
+
+def test_without_a_compiler_the_reference_runs(no_library, monkeypatch):
+    said = run_and_log(vit_program(), monkeypatch)
+    assert 'no C++ compiler' in said and 'reference' in said
+
+
+def test_the_environment_forbids_the_library(no_library, monkeypatch):
+    monkeypatch.setenv(library.ISA_VARIABLE, 'none')
+    assert f'{library.ISA_VARIABLE} is none' in run_and_log(vit_program(), monkeypatch)
+
+
+def test_an_instruction_set_that_is_none(monkeypatch):
+    monkeypatch.setenv(library.ISA_VARIABLE, 'abacus')
+    with pytest.raises(library.NativeError, match="no instruction set 'abacus'"):
+        library._open()
+
+
+def test_says_what_runs(level, monkeypatch):
+    said = run_and_log(vit_program(), monkeypatch)
+    assert level in said and 'threads' in said and 'reference' not in said
+    literal = function_program('shiftmax', {'literal': True})
+    said = run_and_log(literal, monkeypatch)
+    assert '1 of 1 nodes (softmax: shiftmax, literal)' in said
