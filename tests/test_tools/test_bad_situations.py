@@ -8,14 +8,14 @@ import torch
 from mmengine.config import Config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-TOOL = TOOLS / 'quantization.py'
+TOOL = TOOLS / 'quantize.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture
 def refused(tool, vit_run):
-    """What tools/quantization.py says to a changed config of the tiny ViT."""
+    """What tools/quantize.py says to a changed config of the tiny ViT."""
 
     def run(change, *options):
         cfg = Config.fromfile(vit_run.config)
