@@ -8,7 +8,7 @@ import torch
 
 from ....native.storage import storage_of
 from ...ir.graph import Node
-from ...ir.semantics import step as reference_step
+from ...ir.semantics import node_function
 from .layout.located import Located
 from .layout.steps import At, Call
 
@@ -22,7 +22,7 @@ def fallback(compiler: Compiler, node: Node) -> Located:
     constants = {
         k: tensors[v] if isinstance(v, str) else v for k, v in node.constants.items()
     }
-    compute = reference_step(node, value)
+    compute = node_function(node, value)
     operands: list = [
         tensors[x] if isinstance(x, str) else _described(compiler, x)
         for x in node.operands

@@ -9,7 +9,7 @@ from .....native.commands import STAGES
 from ....ir.graph import Node, Program
 
 #: What may be done to scores between the first product and softmax.
-_ADDITIONS = ('add', 'shifted')
+_ADDITIONS = ('add', 'add_constant')
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .....native.commands import ADD, I16, RESCALE, TABLE, U8
 from ....ir.graph import Node
-from ....ir.semantics import step as reference_step
+from ....ir.semantics import node_function
 from ..compiler import INT32, Compiler, Unsupported
 from ..kernels.gelu import line_fields
 from ..kernels.gemm import GemmStep, Tail
@@ -54,7 +54,7 @@ def tabulated(compiler: Compiler, node: Node) -> Tensor:
         for k, v in node.constants.items()
     }
     every = torch.arange(source.low, source.high + 1).to(source.dtype)
-    compute = reference_step(node, compiler.value(node))
+    compute = node_function(node, compiler.value(node))
     table, alone = (compute([x], constants) for x in (every, every[:, None]))
     if not torch.equal(table, alone.flatten()):
         raise Unsupported(f'{(node.function or {}).get("type")} of whole rows')

@@ -171,8 +171,8 @@ def relu(compiler: Compiler, node: Node) -> Located:
     return _sum(compiler, out, [x], positive, (1, 0), 0)
 
 
-@emitter('shifted')
-def shifted(compiler: Compiler, node: Node) -> Located:
+@emitter('add_constant')
+def add_constant(compiler: Compiler, node: Node) -> Located:
     """``x`` plus a constant."""
     addend = compiler.tensor(node.constants['addend'])
     operands = [_operand(compiler, node, 0), _place(addend)]
@@ -222,8 +222,8 @@ def _multiplied(
     return out
 
 
-@emitter('amplify')
-def amplify(compiler: Compiler, node: Node) -> Located:
+@emitter('shift_channels')
+def shift_channels(compiler: Compiler, node: Node) -> Located:
     """``x`` times a power of two by channel."""
     powers = compiler.constant(node, 'powers').to(torch.int64)
     operands = [_operand(compiler, node, 0), _place(torch.ones_like(powers) << powers)]
