@@ -12,12 +12,14 @@ from torch import Tensor
 from ....native.commands import Command, Dequantize, Quantize
 from ....native.library import Prepared
 from ...ir.graph import Program, Value
+from ..base import Executable
+from ..boundary import fastest_conversions, readable_inputs, share_output
 from . import border
 from .compiler import Compiler
 from .layout.steps import At, Builder, Call, plan
 
 
-class NativeProgram:
+class NativeProgram(Executable):
     """A program that is ready to run.
 
     Args:
@@ -34,9 +36,10 @@ class NativeProgram:
     """
 
     def __init__(self, program: Program) -> None:
+        super().__init__(program, fastest_conversions())
         compiler = Compiler(program)
         self.fallbacks = dict(compiler.fallbacks)
-        self._program, self._places = program, (compiler.inputs, compiler.outputs)
+        self._places = compiler.inputs, compiler.outputs
         offsets, size = plan(compiler.steps)
         for place in (*compiler.inputs, *compiler.outputs):
             if place.buffer not in offsets:
@@ -61,21 +64,26 @@ class NativeProgram:
             for place, v in zip(compiler.outputs, self._values(False), strict=True)
         ]
 
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run it; the outputs belong to the caller."""
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
         with self._lock:
-            self._run(inputs, [])
+            self._run(integers, [])
             return [room.clone() for room in self._outputs]
 
-    def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Run it between real tensors: see :class:`~..ports.RealRunner`."""
+    def run_real(self, reals: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class; the conversions are commands of the same call."""
+        program = self.program
+        inputs = readable_inputs(program, reals, self.conversions)
         outputs = [
             (torch.empty(room.shape), torch.empty(room.shape, dtype=room.dtype))
             for room in self._outputs
         ]
         with self._lock:
             self._run(inputs, outputs)
-        return outputs
+        return [
+            share_output(program, port, real, integers)
+            for port, (real, integers) in zip(program.outputs, outputs, strict=True)
+        ]
 
     def _run(
         self, inputs: Sequence[Tensor], outputs: Sequence[tuple[Tensor, Tensor]]
@@ -94,7 +102,7 @@ class NativeProgram:
 
     def _route(self, dtypes: Sequence[torch.dtype], real: bool) -> _Route:
         """The commands for inputs of these types, and for real outputs or none."""
-        program, (inputs, outputs) = self._program, self._places
+        program, (inputs, outputs) = self.program, self._places
         made = [
             border.enter(port, value, dtype, place.storage, self._address(place.at))
             for port, value, dtype, place in zip(
@@ -112,7 +120,7 @@ class NativeProgram:
         return _Route(enter, leave, _parts([*enter, *self.commands, *leave]), kept)
 
     def _values(self, entering: bool) -> list[Value]:
-        program = self._program
+        program = self.program
         ports = program.inputs if entering else program.outputs
         return [program.values[port.value] for port in ports]
 
