@@ -15,16 +15,7 @@ from ....registry import BACKENDS
 from ...ir.graph import Program
 from ..base import Backend, Runner
 from ..reference import runner
-from .compiler import Unsupported
-from .kernels import (  # noqa: F401  (they register emitters)
-    convolution,
-    elementwise,
-    linear,
-    matmul,
-    normalization,
-    reduction,
-    softmax,
-)
+from .context import Unsupported
 from .program import NativeProgram
 
 

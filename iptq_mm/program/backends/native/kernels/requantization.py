@@ -5,7 +5,7 @@ from __future__ import annotations
 from .....intmath.dyadic import Dyadic
 from .....native.storage import Storage
 from ....ir.graph import Value
-from ..compiler import INT32, Unsupported
+from ..context import INT32, Unsupported
 
 
 def sum_fields(
