@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ...registry import BACKENDS
 from ..ir.graph import Program
-from ..ir.semantics import step
+from ..ir.semantics import node_function
 from .base import Backend, Runner
 
 
 def runner(program: Program, device: torch.device, blocks: bool = True) -> Runner:
-    """A function that runs a program; see :func:`step`."""
+    """A function that runs a program; see :func:`node_function`."""
     tensors = {name: t.to(device) for name, t in program.tensors.items()}
     steps = [
         (
-            step(node, program.values[node.output], blocks),
+            node_function(node, program.values[node.output], blocks),
             node.operands,
             {k: tensors[v] if isinstance(v, str) else v for k, v in c.items()},
             node.output,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from ...ir.graph import Operand, Program
-from ...lowering.lookup_tables import tabulated
+from ...lowering.lookup_tables import with_lookup_tables
 from ...lowering.lower import lower
 
 _aten = torch.ops.aten
@@ -45,7 +45,7 @@ def whole_graph(program: Program, device: torch.device) -> fx.GraphModule:
         program: The program.
         device: Where weights and constants shall be.
     """
-    program, builder = tabulated(program), _Builder(device)
+    program, builder = with_lookup_tables(program), _Builder(device)
     known: dict[Operand, fx.Node] = {}
     for i, port in enumerate(program.inputs):
         value = program.values[port.value]

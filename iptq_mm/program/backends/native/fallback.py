@@ -6,7 +6,7 @@ import torch
 
 from ....native.storage import storage_of
 from ...ir.graph import Node
-from ...ir.semantics import step as reference_step
+from ...ir.semantics import node_function
 from .context import EmitterContext
 from .copying import as_torch
 from .layout.steps import Address, Call
@@ -19,7 +19,7 @@ def fallback(context: EmitterContext, node: Node) -> TensorRef:
     constants = {
         k: tensors[v] if isinstance(v, str) else v for k, v in node.constants.items()
     }
-    compute = reference_step(node, value)
+    compute = node_function(node, value)
     operands: list = [
         tensors[x] if isinstance(x, str) else _described(context, x)
         for x in node.operands

@@ -39,11 +39,11 @@ def test_sums_with_constants(level):
     )
 
 
-def test_shifted_by_a_tensor(level):
+def test_add_constant_of_a_tensor(level):
     addend = torch.tensor([[-100000], [0], [77]])
 
     def build(r):
-        return r.shifted(r.input((2, 3, 9), *WIDE, 1.0), addend, (2, 3, 9))
+        return r.add_constant(r.input((2, 3, 9), *WIDE, 1.0), addend, (2, 3, 9))
 
     check(program(build))
 

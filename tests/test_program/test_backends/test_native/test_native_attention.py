@@ -45,7 +45,7 @@ def attention(
                 scores = add(r, [scores, r.tensor(table, 'table')], shape, WIDE)
             else:
                 hidden = torch.rand(queries, keys, generator=generator) < 0.4
-                scores = r.shifted(scores, hidden * -400000, shape)
+                scores = r.add_constant(scores, hidden * -400000, shape)
         out = QParams(1.0 / high, 0, high)
         p = function(r, name, scores, scale, out, options=options)
         factor = dyadic(0.8 * 255 / (high * 127), 47)

@@ -2,7 +2,7 @@
 
 ::
 
-    matmul(q, k) -> [add | shifted]* -> softmax -> matmul(., v)
+    matmul(q, k) -> [add | add_constant]* -> softmax -> matmul(., v)
 
 Reshapes may stand anywhere between them. Every value inside of the pattern has one
 consumer, so that nobody misses it when one command computes all.
@@ -17,7 +17,7 @@ from .....native.commands import STAGES
 from ....ir.graph import Node, Program
 
 #: Kinds of nodes that may stand between the first product and the softmax.
-_ADDITIONS = ('add', 'shifted')
+_ADDITIONS = ('add', 'add_constant')
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _stage(context: EmitterContext, node: Node, groups: int) -> dict:
     value = context.value(node)
     if max(abs(value.low), value.high) >= INT32 // 2:
         raise Unsupported('scores of more than 31 bits')
-    if node.kind == 'shifted':
+    if node.kind == 'add_constant':
         addend = node.constants['addend']
         left, right, shift = 1, 1, 0
     else:

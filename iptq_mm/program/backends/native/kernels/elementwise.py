@@ -161,8 +161,8 @@ def relu(context: EmitterContext, node: Node) -> TensorRef:
     return _sum(context, out, [x], positive, (1, 0), 0)
 
 
-@emitter('shifted')
-def shifted(context: EmitterContext, node: Node) -> TensorRef:
+@emitter('add_constant')
+def add_constant(context: EmitterContext, node: Node) -> TensorRef:
     """``x`` plus a constant."""
     addend = context.tensor(node.constants['addend'])
     operands = [_operand(context, node, 0), _constant_ref(addend)]
@@ -212,8 +212,8 @@ def _multiplied(
     return out
 
 
-@emitter('amplify')
-def amplify(context: EmitterContext, node: Node) -> TensorRef:
+@emitter('shift_channels')
+def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
     """``x`` times a power of two by channel."""
     powers = context.constant(node, 'powers').to(torch.int64)
     operands = [

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
-from ....ir.semantics import step as reference_step
+from ....ir.semantics import node_function
 from ..context import INT32, EmitterContext, Unsupported
 
 _I16 = 2**15
@@ -29,7 +29,7 @@ def tabulated(context: EmitterContext, node: Node) -> Tensor:
         for k, v in node.constants.items()
     }
     every = torch.arange(source.low, source.high + 1).to(source.dtype)
-    compute = reference_step(node, context.value(node))
+    compute = node_function(node, context.value(node))
     table, alone = (compute([x], constants) for x in (every, every[:, None]))
     if not torch.equal(table, alone.flatten()):
         name = (node.function or {}).get('type')
