@@ -16,7 +16,15 @@ from ...ir.graph import Program
 from ..base import Backend, Runner
 from ..reference import runner
 from .compiler import Unsupported
-from .kernels import convolution, elementwise, linear, matmul, softmax  # noqa: F401  (they register emitters)
+from .kernels import (  # noqa: F401  (they register emitters)
+    convolution,
+    elementwise,
+    linear,
+    matmul,
+    normalization,
+    reduction,
+    softmax,
+)
 from .program import NativeProgram
 
 
