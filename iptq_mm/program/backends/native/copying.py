@@ -33,7 +33,7 @@ def view(x: Located, strides: list[int]) -> dict:
     return {
         'data': x.at,
         'type': x.storage.type,
-        'base': x.storage.base,
+        'zero_point': x.storage.zero_point,
         'stride': [0] * (DIMS - len(strides)) + strides,
     }
 
@@ -132,7 +132,7 @@ def _gathered(compiler: Compiler, x: Located) -> Located:
             'runs': len(starts),
             'size': run * x.storage.size,
             'element': x.storage.size,
-            'zero': -x.storage.base,
+            'zero_point': x.storage.zero_point,
         },
     )
     compiler.steps.append(step)

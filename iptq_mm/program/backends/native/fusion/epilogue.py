@@ -31,9 +31,9 @@ def fused_table(compiler: Compiler, node: Node) -> Located | None:
     if x.positions is not None or out.type != U8:
         return None
     source = compiler.program.values[node.values[0]]
-    table = tabulated(compiler, node).to(torch.int64) - out.base
+    table = tabulated(compiler, node).to(torch.int64) + out.zero_point
     bytes_in = x.storage.type == U8
-    step.base = source.low if bytes_in else 0
+    step.zero_point = -source.low if bytes_in else 0
     codes = torch.zeros(max(256, len(table)), dtype=torch.uint8)
     codes[: len(table)] = table.to(torch.uint8)
     step.extend(TABLE, None, table=codes, table_type=U8)

@@ -86,7 +86,7 @@ def _pixels(compiler: Compiler, node: Node, x: Located) -> Located:
 
 def _window(node: Node, x: Located, weight: Tensor, shape: Sequence[int]) -> dict:
     """Fields of a ``Window``."""
-    a, zero = node.attributes, -x.storage.base
+    a, zero = node.attributes, x.storage.zero_point
     names = ('stride', 'padding', 'dilation')
     (sh, sw), (top, left), (down, across) = (a[name] for name in names)
     image, row, pixel, _ = x.strides

@@ -36,8 +36,8 @@ class GemmStep(Step):
         factors: Multiplier, offset and shift by channel.
         bound: Largest magnitude of each channel's accumulator.
         clamp: Range of the product's result, before what follows.
-        base: What the codes of that result are less than it.
-        input_base: The same of the input.
+        zero_point: Of that result: a code is the result plus it.
+        input_zero_point: Of the input.
         tail: What follows, where that is arithmetic.
         storage: Of the result of all.
         panels: The packed weights, once nothing changes any more.
@@ -47,8 +47,8 @@ class GemmStep(Step):
     factors: tuple[Tensor, Tensor, Tensor] = data_field(kw_only=True)
     bound: Tensor = data_field(kw_only=True)
     clamp: tuple[int, int] = data_field(kw_only=True)
-    base: int = data_field(kw_only=True)
-    input_base: int = data_field(kw_only=True)
+    zero_point: int = data_field(kw_only=True)
+    input_zero_point: int = data_field(kw_only=True)
     tail: Tail | None = data_field(kw_only=True, default=None)
     storage: Storage = data_field(kw_only=True)
     panels: Panels | None = data_field(kw_only=True, default=None)
@@ -69,7 +69,7 @@ class GemmStep(Step):
         self.fields.update(post=post, **fields)
         self.tail = tail
         if tail is not None:
-            self.base = 0
+            self.zero_point = 0
 
     def narrow(self, low: int, high: int) -> None:
         """Clamp the result of all once more; a table's is not arithmetic."""
@@ -84,7 +84,7 @@ class GemmStep(Step):
         """Put the result elsewhere; it lies there as it lay before."""
         self.storage = place.storage
         if self.plain:
-            self.base = place.storage.base
+            self.zero_point = place.storage.zero_point
         self.fields.update(out=At(place.buffer), out_type=place.storage.type)
         return replace(place, producer=self)
 
@@ -112,8 +112,8 @@ class GemmStep(Step):
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
 
     def _channels(self) -> dict:
-        made = channels(*self.factors, self.bound, self.clamp, self.base)
-        sums = self.weight.sum((1, 2), dtype=torch.int64) * self.input_base
+        made = channels(*self.factors, self.bound, self.clamp, self.zero_point)
+        sums = self.weight.sum((1, 2), dtype=torch.int64) * -self.input_zero_point
         start = torch.zeros(len(made.shift), dtype=torch.int32)
         start[: len(sums)] = sums.to(torch.int32)
         return {

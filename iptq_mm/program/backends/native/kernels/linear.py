@@ -109,7 +109,7 @@ def product(
     bound = magnitudes * _input(compiler, node).bound
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (compiler.constant(node, name)[only] for name in names)
-    span = max(abs(out.storage.base), 1)
+    span = max(abs(out.storage.zero_point), 1)
     for b, f, o, s in zip(
         *(t.tolist() for t in (bound, multiplier, offset, shift)), strict=True
     ):
@@ -136,8 +136,8 @@ def product(
         factors=(multiplier, offset, shift),
         bound=bound,
         clamp=(value.low, value.high),
-        base=out.storage.base,
-        input_base=x.storage.base,
+        zero_point=out.storage.zero_point,
+        input_zero_point=x.storage.zero_point,
         storage=out.storage,
     )
     return compiler.emit(step, out)

@@ -49,9 +49,9 @@ def layer_norm(compiler: Compiler, node: Node) -> Located:
             'root_shift': compiler.number(node, 'root_shift'),
             'epsilon': compiler.number(node, 'epsilon'),
             **_factors(compiler, node, _FORMS[name], storage),
-            'low': value.low - storage.base,
-            'high': value.high - storage.base,
-            'zero': -storage.base,
+            'low': value.low + storage.zero_point,
+            'high': value.high + storage.zero_point,
+            'zero_point': storage.zero_point,
             'out': out.at,
             'out_type': storage.type,
             'out_row': value.shape[-1],
@@ -61,7 +61,7 @@ def layer_norm(compiler: Compiler, node: Node) -> Located:
 
 
 def _factors(compiler: Compiler, node: Node, form: int, storage: Storage) -> dict:
-    """Fields of the affine part, the base of the result in what it adds."""
+    """Fields of the affine part, the zero point of the result in what it adds."""
     if form == FQVIT:
         sign, factor = (compiler.constant(node, n) for n in ('sign', 'factor'))
         half = 1 << (_FQVIT_FRACTION - 1)
@@ -70,13 +70,13 @@ def _factors(compiler: Compiler, node: Node, form: int, storage: Storage) -> dic
             'up': compiler.number(node, 'mean_bits'),
             'multiplier': (factor * sign).to(torch.int32),
             'exponent': compiler.constant(node, 'exponent').to(torch.int32),
-            'addend': addend - (storage.base << _FQVIT_FRACTION),
+            'addend': addend + (storage.zero_point << _FQVIT_FRACTION),
         }
     shift, addend = (
         compiler.number(node, 'out_shift'),
         compiler.constant(node, 'addend'),
     )
-    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
+    if max(abs(int(a)) for a in addend) + (abs(storage.zero_point) << shift) >= 2**62:
         raise Unsupported('addends of more than 62 bits')
     return {
         'up': compiler.number(node, 'input_shift') if form == IBERT else 0,
@@ -84,5 +84,5 @@ def _factors(compiler: Compiler, node: Node, form: int, storage: Storage) -> dic
         'drop': compiler.number(node, 'drop'),
         'shift': shift,
         'multiplier': compiler.constant(node, 'multiplier').to(torch.int32),
-        'addend': addend - (storage.base << shift),
+        'addend': addend + (storage.zero_point << shift),
     }

@@ -35,10 +35,10 @@ def mean(compiler: Compiler, node: Node) -> Located:
     fields = {
         'shape': padded_shape(sizes),
         'kept': DIMS - len(away),
-        # The base is in the requantization.
-        'out': {**view(out, made), 'base': 0},
+        # The requantization adds the zero point.
+        'out': {**view(out, made), 'zero_point': 0},
         'a': view(x, [x.strides[d] for d in order]),
-        'result': requantization(factor, value, storage.base),
+        'result': requantization(factor, value, storage.zero_point),
     }
     compiler.steps.append(Step(Mean, fields))
     return out

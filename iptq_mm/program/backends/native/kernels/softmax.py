@@ -63,7 +63,7 @@ def softmax_fields(
         'clamp': compiler.number(node, f'{prefix}clamp'),
         'down': compiler.number(node, f'{prefix}down'),
         'high': value.high,
-        'base': storage.base,
+        'zero_point': storage.zero_point,
     }
     if form == TABLES:
         if 'table' in node.constants:
@@ -110,7 +110,7 @@ def softmax(compiler: Compiler, node: Node) -> Located:
         'size': value.shape[-1],
         'x': x.at,
         'x_type': x.storage.type,
-        'x_base': x.storage.base,
+        'x_zero_point': x.storage.zero_point,
         'x_row': distance,
         'softmax': softmax_fields(compiler, node, value, storage),
         'out': out.at,
@@ -125,4 +125,4 @@ def probability_storage(value: Value) -> Storage:
     """How an attention keeps probabilities: as what its product takes."""
     if value.high <= 255:
         return Storage(U8)
-    return Storage(I16, 32768 if value.high > 32767 else 0)
+    return Storage(I16, -32768 if value.high > 32767 else 0)
