@@ -30,7 +30,7 @@ def view(x: TensorRef, strides: list[int]) -> dict:
     return {
         'data': x.address,
         'type': x.storage.type,
-        'base': x.storage.base,
+        'zero_point': x.storage.zero_point,
         'stride': [0] * (DIMS - len(strides)) + strides,
     }
 
@@ -184,7 +184,7 @@ def _gathered(context: EmitterContext, x: TensorRef) -> TensorRef:
             'runs': len(starts),
             'size': run * x.storage.size,
             'element': x.storage.size,
-            'zero': -x.storage.base,
+            'zero_point': x.storage.zero_point,
         },
         copies=True,
     )

@@ -70,9 +70,9 @@ def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
     if x.address_map is not None or out.type != U8:
         return None
     source = context.program.values[node.values[0]]
-    table = tabulated(context, node).to(torch.int64) - out.base
+    table = tabulated(context, node).to(torch.int64) + out.zero_point
     bytes_in = x.storage.type == U8
-    step.base = source.low if bytes_in else 0
+    step.zero_point = -source.low if bytes_in else 0
     codes = torch.zeros(max(256, len(table)), dtype=torch.uint8)
     codes[: len(table)] = table.to(torch.uint8)
     step.extend(TABLE, None, table=codes, table_type=U8)

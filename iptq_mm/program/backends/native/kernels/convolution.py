@@ -86,7 +86,7 @@ def _pixels(context: EmitterContext, node: Node, x: TensorRef) -> TensorRef:
 
 def _window(node: Node, x: TensorRef, weight: Tensor, shape: Sequence[int]) -> dict:
     """Fields of a ``Window``."""
-    a, zero = node.attributes, -x.storage.base
+    a, zero = node.attributes, x.storage.zero_point
     names = ('stride', 'padding', 'dilation')
     (sh, sw), (top, left), (down, across) = (a[name] for name in names)
     image, row, pixel, _ = x.strides

@@ -87,8 +87,8 @@ def _fields(
     fields: dict[str, object] = {'shape': padded_shape(sizes)}
     for name, x, step in zip(('out', 'a', 'b'), [out, *operands], steps):  # noqa: B905
         fields[name] = _view(x, step)
-    # Commands make codes: the base is part of their offset.
-    fields['out'] = {**_view(out, steps[0]), 'base': 0}
+    # Commands make codes: the zero point is part of their offset.
+    fields['out'] = {**_view(out, steps[0]), 'zero_point': 0}
     return fields
 
 
@@ -201,7 +201,7 @@ def _multiplied(
     value, out = _result(context, node, operands)
     fields = _fields(out, out.shape, operands)
     if factor.shift:
-        fields['result'] = requantization(factor, value, out.storage.base)
+        fields['result'] = requantization(factor, value, out.storage.zero_point)
     else:
         whole = sum_fields(1, 0, 0, value.low, value.high, out.storage)
         fields['result'] = {
@@ -231,7 +231,7 @@ def gelu(context: EmitterContext, node: Node) -> TensorRef:
         raise Unsupported('inputs of more than 16 bits')
     x = _operand(context, node, 0)
     _, out = _result(context, node, [x])
-    table = tabulated(context, node).to(torch.int32) - out.storage.base
+    table = tabulated(context, node).to(torch.int32) + out.storage.zero_point
     fields = _fields(out, out.shape, [x])
     fields |= {'table': table.contiguous(), 'first': source.low}
     context.append(Step(Lookup, fields))

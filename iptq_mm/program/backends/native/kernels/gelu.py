@@ -52,7 +52,7 @@ def line_fields(
     # product's upper 16 bits.
     last = -(-(64 << bits + position_shift) // multiplier)
     left = 16 - position_shift
-    offset = (1 << (shift - 1)) - (storage.base << shift)
+    offset = (1 << (shift - 1)) + (storage.zero_point << shift)
     rise = slope << up
     # The line itself lies between two entries.
     most = source.bound * relu + (int(table.abs().max()) << bits + up) + abs(offset)
@@ -81,6 +81,6 @@ def line_fields(
         'up': up,
         'offset': offset,
         'shift': shift,
-        'low': value.low - storage.base,
-        'high': value.high - storage.base,
+        'low': value.low + storage.zero_point,
+        'high': value.high + storage.zero_point,
     }

@@ -11,17 +11,17 @@ output channel, ``x`` an input code (a byte), ``w`` a weight::
                        + half) >> shift, ...)             ADD
                 clamp((code * left + half) >> shift, ...) RESCALE
 
-(1) Input codes differ from integers by the zero point of the input, the same for all
-``k``. Its share ``input_base * sum_k w[c, k]`` is a constant of the channel: the
-accumulator begins with it (``start``).
+(1) An input code is its integer plus the zero point of the input, which is the same
+for all ``k``. What it adds to the sum is a constant of the channel; the accumulator
+begins with its negative, ``start[c] = -input_zero_point * sum_k w[c, k]``.
 
-(2) The requantization of :mod:`.weights`, which has two forms. That the result's codes
-are less than its integers by ``base`` is part of ``offset``, ``low`` and ``high``.
+(2) The requantization of :mod:`.weights`, which has two forms. The zero point of the
+result is part of ``offset``, ``low`` and ``high``.
 
 (3) The epilogue (:mod:`..fusion.epilogue`): at most one table, residual add or rescale
 of a later node. Integers between (2) and (3) stay in registers; where the epilogue is
-arithmetic, they are integers, not codes (``base`` is 0), and the zero point of ``out``
-is part of ``half``.
+arithmetic, they are integers (the zero point of (2) is 0), and the zero point of
+``out`` is part of ``half``.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class GemmBuilder(Step):
         factors: Multiplier, offset and shift by channel, each of shape (n,).
         bound: Largest magnitude of each channel's accumulator.
         clamp: Smallest and largest result of the requantization.
-        base: What the codes of that result are less than it.
-        input_base: What the codes of the input are less than it.
+        zero_point: Zero point of that result: a code is the result plus it.
+        input_zero_point: Zero point of the input.
         sum: Arithmetic of the epilogue; None: it is empty, or a table.
         storage: Storage of what is stored in the end.
         packed: The packed weights, once finished; None for depthwise convolutions.
@@ -72,8 +72,8 @@ class GemmBuilder(Step):
     factors: tuple[Tensor, Tensor, Tensor] = data_field(kw_only=True)
     bound: Tensor = data_field(kw_only=True)
     clamp: tuple[int, int] = data_field(kw_only=True)
-    base: int = data_field(kw_only=True)
-    input_base: int = data_field(kw_only=True)
+    zero_point: int = data_field(kw_only=True)
+    input_zero_point: int = data_field(kw_only=True)
     sum: EpilogueSum | None = data_field(kw_only=True, default=None)
     storage: Storage = data_field(kw_only=True)
     packed: PackedWeights | None = data_field(kw_only=True, default=None)
@@ -96,7 +96,7 @@ class GemmBuilder(Step):
         self.fields.update(post=post, **fields)
         self.sum = sum
         if sum is not None:
-            self.base = 0
+            self.zero_point = 0
 
     def clamp_result(self, low: int, high: int) -> None:
         """Clamp what is stored once more; the epilogue must not be a table."""
@@ -116,7 +116,7 @@ class GemmBuilder(Step):
         assert not self.finished
         self.storage = out.storage
         if self.plain:
-            self.base = out.storage.base
+            self.zero_point = out.storage.zero_point
         self.fields.update(out=Address(out.buffer), out_type=out.storage.type)
         return replace(out, producer=self)
 
@@ -146,8 +146,8 @@ class GemmBuilder(Step):
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
 
     def _channel_fields(self) -> dict:
-        made = channel_constants(*self.factors, self.bound, self.clamp, self.base)
-        sums = self.weight.sum((1, 2), dtype=torch.int64) * self.input_base
+        made = channel_constants(*self.factors, self.bound, self.clamp, self.zero_point)
+        sums = self.weight.sum((1, 2), dtype=torch.int64) * -self.input_zero_point
         start = torch.zeros(len(made.shift), dtype=torch.int32)
         start[: len(sums)] = sums.to(torch.int32)
         return {

@@ -117,7 +117,7 @@ def emit_product(
     bound = magnitudes * _input(context, node).bound
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (context.constant(node, name)[only] for name in names)
-    span = max(abs(out.storage.base), 1)
+    span = max(abs(out.storage.zero_point), 1)
     for b, f, o, s in zip(
         *(t.tolist() for t in (bound, multiplier, offset, shift)), strict=True
     ):
@@ -144,8 +144,8 @@ def emit_product(
         factors=(multiplier, offset, shift),
         bound=bound,
         clamp=(value.low, value.high),
-        base=out.storage.base,
-        input_base=x.storage.base,
+        zero_point=out.storage.zero_point,
+        input_zero_point=x.storage.zero_point,
         storage=out.storage,
     )
     return context.emit(step, out)

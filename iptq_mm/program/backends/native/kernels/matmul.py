@@ -39,14 +39,14 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
         'k': a.shape[-1],
         'a': Address(a.buffer),
         'a_type': a.storage.type,
-        'a_base': a.storage.base,
+        'a_zero_point': a.storage.zero_point,
         'a_at': a_at,
         'a_row': a_row,
         'b': Address(b.buffer),
         'b_at': b_at,
         'b_row': b_row,
         'by_columns': by_columns,
-        'result': requantization(factor, value, storage.base),
+        'result': requantization(factor, value, storage.zero_point),
         'out': out.address,
         'out_at': out_at,
         'out_row': out_row,
@@ -78,8 +78,8 @@ def _left(context: EmitterContext, node: Node) -> TensorRef:
         return as_bytes(context, node, 0)
     if value.high - value.low >= 2**16:
         raise Unsupported('operands of more than 16 bits')
-    base = 0 if x.storage.type == I16 else value.low + 2**15
-    storage = x.storage if x.storage.type == I16 else Storage(I16, base)
+    zero_point = 0 if x.storage.type == I16 else -value.low - 2**15
+    storage = x.storage if x.storage.type == I16 else Storage(I16, zero_point)
     if x.storage != storage:
         return stored(context, x, storage)
     readable = x.address_map is None and x.strides[-1] == 1

@@ -48,9 +48,9 @@ def layer_norm(context: EmitterContext, node: Node) -> TensorRef:
             'root_shift': context.number(node, 'root_shift'),
             'epsilon': context.number(node, 'epsilon'),
             **_affine_fields(context, node, form, storage),
-            'low': value.low - storage.base,
-            'high': value.high - storage.base,
-            'zero': -storage.base,
+            'low': value.low + storage.zero_point,
+            'high': value.high + storage.zero_point,
+            'zero_point': storage.zero_point,
             'out': out.address,
             'out_type': storage.type,
             'out_row': value.shape[-1],
@@ -62,7 +62,7 @@ def layer_norm(context: EmitterContext, node: Node) -> TensorRef:
 def _affine_fields(
     context: EmitterContext, node: Node, form: int, storage: Storage
 ) -> dict:
-    """Fields of gamma and beta; what makes codes of the result is in the addend."""
+    """Fields of gamma and beta; the addend has the zero point of the result."""
     if form == FQVIT:
         sign, factor = (context.constant(node, n) for n in ('sign', 'factor'))
         half = 1 << (_FQVIT_FRACTION - 1)
@@ -71,13 +71,13 @@ def _affine_fields(
             'up': context.number(node, 'mean_bits'),
             'multiplier': (factor * sign).to(torch.int32),
             'exponent': context.constant(node, 'exponent').to(torch.int32),
-            'addend': addend - (storage.base << _FQVIT_FRACTION),
+            'addend': addend + (storage.zero_point << _FQVIT_FRACTION),
         }
     shift, addend = (
         context.number(node, 'out_shift'),
         context.constant(node, 'addend'),
     )
-    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
+    if max(abs(int(a)) for a in addend) + (abs(storage.zero_point) << shift) >= 2**62:
         raise Unsupported('addends of more than 62 bits')
     return {
         'up': context.number(node, 'input_shift') if form == IBERT else 0,
@@ -85,5 +85,5 @@ def _affine_fields(
         'drop': context.number(node, 'drop'),
         'shift': shift,
         'multiplier': context.constant(node, 'multiplier').to(torch.int32),
-        'addend': addend - (storage.base << shift),
+        'addend': addend + (storage.zero_point << shift),
     }

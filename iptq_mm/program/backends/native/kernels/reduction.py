@@ -36,10 +36,10 @@ def mean(context: EmitterContext, node: Node) -> TensorRef:
     fields = {
         'shape': padded_shape(sizes),
         'kept': DIMS - len(away),
-        # The base is in the requantization.
-        'out': {**view(out, made), 'base': 0},
+        # The requantization adds the zero point.
+        'out': {**view(out, made), 'zero_point': 0},
         'a': view(x, [x.strides[d] for d in order]),
-        'result': requantization(factor, value, storage.base),
+        'result': requantization(factor, value, storage.zero_point),
     }
     context.append(Step(Mean, fields))
     return out

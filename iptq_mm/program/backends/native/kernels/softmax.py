@@ -62,7 +62,7 @@ def softmax_fields(
         'clamp': context.number(node, f'{prefix}clamp'),
         'down': context.number(node, f'{prefix}down'),
         'high': value.high,
-        'base': storage.base,
+        'zero_point': storage.zero_point,
     }
     if form == TABLES:
         if 'table' in node.constants:
@@ -109,7 +109,7 @@ def softmax(context: EmitterContext, node: Node) -> TensorRef:
         'size': value.shape[-1],
         'x': x.address,
         'x_type': x.storage.type,
-        'x_base': x.storage.base,
+        'x_zero_point': x.storage.zero_point,
         'x_row': distance,
         'softmax': softmax_fields(context, node, value, storage),
         'out': out.address,
@@ -124,4 +124,4 @@ def probability_storage(value: Value) -> Storage:
     """The storage of probabilities within an attention: what its product reads."""
     if value.high <= 255:
         return Storage(U8)
-    return Storage(I16, 32768 if value.high > 32767 else 0)
+    return Storage(I16, -32768 if value.high > 32767 else 0)

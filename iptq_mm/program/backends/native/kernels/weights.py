@@ -143,7 +143,7 @@ def channel_constants(
     shift: Tensor,
     bound: Tensor,
     clamp: tuple[int, int],
-    base: int,
+    zero_point: int,
 ) -> ChannelConstants:
     """The quick form of a requantization if that is exact, or else the exact form.
 
@@ -153,21 +153,21 @@ def channel_constants(
         shift: int64, shape (n,).
         bound: Largest magnitude of each channel's accumulator, int64, shape (n,).
         clamp: Smallest and largest result.
-        base: What codes of the result are less than it.
+        zero_point: Zero point of the result: a code is the result plus it.
 
     Raises:
-        OverflowError: If an offset that includes the base leaves 64 bits.
+        OverflowError: If an offset that includes the zero point leaves 64 bits.
     """
     columns = -(-len(multiplier) // LANES) * LANES
     factors = [_padded(t, columns).tolist() for t in (multiplier, offset, shift)]
     bounds = _padded(bound, columns).tolist()
     m, o, s = factors
     s = [max(1, shift) for shift in s]  # 0 in padded columns, which nobody reads
-    o = [a - (base << b) for a, b in zip(o, s, strict=True)]
+    o = [a + (zero_point << b) for a, b in zip(o, s, strict=True)]
     largest = (abs(a) + abs(b) * c for a, b, c in zip(o, m, bounds, strict=True))
     if max(largest) >= _INT64:
-        raise OverflowError('an offset and the base of the output leave 64 bits')
-    low, high = clamp[0] - base, clamp[1] - base
+        raise OverflowError('an offset and the zero point of the output leave 64 bits')
+    low, high = clamp[0] + zero_point, clamp[1] + zero_point
     up = [max(0, 32 - shift) for shift in s]
     quick = all(
         bound << u < 2**31 and abs(a) << u < 2**62
