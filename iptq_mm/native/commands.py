@@ -69,7 +69,7 @@ class Attention(Command):
     kind_number = 1
     _fields_ = fields(
         'kind groups queries keys depth value_depth q k v q_at k_at v_at out_at '
-        'q_row k_row v_row out_row q_base',
+        'q_row k_row v_row out_row q_zero_point',
         ('score', Requantization),
         'stages',
         ('stage', Stage * STAGES),
@@ -86,8 +86,8 @@ class LayerNorm(Command):
     kind_number = 2
     _fields_ = fields(
         'kind form x x_row rows size rows_from up root_shift epsilon '
-        'reciprocal_bits drop shift multiplier exponent addend low high zero out '
-        'out_type out_row'
+        'reciprocal_bits drop shift multiplier exponent addend low high '
+        'zero_point out out_type out_row'
     )
 
 
@@ -130,7 +130,7 @@ class Gather(Command):
     """Runs of bytes from anywhere, or filled."""
 
     kind_number = 7
-    _fields_ = fields('kind a out runs_from runs size element zero')
+    _fields_ = fields('kind a out runs_from runs size element zero_point')
 
 
 class Mean(Command):
@@ -152,7 +152,7 @@ class SoftmaxRows(Command):
 
     kind_number = 9
     _fields_ = fields(
-        'kind rows size x x_type x_base x_row',
+        'kind rows size x x_type x_zero_point x_row',
         ('softmax', Softmax),
         'out out_type out_row',
     )
@@ -163,8 +163,8 @@ class MatMul(Command):
 
     kind_number = 10
     _fields_ = fields(
-        'kind groups m n k a a_type a_base b a_at b_at out_at a_row b_row out_row '
-        'by_columns',
+        'kind groups m n k a a_type a_zero_point b a_at b_at out_at a_row b_row '
+        'out_row by_columns',
         ('result', Requantization),
         'out out_type',
     )
@@ -175,9 +175,9 @@ class Quantize(Command):
 
     kind_number = 11
     _fields_ = fields(
-        'kind count x x_type x_base',
+        'kind count x x_type x_zero_point',
         ('scale', Real),
-        'factor shift channels plane low high out out_type out_base',
+        'factor shift channels plane low high out out_type out_zero_point',
     )
 
 

@@ -104,7 +104,7 @@ def restore_pixels(
 
 def quantize_command(storage: Storage, address: int, count: int) -> Quantize:
     """A command that stores so many integers; what it reads is still to be said."""
-    kept = {'out_type': storage.type, 'out_base': storage.base}
+    kept = {'out_type': storage.type, 'out_zero_point': storage.zero_point}
     return Quantize(count=count, out=address, **kept)
 
 

@@ -54,7 +54,7 @@ class Softmax(Fields):
 
     _fields_ = fields(
         'form clamp down multiplier cap half table fine medium mantissa exponent '
-        'codes one quotient_shift high base'
+        'codes one quotient_shift high zero_point'
     )
 
 
@@ -65,9 +65,9 @@ class Stage(Fields):
 
 
 class View(Fields):
-    """A strided tensor; unsigned bytes stand for ``byte + base``."""
+    """A strided tensor; unsigned bytes stand for ``byte - zero_point``."""
 
-    _fields_ = fields('data type base', ('stride', Word * DIMS))
+    _fields_ = fields('data type zero_point', ('stride', Word * DIMS))
 
 
 class Window(Fields):

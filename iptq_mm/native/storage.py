@@ -20,11 +20,11 @@ class Storage:
 
     Attributes:
         type: One of the types of ``commands.py``.
-        base: The integer that code 0 stands for.
+        zero_point: The code that stands for 0: ``integer = code - zero_point``.
     """
 
     type: int
-    base: int = 0
+    zero_point: int = 0
 
     @property
     def size(self) -> int:
@@ -35,12 +35,12 @@ class Storage:
     def bound(self) -> int:
         """Largest magnitude of an integer."""
         if self.type == U8:
-            return max(abs(self.base), abs(self.base + 255))
-        return abs(self.base) + 2 ** (8 * self.size - 1)
+            return max(abs(self.zero_point), abs(255 - self.zero_point))
+        return abs(self.zero_point) + 2 ** (8 * self.size - 1)
 
 
 #: What signed bytes are kept as.
-SIGNED_BYTES = Storage(U8, -128)
+SIGNED_BYTES = Storage(U8, 128)
 
 
 def storage_for(low: int, high: int) -> Storage:
@@ -52,7 +52,7 @@ def storage_for(low: int, high: int) -> Storage:
     if low >= -128 and high <= 127:
         return SIGNED_BYTES
     if high - low <= 255:
-        return Storage(U8, low)
+        return Storage(U8, -low)
     if low >= -(2**15) and high < 2**15:
         return Storage(I16)
     if low >= -(2**31) and high < 2**31:

@@ -99,10 +99,10 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
   for (i64 unit = grid.units * task / tasks; unit < end; ++unit) {
     const i64 group = grid.group(unit);
-    pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth, a.q_base,
-                                m.keys, m.key_start);
+    pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
+                                a.q_zero_point, m.keys, m.key_start);
     pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
-                       a.softmax.base, m.values, m.value_start);
+                       a.softmax.zero_point, m.values, m.value_start);
     for (i64 t = grid.first_tile(unit); t < grid.last_tile(unit); ++t) {
       const i64 row = t * kTileRows;
       const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;

@@ -54,7 +54,7 @@ void quantize_run(const Quantize& c, i64 first, i64 count, const Round& round) {
   for (const i64 end = first + count; first < end; first += kRun) {
     const i64 n = end - first < kRun ? end - first : kRun;
     for (i64 i = 0; i < n; ++i) codes[i] = round(x[first + i]);
-    write_row(c.out_type, c.out_base, c.out, first, 1, n, codes);
+    write_row(c.out_type, c.out_zero_point, c.out, first, 1, n, codes);
   }
 }
 
@@ -63,8 +63,8 @@ void store_integers(const Quantize& c, i64 first, i64 count) {
   i32 codes[kRun];
   for (const i64 end = first + count; first < end; first += kRun) {
     const i64 n = end - first < kRun ? end - first : kRun;
-    read_row(c.x_type, c.x_base, c.x, first, 1, n, codes);
-    write_row(c.out_type, c.out_base, c.out, first, 1, n, codes);
+    read_row(c.x_type, c.x_zero_point, c.x, first, 1, n, codes);
+    write_row(c.out_type, c.out_zero_point, c.out, first, 1, n, codes);
   }
 }
 

@@ -2,8 +2,8 @@
 //
 // Python builds them (../commands.py has the same fields in the same order), one
 // call runs the whole list. A value of at most 256 codes is stored in unsigned
-// bytes as `q - base`, so that the byte product needs no other form; wider ones
-// are int16 or int32 with base 0. Sizes and strides count elements, not bytes.
+// bytes as `q + zero_point`, so that the byte product needs no other form; wider
+// ones are int16 or int32 with the zero point 0. Sizes and strides count elements, not bytes.
 #pragma once
 
 #include "fields.h"
@@ -46,7 +46,7 @@ struct Gemm {
   const i64* offset;
   const i32* up;
   const i32* shift;
-  i64 low, high;           // of the result, its base subtracted
+  i64 low, high;           // of the result, its zero point added
   const i32* rows;         // row of the result for each row of a; -1: none
   i64 post;
   const void* table;       // kTable: by code - low, of the type of the result
@@ -67,13 +67,13 @@ struct Attention {
   const u8 *q, *k, *v;
   const i64 *q_at, *k_at, *v_at, *out_at;  // offsets by group
   i64 q_row, k_row, v_row, out_row;
-  i64 q_base;              // keys and values have the base -128
+  i64 q_zero_point;        // that of keys and values is 128
   Requantization score;
   i64 stages;
   Stage stage[kStages];
   Softmax softmax;         // to codes of probabilities
   i64 p_type;              // kU8 or kI16
-  Requantization result;   // its base subtracted
+  Requantization result;   // its zero point added
   void* out;
   i64 out_type;
 };
@@ -83,7 +83,7 @@ struct SoftmaxRows {
   i64 kind;
   i64 rows, size;
   const void* x;
-  i64 x_type, x_base, x_row;
+  i64 x_type, x_zero_point, x_row;
   Softmax softmax;
   void* out;
   i64 out_type, out_row;
@@ -94,12 +94,12 @@ struct MatMul {
   i64 kind;
   i64 groups, m, n, k;
   const void* a;
-  i64 a_type, a_base;
+  i64 a_type, a_zero_point;
   const u8* b;
   const i64 *a_at, *b_at, *out_at;  // offsets by group
   i64 a_row, b_row, out_row;
   i64 by_columns;          // a row of b is a column of the product, or a depth
-  Requantization result;   // its base subtracted
+  Requantization result;   // its zero point added
   void* out;
   i64 out_type;
 };
@@ -119,8 +119,9 @@ struct LayerNorm {
   i64 root_shift, epsilon, reciprocal_bits, drop, shift;
   const i32* multiplier;
   const i32* exponent;     // of the multiplier; kFQViT
-  const i64* addend;       // the base of the result subtracted
-  i64 low, high, zero;     // zero: code of an absent row
+  const i64* addend;       // the zero point of the result added
+  i64 low, high;
+  i64 zero_point;          // code of an absent row
   void* out;
   i64 out_type, out_row;
 };
@@ -157,14 +158,14 @@ struct Copy {
   View out, a;
 };
 
-// Copies runs of `size` bytes; from < 0: fills with `zero`.
+// Copies runs of `size` bytes; from < 0: fills with `zero_point`.
 struct Gather {
   i64 kind;
   const u8* a;
   u8* out;
   const i64* from;         // byte offset of each run
   i64 runs, size;
-  i64 element, zero;
+  i64 element, zero_point;
 };
 
 // Mean along the dimensions whose stride in `out` is 0 and that come last.
@@ -181,13 +182,14 @@ struct Quantize {
   i64 kind;
   i64 count;
   const void* x;
-  i64 x_type, x_base;      // kF32, or integers of which x_base is the code 0
+  i64 x_type;              // kF32, or that of integers
+  i64 x_zero_point;        // of the latter
   double scale;            // clamp(round(x / scale)), halves to even
   const double *factor, *shift;  // by channel, or null: round(float(x * factor + shift))
   i64 channels, plane;     // elements of a channel
   i64 low, high;
   void* out;
-  i64 out_type, out_base;
+  i64 out_type, out_zero_point;
 };
 
 // And the other way round: x * scale.

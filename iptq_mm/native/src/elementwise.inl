@@ -48,14 +48,14 @@ void for_runs(const i64* shape, i64 task, i64 tasks, Body body) {
 inline void read_view(const View& v, const Row& row, i64 first, i64 count, i32* to) {
   const i64 stride = v.stride[kDims - 1];
   const i64 at = row.at(v.stride) + first * stride;
-  read_row(v.type, v.base, v.data, at, stride, count, to);
+  read_row(v.type, v.zero_point, v.data, at, stride, count, to);
 }
 
 inline void write_view(const View& v, const Row& row, i64 first, i64 count,
                        const i32* from) {
   const i64 stride = v.stride[kDims - 1];
   const i64 at = row.at(v.stride) + first * stride;
-  write_row(v.type, v.base, v.data, at, stride, count, from);
+  write_row(v.type, v.zero_point, v.data, at, stride, count, from);
 }
 
 void affine_run(const void* command, i64 task, i64 tasks, char*) {
@@ -65,7 +65,7 @@ void affine_run(const void* command, i64 task, i64 tasks, char*) {
                     s.low == INT32_MIN && s.high == INT32_MAX;
   const bool bytes = c.a.type <= kI8 && c.out.type <= kI8;
   if (same && bytes && turns(c.out, c.a, 1)) {
-    const u8 add = static_cast<u8>(c.a.base - c.out.base);
+    const u8 add = static_cast<u8>(c.out.zero_point - c.a.zero_point);
     return turn<u8>(c.shape, c.out, c.a, add, task, tasks);
   }
   i32 a[kRun] = {}, b[kRun] = {};
@@ -173,7 +173,7 @@ void gather_run(const void* command, i64 task, i64 tasks, char*) {
       std::memcpy(to, c.a + c.from[run], c.size);
     else
       for (i64 i = 0; i < c.size; i += c.element)
-        std::memcpy(to + i, &c.zero, c.element);  // little-endian
+        std::memcpy(to + i, &c.zero_point, c.element);  // little-endian
   }
 }
 

@@ -73,7 +73,7 @@ void powers(const Softmax& s, i32* scores, i64 keys, T* p) {
   for (i64 i = 0; i < keys; ++i) {
     const i32 code = (scores[i] >> kFraction) + exponent +
                      (quadratic_mantissa(scores[i]) <= middle);
-    p[i] = static_cast<T>(s.table[code < last ? code : last] - s.base);
+    p[i] = static_cast<T>(s.table[code < last ? code : last] + s.zero_point);
   }
 }
 

@@ -76,12 +76,12 @@ struct Softmax {
   const i32* table;        // kTables: exponentials, or null; kPowers: codes
   const u16 *fine, *medium, *mantissa, *exponent;  // kTables otherwise
   i64 codes;               // kPowers: how many
-  i64 one, quotient_shift, high, base;
+  i64 one, quotient_shift, high, zero_point;
 };
 
 struct View {
   void* data;
-  i64 type, base;
+  i64 type, zero_point;
   i64 stride[kDims];
 };
 

@@ -100,7 +100,7 @@ struct NormRow {
 };
 
 inline void fill_row(const LayerNorm& n, i64 target) {
-  const i32 zero = static_cast<i32>(n.zero);
+  const i32 zero = static_cast<i32>(n.zero_point);
   for (i64 c = 0; c < n.size; ++c)
     write_row(n.out_type, 0, n.out, target * n.out_row + c, 1, 1, &zero);
 }

@@ -53,7 +53,7 @@ void multiply_groups(const MatMul& c, i64 task, i64 tasks, char* scratch) {
     const i64 rows = c.m - row < kTileRows ? c.m - row : kTileRows;
     if (packed != group) {
       const auto pack = c.by_columns ? pack_columns<Bytes> : pack_depths<Bytes>;
-      pack(c.b + c.b_at[group], c.b_row, c.n, c.k, c.a_base, m.packed, m.start);
+      pack(c.b + c.b_at[group], c.b_row, c.n, c.k, c.a_zero_point, m.packed, m.start);
       packed = group;
     }
     const i64 at = c.a_at[group] + row * c.a_row;

@@ -32,7 +32,7 @@ i64 packed_bytes(i64 columns, i64 depth) {
   return panels.vectors * kLanes * panels.groups * 4;
 }
 
-// The integer of a byte that is stored with the base -128.
+// The integer of a byte that is stored with the zero point 128.
 inline i8 centred(u8 code) { return static_cast<i8>(code ^ 0x80); }
 
 // The elements of `count` depths of a column; zeros follow.
@@ -57,20 +57,21 @@ inline i32 sum_of(const u8* codes, i64 count) {
   return total - 128 * static_cast<i32>(count);
 }
 
-// Keys: a row of bytes is a column. start[c] = base * sum of the column.
+// Keys: a row of bytes is a column. start[c] = -zero_point * sum of the column, where
+// zero_point is that of the left operand.
 template <bool Bytes>
-void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 base, char* to,
-                  i32* start) {
+void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point,
+                  char* to, i32* start) {
   constexpr i64 size = Dword<Bytes>::size;
   const Panels panels = panels_of<Bytes>(columns, depth);
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, panels.vectors * kLanes * sizeof *start);
-  i64 c = Bytes ? pack_vectors(from, row, columns, depth, base, panels, to, start) : 0;
+  i64 c = Bytes ? pack_vectors(from, row, columns, depth, zero_point, panels, to, start) : 0;
   for (; c < columns; ++c) {
     const i64 p = c / (panels.width * kLanes), width = panels.width_of(p) * kLanes;
     char* panel = to + panels.at(p, 8) + (c - panels.column(p)) * 4;
     const u8* codes = from + c * row;
-    start[c] = sum_of(codes, depth) * static_cast<i32>(base);
+    start[c] = sum_of(codes, depth) * static_cast<i32>(-zero_point);
     for (i64 d = 0; d < depth; d += size)
       pack_dword<Bytes>(codes + d, depth - d, panel + d / size * width * 4);
   }
@@ -86,19 +87,19 @@ inline void interleave(const u8* __restrict codes, i64 row, i64 columns,
 
 // Values: a row of bytes is one depth of all columns.
 template <bool Bytes>
-void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 base, char* to,
-                 i32* __restrict start) {
+void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point,
+                 char* to, i32* __restrict start) {
   using Element = typename Dword<Bytes>::Element;
   constexpr i64 size = Dword<Bytes>::size;
   const Panels panels = panels_of<Bytes>(columns, depth);
   const i64 padded = panels.vectors * kLanes;
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, padded * sizeof *start);
-  if (base) {
+  if (zero_point) {
     for (i64 d = 0; d < depth; ++d)
       for (i64 c = 0; c < columns; ++c) start[c] += from[d * row + c];
     for (i64 c = 0; c < columns; ++c)
-      start[c] = (start[c] - 128 * static_cast<i32>(depth)) * static_cast<i32>(base);
+      start[c] = (start[c] - 128 * static_cast<i32>(depth)) * static_cast<i32>(-zero_point);
   }
   for (i64 p = 0; p < panels.count; ++p) {
     const i64 width = panels.width_of(p) * kLanes, first = panels.column(p);

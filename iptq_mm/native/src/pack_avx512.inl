@@ -48,10 +48,10 @@ inline __m512i pack_vector(const u8* from, i64 row, i64 depth, char* to, i64 dis
 }
 
 // Packs vectors of 16 whole columns; returns how many columns that are.
-inline i64 pack_vectors(const u8* from, i64 row, i64 columns, i64 depth, i64 base,
-                        const Panels& panels, char* to, i32* start) {
+inline i64 pack_vectors(const u8* from, i64 row, i64 columns, i64 depth,
+                        i64 zero_point, const Panels& panels, char* to, i32* start) {
   if (depth % 16) return 0;
-  const __m512i factor = _mm512_set1_epi32(static_cast<i32>(base));
+  const __m512i factor = _mm512_set1_epi32(static_cast<i32>(-zero_point));
   const i64 whole = columns / kLanes;
   for (i64 v = 0; v < whole; ++v) {
     const i64 panel = v / panels.width, width = panels.width_of(panel);

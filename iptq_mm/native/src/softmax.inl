@@ -36,7 +36,7 @@ void softmax_run(const void* command, i64 task, i64 tasks, char* scratch) {
   i32* scores = reinterpret_cast<i32*>(scratch);
   i32* p = scores + padded;
   for (i64 row = c.rows * task / tasks; row < end; ++row) {
-    read_row(c.x_type, c.x_base, c.x, row * c.x_row, 1, c.size, scores);
+    read_row(c.x_type, c.x_zero_point, c.x, row * c.x_row, 1, c.size, scores);
     softmax_rows(c.softmax, tables, scores, padded, 1, c.size, false, p, padded);
     write_row(c.out_type, 0, c.out, row * c.out_row, 1, c.size, p);
   }

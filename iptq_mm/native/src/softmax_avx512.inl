@@ -153,7 +153,7 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* 
   const Narrowing<!High> shifted(s.quotient_shift, true);
   const __m128i above = _mm_cvtsi64_si128(s.quotient_shift - 32);
   const __m512i most = _mm512_set1_epi32(static_cast<i32>(s.high));
-  const __m512i base = _mm512_set1_epi32(static_cast<i32>(s.base));
+  const __m512i zero_point = _mm512_set1_epi32(static_cast<i32>(s.zero_point));
   const auto scaled = [&](__m512i x) {
     const __m512i product = Short ? _mm512_mul_epu32(x, factor)
                                   : _mm512_mullo_epi64(_mm512_and_si512(x, low), factor);
@@ -164,7 +164,7 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* 
     const __m512i even = scaled(x), odd = scaled(odd_lanes(x));
     const __m512i q = High ? _mm512_sra_epi32(high_halves(even, odd), above)
                            : shifted(even, odd);
-    return _mm512_sub_epi32(_mm512_min_epu32(q, most), base);
+    return _mm512_add_epi32(_mm512_min_epu32(q, most), zero_point);
   };
   for (i64 i = 0; i < keys; i += 2 * kLanes) {
     const __m512i first = codes(i), second = codes(i + kLanes);

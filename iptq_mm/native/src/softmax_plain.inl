@@ -67,7 +67,7 @@ void probabilities(const Softmax& s, const i32* e, i64 keys, i64 total, T* p) {
   const i64 half = i64{1} << (s.quotient_shift - 1);
   for (i64 i = 0; i < keys; ++i) {
     const i64 q = (static_cast<i64>(static_cast<u32>(e[i])) * reciprocal + half) >> s.quotient_shift;
-    p[i] = static_cast<T>((q < s.high ? q : s.high) - s.base);
+    p[i] = static_cast<T>((q < s.high ? q : s.high) + s.zero_point);
   }
 }
 

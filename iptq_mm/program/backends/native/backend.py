@@ -16,8 +16,7 @@ from ...ir.graph import Program
 from ..base import Backend, Executable
 from ..boundary import Conversions, fastest_conversions
 from ..reference import NodeByNode
-from .compiler import Unsupported
-from .kernels import convolution, elementwise, linear, matmul, softmax  # noqa: F401  (they register emitters)
+from .context import Unsupported
 from .program import NativeProgram
 
 

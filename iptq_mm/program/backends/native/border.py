@@ -42,7 +42,7 @@ def enter(
         made = quantize_command(storage, address, count)
         pixels = dtype == torch.uint8
         made.x_type = U8 if pixels else storage_of(dtype).type
-        made.x_base = -CENTRE if pixels else 0
+        made.x_zero_point = CENTRE if pixels else 0
         return made, []
     if port.pixels is None:
         qparams = QParams(port.scale, value.low, value.high)

@@ -1,4 +1,4 @@
-"""Attention: one step for each chain of products and softmax."""
+"""Attention: one step for the whole pattern."""
 
 from __future__ import annotations
 
@@ -7,108 +7,106 @@ import math
 import torch
 from torch import Tensor
 
-from .....intmath.dyadic import Dyadic
 from .....native.commands import U8, Attention
 from .....native.storage import SIGNED_BYTES, Storage
 from ....ir.graph import Node, Value
-from ..compiler import INT32, Compiler, Unsupported
-from ..fusion.attention_pattern import Chain
-from ..layout.located import Located
-from ..layout.steps import At, Step
+from ..context import INT32, EmitterContext, Unsupported
+from ..copying import dense, stored
+from ..fusion.attention_pattern import AttentionPattern
+from ..layout.steps import Address, Step
+from ..layout.tensor_ref import TensorRef
 from .requantization import is_narrow, requantization
 from .softmax import largest_sum, probability_storage, softmax_fields
 
 
-def emit_attention(compiler: Compiler, chain: Chain) -> Located:
-    """The step of an attention.
+def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> TensorRef:
+    """Emit the step of an attention.
 
     Raises:
         Unsupported: If a part of it has no kernel.
     """
-    fields = _scores(compiler, chain) | _softmax(compiler, chain)
-    value = compiler.value(chain.result)
-    queries, keys = compiler.value(chain.scores).shape[-2:]
-    v = as_bytes(compiler, chain.result, 1)
-    sums = 128 * largest_sum(compiler, chain.softmax, keys)
+    fields = _scores(context, pattern) | _softmax(context, pattern)
+    value = context.value(pattern.result)
+    queries, keys = context.value(pattern.scores).shape[-2:]
+    v = as_bytes(context, pattern.result, 1)
+    sums = 128 * largest_sum(context, pattern.softmax, keys)
     if fields['p_type'] != U8 and sums >= INT32:
         raise Unsupported('sums of more than 32 bits')
-    storage = compiler.storage(value)
+    storage = context.storage(value)
     out = _heads_last(storage, value.shape)
     depth = value.shape[-1]
-    factor = _factor(compiler, chain.result)
-    v_at, v_row = group_places(v, -2)
-    out_at, out_row = group_places(out, -2)
+    factor = context.factor(pattern.result)
+    v_at, v_row = group_offsets(v, -2)
+    out_at, out_row = group_offsets(out, -2)
     fields |= {
         'queries': queries,
         'keys': keys,
         'value_depth': depth,
-        'v': At(v.buffer),
+        'v': Address(v.buffer),
         'v_at': v_at,
         'v_row': v_row,
-        'result': requantization(factor, value, storage.base, INT32 - 1),
-        'out': At(out.buffer),
+        'result': requantization(factor, value, storage.zero_point, INT32 - 1),
+        'out': Address(out.buffer),
         'out_at': out_at,
         'out_row': out_row,
         'out_type': storage.type,
     }
-    return compiler.emit(Step(Attention, fields), out)
+    return context.emit(Step(Attention, fields), out)
 
 
-def as_bytes(compiler: Compiler, node: Node, index: int, swap: bool = False) -> Located:
+def as_bytes(
+    context: EmitterContext, node: Node, index: int, swap: bool = False
+) -> TensorRef:
     """An operand of a product as bytes by strides, the last dimension dense.
 
     Args:
-        compiler: The compiler.
-        node: A product.
+        context: The context.
+        node: The product.
         index: Which operand; all but the first are signed.
         swap: Whether to swap the last two dimensions.
     """
     operand = node.operands[index]
     if not isinstance(operand, int):
         raise Unsupported('a constant operand')
-    x, value = compiler.located[operand], compiler.program.values[operand]
-    wanted = compiler.storage(value)
+    x, value = context.refs[operand], context.program.values[operand]
+    wanted = context.storage(value)
     if wanted.type != U8 or (index and wanted != SIGNED_BYTES):
         raise Unsupported('operands of more than 8 bits')
     if swap:
         x = x.moved('permute', {'dims': _swapped(len(x.shape))})
     if x.storage != wanted:
-        return compiler.stored(x, wanted)
-    if x.positions is not None or x.strides[-1] != 1:
-        return compiler.dense(x)
+        return stored(context, x, wanted)
+    if x.address_map is not None or x.strides[-1] != 1:
+        return dense(context, x)
     return x
 
 
-def _factor(compiler: Compiler, node: Node) -> Dyadic:
-    return Dyadic(compiler.number(node, 'multiplier'), compiler.number(node, 'shift'))
-
-
-def _scores(compiler: Compiler, chain: Chain) -> dict:
-    """Fields of queries, keys and the scores that they make."""
-    node = chain.scores
-    value, bound = compiler.value(node), compiler.number(node, 'bound')
+def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
+    """Fields of queries, keys and scores."""
+    node = pattern.scores
+    value, bound = context.value(node), context.number(node, 'bound')
     if bound >= INT32:
         raise Unsupported('scores of more than 32 bits')
-    q = as_bytes(compiler, node, 0)
-    k = as_bytes(compiler, node, 1, swap=True)
+    q = as_bytes(context, node, 0)
+    k = as_bytes(context, node, 1, swap=True)
     if q.shape[:-2] != k.shape[:-2]:
         raise Unsupported('heads that share keys')
     groups = math.prod(q.shape[:-2])
-    stages = [_stage(compiler, n, groups) for n in chain.additions]
+    stages = [_stage(context, n, groups) for n in pattern.additions]
     empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
-    q_at, q_row = group_places(q, -2)
-    k_at, k_row = group_places(k, -2)
+    q_at, q_row = group_offsets(q, -2)
+    k_at, k_row = group_offsets(k, -2)
     return {
         'groups': groups,
         'depth': q.shape[-1],
-        'q': At(q.buffer),
+        'q': Address(q.buffer),
         'q_at': q_at,
         'q_row': q_row,
-        'q_base': q.storage.base,
-        'k': At(k.buffer),
+        'q_zero_point': q.storage.zero_point,
+        'k': Address(k.buffer),
         'k_at': k_at,
         'k_row': k_row,
-        'score': requantization(_factor(compiler, node), value, 0, bound),
+        'score': requantization(context.factor(node), value, 0, bound),
         'stages': len(stages),
         'stage': [*stages, empty, empty][:2],
     }
@@ -118,9 +116,9 @@ def _swapped(rank: int) -> list[int]:
     return [*range(rank - 2), rank - 1, rank - 2]
 
 
-def _stage(compiler: Compiler, node: Node, groups: int) -> dict:
-    """Fields of what is added to the scores."""
-    value = compiler.value(node)
+def _stage(context: EmitterContext, node: Node, groups: int) -> dict:
+    """Fields of an addition to the scores."""
+    value = context.value(node)
     if max(abs(value.low), value.high) >= INT32 // 2:
         raise Unsupported('scores of more than 31 bits')
     if node.kind == 'add_constant':
@@ -129,16 +127,16 @@ def _stage(compiler: Compiler, node: Node, groups: int) -> dict:
     else:
         first = isinstance(node.operands[0], str)
         addend = node.operands[0 if first else 1]
-        left, right = (compiler.number(node, n) for n in ('left', 'right'))
+        left, right = (context.number(node, n) for n in ('left', 'right'))
         left, right = (right, left) if first else (left, right)
-        shift = compiler.number(node, 'shift')
+        shift = context.number(node, 'shift')
     if max(abs(left), abs(right)) >= INT32:
         raise Unsupported('a factor of more than 32 bits')
-    tensor = compiler.tensor(addend)
+    tensor = context.tensor(addend)
     table, at = _table(tensor, value, groups)
     offset = 1 << (shift - 1) if shift else 0
     source = node.values[0]
-    product = compiler.program.values[source].bound * abs(left)
+    product = context.program.values[source].bound * abs(left)
     product += int(table.abs().max()) * abs(right)
     return {
         'addend': table,
@@ -157,7 +155,7 @@ def _stage(compiler: Compiler, node: Node, groups: int) -> dict:
 
 
 def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
-    """An addend as tables of (queries, keys), and which one each group takes."""
+    """An addend as tables of (queries, keys), and the table's offset for each group."""
     if int(addend.abs().max()) >= INT32:
         raise Unsupported('addends of more than 32 bits')
     queries, keys = value.shape[-2:]
@@ -170,34 +168,34 @@ def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
     return tables, at.contiguous()
 
 
-def group_places(x: Located, row: int) -> tuple[Tensor, int]:
-    """Where each group begins, in elements, and the distance of its rows."""
-    places = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
+def group_offsets(x: TensorRef, row: int) -> tuple[Tensor, int]:
+    """Offset of each group, in elements, and the distance between its rows."""
+    offsets = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
     for d, (n, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2], strict=True)):
         steps = torch.arange(n) * stride
-        places += steps.view([-1 if i == d else 1 for i in range(len(x.shape) - 2)])
-    return places.flatten().contiguous(), x.strides[row]
+        offsets += steps.view([-1 if i == d else 1 for i in range(len(x.shape) - 2)])
+    return offsets.flatten().contiguous(), x.strides[row]
 
 
-def _softmax(compiler: Compiler, chain: Chain) -> dict:
+def _softmax(context: EmitterContext, pattern: AttentionPattern) -> dict:
     """Fields of the softmax and its probabilities."""
-    value = compiler.value(chain.softmax)
+    value = context.value(pattern.softmax)
     if value.low != 0 or value.high > 65535:
         raise Unsupported('probabilities of more than 16 bits')
     kept = probability_storage(value)
-    fields = softmax_fields(compiler, chain.softmax, value, kept)
+    fields = softmax_fields(context, pattern.softmax, value, kept)
     return {'softmax': fields, 'p_type': kept.type}
 
 
-def _heads_last(storage: Storage, shape: tuple[int, ...]) -> Located:
-    """Room for (..., heads, queries, depth) that lies as (..., queries, heads, depth).
+def _heads_last(storage: Storage, shape: tuple[int, ...]) -> TensorRef:
+    """A new tensor (..., heads, queries, depth), stored with the heads next to depth.
 
-    This is the order that the projection after it wants.
+    The projection after an attention reads (..., queries, heads, depth).
     """
     if len(shape) < 3:
-        return Located.new(storage, shape)
+        return TensorRef.new(storage, shape)
     *lead, heads, queries, depth = shape
-    out = Located.new(storage, (*lead, queries, heads, depth))
+    out = TensorRef.new(storage, (*lead, queries, heads, depth))
     rank = len(shape)
     dims = [*range(rank - 3), rank - 2, rank - 3, rank - 1]
     return out.moved('permute', {'dims': dims})
