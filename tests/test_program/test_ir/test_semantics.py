@@ -51,5 +51,7 @@ def test_blocks_change_nothing(monkeypatch):
 def test_unknown_kinds():
     program = lone('negate', [((2,), -1, 1)], (-1, 1))
     program.nodes = [Node('sine', [0], 1)]
-    with pytest.raises(ProgramError, match="kind 'sine' that makes %1: .* no such kind"):
+    with pytest.raises(
+        ProgramError, match="kind 'sine' that makes %1: .* no such kind"
+    ):
         run(program, integers(program))
