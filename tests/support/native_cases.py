@@ -49,7 +49,7 @@ def check(made: Program, fallbacks: int = 0) -> NativeProgram:
     assert sum(native.fallbacks.values()) == fallbacks, native.fallbacks
     for seed in range(2):
         for inputs in (integers(made, seed), extremes(made, seed)):
-            assert equal(run(made, inputs), native(inputs))
+            assert equal(run(made, inputs), native.run(inputs))
     return native
 
 

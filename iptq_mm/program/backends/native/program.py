@@ -12,13 +12,15 @@ from torch import Tensor
 from ....native.commands import Command, Dequantize, Quantize
 from ....native.library import Prepared
 from ...ir.graph import Program, Value
+from ..base import Executable
+from ..boundary import fastest_conversions, readable_inputs, share_output
 from . import border
 from .compiler import compile_program
 from .dump import dump
 from .layout.builder import ReferenceCall
 
 
-class NativeProgram:
+class NativeProgram(Executable):
     """A program that is ready to run; printed, it shows its steps.
 
     Args:
@@ -35,7 +37,7 @@ class NativeProgram:
     """
 
     def __init__(self, program: Program) -> None:
-        self._program = program
+        super().__init__(program, fastest_conversions())
         # The commands have addresses of what it holds.
         self._made = made = compile_program(program)
         assert made.arena is not None
@@ -55,21 +57,26 @@ class NativeProgram:
         """The steps, as :func:`.dump.dump` writes them."""
         return dump(self._made)
 
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run it; the outputs belong to the caller."""
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
         with self._lock:
-            self._run(inputs, [])
+            self._run(integers, [])
             return [room.clone() for room in self._outputs]
 
-    def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Run it between real tensors: see :class:`~..ports.RealRunner`."""
+    def run_real(self, reals: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class; the conversions are commands of the same call."""
+        program = self.program
+        inputs = readable_inputs(program, reals, self.conversions)
         outputs = [
             (torch.empty(room.shape), torch.empty(room.shape, dtype=room.dtype))
             for room in self._outputs
         ]
         with self._lock:
             self._run(inputs, outputs)
-        return outputs
+        return [
+            share_output(program, port, real, integers)
+            for port, (real, integers) in zip(program.outputs, outputs, strict=True)
+        ]
 
     def _run(
         self, inputs: Sequence[Tensor], outputs: Sequence[tuple[Tensor, Tensor]]
@@ -88,7 +95,7 @@ class NativeProgram:
 
     def _route(self, dtypes: Sequence[torch.dtype], real: bool) -> _Route:
         """The commands for inputs of these types, and for real outputs or none."""
-        program, pointer = self._program, self._arena.pointer
+        program, pointer = self.program, self._arena.pointer
         made = [
             border.enter(port, value, dtype, ref.storage, pointer(ref.address))
             for port, value, dtype, ref in zip(
@@ -110,7 +117,7 @@ class NativeProgram:
         return _Route(enter, leave, _parts([*enter, *self.commands, *leave]), kept)
 
     def _values(self, entering: bool) -> list[Value]:
-        program = self._program
+        program = self.program
         ports = program.inputs if entering else program.outputs
         return [program.values[port.value] for port in ports]
 
