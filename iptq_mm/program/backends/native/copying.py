@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ....native.commands import Affine, Copy, Gather
+from ....native.commands import Add, Copy, Gather
 from ....native.fields import DIMS
 from ....native.storage import Storage
 from .layout.located import Located, collapsed
@@ -69,7 +69,7 @@ def copied(
     if storage == x.storage:
         step = Step(Copy, {**fields, 'size': storage.size})
     else:
-        step = Step(Affine, {**fields, 'sum': identity()})
+        step = Step(Add, {**fields, 'sum': identity()})
     compiler.steps.append(step)
     return out
 

@@ -151,7 +151,7 @@ def _stage(compiler: Compiler, node: Node, groups: int) -> dict:
             'shift': shift,
             'low': value.low,
             'high': value.high,
-            'narrow': is_narrow(product, offset, shift),
+            'fits_int32': is_narrow(product, offset, shift),
         },
     }
 

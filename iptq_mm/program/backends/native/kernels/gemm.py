@@ -106,7 +106,7 @@ class GemmStep(Step):
         return self.fields
 
     def _panels(self) -> dict:
-        if self.fields['window'].get('by_channel'):
+        if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
         self.panels = made = panels_of(self.weight)
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
