@@ -5,7 +5,7 @@ import torch
 from native_cases import SIGNED_BYTES, WIDE, add, check, function, program
 
 from iptq_mm.intmath import QParams, dyadic
-from iptq_mm.native.commands import Affine, Attention, Copy
+from iptq_mm.native.commands import Add, Attention, Copy
 
 
 def attention(
@@ -71,7 +71,7 @@ def test_any_size(level, queries, keys, depth, high):
     assert [type(c) for c in native.commands] == [
         *[Copy] * (keys > 1),
         Attention,
-        Affine,
+        Add,
     ]
 
 
