@@ -96,15 +96,15 @@ _UNARY = (('shape', Word * DIMS), ('out', View), ('a', View))
 _BINARY = (*_UNARY, ('b', View))
 
 
-class Affine(Command):
-    """Sum of one or two tensors, requantized."""
+class Add(Command):
+    """Elementwise sum of one or two tensors, requantized."""
 
     kind_number = 3
     _fields_ = fields('kind', *_BINARY, ('sum', Sum))
 
 
-class Product(Command):
-    """Product of two tensors, requantized."""
+class Multiply(Command):
+    """Elementwise product of two tensors, requantized."""
 
     kind_number = 4
     _fields_ = fields('kind', *_BINARY, ('result', Requantization))
@@ -206,8 +206,8 @@ KINDS: tuple[type[Command], ...] = (
     Gemm,
     Attention,
     LayerNorm,
-    Affine,
-    Product,
+    Add,
+    Multiply,
     Lookup,
     Copy,
     Gather,

@@ -32,13 +32,13 @@ def fields(*groups: str | tuple[str, Any]) -> list[tuple[str, Any]]:
 class Requantization(Fields):
     """``clamp((x * multiplier + offset) >> shift)``."""
 
-    _fields_ = fields('multiplier offset shift low high narrow')
+    _fields_ = fields('multiplier offset shift low high fits_int32')
 
 
 class Sum(Fields):
     """``clamp((a * left + b * right + offset) >> shift)``."""
 
-    _fields_ = fields('left right offset shift low high narrow')
+    _fields_ = fields('left right offset shift low high fits_int32')
 
 
 class Interpolation(Fields):
@@ -74,7 +74,7 @@ class Window(Fields):
     """Where the pixels of a convolution lie."""
 
     _fields_ = fields(
-        'height width made_height made_width kernel_height kernel_width '
-        'stride_height stride_width top left down across image row pixel zeros '
-        'by_channel'
+        'height width out_height out_width kernel_height kernel_width '
+        'stride_height stride_width pad_top pad_left dilation_height dilation_width '
+        'image row pixel zeros depthwise'
     )

@@ -10,23 +10,27 @@
 
 namespace iptq {
 
-enum Kind : i64 {
-  kGemm,
-  kAttention,
-  kLayerNorm,
-  kAffine,
-  kProduct,
-  kLookup,
-  kCopy,
-  kGather,
-  kMean,
-  kSoftmax,
-  kMatMul,
-  kQuantize,
-  kDequantize,
-  kRoIAlign,
-  kKinds
-};
+// All commands; the first field of each is its position in this list.
+#define IPTQ_COMMANDS(X) \
+  X(Gemm)                \
+  X(Attention)           \
+  X(LayerNorm)           \
+  X(Add)                 \
+  X(Multiply)            \
+  X(Lookup)              \
+  X(Copy)                \
+  X(Gather)              \
+  X(Mean)                \
+  X(SoftmaxRows)         \
+  X(MatMul)              \
+  X(Quantize)            \
+  X(Dequantize)          \
+  X(RoIAlign)
+
+#define IPTQ_KIND(Command) Command,
+enum class Kind : i64 { IPTQ_COMMANDS(IPTQ_KIND) };
+#undef IPTQ_KIND
+constexpr int kKinds = static_cast<int>(Kind::RoIAlign) + 1;
 
 enum Post : i64 { kNothing, kTable, kAdd, kRescale };
 
@@ -127,14 +131,14 @@ struct LayerNorm {
 };
 
 // Elementwise: a sum of one or two (b absent: data null), or a product.
-struct Affine {
+struct Add {
   i64 kind;
   i64 shape[kDims];
   View out, a, b;
   Sum sum;
 };
 
-struct Product {
+struct Multiply {
   i64 kind;
   i64 shape[kDims];
   View out, a, b;

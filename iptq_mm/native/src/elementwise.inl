@@ -58,8 +58,8 @@ inline void write_view(const View& v, const Row& row, i64 first, i64 count,
   write_row(v.type, v.zero_point, v.data, at, stride, count, from);
 }
 
-void affine_run(const void* command, i64 task, i64 tasks, char*) {
-  const Affine& c = *static_cast<const Affine*>(command);
+void add_run(const void* command, i64 task, i64 tasks, char*) {
+  const Add& c = *static_cast<const Add*>(command);
   const Sum& s = c.sum;
   const bool same = s.left == 1 && s.offset == 0 && s.shift == 0 && !c.b.data &&
                     s.low == INT32_MIN && s.high == INT32_MAX;
@@ -77,8 +77,8 @@ void affine_run(const void* command, i64 task, i64 tasks, char*) {
   });
 }
 
-void product_run(const void* command, i64 task, i64 tasks, char*) {
-  const Product& c = *static_cast<const Product*>(command);
+void multiply_run(const void* command, i64 task, i64 tasks, char*) {
+  const Multiply& c = *static_cast<const Multiply*>(command);
   for_runs(c.shape, task, tasks, [&](const Row& row, i64 first, i64 count) {
     i32 a[kRun], b[kRun];
     read_view(c.a, row, first, count, a);

@@ -191,11 +191,8 @@ IPTQ_API void iptq_prefetch(const void* const* lines, std::int64_t count) {
 // Size of a command's struct, for who builds them elsewhere.
 IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
   using namespace iptq;
-  const i64 sizes[kKinds] = {sizeof(Gemm),    sizeof(Attention), sizeof(LayerNorm),
-                             sizeof(Affine),  sizeof(Product),   sizeof(Lookup),
-                             sizeof(Copy),    sizeof(Gather),    sizeof(Mean),
-                             sizeof(SoftmaxRows), sizeof(MatMul),
-                             sizeof(Quantize), sizeof(Dequantize),
-                             sizeof(RoIAlign)};
+#define IPTQ_SIZE(Command) sizeof(Command),
+  const i64 sizes[kKinds] = {IPTQ_COMMANDS(IPTQ_SIZE)};
+#undef IPTQ_SIZE
   return kind >= 0 && kind < kKinds ? sizes[kind] : 0;
 }

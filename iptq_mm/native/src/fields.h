@@ -25,13 +25,13 @@ enum Type : i64 { kU8, kI8, kI16, kI32, kI64, kF32 };
 // (x * multiplier + offset) >> shift, clamped; of sums and products.
 struct Requantization {
   i64 multiplier, offset, shift, low, high;
-  i64 narrow;  // whether 32 bits hold the result before it is clamped
+  i64 fits_int32;  // whether 32 bits hold the result before it is clamped
 };
 
 // (a * left + b * right + offset) >> shift, clamped.
 struct Sum {
   i64 left, right, offset, shift, low, high;
-  i64 narrow;
+  i64 fits_int32;
 };
 
 // interpolated_gelu: a quicker way to the same result as a table. All but the offset
@@ -46,12 +46,12 @@ struct Interpolation {
 // product is that of a pixel, for each of the window's taps in turn.
 struct Window {
   i64 height, width;            // of the input
-  i64 made_height, made_width;  // of the result
+  i64 out_height, out_width;    // of the result
   i64 kernel_height, kernel_width, stride_height, stride_width;
-  i64 top, left, down, across;  // padding; dilation
+  i64 pad_top, pad_left, dilation_height, dilation_width;
   i64 image, row, pixel;        // distances in the input
   const u8* zeros;              // a pixel of zeros
-  i64 by_channel;               // every channel is a convolution of its own
+  i64 depthwise;                // every channel is a convolution of its own
 };
 
 // A number added to the scores: bias of relative positions, or a mask.

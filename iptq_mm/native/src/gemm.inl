@@ -70,7 +70,7 @@ i64 gemm_tasks(const void* command, i64 threads) {
 }
 
 inline bool unpacks(const Gemm& g) {
-  return !g.window.by_channel && (g.bits == 4 || !kByteProducts);
+  return !g.window.depthwise && (g.bits == 4 || !kByteProducts);
 }
 
 inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
@@ -148,7 +148,7 @@ void gemm_step(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 
     if (step.last) fetch_results(g, row + kTileRows, column, width * kLanes);
     if (g.taps) point_pixels(g, row, rows, m.pointers);
     else point_rows(g, row, rows, m.pointers);
-    if (g.window.by_channel) {
+    if (g.window.depthwise) {
       depthwise_tile(g, m.pointers, rows, column, width * kLanes, sums);
       finish(g, sums, row, rows, column, width);
       continue;
@@ -169,7 +169,7 @@ void gemm_step(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 
 
 void gemm_panel(const Gemm& g, const Panels& panels, const GemmPlace& place, i64 last,
                 const char* b, const GemmMemory& m) {
-  const i64 taps = g.window.by_channel ? 1 : taps_of(g), groups = panels.groups;
+  const i64 taps = g.window.depthwise ? 1 : taps_of(g), groups = panels.groups;
   for (i64 tap = 0, group = 0; tap < taps;) {
     const GemmStep step(tap, group, taps, groups);
     gemm_step(g, panels, place, last, b, m, step);

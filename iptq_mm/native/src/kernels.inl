@@ -1,5 +1,6 @@
-// All kernels, compiled once for each instruction set. The including file has
-// chosen `Isa`: the register tiles and what else is written by hand.
+// All kernels, compiled once for each instruction set. The including file has included
+// what is written by hand for its instruction set (*_avx512.inl), or the plain forms of
+// it (*_plain.inl).
 #include "attention.inl"
 #include "border.inl"
 #include "elementwise.inl"
@@ -17,8 +18,8 @@ const Kernel* all_kernels() {
       {gemm_tasks, gemm_scratch, gemm_run},
       {attention_tasks, attention_scratch, attention_run},
       {layer_norm_tasks, no_scratch, layer_norm_run},
-      {strided_tasks<Affine>, no_scratch, affine_run},
-      {strided_tasks<Product>, no_scratch, product_run},
+      {strided_tasks<Add>, no_scratch, add_run},
+      {strided_tasks<Multiply>, no_scratch, multiply_run},
       {strided_tasks<Lookup>, no_scratch, lookup_run},
       {strided_tasks<Copy>, no_scratch, copy_run},
       {gather_tasks, no_scratch, gather_run},

@@ -101,7 +101,7 @@ struct SumVector {
       : left(_mm512_set1_epi64(s.left)),
         right(_mm512_set1_epi64(s.right)),
         offset(_mm512_set1_epi64(s.offset)),
-        shifted(s.shift, s.narrow),
+        shifted(s.shift, s.fits_int32),
         limits(s.low, s.high) {}
 
   __m512i wide(__m512i a, __m512i b) const {
@@ -125,9 +125,9 @@ struct SumVector {
 // Calls body(sum of the right form).
 template <class Body>
 inline void with_sum(const Sum& s, Body body) {
-  if (s.narrow && s.left == 1 && s.right == 1 && s.offset == 0 && s.shift == 0)
+  if (s.fits_int32 && s.left == 1 && s.right == 1 && s.offset == 0 && s.shift == 0)
     body(SumVector<kPlain>(s));
-  else if (s.narrow && s.shift < 32)
+  else if (s.fits_int32 && s.shift < 32)
     body(SumVector<kQuick>(s));
   else
     body(SumVector<kAny>(s));
@@ -143,7 +143,7 @@ struct ScalarVector {
   explicit ScalarVector(const Requantization& r)
       : multiplier(_mm512_set1_epi64(r.multiplier)),
         offset(_mm512_set1_epi64(r.offset)),
-        shifted(r.shift, r.narrow),
+        shifted(r.shift, r.fits_int32),
         limits(r.low, r.high) {}
 
   __m512i wide(__m512i a) const {
@@ -158,7 +158,7 @@ struct ScalarVector {
 // Calls body(requantization of the right form).
 template <class Body>
 inline void with_scalar(const Requantization& r, Body body) {
-  if (r.narrow && r.shift < 32) body(ScalarVector<kQuick>(r));
+  if (r.fits_int32 && r.shift < 32) body(ScalarVector<kQuick>(r));
   else body(ScalarVector<kAny>(r));
 }
 

@@ -37,7 +37,8 @@ class Unsupported(Exception):
     def reason(self, what: str) -> str:
         """The reason as a clause whose subject is ``what``."""
         case = f' for {self.case}' if self.case else ''
-        return f'{what} has no kernel{case}' + (self.remedy and f'; {self.remedy}')
+        remedy = f': {self.remedy}' if self.remedy else ''
+        return f'{what} has no kernel{case}{remedy}'
 
     def __str__(self) -> str:
         return self.reason('the program')

@@ -149,7 +149,7 @@ def _stage(context: EmitterContext, node: Node, groups: int) -> dict:
             'shift': shift,
             'low': value.low,
             'high': value.high,
-            'narrow': is_narrow(product, offset, shift),
+            'fits_int32': is_narrow(product, offset, shift),
         },
     }
 

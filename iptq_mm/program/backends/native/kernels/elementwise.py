@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .....intmath.dyadic import Dyadic
-from .....native.commands import Affine, Lookup, Product
+from .....native.commands import Add, Lookup, Multiply
 from .....native.fields import DIMS
 from .....native.storage import storage_of
 from ....ir.graph import Node, Value
@@ -106,7 +106,7 @@ def _sum(
     bound = max(x.storage.bound for x in operands)
     low, high = value.low, value.high
     fields['sum'] = sum_fields(*factors, shift, low, high, out.storage, bound)
-    context.append(Step(Affine, fields))
+    context.append(Step(Add, fields))
     return out
 
 
@@ -208,7 +208,7 @@ def _multiplied(
             'multiplier': 1,
             **{k: whole[k] for k in ('offset', 'shift', 'low', 'high')},
         }
-    context.append(Step(Product, fields))
+    context.append(Step(Multiply, fields))
     return out
 
 

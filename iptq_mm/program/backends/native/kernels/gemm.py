@@ -140,7 +140,7 @@ class GemmBuilder(Step):
         self.finished = True
 
     def _weight_fields(self) -> dict:
-        if self.fields['window'].get('by_channel'):
+        if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
         self.packed = made = packed(self.weight)
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}

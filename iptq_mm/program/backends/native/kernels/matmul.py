@@ -22,7 +22,7 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
     """``a @ b``, ``b`` of signed bytes, ``a`` of at most 16 bits."""
     value = context.value(node)
     if min(len(context.program.values[v].shape) for v in node.values) < 2:
-        raise Unsupported('vectors', 'one with a dimension of size 1 added has one')
+        raise Unsupported('vectors', 'add a dimension of size 1')
     _check_sums(context, node)
     a, b, by_columns = _left(context, node), *_right(context, node)
     storage = context.storage(value)

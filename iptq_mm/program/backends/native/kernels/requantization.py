@@ -32,7 +32,7 @@ def sum_fields(
         'shift': shift,
         'low': low + storage.zero_point,
         'high': high + storage.zero_point,
-        'narrow': is_narrow(bound * (abs(left) + abs(right)), offset, shift),
+        'fits_int32': is_narrow(bound * (abs(left) + abs(right)), offset, shift),
     }
 
 
@@ -65,5 +65,5 @@ def requantization(
         'shift': shift,
         'low': value.low + zero_point,
         'high': value.high + zero_point,
-        'narrow': is_narrow(bound * abs(multiplier), offset, shift),
+        'fits_int32': is_narrow(bound * abs(multiplier), offset, shift),
     }
