@@ -47,13 +47,13 @@ def patches(
             f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
             f'{tuple(weight_shape)}'
         )
-    kernel, dilation, stride = tuple(weight_shape[2:]), _pair(dilation), _pair(stride)
+    kernel, dilation, stride = tuple(weight_shape[2:]), pair(dilation), pair(stride)
     if padding == 'same':
         around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         before = [a // 2 for a in around]
         after = [a - b for a, b in zip(around, before, strict=True)]
     else:
-        before = after = list((0, 0) if padding == 'valid' else _pair(padding))
+        before = after = list((0, 0) if padding == 'valid' else pair(padding))
     # Integers of 16 bits are exact in float32, and unfold only moves them.
     padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
     unfolded = F.unfold(padded, kernel, dilation, 0, stride)
@@ -79,5 +79,9 @@ def from_transposed_rows(rows: Tensor, shape: Sequence[int]) -> Tensor:
     return rows.reshape(*places, inputs).permute(3, 0, 1, 2).contiguous()
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def pair(value: Any) -> Any:
+    """``(height, width)`` of an argument given as one number or two; a word stays."""
+    if isinstance(value, str):
+        return value
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width

@@ -110,7 +110,7 @@ class TransposedConv2d(Conv2d):
     """The convolution of 1x1 in a transposed one whose stride is its kernel.
 
     It makes ``kh * kw`` outputs of each pixel and channel, which then move to where
-    they belong: see :func:`iptq_mm.qtensor.layer_rules.conv_transpose2d`. The weight
+    they belong: see :func:`iptq_mm.qtensor.rules.products.conv_transpose2d`. The weight
     arrives as such rows; the parameter has another layout, hence another role.
     """
 

@@ -13,10 +13,9 @@ from ...intmath import QParams
 from ...modes.base import wanted_of
 from ...moments import Moments
 from ...operations import Operation
-from ...patches import patches
+from ...patches import pair, patches
 from ...plan import RegionPlan
 from ...qtensor import QTensor
-from ...qtensor.padding import pair
 from ..gradients import Differentiating
 
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,

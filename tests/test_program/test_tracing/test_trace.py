@@ -20,8 +20,7 @@ from torch import nn
 
 from iptq_mm.modes import Integer, bound_region
 from iptq_mm.program import Program, run, trace
-from iptq_mm.qtensor import QTensor, UnsupportedOperationError, rule
-from iptq_mm.qtensor.rules import RULES
+from iptq_mm.qtensor import RULES, QTensor, UnsupportedOperationError, rule
 
 
 def outputs(net: nn.Module, traced, x) -> list:
