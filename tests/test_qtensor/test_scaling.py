@@ -9,7 +9,7 @@ from torch import nn
 
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import Fake
-from iptq_mm.modes.base import wanted_of
+from iptq_mm.modes.base import operand_qparams
 from iptq_mm.plan import RegionPlan, SitePlan
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 
@@ -107,7 +107,7 @@ def test_shifted_broadcasts_to_the_larger_shape():
     numbers,
     st.floats(-20, 20),
 )
-def test_wanted_of(made, codes, factor, constant):
+def test_operand_qparams(made, codes, factor, constant):
     """A requantized operand covers what the wanted quantizer covered, moved."""
     wanted = QParams(made.bound * made.scale / 127, *codes)
     plan = RegionPlan('Test', sites={'made': SitePlan('add', made)})
@@ -115,7 +115,7 @@ def test_wanted_of(made, codes, factor, constant):
     steps = round(constant * 10)
     shift = steps * x.qparams.scale
     x = x.add_constant(torch.full((5,), shift, dtype=torch.float64))
-    here = wanted_of(x, wanted, plan)
+    here = operand_qparams(x, wanted, plan)
     ends = [wanted.qmin * wanted.scale * factor, wanted.qmax * wanted.scale * factor]
     low, high = min(ends), max(ends)
     slack = here.scale
