@@ -86,14 +86,15 @@ def quantize_model(
         OverflowError: If an intermediate of a site could leave its type.
     """
     model = unwrapped(model)
+    forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
     check_state(model, config.regions)
     for name in config.regions:
         check_derived(name, model.get_submodule(name))
-    forget_caches(model, config, model.test_step, batches)
+    forget_caches(model, config, forward, batches)
     key = {} if state_file is None else state_key(model, repr(config), images)
-    run = Run(model, config, batches, State(state_file, key, resume))
+    run = Run(model, config, batches, forward, State(state_file, key, resume))
     rewrite(run)
     for phase in PHASES:
         phase.do(run)

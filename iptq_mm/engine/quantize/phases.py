@@ -28,6 +28,7 @@ from ...calibration import (
     search_ranges,
     wants_inputs,
 )
+from ...calibration.batches import Forward
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.equalize import Powers
 from ...calibration.phases.measure import RegionInputs
@@ -59,6 +60,7 @@ class Run:
         model: The float model, which the last phase makes integer.
         config: What to quantize.
         batches: Calibration batches of this rank.
+        forward: Runs the model on a batch.
         state: Records and ranges, and the time of the phases that found them.
         powers: By region, powers of two that equalization left to sites; None before.
         plans: By region, from the assignment on.
@@ -72,6 +74,7 @@ class Run:
     model: nn.Module
     config: QuantizationConfig
     batches: Iterable[Any]
+    forward: Forward
     state: State
     powers: Powers | None = None
     plans: dict[str, RegionPlan] = field(default_factory=dict)
@@ -82,10 +85,6 @@ class Run:
     def __post_init__(self) -> None:
         """Note what the modules keep."""
         self.remembered = Attributes(self.model.modules(), numbers=True)
-
-    def forward(self, batch: Any) -> Any:
-        """Run the model on a batch."""
-        return self.model.test_step(batch)
 
     def progress(self, phase: str, images: int | None = None) -> Iterator[Any]:
         """The batches of a phase, with progress in the log.
