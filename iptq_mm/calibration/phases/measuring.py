@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,6 +68,43 @@ class Inputs:
 
 #: By name of the weight and scale of the inputs: a head may see several levels.
 InputsByWeight = dict[tuple[str, float], Inputs]
+
+
+class SeenInputs(NamedTuple):
+    """Inputs of a weight over all its sites.
+
+    Attributes:
+        moments: Of the quantized inputs.
+        mean: Of the real inputs, float64, shape (K,).
+    """
+
+    moments: Moments
+    mean: Tensor
+
+
+def seen_by(weight: str, inputs: InputsByWeight) -> SeenInputs | None:
+    """What all sites of a weight saw, at whatever scales; None if it was not measured.
+
+    Args:
+        weight: Name of the weight.
+        inputs: Of all weights of its region.
+    """
+    parts = [i for (name, _), i in inputs.items() if name == weight and i.moments.count]
+    if not parts:
+        return None
+    moments = parts[0].moments
+    if len(parts) > 1:
+        every = [part.moments for part in parts]
+        moments = Moments.from_state_dict(
+            {
+                'scale': 1.0,
+                'count': sum(m.count for m in every),
+                'sum': torch.stack([m.scale * m.sum for m in every]).sum(0),
+                'second': torch.stack([m.scale**2 * m.second for m in every]).sum(0),
+            }
+        )
+    mean = torch.stack([i.real_mean * i.moments.count for i in parts]).sum(0)
+    return SeenInputs(moments, mean / moments.count)
 
 
 class Measuring(Differentiating):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ...calibration import ConfigError
-from ...utils.files import atomic_save
+from ...utils.files import try_save
 from ..quantize.state import state_key
 
 #: More than this is not kept: class tokens and logits of 50,000 images are 230 MB.
@@ -130,14 +129,7 @@ class FloatCache:
         """
         if self._batches:
             kept = dict(metrics=metrics, seconds=seconds, batches=self._batches)
-            try:
-                atomic_save(kept, self.path)
-            except OSError as error:
-                print_log(
-                    f'{error}: the float model runs again next time',
-                    'current',
-                    logging.WARNING,
-                )
+            try_save(kept, self.path, 'the float model runs again next time')
 
     def _read(self) -> dict[str, Any] | None:
         if not self.path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import nn
 
 from ...calibration.equalization.ranging import Ranges
 from ...record import RegionRecord
-from ...utils.files import atomic_save
+from ...utils.files import try_save
 
 
 class State:
@@ -55,7 +54,7 @@ class State:
     def finish(self, phase: str, seconds: float) -> None:
         """Note that a phase is finished, and keep its records.
 
-        They are an aid: a disk that is full does not end the run.
+        The file only helps to resume: a full disk does not end the run.
         """
         self.seconds[phase] = round(seconds, 2)
         if self.path is not None and dist.is_main_process():
@@ -66,14 +65,8 @@ class State:
                 'records': {n: r.state_dict() for n, r in self.records.items()},
                 'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
             }
-            try:
-                atomic_save(state, self.path)
-            except OSError as error:
-                print_log(
-                    f'{error}: the run goes on, but could not be resumed after {phase}',
-                    'current',
-                    logging.WARNING,
-                )
+            otherwise = f'the run goes on, but could not be resumed after {phase}'
+            try_save(state, self.path, otherwise)
 
     def _read(self) -> dict[str, Any] | None:
         """The state in the file, if it is one of the same quantization."""

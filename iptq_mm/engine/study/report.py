@@ -11,6 +11,7 @@ import numpy as np
 
 from ...criteria import Criterion
 from ...utils.files import atomic_write
+from ...utils.markdown import table
 from .figures import (
     KINDS,
     Correlation,
@@ -93,7 +94,7 @@ def tables(
             )
         )
         head = ['rank correlation', 'within a site', *KINDS, 'all pairs']
-        parts += [f'### {_TITLES[form]}', _table(head, rows)]
+        parts += [f'### {_TITLES[form]}', table(head, rows) + '\n']
         chosen = [(n, picks_of(pairs, c, form)) for n, c in criteria.items()]
         for other in FORMS:
             if other != form:
@@ -102,13 +103,16 @@ def tables(
         rows = [
             [n, f'{p.best:.0%}', f'{p.near:.0%}', f'{p.loss_db:.2f}'] for n, p in chosen
         ]
-        parts.append(_table(['pick', 'best', 'within 0.1 dB', 'mean loss, dB'], rows))
+        head = ['pick', 'best', 'within 0.1 dB', 'mean loss, dB']
+        parts.append(table(head, rows) + '\n')
     rows = [
         [a.name, f'{a.sqnr_db:.2f}', f'{a.agreement:.1%}', f'{a.operations / 1e6:.2f}']
         for a in assigned
     ]
     head = ['all sites chosen by', 'logit SQNR, dB', 'same class', 'operations, 10^6']
-    return '\n'.join([*parts, '### Full assignments, in integers', _table(head, rows)])
+    return '\n'.join(
+        [*parts, '### Full assignments, in integers', table(head, rows) + '\n']
+    )
 
 
 def write(folder: Path, sections: Mapping[str, str], lines: str) -> Path:
@@ -135,8 +139,3 @@ def _correlation_row(name: str, found: Spread) -> list[str]:
         *(cell(value.kinds[kind], error.kinds[kind]) for kind in KINDS),
         cell(value.overall, error.overall),
     ]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'

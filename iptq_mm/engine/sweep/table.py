@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from ...utils.markdown import table
 from .rows import Row
 from .settings import Setting, SettingList
 
@@ -113,8 +114,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
         for setting, row in zip(settings.settings, rows, strict=True)
     ]
     titles = [title for title in lines[0] if any(line[title] for line in lines)]
-    table = [titles, ['---', *['---:'] * (len(titles) - 1)]]
-    table += [[line[title] for title in titles] for line in lines]
+    cells = [[line[title] for title in titles] for line in lines]
     failed = [
         f'- {row.name}: {" ".join(row.error.split())}'
         for row in rows
@@ -124,7 +124,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
         [
             *head,
             '',
-            *(f'| {" | ".join(cells)} |' for cells in table),
+            table(titles, cells, align='l' + 'r' * (len(titles) - 1)),
             *(['', 'Failed:', '', *failed] if failed else []),
             '',
         ]
@@ -134,7 +134,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
 def _line(setting: Setting, row: Row | None, metrics: list[str]) -> dict[str, str]:
     """The cells of a line of the Markdown table, by title."""
     figures = row or Row('', '')
-    line = {'setting': setting.name.replace('|', '\\|')}
+    line = {'setting': setting.name}
     for name in metrics:
         title = USUAL_METRICS.get(name, name)
         line[f'float {title}'] = _metric(name, figures.floats.get(name))

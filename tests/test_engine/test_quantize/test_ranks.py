@@ -17,7 +17,7 @@ from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.engine.run.work_dir import held
 from iptq_mm.record import RegionRecord
 
-TOOL = Path(__file__).parents[2] / 'tools/quantize.py'
+TOOL = Path(__file__).parents[3] / 'tools/quantize.py'
 
 #: Three batches on two ranks; a moving average, which depends on the order; the
 #: last batch is smaller than the others.
@@ -141,9 +141,9 @@ def test_a_rank_that_fails(vit_run, tmp_path, around, rank):
     """It ends the run with its message; nobody waits for it."""
     script = around(
         'from iptq_mm.calibration import ConfigError\n'
-        'from iptq_mm.engine.quantize import model\n'
+        'from iptq_mm.engine.quantize import phases\n'
         'def fail(*_):\n    raise ConfigError("this rank found something wrong")\n'
-        f'if RANK == {rank}:\n    model.analyse = fail'
+        f'if RANK == {rank}:\n    phases.analyse = fail'
     )
     done = _launch(2, vit_run.config, tmp_path / 'run', script)
     assert done.returncode != 0
