@@ -55,7 +55,7 @@ def check_integers(model: Any, state_dict: Mapping[str, Any]) -> None:
             except AttributeError:
                 continue
             if not hasattr(module, 'iptq_region'):
-                from ..plan import PlanError  # takes long to import
+                from .plan import PlanError  # takes long to import
 
                 raise PlanError(
                     f"the checkpoint holds integers for '{name}', which is a float "

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from iptq_mm.engine.loading.models import new_model
+from iptq_mm.float_guard import guard_float_models
 from iptq_mm.plan import PlanError
-from iptq_mm.utils import guard_float_models
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
