@@ -21,9 +21,7 @@ from iptq_mm.registry import OBSERVERS
 
 CONFIG = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
 #: The first block of DeiT-Tiny: nothing after it changes what is looked at.
-FIRST_BLOCK = dict(
-    embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768
-)
+FIRST_BLOCK = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768)
 INPUT, SITE = 'layers.0.ln1/layer_norm:0', 'layers.0.attn.qkv/linear:0'
 #: Of the first image, the row, the output channel and the input channel shown.
 TOKEN, OUTPUT, FEATURE = 115, 2, 4
@@ -136,4 +134,3 @@ def _layer(x, y, weight, bias, x_qparams, y_qparams, weight_scale, bias_plan):
         'sum of bytes': bytes_sum,
         'start': bytes_sum - accumulator,
     }
-
