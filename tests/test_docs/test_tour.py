@@ -57,7 +57,7 @@ def test_numbers_are_those_of_the_model(printed, one_thread, monkeypatch):
 def test_numbers_follow_from_one_another(printed):
     """From the printed scales and sums on, to the last digit, on every machine."""
     p = {name: _number(text) for name, text in printed.items()}
-    x = QParams.affine(p['low'], p['high'], 8)
+    x = QParams.asymmetric(p['low'], p['high'], 8)
     assert (x.qmin, x.qmax, -x.qmin) == (p['qmin'], p['qmax'], p['zero point'])
     s_x, s_w, s_y = (as_float32(p[name]) for name in ('S_x', 'S_w', 'S_y'))
     assert x.scale == pytest.approx(s_x, rel=TOLERANCE)
