@@ -5,7 +5,7 @@ import torch
 
 from iptq_mm.modes.base import FloatMode
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
-from iptq_mm.qtensor.operands import check_parameters, run_operation
+from iptq_mm.qtensor.rules.operands import check_parameters, run_operation
 
 
 def qtensor(*shape, **flags):

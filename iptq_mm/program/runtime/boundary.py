@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
-from ...modes.shared_integers import hand_over, handed_over
+from ...modes.shared_integers import integers_for_consumer, share_integers
 from ...native import conversions
 from ...native.library import loaded
 from ..backends.base import Runner
@@ -73,7 +73,7 @@ def _given(program: Program, port: Port, x: Tensor) -> Tensor:
     """What a real runner takes of an input."""
     value = program.values[port.value]
     if port.pixels is None:
-        handed = handed_over(x, _qparams(port.scale, value.low, value.high))
+        handed = integers_for_consumer(x, _qparams(port.scale, value.low, value.high))
         if handed is not None:
             return handed
     elif port.pixels.marked:
@@ -90,7 +90,7 @@ def _left(program: Program, port: Port, real: Tensor, integers: Tensor) -> Tenso
     """An output, with its integers for the next region."""
     value = program.values[port.value]
     if value.low < 0 < value.high:
-        hand_over(real, integers, _qparams(port.scale, value.low, value.high))
+        share_integers(real, integers, _qparams(port.scale, value.low, value.high))
     return real
 
 
@@ -116,7 +116,7 @@ def integers_of(program: Program, port: Port, x: Tensor) -> Tensor:
     # Autocast before the region may have left half precision.
     x = x.float() if x.itemsize < 4 else x
     qparams = _qparams(port.scale, value.low, value.high)
-    handed = handed_over(x, qparams)
+    handed = integers_for_consumer(x, qparams)
     if handed is not None:
         return handed
     return conversions.quantize(x, qparams) if loaded() else qparams.quantize(x)
