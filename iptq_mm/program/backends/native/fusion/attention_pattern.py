@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from .....native.commands import STAGES
+from .....native.commands import ADDITIONS
 from ....ir.graph import Node, Program
 
 #: What may be done to scores between the first product and softmax.
@@ -56,7 +56,7 @@ def _chain(first: Node, users: dict[int, Node], uses: Counter[int]) -> Chain | N
         if node.kind == 'softmax' and softmax is None:
             softmax = node
         elif node.kind == 'matmul' and softmax is not None:
-            if node.operands[0] != before.output or len(additions) > STAGES:
+            if node.operands[0] != before.output or len(additions) > ADDITIONS:
                 return None
             return Chain(first, tuple(additions), softmax, node, tuple(nodes))
         elif node.kind in _ADDITIONS and softmax is None and len(node.values) == 1:

@@ -94,7 +94,7 @@ def _scores(compiler: Compiler, chain: Chain) -> dict:
     if q.shape[:-2] != k.shape[:-2]:
         raise Unsupported('heads that share keys')
     groups = math.prod(q.shape[:-2])
-    stages = [_stage(compiler, n, groups) for n in chain.additions]
+    additions = [_addition(compiler, n, groups) for n in chain.additions]
     empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
     q_at, q_row = group_places(q, -2)
     k_at, k_row = group_places(k, -2)
@@ -109,8 +109,8 @@ def _scores(compiler: Compiler, chain: Chain) -> dict:
         'k_at': k_at,
         'k_row': k_row,
         'score': requantization(_factor(compiler, node), value, 0, bound),
-        'stages': len(stages),
-        'stage': [*stages, empty, empty][:2],
+        'additions': len(additions),
+        'addition': [*additions, empty, empty][:2],
     }
 
 
@@ -118,7 +118,7 @@ def _swapped(rank: int) -> list[int]:
     return [*range(rank - 2), rank - 1, rank - 2]
 
 
-def _stage(compiler: Compiler, node: Node, groups: int) -> dict:
+def _addition(compiler: Compiler, node: Node, groups: int) -> dict:
     """Fields of what is added to the scores."""
     value = compiler.value(node)
     if max(abs(value.low), value.high) >= INT32 // 2:
