@@ -1,4 +1,4 @@
-// The epilogue of the quick form.
+// The epilogue of the quick form, (4) to (7) in epilogue.inl, a vector at a time.
 #pragma once
 
 #include "epilogue/lines_avx512.inl"

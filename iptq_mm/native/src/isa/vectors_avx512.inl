@@ -19,7 +19,7 @@ inline __m512i high_halves(__m512i even, __m512i odd) {
   return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
 }
 
-// The quick form's constants of 16 channels.
+// Constants of 16 channels for the quick form, (4) in epilogue/epilogue.inl.
 struct ChannelVector {
   __m512i even_multiplier, odd_multiplier, even_offset, odd_offset, shift, up;
 

@@ -1,4 +1,18 @@
 // Matrix product with packed weights; everything after it in its epilogue.
+//
+// Rows of `a` are divided into chunks of 40 tiles of 6 rows, which stay in the L2 cache.
+// For each chunk, for each panel of weights, for each tile of the chunk:
+//
+//                panel 0   panel 1   panel 2           n columns
+//             +---------+---------+---------+
+//   chunk 0   | tile 0  | tile 40 | ...     |          a unit of work is a tile of a
+//   (40 tiles | tile 1  | tile 41 |         |          panel; a task is a run of units
+//   of 6 rows)| ...     | ...     |         |          in this order
+//             +---------+---------+---------+
+//   chunk 1   | ...     |         |         |
+//
+// Where the depth is so long that a panel leaves the cache, the tiles of a chunk are
+// computed a slice of depth at a time, their accumulators kept in memory between.
 #pragma once
 
 #include "epilogue/epilogue.inl"
@@ -10,9 +24,9 @@
 namespace iptq {
 namespace {
 
-constexpr i64 kChunkTiles = 40;    // 240 rows of `a` stay in the L2 cache
+constexpr i64 kChunkTiles = 40;  // 240 rows of `a`, which stay in the L2 cache
 constexpr i64 kTasksOfThread = 8;
-constexpr i64 kSliceGroups = 640;   // of 4 depths: 160 KB of weights
+constexpr i64 kSliceGroups = 640;  // of 4 depths: 160 KB of weights
 
 // Units of work: tiles within panels within chunks of rows.
 struct GemmGrid {
@@ -102,11 +116,12 @@ i64 gemm_scratch(const void* command) {
   return GemmMemory(*static_cast<const Gemm*>(command), nullptr).bytes;
 }
 
-// Tiles `first` to `last` of a panel, from the row of the chunk on, as far as one
-// slice of the depth: the weights of a slice stay in the L2 cache.
+// A part of the depth whose weights stay in the L2 cache: whole taps, or some groups of
+// one tap.
 struct DepthSlice {
-  i64 tap, taps, group, groups;  // of depth
-  bool first, last;
+  i64 tap, taps;      // the first one, how many
+  i64 group, groups;  // of 4 depths of a tap: the first one, how many
+  bool first, last;   // whether it begins or ends the depth
 
   // The slice from a group of a tap on.
   DepthSlice(i64 tap, i64 group, i64 all_taps, i64 all_groups) : tap(tap), group(group) {
@@ -121,7 +136,8 @@ struct DepthSlice {
 
 // Has the cache fetch what the epilogue of a tile will touch. Compilers take a
 // function of nothing but fetches for one without effect, unless it is inlined first.
-__attribute__((always_inline)) inline void fetch_results(const Gemm& g, i64 row, i64 column, i64 columns) {
+__attribute__((always_inline)) inline void fetch_results(
+    const Gemm& g, i64 row, i64 column, i64 columns) {
   const i64 end = g.m - row < kTileRows ? g.m : row + kTileRows;
   const i64 size = g.out_type == kU8 || g.out_type == kI8 ? 1 : g.out_type == kI16 ? 2 : 4;
   for (; row < end; ++row) {
@@ -136,8 +152,9 @@ __attribute__((always_inline)) inline void fetch_results(const Gemm& g, i64 row,
   }
 }
 
-void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place, i64 last,
-               const char* b, const GemmMemory& m, const DepthSlice& slice) {
+// The tiles of a panel up to `last` of the chunk, as far as a slice of the depth.
+void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
+                i64 last, const char* b, const GemmMemory& m, const DepthSlice& slice) {
   const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
   const bool whole = slice.first && slice.last;
   const i64 part = slice.tap * panels.groups + slice.group;
@@ -167,8 +184,9 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
   }
 }
 
-void gemm_panel(const Gemm& g, const PanelLayout& panels, const GemmPlace& place, i64 last,
-                const char* b, const GemmMemory& m) {
+// The tiles of a panel up to `last` of the chunk, slice after slice.
+void gemm_panel(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
+                i64 last, const char* b, const GemmMemory& m) {
   const i64 taps = g.window.depthwise ? 1 : taps_of(g), groups = panels.groups;
   for (i64 tap = 0, group = 0; tap < taps;) {
     const DepthSlice slice(tap, group, taps, groups);

@@ -66,7 +66,8 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_poin
   const PanelLayout panels = panels_of<Bytes>(columns, depth);
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, panels.vectors * kLanes * sizeof *start);
-  i64 c = Bytes ? pack_vectors(from, row, columns, depth, zero_point, panels, to, start) : 0;
+  i64 c = 0;
+  if (Bytes) c = pack_vectors(from, row, columns, depth, zero_point, panels, to, start);
   for (; c < columns; ++c) {
     const i64 p = c / (panels.width * kLanes), width = panels.width_of(p) * kLanes;
     char* panel = to + panels.at(p, 8) + (c - panels.column(p)) * 4;
@@ -98,8 +99,9 @@ void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point
   if (zero_point) {
     for (i64 d = 0; d < depth; ++d)
       for (i64 c = 0; c < columns; ++c) start[c] += from[d * row + c];
+    const i32 factor = static_cast<i32>(-zero_point);
     for (i64 c = 0; c < columns; ++c)
-      start[c] = (start[c] - 128 * static_cast<i32>(depth)) * static_cast<i32>(-zero_point);
+      start[c] = (start[c] - 128 * static_cast<i32>(depth)) * factor;
   }
   for (i64 p = 0; p < panels.count; ++p) {
     const i64 width = panels.width_of(p) * kLanes, first = panels.column(p);

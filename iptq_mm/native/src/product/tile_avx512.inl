@@ -1,4 +1,4 @@
-// Register tiles: up to 6 rows by 4 vectors of 16 accumulators, 28 registers.
+// Register tiles of byte products (or, for probabilities of 16 bits, of int16).
 #pragma once
 
 #include <immintrin.h>

@@ -1,4 +1,23 @@
-// The register tile of any number of rows and vectors.
+// Register tiles: the part of a product whose accumulators stay in registers, 6 rows by
+// 4 vectors of 16 columns at most. For each group g of 4 depths:
+//
+//                            weights of group g of a panel (see panels.h)
+//                            | vector 0 | vector 1 | vector 2 | vector 3 |
+//   a, 4 bytes of each row
+//     row 0 | a[4g .. 4g+3] | sum[0][0]  sum[0][1]  sum[0][2]  sum[0][3]
+//     row 1 | a[4g .. 4g+3] | sum[1][0]  ...
+//     ...
+//     row 5 | a[4g .. 4g+3] | sum[5][0]  ...                   sum[5][3]
+//
+// The 4 bytes of a row are repeated in all lanes, and lane c of sum[i][j] grows by
+//
+//   a[i][4g] * w[4g][16j + c] + ... + a[i][4g+3] * w[4g+3][16j + c]            (1)
+//
+// 24 accumulators, 4 vectors of weights and one of the row make 29 of 32 registers. Where
+// there are no byte products, rows and weights are widened to int16 (unpack.inl), a group
+// becomes two of 2 depths, and a tile is computed one vector of columns after the other.
+//
+// Accumulators start from `start`, not from 0: see (1) in epilogue/epilogue.inl.
 #pragma once
 
 #include "product/panels.h"
@@ -6,6 +25,9 @@
 namespace iptq {
 namespace {
 
+// a: for each tap kTileRows addresses of rows, of which the first `rows` are read
+// b: a panel, from the first group of these taps on
+// start, out: (rows, width * 16), rows `start_row` and `out_row` apart
 using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
                       const i32* start, i64 start_row, i32* out, i64 out_row);
 

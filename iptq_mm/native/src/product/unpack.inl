@@ -1,4 +1,4 @@
-// PanelLayout of weights brought to the form of this instruction set's products.
+// Panels of weights brought to the form of this instruction set's products.
 #pragma once
 
 #include "product/panels.h"

@@ -19,7 +19,8 @@ inline void point_pixels(const Gemm& g, i64 row, i64 rows, const char** to) {
   const u8* image = g.a + y / w.out_height * w.image;
   y %= w.out_height;
   for (i64 i = 0; i < rows; ++i) {
-    const i64 left = x * w.stride_width - w.pad_left, top = y * w.stride_height - w.pad_top;
+    const i64 left = x * w.stride_width - w.pad_left;
+    const i64 top = y * w.stride_height - w.pad_top;
     const char** tap = to + i;
     for (i64 ky = 0; ky < w.kernel_height; ++ky) {
       const i64 at_y = top + ky * w.dilation_height;
