@@ -22,6 +22,7 @@ from .compilation import Compilation
 from .context import EMITTERS, EmitterContext, Unsupported
 from .copying import as_torch
 from .fallback import fallback
+from .fusion.attention import emit_attention
 from .fusion.attention_pattern import AttentionPattern, find_attention
 from .fusion.epilogue import fuse
 from .kernels import (  # noqa: F401  (they register emitters)
@@ -33,7 +34,6 @@ from .kernels import (  # noqa: F401  (they register emitters)
     reduction,
     softmax,
 )
-from .kernels.attention import emit_attention
 from .layout.builder import Arena, Builder
 from .layout.memory import plan_memory
 from .layout.steps import Step

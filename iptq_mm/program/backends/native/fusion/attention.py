@@ -1,4 +1,4 @@
-"""Attention: one step for the whole pattern."""
+"""The emitter of attention: one step for the whole pattern."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from .....native.commands import U8, Attention
-from .....native.storage import SIGNED_BYTES, Storage
+from .....native.storage import Storage
 from ....ir.graph import Node, Value
 from ..context import INT32, EmitterContext, Unsupported
-from ..copying import dense, stored
-from ..fusion.attention_pattern import AttentionPattern
+from ..kernels.matmul import as_bytes, group_offsets
+from ..kernels.requantization import fits_int32, requantization
+from ..kernels.softmax import largest_sum, probability_storage, softmax_fields
 from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
-from .requantization import is_narrow, requantization
-from .softmax import largest_sum, probability_storage, softmax_fields
+from .attention_pattern import AttentionPattern
 
 
 def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> TensorRef:
@@ -54,33 +54,6 @@ def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> Tensor
     return context.emit(Step(Attention, fields), out)
 
 
-def as_bytes(
-    context: EmitterContext, node: Node, index: int, swap: bool = False
-) -> TensorRef:
-    """An operand of a product as bytes by strides, the last dimension dense.
-
-    Args:
-        context: The context.
-        node: The product.
-        index: Which operand; all but the first are signed.
-        swap: Whether to swap the last two dimensions.
-    """
-    operand = node.operands[index]
-    if not isinstance(operand, int):
-        raise Unsupported('a constant operand')
-    x, value = context.refs[operand], context.program.values[operand]
-    wanted = context.storage(value)
-    if wanted.type != U8 or (index and wanted != SIGNED_BYTES):
-        raise Unsupported('operands of more than 8 bits')
-    if swap:
-        x = x.moved('permute', {'dims': _swapped(len(x.shape))})
-    if x.storage != wanted:
-        return stored(context, x, wanted)
-    if x.address_map is not None or x.strides[-1] != 1:
-        return dense(context, x)
-    return x
-
-
 def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
     """Fields of queries, keys and scores."""
     node = pattern.scores
@@ -110,10 +83,6 @@ def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
         'stages': len(stages),
         'stage': [*stages, empty, empty][:2],
     }
-
-
-def _swapped(rank: int) -> list[int]:
-    return [*range(rank - 2), rank - 1, rank - 2]
 
 
 def _stage(context: EmitterContext, node: Node, groups: int) -> dict:
@@ -149,7 +118,7 @@ def _stage(context: EmitterContext, node: Node, groups: int) -> dict:
             'shift': shift,
             'low': value.low,
             'high': value.high,
-            'fits_int32': is_narrow(product, offset, shift),
+            'fits_int32': fits_int32(product, offset, shift),
         },
     }
 
@@ -166,15 +135,6 @@ def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
     numbers = torch.arange(math.prod(tables.shape[:-2])).view(tables.shape[:-2])
     at = numbers.expand(value.shape[:-2]).reshape(groups) * (queries * keys)
     return tables, at.contiguous()
-
-
-def group_offsets(x: TensorRef, row: int) -> tuple[Tensor, int]:
-    """Offset of each group, in elements, and the distance between its rows."""
-    offsets = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
-    for d, (n, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2], strict=True)):
-        steps = torch.arange(n) * stride
-        offsets += steps.view([-1 if i == d else 1 for i in range(len(x.shape) - 2)])
-    return offsets.flatten().contiguous(), x.strides[row]
 
 
 def _softmax(context: EmitterContext, pattern: AttentionPattern) -> dict:
