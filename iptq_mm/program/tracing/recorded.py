@@ -165,7 +165,7 @@ def _add(
         raise UnsupportedOperationError(f'integers plus {addend}')
     else:
         addend *= sign
-    number = x.recorder.shifted(x.number, addend, result.shape)
+    number = x.recorder.add_constant(x.number, addend, result.shape)
     return _wrapped(result, x, number)
 
 
@@ -180,7 +180,7 @@ def _clamp(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
     return _wrapped(result, x, x.recorder.clamped(x.number, low, high))
 
 
-def _amplify(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
+def _shift_channels(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
     result = _result(func, x, args, kwargs)
     powers = torch.as_tensor(args[0])
     value, most = x.recorder.values[x.number], int(powers.max())
@@ -188,7 +188,9 @@ def _amplify(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded
         'powers': x.recorder.tensor(powers, 'powers', narrow=True)
     }
     bounds = value.low << most, value.high << most
-    number = x.recorder.node('amplify', [x.number], result.shape, bounds, constants)
+    number = x.recorder.node(
+        'shift_channels', [x.number], result.shape, bounds, constants
+    )
     return _wrapped(result, x, number)
 
 
@@ -217,7 +219,7 @@ HANDLERS: dict[Any, Callable] = {
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__), _add),
     **dict.fromkeys((torch.sub, Tensor.sub, Tensor.__sub__), _subtract),
     **dict.fromkeys((torch.clamp, Tensor.clamp), _clamp),
-    Tensor.__lshift__: _amplify,
+    Tensor.__lshift__: _shift_channels,
     Tensor.neg_: _in_place(Tensor.neg),
     Tensor.add_: _in_place(Tensor.add),
     Tensor.sub_: _in_place(Tensor.sub),

@@ -119,7 +119,9 @@ class Recorder:
             )
         return source
 
-    def shifted(self, source: int, addend: int | Tensor, shape: Sequence[int]) -> int:
+    def add_constant(
+        self, source: int, addend: int | Tensor, shape: Sequence[int]
+    ) -> int:
         """A value plus a constant."""
         value = self.values[source]
         if isinstance(addend, int):
@@ -129,7 +131,7 @@ class Recorder:
             least, most = int(addend.min()), int(addend.max())
             constant = self.tensor(addend, 'addend', narrow=True)
         bounds = value.low + least, value.high + most
-        return self.node('shifted', [source], shape, bounds, {'addend': constant})
+        return self.node('add_constant', [source], shape, bounds, {'addend': constant})
 
     def clamped(self, source: int, low: int | None, high: int | None) -> int:
         """A value kept within bounds."""
@@ -140,12 +142,12 @@ class Recorder:
             raise ValueError(f'nothing of {value.low}..{value.high} is left')
         if (low, high) == (value.low, value.high):
             return source
-        if maker is not None and maker.kind == 'shifted':
+        if maker is not None and maker.kind == 'add_constant':
             # One clamp to both bounds is one after the other.
             operands, constants = maker.operands, maker.constants
         else:
             operands, constants = [source], {'addend': 0}
-        return self.node('shifted', operands, value.shape, (low, high), constants)
+        return self.node('add_constant', operands, value.shape, (low, high), constants)
 
     def finish(self, region: str, outputs: Sequence[Port]) -> Program:
         """The program, without what no output needs, numbered in order."""

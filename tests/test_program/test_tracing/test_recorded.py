@@ -46,7 +46,7 @@ def test_clamps_are_part_of_the_sum():
     recorder, _, x = start()
     made = (x.long() + torch.tensor([5])).clamp_(-50, 50)
     program = recorder.finish('some', [Port(made.number, 1.0)])
-    assert [node.kind for node in program.nodes] == ['shifted']
+    assert [node.kind for node in program.nodes] == ['add_constant']
     assert program.values[1].low == -50
 
 

@@ -19,9 +19,9 @@ from ...ir.graph import Node, Program
 from ...tracing.trace import Traced
 
 #: Elementwise kinds; a tensor among their operands must be the same for all rows.
-_ELEMENTWISE = ('add', 'mul', 'gelu', 'relu', 'requantize', 'shifted', 'negate')
+_ELEMENTWISE = ('add', 'mul', 'gelu', 'relu', 'requantize', 'add_constant', 'negate')
 #: Kinds that work along the last dimension.
-_ALONG_LAST = ('linear', 'layer_norm', 'softmax', 'amplify')
+_ALONG_LAST = ('linear', 'layer_norm', 'softmax', 'shift_channels')
 #: Moves with the size of each dimension, by attribute.
 _SIZED = {'reshape': 'shape', 'expand': 'shape', 'slice': 'sizes', 'strided': 'shape'}
 

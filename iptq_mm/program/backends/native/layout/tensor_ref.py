@@ -1,4 +1,4 @@
-"""Where the integers of a value lie: in a buffer, by strides or by positions."""
+"""References to tensors in buffers, by strides or by an address map."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from torch import Tensor
 
 from .....native.storage import Storage
 from ....ir.moves import move
-from .positions import Positions
-from .steps import At, Buffer, Step
+from .address_map import AddressMap
+from .steps import Address, Buffer, Step
 
 
 @dataclass(frozen=True)
-class Located:
-    """The integers of a value.
+class TensorRef:
+    """Where and how the integers of a value are stored.
+
+    A move (reshape, permute, slice, ...) makes a new reference to the same buffer; no
+    command runs.
 
     Attributes:
-        buffer: Where they are.
-        storage: How each is kept.
-        shape: Of the value.
-        strides: In elements; meaningless where there are positions.
-        offset: Of the first element, in elements.
-        positions: For moves that strides cannot say.
-        producer: The step that made them, if nobody else needs its result: it may
-            still be changed.
+        buffer: The buffer.
+        storage: Type and zero point of an element.
+        shape: Shape of the value.
+        strides: In elements; without meaning where there is an address map.
+        offset: Offset of the first element in the buffer, in elements.
+        address_map: Offset of each element, for moves that strides cannot express.
+        producer: The step that makes the integers, while a later node may change it:
+            see :class:`.steps.Step`.
     """
 
     buffer: Buffer
@@ -35,31 +38,31 @@ class Located:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int = 0
-    positions: Positions | None = None
+    address_map: AddressMap | None = None
     producer: Step | None = None
 
     @classmethod
     def new(cls, storage: Storage, shape: tuple[int, ...], pinned: bool = False):
-        """Contiguous integers in a buffer of their own."""
+        """A contiguous tensor in a new buffer."""
         buffer = Buffer(math.prod(shape) * storage.size, pinned)
         return cls(buffer, storage, tuple(shape), contiguous(shape))
 
-    def made_anew(self, storage: Storage) -> Located:
-        """The same places in a buffer of its own, of another storage."""
+    def in_new_buffer(self, storage: Storage) -> TensorRef:
+        """The same layout in a new buffer, with another storage."""
         elements = self.buffer.size // self.storage.size
         buffer = Buffer(elements * storage.size)
         return replace(self, buffer=buffer, storage=storage, producer=None)
 
     @property
-    def at(self) -> At:
+    def address(self) -> Address:
         """Address of the first element."""
-        assert self.positions is None
-        return At(self.buffer, self.offset * self.storage.size)
+        assert self.address_map is None
+        return Address(self.buffer, self.offset * self.storage.size)
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether they lie in the order of the value, without gaps."""
-        return self.positions is None and all(
+        """Whether the elements lie in the order of the value, without gaps."""
+        return self.address_map is None and all(
             n == 1 or a == b
             for n, a, b in zip(
                 self.shape, self.strides, contiguous(self.shape), strict=True
@@ -68,25 +71,27 @@ class Located:
 
     @property
     def order(self) -> list[int] | None:
-        """Dimensions in the order in which they lie without gaps, if they do."""
-        if self.positions is not None:
+        """Dimensions from the outermost in memory; None if there are gaps."""
+        if self.address_map is not None:
             return None
         dims = sorted(range(len(self.shape)), key=lambda d: -self.strides[d])
         return dims if self.permuted(dims).is_contiguous else None
 
-    def permuted(self, dims: list[int]) -> Located:
-        """With the dimensions in another order."""
+    def permuted(self, dims: list[int]) -> TensorRef:
+        """The same tensor with its dimensions in another order."""
         return self.moved('permute', {'dims': dims})
 
-    def places(self) -> Positions:
-        """Positions, whether strides could say it or not."""
-        if self.positions is not None:
-            return self.positions
-        return Positions.by_strides(self.shape, self.strides, self.offset)
+    def as_address_map(self) -> AddressMap:
+        """The address map, made of the strides if there is none."""
+        if self.address_map is not None:
+            return self.address_map
+        return AddressMap.by_strides(self.shape, self.strides, self.offset)
 
-    def moved(self, kind: str, attributes: dict[str, Any], **index: Tensor) -> Located:
-        """The result of a move: no integer is touched."""
-        view = self._view(kind, attributes) if self.positions is None else None
+    def moved(
+        self, kind: str, attributes: dict[str, Any], **index: Tensor
+    ) -> TensorRef:
+        """The tensor after a move, in the same buffer."""
+        view = self._view(kind, attributes) if self.address_map is None else None
         if view is not None:
             return replace(
                 self,
@@ -94,10 +99,14 @@ class Located:
                 strides=view.stride(),
                 offset=int(view.storage_offset()),
             )
-        places = self.places().moved(kind, attributes, **index)
-        shape = places.shape
-        strides = contiguous(shape)
-        return replace(self, shape=shape, strides=strides, offset=0, positions=places)
+        moved = self.as_address_map().moved(kind, attributes, **index)
+        return replace(
+            self,
+            shape=moved.shape,
+            strides=contiguous(moved.shape),
+            offset=0,
+            address_map=moved,
+        )
 
     def _view(self, kind: str, attributes: dict[str, Any]) -> Tensor | None:
         elements = self.buffer.size // self.storage.size
@@ -121,14 +130,14 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 def collapsed(
     shape: tuple[int, ...], strides: list[tuple[int, ...]]
 ) -> tuple[list[int], list[list[int]]]:
-    """The same elements with as few dimensions as can be.
+    """Merge dimensions of tensors of one shape where all of their strides allow it.
 
     Args:
-        shape: Of several tensors.
-        strides: Of each of them.
+        shape: The shape.
+        strides: Strides of each tensor.
 
     Returns:
-        The shape, and the strides of each tensor; at least one dimension.
+        The merged shape, of at least one dimension, and the strides of each tensor.
     """
     sizes: list[int] = []
     steps: list[list[int]] = [[] for _ in strides]

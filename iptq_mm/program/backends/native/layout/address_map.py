@@ -1,7 +1,8 @@
-"""Places of integers that strides cannot say: positions in a buffer.
+"""Address maps: for each element of a value its place in a buffer.
 
-Most moves keep the channels of a pixel or token together. There is one position for
-all of them then.
+They describe layouts that strides cannot express: rolled, padded, gathered or flattened
+after a permutation. Most moves keep the channels of a pixel or token together; the map
+then has one entry for all of them.
 """
 
 from __future__ import annotations
@@ -17,66 +18,71 @@ from ....ir.moves import move
 
 
 @dataclass(frozen=True)
-class Positions:
-    """The element of a buffer that each integer is.
+class AddressMap:
+    """The offset in a buffer, in elements, of each element of a value.
 
     Attributes:
-        starts: int64, the shape of the value, but 1 in the dimension ``axis``: the
-            first element along it, -1 for zeros.
-        axis: The dimension along which elements lie side by side; None: there is
-            none, ``starts`` are single elements.
-        size: Elements along it.
+        offsets: int64, of the shape of the value, but of size 1 in dimension ``axis``:
+            the offset of the first element along it, -1 where all of them are zero
+            and lie nowhere.
+        axis: The dimension along which elements are adjacent in the buffer; None:
+            ``offsets`` has every element.
+        size: Elements along ``axis``.
     """
 
-    starts: Tensor
+    offsets: Tensor
     axis: int | None = None
     size: int = 1
 
     @classmethod
     def by_strides(
         cls, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
-    ) -> Positions:
-        """Those that strides say."""
+    ) -> AddressMap:
+        """The map of a strided tensor."""
         dense = [d for d, n in enumerate(shape) if strides[d] == 1 and n > 1]
         axis = max(dense, key=lambda d: shape[d], default=None)
-        starts = torch.tensor(offset)
+        offsets = torch.tensor(offset)
         for d, (n, stride) in enumerate(zip(shape, strides, strict=True)):
             steps = torch.arange(1 if d == axis else n) * stride
-            starts = starts[..., None] + steps
-        return cls(starts, axis, 1 if axis is None else shape[axis])
+            offsets = offsets[..., None] + steps
+        return cls(offsets, axis, 1 if axis is None else shape[axis])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the value."""
-        shape = list(self.starts.shape)
+        """Shape of the value."""
+        shape = list(self.offsets.shape)
         if self.axis is not None:
             shape[self.axis] = self.size
         return tuple(shape)
 
-    def single(self) -> Tensor:
-        """The position of each element, int64, -1 for zeros."""
+    def of_elements(self) -> Tensor:
+        """The offset of every single element, int64, -1 for zeros."""
         if self.axis is None:
-            return self.starts
-        after = self.starts.ndim - self.axis - 1
+            return self.offsets
+        after = self.offsets.ndim - self.axis - 1
         steps = torch.arange(self.size).view(-1, *[1] * after)
-        return torch.where(self.starts < 0, -1, self.starts + steps)
+        return torch.where(self.offsets < 0, -1, self.offsets + steps)
 
     def moved(
         self, kind: str, attributes: dict[str, Any], **index: Tensor
-    ) -> Positions:
-        """The positions after a move."""
+    ) -> AddressMap:
+        """The map after a move."""
         kept = self._along(kind, attributes)
         if kept is None:
-            places = move(kind, self.single() + 1, attributes, **index) - 1
-            return Positions(places.contiguous())
+            # A move pads with 0, which is -1 in the map.
+            offsets = move(kind, self.of_elements() + 1, attributes, **index) - 1
+            return AddressMap(offsets.contiguous())
         changed, axis = kept
-        starts = move(kind, self.starts + 1, changed, **index) - 1
-        return Positions(starts.contiguous(), axis, self.size)
+        offsets = move(kind, self.offsets + 1, changed, **index) - 1
+        return AddressMap(offsets.contiguous(), axis, self.size)
 
     def _along(
         self, kind: str, attributes: dict[str, Any]
     ) -> tuple[dict[str, Any], int] | None:
-        """Attributes for ``starts`` and the new axis; None: it does not survive."""
+        """The move's attributes for ``offsets``, and where ``axis`` goes.
+
+        None: elements along the axis are not adjacent any more.
+        """
         a, axis, shape = dict(attributes), self.axis, self.shape
         if axis is None:
             return None
@@ -114,13 +120,14 @@ def _same_dimension(shape: tuple[int, ...], axis: int, made: list[int]) -> int |
 
 
 def common_strides(flats: list[Tensor]) -> tuple[list[int], list[list[int]]] | None:
-    """Positions of several tensors in order, as loops that they share.
+    """Loops with fixed strides that visit the offsets of several tensors in order.
 
     Args:
-        flats: int64, one dimension and as many elements in each.
+        flats: Offsets of each tensor, int64, of one dimension and equal length.
 
     Returns:
-        Sizes, and the strides of each tensor; None if strides cannot say it.
+        Sizes of the loops, and the strides of each tensor; None if there are no such
+        loops.
     """
     if not len(flats[0]) or any(int(flat.min()) < 0 for flat in flats):
         return None

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams, dyadic
+from iptq_mm.native.commands import Gemm
 from iptq_mm.operations.base import common_dyadic
 from iptq_mm.program import Port, Program, run
 from iptq_mm.program.backends.native.program import NativeProgram
 from iptq_mm.program.tracing.recorder import Recorder
 from iptq_mm.registry import FUNCTIONS
+
+SIGNED_BYTES, WIDE = (-127, 127), (-32767, 32767)
 
 Build = Callable[[Recorder], int | list[int]]
 
@@ -46,8 +49,13 @@ def check(made: Program, fallbacks: int = 0) -> NativeProgram:
     assert sum(native.fallbacks.values()) == fallbacks, native.fallbacks
     for seed in range(2):
         for inputs in (integers(made, seed), extremes(made, seed)):
-            assert equal(run(made, inputs), native(inputs))
+            assert equal(run(made, inputs), native.run(inputs))
     return native
+
+
+def gemms(native: NativeProgram) -> list[Gemm]:
+    """The matrix products of linear layers and convolutions."""
+    return [c for c in native.commands if isinstance(c, Gemm)]
 
 
 def linear(
@@ -142,4 +150,45 @@ def move(
     return recorder.node(kind, [x], made, (value.low, value.high), {}, a)
 
 
-SIGNED_BYTES, WIDE = (-127, 127), (-32767, 32767)
+def conv(
+    recorder: Recorder,
+    x: int,
+    out: int,
+    kernel: int = 3,
+    bounds: tuple[int, int] = WIDE,
+    ratio: float = 0.05,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+    bits: int = 8,
+) -> int:
+    """A convolution of random weights, ``out`` channels, and square windows."""
+    n, c, *size = recorder.values[x].shape
+    flat = weights(out, c // groups * kernel**2, bits)
+    span = dilation * (kernel - 1) + 1
+    made = [(s + 2 * padding - span) // stride + 1 for s in size]
+    attributes = dict(
+        stride=[stride] * 2,
+        padding=[padding] * 2,
+        dilation=[dilation] * 2,
+        groups=groups,
+    )
+    weight = flat.view(out, c // groups, kernel, kernel)
+    shape = (n, out, *made)
+    return linear(recorder, x, weight, bounds, ratio, 'conv2d', shape, attributes)
+
+
+def relu(recorder: Recorder, x: int, bounds: tuple[int, int] | None = None) -> int:
+    """A ReLU, clamped to bounds of its own if there are any."""
+    value = recorder.values[x]
+    return recorder.node('relu', [x], value.shape, bounds or (0, value.high))
+
+
+def requantize(
+    recorder: Recorder, x: int, bounds: tuple[int, int], ratio: float = 0.007
+) -> int:
+    """A change of scale."""
+    constants = {'multiplier': round(ratio * 2**36), 'shift': 36}
+    shape = recorder.values[x].shape
+    return recorder.node('requantize', [x], shape, bounds, constants)

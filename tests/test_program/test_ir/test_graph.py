@@ -1,4 +1,4 @@
-"""A program's text has all that a reader asks for."""
+"""Programs: printed, and checked."""
 
 import re
 
