@@ -17,6 +17,7 @@ from program_cases import (
 )
 from region_models import images, quantized, same
 
+from iptq_mm.modes import bound_region
 from iptq_mm.modes.shared_integers import shared_integers_of
 from iptq_mm.native import build as native_build
 from iptq_mm.native import library
@@ -122,8 +123,10 @@ def test_as_a_back_end():
         try:
             use_backend(net, 'native')
             assert same(expected, net(x))
+            made = bound_region(net.backbone).session.programs[-1].executable
         finally:
             use_backend(net, None)
+    assert str(made).startswith('native program of backbone: 54 nodes, ')
 
 
 def test_the_environment_chooses_the_instruction_set(monkeypatch):
