@@ -14,7 +14,7 @@ normalized, stand in either file (``image``), and are printed.
 import argparse
 import sys
 
-from iptq_mm.engine.export.program import export_config
+from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
     add_image_shape,
     add_integer_model,
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run the tool."""
     args = parse_args()
-    program = export_config(
+    program = export_program(
         args.config,
         args.checkpoint,
         args.out,
