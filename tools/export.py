@@ -16,7 +16,7 @@ import sys
 
 import torch
 
-from iptq_mm.engine.export.program import export_config
+from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
     add_image_shape,
     add_integer_model,
@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run the tool."""
     args = parse_args()
-    program = export_config(
+    program = export_program(
         args.config,
         args.checkpoint,
         args.out,

@@ -1,4 +1,4 @@
-"""What is known of the error of one candidate function at one site."""
+"""The errors of one candidate function at one site, as sums over the images."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class CandidateErrors:
         images: int,
         elements: int | None = None,
     ) -> None:
-        """Add what the errors of a batch do to the region's outputs.
+        """Add the effect of a batch's errors on the region's outputs.
 
         Args:
             error: Outputs of the candidate minus the float ones, as in

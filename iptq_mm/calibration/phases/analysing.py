@@ -1,4 +1,4 @@
-"""Float values; every non-linear site tries each candidate function."""
+"""The mode of the phase analyse: float values, on which sites try their candidates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..sampling import spread_rows
 
 @dataclass
 class Visit:
-    """What the candidates of a site get to see of a call.
+    """One call of a non-linear site, as its candidates get it.
 
     Attributes:
         site: Name of the site.
@@ -166,7 +166,7 @@ class Analysing(Differentiating):
         qparams: QParams,
         constants: Constants,
     ) -> Tensor:
-        """What a candidate makes of the input, as real values."""
+        """The output of a candidate, as real values."""
         device, out = visit.value.device, self.plan.sites[visit.site].output
         constants = {
             k: v.to(device) if isinstance(v, Tensor) else v

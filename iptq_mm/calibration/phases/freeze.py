@@ -1,4 +1,4 @@
-"""The phase that turns parameters into integers, and corrects biases for it."""
+"""The phase freeze: parameters become integers, and biases correct the mean error."""
 
 from __future__ import annotations
 

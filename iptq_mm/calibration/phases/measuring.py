@@ -1,4 +1,4 @@
-"""Float values; the moments of what linear layers and convolutions will get."""
+"""The mode of the phase measure: moments of the inputs of weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMALL = 2**10
 
 
 class Inputs:
-    """What calibration kept of the inputs of a weight.
+    """Sums over the inputs of a weight, which merge exactly.
 
     Attributes:
         moments: Of the quantized inputs.
@@ -83,7 +83,7 @@ class SeenInputs(NamedTuple):
 
 
 def seen_by(weight: str, inputs: InputsByWeight) -> SeenInputs | None:
-    """What all sites of a weight saw, at whatever scales; None if it was not measured.
+    """Inputs of a weight over all its sites and scales; None if they were not measured.
 
     Args:
         weight: Name of the weight.
@@ -194,7 +194,7 @@ class Measuring(Differentiating):
 
 
 def _spread(maps: int, positions: int) -> tuple[int, int]:
-    """Of how many maps, and of how many rows and columns of them, one is looked at."""
+    """Strides over maps, and over rows and columns of a map, that limit the windows."""
     excess = maps * positions / MAX_WINDOWS
     if excess <= 1:
         return 1, 1

@@ -1,4 +1,4 @@
-"""Float values; what each clipping of each value does to the region's outputs."""
+"""The mode of the phase search: float values, and the effect of clipping each."""
 
 from __future__ import annotations
 

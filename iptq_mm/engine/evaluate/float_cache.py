@@ -1,6 +1,6 @@
-"""What a float model gave for the evaluation images, kept for later runs.
+"""The float model's outputs for the evaluation images, kept for later runs.
 
-Settings that are compared share the float model and the images: one run of the
+The settings of a sweep share the float model and the images, so that one run of the
 float model serves them all.
 """
 
@@ -25,12 +25,12 @@ from ..quantize.state import state_key
 #: More than this is not kept: class tokens and logits of 50,000 images are 230 MB.
 MOST_BYTES = 256 * 2**20
 
-#: Outputs of each region, one entry a call, as ``Comparison.expected``.
+#: Outputs of each region, one entry a call, as ``OutputComparison.expected``.
 Expected = dict[str, list[list[Tensor]]]
 
 
 class FloatCache:
-    """Records what the float model of a classifier gives, or replays it.
+    """Records the outputs of a classifier's float model, or replays them.
 
     Attributes:
         path: The file, named by the digest of model, weights, images and device.
@@ -91,9 +91,10 @@ class FloatCache:
         ]
 
     def record(self, images: str, samples: list[Any], expected: Expected) -> None:
-        """Keep what the float model gave for a batch.
+        """Keep the outputs of the float model for a batch.
 
-        Nothing is kept of a model that is no classifier, or gives too much.
+        Nothing is kept of a model that is not a classifier, or whose outputs are larger
+        than :data:`MOST_BYTES` in all.
 
         Args:
             images: Fingerprint of the batch before the model saw it.

@@ -18,16 +18,17 @@ from ...utils.files import try_save
 
 
 class State:
-    """Finished phases of a quantization and what they found.
+    """Finished phases of a quantization, and their findings.
 
     Attributes:
         seconds: Time of each finished phase.
         records: By region.
-        ranges: By region, what equalization goes by; None before that phase.
+        ranges: By region, the channel ranges that equalizers use; None before that
+            phase.
 
     Args:
         path: File that keeps it; None: it is not kept.
-        key: What tells this quantization from another, see :func:`state_key`.
+        key: Identifies this quantization, see :func:`state_key`.
         resume: Whether to go on with what the file holds.
     """
 
@@ -99,7 +100,7 @@ def _ranges(state: dict[str, Any] | None) -> dict[str, Ranges] | None:
 
 
 def state_key(model: nn.Module, settings: str, images: str) -> dict[str, str]:
-    """What a state has to share with a quantization that goes on with it.
+    """The key that a state file must have for a quantization to resume from it.
 
     Args:
         model: The float model; its weights count.

@@ -1,4 +1,4 @@
-"""The rows of a comparison as CSV and as Markdown."""
+"""The table of a sweep as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from ...utils.markdown import table
-from .rows import Row
+from .results import Row
 from .settings import Setting, SettingList
 
 #: What the Markdown table shows of the metrics, unless the settings say otherwise.
@@ -21,7 +21,7 @@ Rows = Sequence[Row | None]
 
 
 def write_csv(settings: SettingList, rows: Rows) -> str:
-    """All figures of all rows, unrounded; a cell is empty where there is none.
+    """CSV with all figures of all rows, unrounded; missing figures are empty cells.
 
     Args:
         settings: What was asked for.
@@ -94,7 +94,7 @@ def _joined(named: dict) -> str:
 
 
 def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
-    """The figures that are looked at, rounded, with what made them.
+    """Markdown with the most important figures, rounded, and with their origin.
 
     Args:
         settings: What was asked for.

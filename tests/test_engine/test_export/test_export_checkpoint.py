@@ -9,12 +9,11 @@ from mmengine.hooks import EMAHook
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine import QuantizationHook, export_config
 from iptq_mm.engine.export.checkpoint import (
-    region_configs,
     save_quantized,
-    type_name,
     usual_hooks,
     write_config,
 )
+from iptq_mm.engine.loading.scopes import region_scopes, type_name
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 
 
@@ -115,18 +114,20 @@ def test_classes_as_types():
 )
 def test_regions_that_the_config_does_not_build(cfg, region):
     with pytest.raises(ConfigError, match=r"one of \['backbone', 'neck', 'roi_head'\]"):
-        region_configs(cfg.model, region)
+        region_scopes(cfg.model, region, None)
 
 
 def test_a_list_is_all_of_its_members(cfg):
     heads = cfg.model.roi_head.bbox_head
-    assert region_configs(cfg.model, 'roi_head.bbox_head') == list(heads)
-    assert region_configs(cfg.model, 'roi_head.bbox_head.1') == [heads[1]]
+    found = region_scopes(cfg.model, 'roi_head.bbox_head', None)
+    assert [node for node, _ in found] == list(heads)
+    ((node, _),) = region_scopes(cfg.model, 'roi_head.bbox_head.1', None)
+    assert node == heads[1]
     written = export_config(cfg, ['roi_head.bbox_head'], 'x.pth').model.roi_head
     assert {head.type for head in written.bbox_head} == {'iptq_mm.build_quantized'}
     cfg.model.roi_head.bbox_head = []
     with pytest.raises(ConfigError, match='is not built by the config'):
-        region_configs(cfg.model, 'roi_head.bbox_head')
+        region_scopes(cfg.model, 'roi_head.bbox_head', None)
 
 
 def test_a_region_named_twice(cfg):

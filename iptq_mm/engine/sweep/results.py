@@ -1,4 +1,4 @@
-"""Rows of a comparison: measured one by one, kept as files."""
+"""The results of a sweep: rows of its table, measured one by one, kept as files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..run.pipeline import quantize_and_compare
 
 @dataclass
 class Row:
-    """What came out of a setting.
+    """The figures of a setting, a row of the table.
 
     Attributes:
         name: Of the setting.
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Order:
-    """Everything that the process which measures a row has to know.
+    """The order to measure a row, complete for a process of its own.
 
     Attributes:
         name: Of the setting.
@@ -76,9 +76,9 @@ class Order:
         config: File of the whole config.
         regions: The regions, in order.
         row_file: Where to keep the row.
-        log_file: What gets everything that is printed.
+        log_file: Gets everything that is printed.
         work_dir: Folder of the run.
-        float_cache: Folder of what float models gave.
+        float_cache: Folder of the outputs of float models.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Sums over the outputs of a float model and of its integer self."""
+"""Compares region outputs and predicted classes of the float and the integer model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ...utils.decibels import decibels
 _NOT_COMPARABLE = ('roi_head',)
 
 
-class Comparison:
-    """Compares the regions' outputs and the predicted classes.
+class OutputComparison:
+    """Sums over what both models compute: errors of regions, equal classes, saturation.
 
     Args:
         float_model: The float model.

@@ -1,10 +1,9 @@
 """Rows of a comparison: what is measured, and what is kept of it."""
 
 import pytest
-from compare_cases import figures, table
+from sweep_cases import figures, table
 
-from iptq_mm.engine.sweep import Row, SettingComparison, load_settings
-from iptq_mm.engine.sweep import rows as rows_module
+from iptq_mm.engine.sweep import Row, Sweep, load_settings, results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -37,8 +36,8 @@ def test_row_of_a_detector(detector_run, tmp_path, monkeypatch):
     path = tmp_path / 'list.py'
     path.write_text(f"base = {detector_run.config!r}\nsettings = [dict(name='a')]")
     results = detector_run.results
-    monkeypatch.setattr(rows_module, 'quantize_and_compare', lambda *_, **__: results)
-    comparison = SettingComparison(load_settings(path), tmp_path / 'out', 'command')
+    monkeypatch.setattr(results, 'quantize_and_compare', lambda *_, **__: results)
+    comparison = Sweep(load_settings(path), tmp_path / 'out', 'command')
     assert comparison.run()
     (line,) = table(tmp_path)
     for kind in ('float', 'integer'):
@@ -61,5 +60,5 @@ def test_damaged_row_is_not_run(tmp_path, text):
 
 
 def test_scalars_only():
-    found = rows_module._scalars({'a': 1.0, 'b': [1.0], 'c': None, 'd': float('nan')})
+    found = results._scalars({'a': 1.0, 'b': [1.0], 'c': None, 'd': float('nan')})
     assert found == {'a': 1.0}

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from compare_cases import TWO, figures
+from sweep_cases import TWO, figures
 
 from iptq_mm.engine.sweep import write_csv, write_markdown
 

@@ -1,12 +1,11 @@
 """A whole comparison: which rows are measured, again or not, and what fails."""
 
 import pytest
-from compare_cases import TWO, row_of, table
 from mmengine.config import Config
+from sweep_cases import TWO, row_of, table
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.engine.sweep import SettingComparison, load_settings
-from iptq_mm.engine.sweep import rows as rows_module
+from iptq_mm.engine.sweep import Sweep, load_settings, results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -27,7 +26,7 @@ def test_tables_show_what_is_missing(compared, measured, tmp_path):
 
 
 def test_resumes_after_an_interruption(compared, measured, tmp_path, monkeypatch):
-    run = rows_module.quantize_and_compare
+    run = results.quantize_and_compare
 
     def interrupted(config, **arguments):
         if measured:
@@ -35,7 +34,7 @@ def test_resumes_after_an_interruption(compared, measured, tmp_path, monkeypatch
         return run(config, **arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(rows_module, 'quantize_and_compare', interrupted)
+        patch.setattr(results, 'quantize_and_compare', interrupted)
         compared(TWO)
     assert [line['state'] for line in table(tmp_path)] == ['done', 'not run']
     before = row_of(tmp_path, 'eight-bits')
@@ -62,7 +61,7 @@ def test_error_is_a_row(compared, measured, tmp_path, monkeypatch, error):
         raise error('the first | bad\nthing')
 
     with monkeypatch.context() as patch:
-        patch.setattr(rows_module, 'quantize_and_compare', failing)
+        patch.setattr(results, 'quantize_and_compare', failing)
         done, said = compared(TWO)
     assert not done and len(said) == 2
     assert all('the first | bad' in line for line in said)
@@ -110,7 +109,7 @@ def test_rows_of_detectors_share_no_visualizer(detector_run, tmp_path, monkeypat
         names.append(Config.fromfile(config).visualizer.name)
         return detector_run.results
 
-    monkeypatch.setattr(rows_module, 'quantize_and_compare', run)
-    comparison = SettingComparison(load_settings(path), tmp_path / 'out', 'command')
+    monkeypatch.setattr(results, 'quantize_and_compare', run)
+    comparison = Sweep(load_settings(path), tmp_path / 'out', 'command')
     assert comparison.run()
     assert len(set(names)) == 2

@@ -1,4 +1,4 @@
-"""The figures of a quantization as text."""
+"""The summary of a run for the log: metrics, functions, saturation, times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..quantize.model import Quantization
 
 
-def report(results: dict[str, Any], quantization: Quantization, folder: Path) -> str:
+def summary(results: dict[str, Any], quantization: Quantization, folder: Path) -> str:
     """Metrics side by side, functions by layer, saturation, times and files."""
     lines = [f'{"metric":<34}{"float":>12}{"integer":>12}{"difference":>12}']
     for key in {**results['float'], **results['integer']}:
@@ -39,7 +39,7 @@ def report(results: dict[str, Any], quantization: Quantization, folder: Path) ->
 
 
 def _saturation(results: dict[str, Any]) -> list[str]:
-    """What was clipped, if anybody counted."""
+    """Lines about clipped values, if they were counted."""
     if 'saturation' not in results:
         return ['saturated values: not counted by a back end']
     worst = sorted(results['saturation'].items(), key=lambda kv: -kv[1])

@@ -1,4 +1,4 @@
-"""The criteria that a study compares, under all readings of their papers."""
+"""The criteria that a study compares, in all variants that their papers allow."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from ...registry import CRITERIA
 
 
 class MeanPerturbation(Criterion):
-    """The other reading of P: the mean over elements instead of the sum."""
+    """Perturbation with the mean over elements instead of the sum."""
 
     def score(self, errors: CandidateErrors) -> float:
         """Minus the mean squared error of an element."""
         return -errors.mean_perturbation
 
 
-def readings() -> dict[str, Criterion]:
-    """Every criterion that scores candidates, by a name that says the reading."""
+def variants() -> dict[str, Criterion]:
+    """Every criterion that scores candidates, by a name that says the variant."""
     configs = {
         'unified_metric': dict(type='unified_metric'),
         'unified_metric, C in total': dict(type='unified_metric', c_unit='total'),

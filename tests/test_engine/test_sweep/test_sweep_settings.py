@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from compare_cases import FUNCTIONS
+from sweep_cases import FUNCTIONS
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.sweep import load_settings

@@ -1,9 +1,9 @@
 """Products of values in a list of settings."""
 
 import pytest
-from compare_cases import FUNCTIONS
 from hypothesis import given
 from hypothesis import strategies as st
+from sweep_cases import FUNCTIONS
 
 from iptq_mm.engine.sweep.grid import expanded
 
