@@ -11,7 +11,7 @@ from iptq_mm.moments import Moments
 from iptq_mm.patches import patches
 from iptq_mm.registry import ROUNDINGS
 
-NAMES = ['nearest', 'second_order', 'learned']
+NAMES = sorted(ROUNDINGS.module_dict)
 # Fewer steps than by default, for speed.
 OPTIONS = {'learned': dict(steps=20)}
 
@@ -21,7 +21,7 @@ def build(name, **options):
 
 
 def test_all_are_here():
-    assert set(ROUNDINGS.module_dict) == set(NAMES)
+    assert {'nearest', 'second_order', 'learned'} <= set(NAMES)
     assert rounding.SecondOrderRounding is ROUNDINGS.get('second_order')
 
 
