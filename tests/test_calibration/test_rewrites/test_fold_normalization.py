@@ -37,6 +37,7 @@ def test_float_model_stays(build, shape):
 
 @pytest.mark.parametrize('build, shape', MODELS.values(), ids=MODELS)
 @torch.no_grad()
+@pytest.mark.slow
 def test_integers(build, shape, tmp_path):
     model = Model(build())
     floats = copy.deepcopy(model)
