@@ -74,6 +74,7 @@ NAMES = ['backbone', 'head.task_heads.shape', 'head.task_heads.side.task_heads.l
 
 
 @pytest.mark.parametrize('head', ['head', 'head.task_heads'])
+@pytest.mark.slow
 def test_whole_run(cfg, tmp_path, head):
     cfg.quantization.regions = ['backbone', head]
     config, _ = tiny_models.write(cfg, tmp_path, 'tasks')

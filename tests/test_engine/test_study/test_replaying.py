@@ -60,6 +60,7 @@ def variants(plan):
 
 
 @pytest.mark.parametrize('make', [deit, mmdet_swin])
+@pytest.mark.slow
 def test_variants_are_what_they_would_be_alone(make, computed):
     batch, other = images(2, 3, 32, 32), images(2, 3, 40, 32, seed=1)
     cfg = config(SEVERAL)
