@@ -132,5 +132,5 @@ def _layer(x, y, weight, bias, x_qparams, y_qparams, weight_scale, bias_plan):
         'unrounded result': x_qparams.scale * s_w * accumulator + real_bias,
         'zero point': zero_point,
         'sum of bytes': bytes_sum,
-        'start': bytes_sum - accumulator,
+        'start': -zero_point * int(row.sum()),
     }

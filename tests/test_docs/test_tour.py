@@ -72,7 +72,7 @@ def test_numbers_follow_from_one_another(printed):
     wide = p['acc'] * p['multiplier'] + offset
     assert wide == p['acc * multiplier + offset']
     assert wide >> p['shift'] == p['code'] == round(p['unrounded'])
-    assert p['sum of bytes'] - p['start'] == p['acc']
+    assert p['start'] + p['sum of bytes'] == p['acc']
     assert p['S_y * code'] == pytest.approx(p['code'] * s_y, rel=TOLERANCE)
 
 
