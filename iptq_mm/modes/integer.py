@@ -17,10 +17,10 @@ from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..qtensor import QTensor, UnsupportedOperationError, WeightQParams
 from ..qtensor.context import current_location, describe_location
 from ..registry import FUNCTIONS
-from .base import Mode, quantized_constant, wanted_of
+from .base import Mode, operand_qparams, quantized_constant
 from .blocks import in_blocks
 from .folding import FoldedConstants
-from .shared_integers import hand_over, handed_over
+from .shared_integers import integers_for_consumer, share_integers
 
 #: Input sizes whose constants are kept: images of ever new ones must not fill the
 #: memory.
@@ -51,7 +51,7 @@ class Integer(Mode):
     trains = False
 
     def __init__(self, plan: RegionPlan) -> None:
-        self.plan, self.powers = plan, plan.powers
+        self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.saturation: dict[str, Saturation] | None = None
         self._constants: dict[tuple, Constants] = {}
         self._functions: dict[str, IntegerFunction] = {}
@@ -70,7 +70,7 @@ class Integer(Mode):
                 f'{describe_location()}: {name} was not seen in calibration'
             )
         qparams = self.plan.inputs[name]
-        integers = handed_over(value, qparams)
+        integers = integers_for_consumer(value, qparams)
         if integers is None:
             integers = qparams.quantize(value)
         return QTensor(integers, qparams, name)
@@ -103,7 +103,7 @@ class Integer(Mode):
         """
         real = super().leave(value).contiguous()
         assert isinstance(value.qparams, QParams)
-        return hand_over(real, value.payload, value.qparams)
+        return share_integers(real, value.payload, value.qparams)
 
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
@@ -141,7 +141,7 @@ class Integer(Mode):
             )
         operands = list(inputs)
         for position, wanted in plan.inputs.items():
-            operands[position] = self._brought_to(site, operands[position], wanted)
+            operands[position] = self._requantize_to(site, operands[position], wanted)
         operands = list(self.operands(site, operands))
         constants = self._prepared(site, plan, operation, operands, attributes)
         payload = self._computed(site, plan, operation, operands, constants, attributes)
@@ -176,10 +176,10 @@ class Integer(Mode):
             seen.total += wide.numel()
         return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
 
-    def _brought_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
+    def _requantize_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
         """An operand requantized to what the site wants."""
         assert x is not None and isinstance(x.qparams, QParams)
-        wanted = wanted_of(x, wanted, self.plan)
+        wanted = operand_qparams(x, wanted, self.plan)
         bits = x.qparams.bound.bit_length() + 1
         factor = dyadic(x.qparams.scale / wanted.scale, bits)
         payload = self._requantized(f'{site}<-{x.source}', x.payload, factor, wanted)
@@ -209,7 +209,7 @@ class Integer(Mode):
         payloads = [None if x is None else x.payload for x in operands]
         qparams = [None if x is None else x.qparams for x in operands]
         device = payloads[0].device  # type: ignore[union-attr]
-        terms = operation.signature(payloads, attributes)
+        terms = operation.terms(payloads, attributes)
         key = (site, terms, device, *qparams)
         constants = self._constants.get(key)
         if constants is None:

@@ -114,7 +114,7 @@ class Region:
                 name = f'input:{next(names)}'
                 if name == PIXELS and pixels is not None:
                     image = mode.enter(name, pixels.centred(x))
-                    image.zero = pixels.zero
+                    image.zero_point = pixels.zero_point
                     return image
                 # Autocast before the region may have left half precision.
                 return mode.enter(name, x.float() if x.element_size() < 4 else x)

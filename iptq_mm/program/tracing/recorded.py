@@ -19,14 +19,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 from ...qtensor import UnsupportedOperationError
 from ...qtensor.aliasing import shares_memory
 from ...qtensor.context import describe_location
-from ...qtensor.rules import function_name
-from ...qtensor.shape_rules import _METADATA as _ABOUT_QTENSORS
-from ...qtensor.shape_rules import _VIEWS
+from ...qtensor.rules.dispatch import function_name
+from ...qtensor.rules.metadata import SIZE_QUERIES
+from ...qtensor.rules.movement import REARRANGING
 from .canonical import canonical_moves
 from .recorder import Recorder
 
 _METADATA = {
-    *_ABOUT_QTENSORS,
+    *SIZE_QUERIES,
     Tensor.dtype.__get__,  # type: ignore[attr-defined]
     Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
     Tensor.is_floating_point,
@@ -52,7 +52,7 @@ _COPIES = {
     Tensor.int,
     Tensor.short,
 }
-_MOVES = {*_VIEWS, F.pad, Tensor.unfold} - _COPIES
+_MOVES = {*REARRANGING, F.pad, Tensor.unfold} - _COPIES
 
 
 class Recorded(Tensor):

@@ -25,7 +25,7 @@ COMPUTATIONS = {
     'clamped on one side': lambda x: x.clamp(min=5),
     'masked': lambda x: (x.long() - torch.arange(6) * 1000).clamp_(-2500, 90).int(),
     'clamped twice': lambda x: (x.long() + 3).clamp(-5, 9).clamp(0, 50),
-    'amplified': lambda x: x.short() << torch.tensor([0, 1, 2, 3, 0, 1]),
+    'shifted channels': lambda x: x.short() << torch.tensor([0, 1, 2, 3, 0, 1]),
     'in place': lambda x: x.clone().int().add_(5).neg_(),
     'viewed': lambda x: x.mT.flatten()[3:].view(3, 3).roll(1, 0),
     'as it was': lambda x: x.contiguous().detach().clone(),
