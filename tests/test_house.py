@@ -17,11 +17,9 @@ DOCUMENTS = sorted(ROOT.glob('*.md')) + [p for p in FILES if p.suffix == '.md']
 
 LINES = 300
 FOLDER_SIZE = 15
-#: Folders with more files than one takes in at a glance: variations of one idea, the
-#: name of the file says which.
-VARIATIONS = {
-    'iptq_mm/native/src': 'one kernel, or one part of a kernel, a file',
-}
+#: Folders with more files than that, and why: variations of one idea, the name of the
+#: file says which.
+VARIATIONS: dict[str, str] = {}
 
 #: Names in documents that no file of the repository has, and why.
 NO_FILES = {
