@@ -17,10 +17,15 @@ DOCUMENTS = sorted(ROOT.glob('*.md')) + [p for p in FILES if p.suffix == '.md']
 
 LINES = 300
 FOLDER_SIZE = 15
-#: Folders with more files than one takes in at a glance: variations of one idea, the
-#: name of the file says which.
-VARIATIONS = {
-    'iptq_mm/native/src': 'one kernel, or one part of a kernel, a file',
+#: Folders with more files than that, and why: variations of one idea, the name of the
+#: file says which.
+VARIATIONS: dict[str, str] = {}
+
+#: Names in documents that no file of the repository has, and why.
+NO_FILES = {
+    'functions/silu/table_silu.py': 'the tour has its reader write it',
+    'functions/silu/__init__.py': 'the same',
+    'rejected/': 'a folder of a work dir',
 }
 
 #: What may import mmengine's runner: it is the driver of a run.
@@ -99,7 +104,8 @@ def test_a_long_file_and_a_crowded_folder_are_found(tmp_path):
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_documents_name_what_exists(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert house.missing_names(path.read_text(encoding='utf-8'), RELATIVE) == []
+    missing = house.missing_names(path.read_text(encoding='utf-8'), RELATIVE)
+    assert set(missing) <= set(NO_FILES)
     assert house.broken_links(path) == []
 
 

@@ -121,6 +121,7 @@ def test_distilled_transformer():
     check(trace(net.backbone, (images(3, 3, 32, 32),)).program, seeds=(0,))
 
 
+@pytest.mark.slow
 def test_mmpretrain_swin():
     net = quantized(mmpretrain_swin(), [images(1, 3, 32, 32, seed=s) for s in range(2)])
     check(trace(net.backbone, (images(1, 3, 32, 32),)).program, seeds=(0,))
