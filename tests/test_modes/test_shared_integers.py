@@ -133,7 +133,6 @@ def test_no_float_between(chain, backend, monkeypatch):
         return original(self, value)
 
     monkeypatch.setattr(QParams, 'quantize', quantize)
-    monkeypatch.setattr('iptq_mm.program.runtime.boundary.loaded', lambda: False)
     found = model(x)
     assert same(found, expected)
     assert len(quantized) == 1 and quantized[0] is x

@@ -77,6 +77,16 @@ def test_refused(name):
         REFUSED[name](x)
 
 
+def test_errors_say_what_to_do():
+    _, _, x = start()
+    with pytest.raises(UnsupportedOperationError, match=r'cumsum.*; run this model in'):
+        torch.cumsum(x, 0)
+    with pytest.raises(UnsupportedOperationError, match='int8, which .*; .* a wider'):
+        (x.short() + 500).to(torch.int8)
+    with pytest.raises(ValueError, match=r'clamp to 300\.\. of .*no integer: clamp to'):
+        x.short().clamp(min=300)
+
+
 def test_metadata_is_free():
     recorder, plain, x = start()
     assert (x.shape, x.dim(), x.stride()) == (plain.shape, 2, plain.stride())

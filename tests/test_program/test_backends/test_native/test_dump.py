@@ -1,16 +1,7 @@
 """Native programs as text."""
 
 import torch
-from native_cases import (
-    SIGNED_BYTES,
-    WIDE,
-    add,
-    function,
-    linear,
-    move,
-    program,
-    weights,
-)
+from native_cases import SIGNED_BYTES, WIDE, add, function, linear, move, program, weights
 
 from iptq_mm.intmath import QParams, dyadic
 from iptq_mm.program.backends.native.compiler import compile_program
