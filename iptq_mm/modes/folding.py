@@ -1,4 +1,4 @@
-"""What integer mode keeps of computations with parameters only."""
+"""Results of expressions of parameters only, which integer mode keeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_RESULTS = 256
 class FoldedConstants:
     """Results by site and arguments.
 
-    Arguments are compared by their values: two image sizes may well give tensors
+    Arguments are compared by their elements, because two image sizes may give tensors
     of the same shapes at the same site.
     """
 

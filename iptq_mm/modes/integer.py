@@ -24,7 +24,7 @@ from .site_constants import SiteConstants
 
 @dataclass
 class Saturation:
-    """How many values of a site fell outside its range.
+    """Counts of the values of a site that fell outside its range.
 
     Attributes:
         saturated: Values that were clipped.
@@ -185,7 +185,7 @@ class Integer(Mode):
 
 
 def _outside(wide: Tensor, out: QParams) -> int:
-    """How many values lie outside the range. Most tensors have none: look first."""
+    """Number of values outside the range; fast for tensors that have none."""
     if not wide.numel():
         return 0
     low, high = torch.aminmax(wide)

@@ -21,11 +21,12 @@ _MOST_SIZES = 32
 
 
 class SiteConstants:
-    """What integer mode computes from the plan and the parameters, and keeps.
+    """Constants, functions and quantizers that integer mode computes once and keeps.
 
-    Integer mode and its tracing share one object: a constant that one of them has
-    computed serves both. Everything in it can be computed anew, so copies of a model
-    do without it. If other integers are loaded into a parameter, all of it is dropped.
+    They depend on the plan and the parameters. Integer mode and its tracing share one
+    object: a constant that one of them has computed serves both. All of it can be
+    computed anew, so a copy of a model begins without it. If other integers are loaded
+    into a parameter, constants and folded results are dropped.
 
     Args:
         plan: The region's plan.

@@ -23,7 +23,7 @@ from ..ir.graph import Port, Program
 
 
 class Conversions(Protocol):
-    """How real tensors become integers, and integers real tensors."""
+    """Functions that convert real tensors to integers, and integers to real ones."""
 
     def quantize(self, x: Tensor, qparams: QParams) -> Tensor:
         """``qparams.quantize(x)``, of floats of at least 32 bits."""

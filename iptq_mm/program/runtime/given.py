@@ -25,7 +25,7 @@ _FAR = 8.0
 
 
 class _Wanted(NamedTuple):
-    """What is required of an input.
+    """The requirements of an input.
 
     Attributes:
         port: Its port.

@@ -91,7 +91,7 @@ def row_wise(trace_rows: Callable[[int], Traced]) -> Traced | None:
 
 
 def _frame(traced: Traced) -> list | None:
-    """What a module returns beside the outputs; None if tensors are among it."""
+    """The return value without the outputs; None if it has other tensors."""
     outputs = [torch.empty(0) for _ in traced.program.outputs]
     leaves, spec = tree_flatten(traced.rebuild(outputs))
     places = [next((i for i, y in enumerate(outputs) if x is y), None) for x in leaves]
