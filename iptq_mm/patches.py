@@ -44,7 +44,7 @@ def patches(
         )
     if x.ndim != 4 or len(weight_shape) != 4 or x.shape[1] != weight_shape[1]:
         raise ValueError(
-            f'no two-dimensional convolution has the input {tuple(x.shape)} and the weight '
+            f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
             f'{tuple(weight_shape)}'
         )
     kernel, (steps, dilations) = tuple(weight_shape[2:]), map(pair, (stride, dilation))

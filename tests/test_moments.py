@@ -39,9 +39,8 @@ def machine(request, monkeypatch):
     """With and without the CPU's int8 instructions, and in int64."""
     if request.param == 'no vnni':
         monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
-    monkeypatch.setattr(
-        product._products, 'reference_only', request.param == 'reference'
-    )
+    with product.reference_products(request.param == 'reference'):
+        yield
 
 
 @pytest.mark.usefixtures('machine')

@@ -36,19 +36,19 @@ def main(folder: str, backend: str, threads: str) -> None:
     programs = [load_program(file) for file in files]
     done('load')
     made = BACKENDS.build(dict(type=backend))
-    runners = [made.prepare(program, torch.device('cpu')) for program in programs]
+    executables = [made.prepare(program, torch.device('cpu')) for program in programs]
     done('prepare')
     image = torch.load(f'{folder}/image.pt')
     for turn in ('first', 'second'):
         reals = [image]
-        for program, run in zip(programs, runners, strict=True):
+        for program, executable in zip(programs, executables, strict=True):
             integers = []
             for port, x in zip(program.inputs, reals, strict=True):
                 value = program.values[port.value]
                 qparams = QParams(port.scale, value.low, value.high)
                 pixels = port.pixels
                 integers.append(qparams.quantize(pixels.centred(x) if pixels else x))
-            ports = zip(program.outputs, run(integers), strict=True)
+            ports = zip(program.outputs, executable.run(integers), strict=True)
             reals = [q.float() * port.scale for port, q in ports]
         done(f'{turn} answer')
     torch.save(reals, f'{folder}/answer.pt')

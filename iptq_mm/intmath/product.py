@@ -8,7 +8,9 @@ rounded, in any order of summation.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -20,19 +22,23 @@ FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
 
 
-class _Products(threading.local):
-    """How the running thread computes products."""
-
-    reference_only = False
+_IN_INT64: ContextVar[bool] = ContextVar('products_in_int64', default=False)
 
 
-_products = _Products()
+@contextmanager
+def reference_products(enabled: bool = True) -> Iterator[None]:
+    """Compute products in int64 within the block, without the fast path.
 
+    Other threads are not affected.
 
-def use_reference(enabled: bool) -> bool:
-    """Switch the fast path of this thread off or on; returns whether it was off."""
-    previous, _products.reference_only = _products.reference_only, enabled
-    return previous
+    Args:
+        enabled: False: with the fast path, whatever an outer block says.
+    """
+    token = _IN_INT64.set(enabled)
+    try:
+        yield
+    finally:
+        _IN_INT64.reset(token)
 
 
 def carrier(bound: int) -> torch.dtype:
@@ -41,7 +47,7 @@ def carrier(bound: int) -> torch.dtype:
     float32 is not exact if the user allows its products to use narrower types
     (``torch.set_float32_matmul_precision``).
     """
-    if _products.reference_only:
+    if _IN_INT64.get():
         return torch.int64
     if bound <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == 'highest':
         return torch.float32
@@ -89,7 +95,7 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
         int32, shape (..., m).
     """
     if (
-        not _products.reference_only
+        not _IN_INT64.get()
         and x.device.type == 'cpu'
         and weight.dtype == torch.int8
         and int8_product_is_exact()

@@ -231,7 +231,7 @@ def quantized_constant(value: Tensor, source: str) -> QTensor:
     """
     if not torch.isfinite(value).all():
         raise unsupported(
-            'a constant that is computed from parameters holds infinity or NaN',
+            'a constant holds infinity or NaN, which no scale expresses',
             'check the parameters and the model code',
         )
     qparams = QParams.symmetric(float(value.abs().max()), CONSTANT_BITS)

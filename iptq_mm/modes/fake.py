@@ -19,10 +19,11 @@ from .base import Mode, operand_qparams
 class Fake(Mode):
     """Simulates a plan in floats, without freezing the model.
 
-    Values are rounded to the scales and ranges of the plan, and the non-linear functions
-    are the integer ones. Gradients pass through the rounding and are those of the float
-    functions (straight-through estimator), but nothing in this package trains with them:
-    :class:`~iptq_mm.calibration.region_check.expected_values` and tests compare with it.
+    Values are rounded to the scales and ranges of the plan, and the non-linear
+    functions are the integer ones. Gradients pass through the rounding and are those of
+    the float functions (straight-through estimator), but nothing in this package trains
+    with them: the mode exists for comparisons, such as those of
+    :class:`~iptq_mm.calibration.region_check.expected_values.ExpectedValues`.
     """
 
     def __init__(self, plan: RegionPlan) -> None:
@@ -84,7 +85,7 @@ class Fake(Mode):
         attributes: dict[str, Any],
         value: Tensor,
     ) -> Tensor:
-        """The result of the integer function of a site, with the gradient of ``value``."""
+        """The result of a site's integer function, with the gradient of ``value``."""
         x, plan = operands[0], self.plan.sites[site]
         assert x is not None and isinstance(x.qparams, QParams)
         qparams = x.qparams
@@ -108,7 +109,7 @@ class Fake(Mode):
 
 
 def fake_quantize(x: Tensor, qparams: QParams) -> Tensor:
-    """``x`` rounded to a quantizer; the gradient is 1 inside its range and 0 outside."""
+    """``x`` rounded to a quantizer; the gradient is 1 in its range and 0 outside."""
     inside = x.clamp(qparams.qmin * qparams.scale, qparams.qmax * qparams.scale)
     grid = qparams.dequantize(qparams.quantize(x.detach()))
     return inside + (grid - inside).detach()

@@ -26,6 +26,10 @@ class FoldedConstants:
         self._results: dict[tuple, list[tuple[list[Tensor], Any]]] = {}
         self._count = 0
 
+    def __len__(self) -> int:
+        """Number of results that are kept."""
+        return self._count
+
     def clear(self) -> None:
         """Forget everything."""
         self._results.clear()

@@ -22,16 +22,19 @@ from .real_parameters import derive_again, derived_are_kept
 PIXELS = 'input:0'
 
 
-class Session(Protocol):
-    """Runs the calls of a region in another way, with the same results."""
+class Executor(Protocol):
+    """Runs the calls of a region in place of the module's code, with the same results.
+
+    :class:`iptq_mm.program.Session` is one.
+    """
 
     def serves(self, mode: Mode) -> bool:
-        """Whether it can stand in for this mode now."""
+        """Whether it can run calls in this mode now."""
 
     def call(
         self, module: nn.Module, args: tuple, kwargs: dict
     ) -> tuple[Any, list[Tensor]]:
-        """What :meth:`Region.run` returns."""
+        """Run a call; returns what :meth:`Region.run` returns."""
 
 
 class Region:
@@ -42,8 +45,8 @@ class Region:
         mode: The mode, None as long as the region waits for its plan.
         on_output: Called with the name and the float outputs of each call; for
             comparisons.
-        session: Runs integer mode as a program, None: operation by operation as the
-            module's code calls them.
+        session: Runs the calls in integer mode; None: the module's own code does,
+            operation by operation.
         lock: Held while the module's own code runs: it may keep things in attributes
             from one line to the next.
     """
@@ -51,7 +54,7 @@ class Region:
     def __init__(self, name: str, mode: Mode | None = None) -> None:
         self.name = name
         self.mode = mode
-        self.session: Session | None = None
+        self.session: Executor | None = None
         self.on_output: Callable[[str, list[Tensor]], None] | None = None
         self.lock = threading.RLock()
 

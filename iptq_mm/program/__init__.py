@@ -1,6 +1,6 @@
 """The integer program of a region: traced, read, saved, run by several back ends."""
 
-from .backends.base import Backend, Runner
+from .backends.base import Backend, Executable
 from .backends.compiled.backend import Compiled
 from .backends.native.backend import Native
 from .backends.onnx import Onnx
@@ -15,6 +15,7 @@ __all__ = [
     'Backend',
     'Compiled',
     'Deployed',
+    'Executable',
     'Native',
     'Node',
     'Onnx',
@@ -22,7 +23,6 @@ __all__ = [
     'Program',
     'ProgramError',
     'Reference',
-    'Runner',
     'Session',
     'Traced',
     'Value',

@@ -160,16 +160,16 @@ LONE = {
         (-100, 155),
         {'multiplier': 12345678, 'shift': 31},
     ),
-    'amplify': lambda: lone(
-        'amplify',
+    'shift_channels': lambda: lone(
+        'shift_channels',
         [((3, 4), -128, 127)],
         (-1024, 1016),
         {'powers': torch.tensor([0, 3, 1, 2], dtype=torch.int8)},
     ),
     'relu': lambda: lone('relu', [((7, 40), -128, 127)], (0, 100)),
     'negate': lambda: lone('negate', [((7, 40), -128, 127)], (-127, 128)),
-    'shifted by an int': lambda: lone(
-        'shifted', [((7, 40), -128, 127)], (-90, 110), {'addend': 12}
+    'add_constant of an int': lambda: lone(
+        'add_constant', [((7, 40), -128, 127)], (-90, 110), {'addend': 12}
     ),
     'gather': lambda: lone(
         'gather',

@@ -1,5 +1,7 @@
 """Products of integers: every fast path is the int64 reference, bit for bit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -12,7 +14,7 @@ from iptq_mm.intmath.product import (
     integer_conv2d,
     integer_linear,
     integer_matmul,
-    use_reference,
+    reference_products,
 )
 
 seeds = st.integers(0, 2**31)
@@ -40,11 +42,8 @@ def integers(low, high, *shape, seed=0, extremes=False):
 
 
 def reference(function, *args, **kwargs):
-    previous = use_reference(True)
-    try:
+    with reference_products():
         return function(*args, **kwargs)
-    finally:
-        use_reference(previous)
 
 
 @settings(deadline=None, max_examples=100)
@@ -179,7 +178,19 @@ def test_carrier():
         torch.set_float32_matmul_precision(previous)
 
 
-def test_use_reference_returns_what_was():
-    assert use_reference(True) is False
-    assert use_reference(False) is True
-    assert use_reference(False) is False
+def test_reference_products_end_with_their_block():
+    assert carrier(1) == torch.float32
+    with reference_products():
+        assert carrier(1) == torch.int64
+        with reference_products(False):
+            assert carrier(1) == torch.float32
+        assert carrier(1) == torch.int64
+    with pytest.raises(KeyError), reference_products():
+        raise KeyError
+    assert carrier(1) == torch.float32
+
+
+def test_reference_products_are_those_of_one_thread():
+    with reference_products(), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(carrier, 1).result() == torch.float32
+        assert carrier(1) == torch.int64

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from iptq_mm.calibration import freeze_regions
-from iptq_mm.intmath.product import use_reference
+from iptq_mm.intmath.product import reference_products
 from iptq_mm.modes import Integer
 from iptq_mm.plan import RegionPlan
 from iptq_mm.qtensor import UnsupportedOperationError
@@ -86,11 +86,8 @@ def test_fast_path_is_the_reference(family, size):
     _, _, net = family
     x = images(2, 3, *size, seed=6)
     fast = net(x)
-    previous = use_reference(True)
-    try:
+    with reference_products():
         assert same(fast, net(x))
-    finally:
-        use_reference(previous)
 
 
 def test_autocast_and_narrow_products_change_nothing(family):
@@ -160,12 +157,8 @@ def test_no_float_between_enter_and_leave(family, size, monkeypatch):
     expected = net(x)
     integrity = Integrity()
     integrity.watch(integer_mode(net), monkeypatch)
-    previous = use_reference(True)
-    try:
-        with integrity:
-            outputs = net(x)
-    finally:
-        use_reference(previous)
+    with reference_products(), integrity:
+        outputs = net(x)
     assert integrity.operations > 500
     assert same(expected, outputs)
 
@@ -217,9 +210,8 @@ def test_long_rows_of_16_bit_probabilities():
     body = Custom(lambda self, x: (x @ x.transpose(-2, -1)).softmax(-1) @ x)
     x = rows(1, 700)
     net = quantized(body, [x])
-    previous = use_reference(True)
-    expected = net(x)
-    use_reference(previous)
+    with reference_products():
+        expected = net(x)
     assert same(net(x), expected)
     assert sqnr(body(x), expected) > 25
 

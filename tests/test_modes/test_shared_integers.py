@@ -9,7 +9,7 @@ from torch import nn
 
 from iptq_mm.calibration import assign, freeze_regions, observe
 from iptq_mm.calibration.phases.analyse import analyse
-from iptq_mm.calibration.region_order import givers_first
+from iptq_mm.calibration.region_order import producers_first
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import regions_in, shared_integers
 from iptq_mm.modes.shared_integers import integers_for_consumer, share_integers
@@ -133,7 +133,6 @@ def test_no_float_between(chain, backend, monkeypatch):
         return original(self, value)
 
     monkeypatch.setattr(QParams, 'quantize', quantize)
-    monkeypatch.setattr('iptq_mm.program.runtime.boundary.loaded', lambda: False)
     found = model(x)
     assert same(found, expected)
     assert len(quantized) == 1 and quantized[0] is x
@@ -152,7 +151,7 @@ def test_order():
         'd': record(('e', 'x')),
         'e': record(('d', 'x')),
     }
-    order = [name for name, _ in givers_first(records)]
+    order = [name for name, _ in producers_first(records)]
     assert order.index('a') < order.index('b') < order.index('c')
     assert sorted(order) == sorted(records)
 

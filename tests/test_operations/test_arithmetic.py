@@ -20,7 +20,7 @@ from operation_cases import (
 )
 
 from iptq_mm.intmath import QParams
-from iptq_mm.intmath.product import use_reference
+from iptq_mm.intmath.product import reference_products
 from iptq_mm.operations import OPERATIONS
 from iptq_mm.operations.base import check_int64, common_dyadic
 
@@ -38,9 +38,8 @@ def test_matmul(seed, kind_a, kind_b, scale_a, scale_b, slack, terms):
     result, constants = run('matmul', [a, b], [a_params, b_params], out)
     largest = float((a.double() @ b.double()).abs().max())
     check(result, expected, out, half_unit(largest, constants['shift']))
-    previous = use_reference(True)
-    again, _ = run('matmul', [a, b], [a_params, b_params], out)
-    use_reference(previous)
+    with reference_products():
+        again, _ = run('matmul', [a, b], [a_params, b_params], out)
     assert torch.equal(again, result)
 
 

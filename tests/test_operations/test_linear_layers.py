@@ -18,7 +18,7 @@ from operation_cases import (
 from torch.nn import functional as F
 
 from iptq_mm.intmath import QParams
-from iptq_mm.intmath.product import use_reference
+from iptq_mm.intmath.product import reference_products
 from iptq_mm.qtensor import WeightQParams
 
 BIAS = 2**23 - 1
@@ -64,9 +64,8 @@ def test_linear(seed, kind, scale, slack, bias_scale):
     result, constants = run('linear', payloads, qparams, out)
     accumulator = F.linear(x.double(), weight.double())
     check(result, expected, out, off(constants, accumulator))
-    previous = use_reference(True)
-    again, _ = run('linear', payloads, qparams, out)
-    use_reference(previous)
+    with reference_products():
+        again, _ = run('linear', payloads, qparams, out)
     assert torch.equal(again, result)
 
 
@@ -108,9 +107,8 @@ def test_conv2d(seed, kind, stride, padding, dilation, groups):
     accumulator = F.conv2d(x.double(), weight.double(), **attributes)
     units = torch.pow(2.0, -constants['shift'].double() - 1).view(-1, 1, 1)
     check(result, expected, out, units * (accumulator.abs() + 1))
-    previous = use_reference(True)
-    again, _ = run('conv2d', payloads, qparams, out, attributes)
-    use_reference(previous)
+    with reference_products():
+        again, _ = run('conv2d', payloads, qparams, out, attributes)
     assert torch.equal(again, result)
 
 

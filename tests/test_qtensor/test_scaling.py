@@ -47,7 +47,7 @@ def test_scaled_by_zero_and_worse():
     zero = x.scaled(0.0)
     assert not zero.payload.any() and zero.qparams == x.qparams
     for factor in (float('nan'), float('inf'), -float('inf')):
-        with pytest.raises(UnsupportedOperationError, match='times'):
+        with pytest.raises(UnsupportedOperationError, match='multiplied by'):
             x.scaled(factor)
 
 

@@ -6,6 +6,8 @@
 namespace iptq {
 namespace {
 
+inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+
 inline i32 clamp(i64 value, i64 low, i64 high) {
   return static_cast<i32>(value < low ? low : value > high ? high : value);
 }
@@ -22,9 +24,10 @@ inline i32 add_requantized(i32 a, i32 b, const Sum& s) {
 }
 
 template <class T>
-inline void read_as(const void* data, i64 base, i64 at, i64 stride, i64 n, i32* to) {
+inline void read_as(const void* data, i64 zero_point, i64 at, i64 stride, i64 n,
+                    i32* to) {
   const T* from = static_cast<const T*>(data) + at;
-  const i32 shift = static_cast<i32>(base);
+  const i32 shift = static_cast<i32>(-zero_point);
   if (stride == 1) {
     for (i64 i = 0; i < n; ++i) to[i] = static_cast<i32>(from[i]) + shift;
   } else if (stride == 0) {
@@ -36,45 +39,37 @@ inline void read_as(const void* data, i64 base, i64 at, i64 stride, i64 n, i32* 
 }
 
 template <class T>
-inline void write_as(void* data, i64 base, i64 at, i64 stride, i64 n, const i32* from) {
+inline void write_as(void* data, i64 zero_point, i64 at, i64 stride, i64 n,
+                     const i32* from) {
   T* to = static_cast<T*>(data) + at;
-  const i32 shift = static_cast<i32>(base);
+  const i32 shift = static_cast<i32>(zero_point);
   if (stride == 1)
-    for (i64 i = 0; i < n; ++i) to[i] = static_cast<T>(from[i] - shift);
+    for (i64 i = 0; i < n; ++i) to[i] = static_cast<T>(from[i] + shift);
   else
-    for (i64 i = 0; i < n; ++i) to[i * stride] = static_cast<T>(from[i] - shift);
+    for (i64 i = 0; i < n; ++i) to[i * stride] = static_cast<T>(from[i] + shift);
 }
 
 // Integers of a row, whatever their type.
-inline void read_row(i64 type, i64 base, const void* data, i64 at, i64 stride, i64 n,
-                     i32* to) {
+inline void read_row(i64 type, i64 zero_point, const void* data, i64 at, i64 stride,
+                     i64 n, i32* to) {
   switch (type) {
-    case kU8: return read_as<u8>(data, base, at, stride, n, to);
-    case kI8: return read_as<i8>(data, base, at, stride, n, to);
-    case kI16: return read_as<i16>(data, base, at, stride, n, to);
-    case kI32: return read_as<i32>(data, base, at, stride, n, to);
-    default: return read_as<i64>(data, base, at, stride, n, to);
+    case kU8: return read_as<u8>(data, zero_point, at, stride, n, to);
+    case kI8: return read_as<i8>(data, zero_point, at, stride, n, to);
+    case kI16: return read_as<i16>(data, zero_point, at, stride, n, to);
+    case kI32: return read_as<i32>(data, zero_point, at, stride, n, to);
+    default: return read_as<i64>(data, zero_point, at, stride, n, to);
   }
 }
 
-inline void write_row(i64 type, i64 base, void* data, i64 at, i64 stride, i64 n,
+inline void write_row(i64 type, i64 zero_point, void* data, i64 at, i64 stride, i64 n,
                       const i32* from) {
   switch (type) {
-    case kU8: return write_as<u8>(data, base, at, stride, n, from);
-    case kI8: return write_as<i8>(data, base, at, stride, n, from);
-    case kI16: return write_as<i16>(data, base, at, stride, n, from);
-    case kI32: return write_as<i32>(data, base, at, stride, n, from);
-    default: return write_as<i64>(data, base, at, stride, n, from);
+    case kU8: return write_as<u8>(data, zero_point, at, stride, n, from);
+    case kI8: return write_as<i8>(data, zero_point, at, stride, n, from);
+    case kI16: return write_as<i16>(data, zero_point, at, stride, n, from);
+    case kI32: return write_as<i32>(data, zero_point, at, stride, n, from);
+    default: return write_as<i64>(data, zero_point, at, stride, n, from);
   }
-}
-
-// Row of the result that a row of a product is; -1: none.
-inline i64 target_of(const Gemm& g, i64 row) { return g.rows ? g.rows[row] : row; }
-
-// What is added to a row of the result.
-inline const i16* residual_of(const Gemm& g, i64 target) {
-  const i64 row = g.residual_rows ? g.residual_rows[target] : target;
-  return g.residual + row * g.residual_row;
 }
 
 }  // namespace

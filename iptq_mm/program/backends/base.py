@@ -1,70 +1,131 @@
-"""What runs a program."""
+"""Back ends run programs: the interface that all of them implement."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ...registry import BACKENDS
 from ..ir.graph import Program
-
-#: From the integers of the inputs to those of the outputs.
-Runner = Callable[[Sequence[Tensor]], list[Tensor]]
+from .boundary import TORCH, Conversions, quantized_inputs, share_output
 
 
-class StandIn:
-    """Mixed into a subclass that a float module is made a member of, and left again.
+class Executable(ABC):
+    """A program that a back end has made ready to run; see :meth:`Backend.prepare`.
 
-    The subclass has nothing of its own but methods; the class after this one is that of
-    the module.
+    Any number of threads may run it.
+
+    Args:
+        program: The program.
+        conversions: How real tensors become integers, and integers real tensors.
+
+    Attributes:
+        program: The program.
+        conversions: The conversions.
     """
 
+    def __init__(self, program: Program, conversions: Conversions = TORCH) -> None:
+        self.program, self.conversions = program, conversions
 
-def restore(model: nn.Module) -> None:
-    """Undo :meth:`Backend.quicken`."""
-    for module in model.modules():
-        if isinstance(module, StandIn):
-            classes = type(module).__mro__
-            module.__class__ = classes[classes.index(StandIn) + 1]
+    def __str__(self) -> str:
+        """What is run, as text; the program itself unless a back end shows more."""
+        return str(self.program)
+
+    @abstractmethod
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """Run the program.
+
+        Args:
+            integers: One tensor for each input, of the type, shape and bounds of its
+                value. None of that is checked.
+
+        Returns:
+            The integers of the outputs; these tensors belong to the caller.
+        """
+
+    def run_real(self, reals: Sequence[Tensor]) -> list[Tensor]:
+        """Run the program between real tensors.
+
+        Args:
+            reals: One tensor for each input: floats of the shape of the input, or uint8
+                where the program takes pixels.
+
+        Returns:
+            The outputs in float32, contiguous, the same bits from every back end and
+            whatever autocast is set to. A region that they enter finds their integers.
+        """
+        device = reals[0].device.type if reals else 'cpu'
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            integers = quantized_inputs(self.program, reals, self.conversions)
+            return [
+                share_output(
+                    self.program, port, self.conversions.dequantize(q, port.scale), q
+                )
+                for port, q in zip(
+                    self.program.outputs, self.run(integers), strict=True
+                )
+            ]
 
 
 class Backend(ABC):
     """A way to run programs; subclasses register in ``BACKENDS``.
 
-    All of them give the same integers as the eager integer mode.
+    All back ends give the same integers as the eager integer mode.
 
     Attributes:
-        sizes: Where programs serve any number of rows: how many sizes there are from
-            one power of two to the next, a power of two itself.
+        sizes: If a program serves any number of rows, it is prepared for a few sizes
+            only. So many of them lie between one power of two and the next, the latter
+            included; a power of two itself.
     """
 
     sizes: ClassVar[int] = 4
 
     def check(self) -> None:  # noqa: B027  (most need nothing)
-        """Find out whether it can run here, before there is a program.
+        """Check that this back end can run here, before there is a program.
 
         Raises:
             RuntimeError: If it cannot; the message says what is missing.
         """
 
-    def quicken(self, model: nn.Module) -> None:  # noqa: B027  (most leave it)
-        """Run what stays float outside the regions quicker, with the same results.
+    def conversions(self) -> Conversions:
+        """The conversions around its programs: torch's, unless it chooses others."""
+        return TORCH
+
+    def accelerate(self, model: nn.Module) -> None:  # noqa: B027  (most leave it)
+        """Replace float modules outside the regions by faster ones, same results.
+
+        :func:`~.replacement.restore` undoes it.
 
         Args:
-            model: Its modules may become :class:`StandIn`.
+            model: Its modules may become a :class:`~.replacement.Replacement`.
         """
 
     @abstractmethod
-    def prepare(self, program: Program, device: torch.device) -> Runner:
+    def prepare(self, program: Program, device: torch.device) -> Executable:
         """Make a program ready to run.
 
         Args:
             program: The program.
-            device: Where its inputs will be, and its outputs shall be.
+            device: Device of its inputs and outputs.
 
         Raises:
             RuntimeError: If it cannot run here; the message says what is missing.
         """
+
+
+def backend_named(name: str) -> Backend:
+    """The back end that is registered under a name.
+
+    Raises:
+        KeyError: If there is none; the message has the names that there are.
+    """
+    BACKENDS.import_from_location()
+    if name not in BACKENDS.module_dict:
+        raise KeyError(
+            f"no back end '{name}': there are {sorted(BACKENDS.module_dict)}"
+        )
+    return BACKENDS.build(dict(type=name))

@@ -1,4 +1,4 @@
-"""Running a program with torch's integer operations, node by node."""
+"""The ``reference`` back end: node by node, with torch's integer operations."""
 
 from __future__ import annotations
 
@@ -9,36 +9,45 @@ from torch import Tensor
 
 from ...registry import BACKENDS
 from ..ir.graph import Program
-from ..ir.semantics import step
-from .base import Backend, Runner
+from ..ir.semantics import node_function
+from .base import Backend, Executable
 
 
-def runner(program: Program, device: torch.device, blocks: bool = True) -> Runner:
-    """A function that runs a program; see :func:`step`."""
-    tensors = {name: t.to(device) for name, t in program.tensors.items()}
-    steps = [
-        (
-            step(node, program.values[node.output], blocks),
-            node.operands,
-            {k: tensors[v] if isinstance(v, str) else v for k, v in c.items()},
-            node.output,
-            done,
-        )
-        for node, done in zip(program.nodes, program.last_uses(), strict=True)
-        for c in (node.constants,)
-    ]
+class NodeByNode(Executable):
+    """A program whose nodes are computed one after the other.
 
-    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-        ports = program.inputs
-        known: dict[int | str, Tensor] = dict(tensors.items())
-        known.update((p.value, x) for p, x in zip(ports, inputs, strict=True))
-        for compute, operands, constants, output, done in steps:
+    Args:
+        program: The program.
+        device: Device of its inputs and outputs.
+    """
+
+    def __init__(self, program: Program, device: torch.device) -> None:
+        super().__init__(program)
+        self._tensors = {name: t.to(device) for name, t in program.tensors.items()}
+        self._nodes = [
+            (
+                node_function(node, program.values[node.output]),
+                node.operands,
+                {
+                    name: self._tensors[x] if isinstance(x, str) else x
+                    for name, x in node.constants.items()
+                },
+                node.output,
+                done,
+            )
+            for node, done in zip(program.nodes, program.last_uses(), strict=True)
+        ]
+
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
+        ports = self.program.inputs
+        known: dict[int | str, Tensor] = dict(self._tensors.items())
+        known.update((p.value, x) for p, x in zip(ports, integers, strict=True))
+        for compute, operands, constants, output, done in self._nodes:
             known[output] = compute([known[x] for x in operands], constants)
             for value in done:
                 del known[value]
-        return [known[port.value] for port in program.outputs]
-
-    return run
+        return [known[port.value] for port in self.program.outputs]
 
 
 def run(program: Program, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -48,35 +57,59 @@ def run(program: Program, inputs: Sequence[Tensor]) -> list[Tensor]:
         program: The program.
         inputs: Integers, of the types, shapes and bounds of its input values.
 
+    Returns:
+        The integers of its outputs.
+
     Raises:
         ValueError: If an input is not what the program was made for.
     """
     check_inputs(program, inputs)
     device = inputs[0].device if inputs else torch.device('cpu')
-    return runner(program, device)(inputs)
+    return NodeByNode(program, device).run(inputs)
 
 
 def check_inputs(program: Program, inputs: Sequence[Tensor]) -> None:
-    """Raise ValueError unless the inputs are those that a program is for."""
+    """Check that integers are of the types, shapes and bounds that a program takes.
+
+    Raises:
+        ValueError: If not; the message says what the program takes.
+    """
+    where = f'program of {program.region}'
     if len(inputs) != len(program.inputs):
-        raise ValueError(f'{len(inputs)} inputs for {len(program.inputs)}')
-    for port, x in zip(program.inputs, inputs, strict=True):
+        takes = [str(program.values[port.value]) for port in program.inputs]
+        raise ValueError(
+            f'{where}: it takes {len(takes)} inputs and was given {len(inputs)}; give '
+            f'integer tensors of types, shapes and bounds {takes}, in this order'
+        )
+    for i, (port, x) in enumerate(zip(program.inputs, inputs, strict=True)):
         value = program.values[port.value]
         if (x.dtype, tuple(x.shape)) != (value.dtype, value.shape):
-            raise ValueError(
-                f'{x.dtype} of shape {tuple(x.shape)} for input %{port.value}, which '
-                f'is {value.dtype} of shape {value.shape}'
+            advice = (
+                '; run() takes integers: for real tensors, use Deployed'
+                if x.is_floating_point()
+                else ''
             )
-        if x.numel() and not value.low <= int(x.min()) <= int(x.max()) <= value.high:
             raise ValueError(
-                f'input %{port.value} lies within {value.low}..{value.high}'
+                f'{where}: input {i} takes {value.dtype} of shape {value.shape} and '
+                f'was given {x.dtype} of shape {tuple(x.shape)}{advice}'
+            )
+        if not x.numel():
+            continue
+        low, high = int(x.min()), int(x.max())
+        if not value.low <= low <= high <= value.high:
+            raise ValueError(
+                f'{where}: input {i} takes integers in {value.low}..{value.high} and '
+                f'was given {low}..{high}; quantize it with this range'
             )
 
 
 @BACKENDS.register_module('reference')
 class Reference(Backend):
-    """Torch's integer operations, one after the other, on any device."""
+    """Torch's integer operations, one after the other, on any device.
 
-    def prepare(self, program: Program, device: torch.device) -> Runner:
+    Its conversions are torch's, too: it depends on no library.
+    """
+
+    def prepare(self, program: Program, device: torch.device) -> Executable:
         """See the base class."""
-        return runner(program, device)
+        return NodeByNode(program, device)

@@ -1,9 +1,15 @@
-"""The integer program: what a region computes for one set of input shapes."""
+"""The integer program: what a region computes for one set of input shapes.
+
+Printing a program gives one line for each node, with what it makes (number, type, shape
+and bounds), the operation and its operands, the site and its integer function::
+
+    %12 int8[1,197,192] -128..127 = layer_norm(%11, ...) ln1/layer_norm:0 i_norm
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +21,15 @@ from ...pixels import Pixels
 from .image_format import ImageFormat
 from .moves import MOVES
 
-#: What an operation takes: the number of a value, or the name of a tensor.
+#: An operand of a node: the number of a value, or the name of a tensor.
 Operand = int | str
 
-#: Kinds that work element by element and belong to no site of their own.
-ELEMENTWISE = ('requantize', 'amplify', 'shifted', 'negate')
+#: Kinds of elementwise nodes that belong to no site of their own.
+ELEMENTWISE = ('requantize', 'shift_channels', 'add_constant', 'negate')
+
+
+#: What to do about a program that does not hold together.
+_REMEDY = 'the program is damaged: trace or export the model again'
 
 
 class ProgramError(ValueError):
@@ -28,13 +38,13 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True)
 class Value:
-    """What flows from node to node.
+    """The type of an integer tensor that a node makes, or that enters the program.
 
     Attributes:
         dtype: The integer type that stores it.
         shape: Its shape.
-        low: No element is ever below; nodes clamp to it.
-        high: No element is ever above.
+        low: Lower bound of all elements. The node that makes the value clamps to it.
+        high: Upper bound of all elements, the same way.
     """
 
     dtype: torch.dtype
@@ -52,17 +62,23 @@ class Value:
         """Largest magnitude of an element."""
         return max(-self.low, self.high)
 
+    def __str__(self) -> str:
+        """Type, shape and bounds: ``int8[1,197,192] -128..127``."""
+        shape = ','.join(map(str, self.shape))
+        dtype = str(self.dtype).removeprefix('torch.')
+        return f'{dtype}[{shape}] {self.low}..{self.high}'
+
 
 @dataclass(frozen=True)
 class Port:
-    """Where a real tensor becomes integers, or integers a real tensor.
+    """An input or output of a program: a value, and the scale of its integers.
 
     Attributes:
         value: Number of the value.
-        scale: Real value of one step.
-        pixels: How the images were normalized whose centred pixels these are; None:
-            they are no pixels.
-        image: What images enter here, if that is known.
+        scale: Real value of the integer 1.
+        pixels: If the value holds centred pixels, how the images were normalized;
+            otherwise None.
+        image: Format of the images that enter here, if it is known.
     """
 
     value: int
@@ -77,17 +93,17 @@ class Node:
 
     Kinds are those of ``iptq_mm.operations`` (``linear``, ``conv2d``, ``matmul``,
     ``add``, ``mul``, ``cat``, ``mean``, ``gelu``, ``softmax``, ``layer_norm``), of
-    :data:`ELEMENTWISE` and of :data:`iptq_mm.program.ir.moves.MOVES`. The result is
-    clamped to the bounds of the output and kept in its type.
+    :data:`ELEMENTWISE` and of :data:`iptq_mm.program.ir.moves.MOVES`.
+    :mod:`iptq_mm.program.ir.semantics` defines the integers that each kind computes.
 
     Attributes:
-        kind: What it does.
-        operands: Values and tensors that it takes.
+        kind: Name of the operation.
+        operands: Values (by number) and tensors (by name) that it takes.
         output: Number of the value that it makes.
-        constants: Integers by name: ints, or the names of tensors.
-        attributes: Plain arguments: stride, dim, shape, ...; no floats.
-        site: Name of the site, ``''`` where there is none.
-        function: Registry dict of the integer function at a non-linear site.
+        constants: Integer constants by name: ints, or the names of tensors.
+        attributes: Arguments that are no tensors (stride, dim, shape, ...); no floats.
+        site: Name of the site, ``''`` if the node belongs to none.
+        function: Registry dict of the integer function, at a non-linear site.
     """
 
     kind: str
@@ -114,10 +130,19 @@ class Node:
         """Whether it only moves integers."""
         return self.kind in MOVES
 
+    def __str__(self) -> str:
+        """Operation and arguments, the site and the name of its integer function."""
+        operands = [f'%{x}' if isinstance(x, int) else x for x in self.operands]
+        named = {**self.attributes, **self.constants}
+        named_text = [f'{k}={v}'.replace(' ', '') for k, v in named.items()]
+        name = (self.function or {}).get('type', '')
+        call = f'{self.kind}({", ".join([*operands, *named_text])})'
+        return ' '.join(part for part in (call, self.site, name) if part)
+
 
 @dataclass
 class Program:
-    """Nodes in the order of execution. Plain data.
+    """Nodes in the order of execution: plain data, without any code of the model.
 
     Attributes:
         region: Name of the region.
@@ -136,9 +161,19 @@ class Program:
     tensors: dict[str, Tensor]
 
     def __str__(self) -> str:
-        from .text import text
-
-        return text(self)
+        """The inputs, nodes and outputs, one line each."""
+        size = sum(t.numel() * t.element_size() for t in self.tensors.values())
+        lines = [
+            f'program of {self.region}: {len(self.nodes)} nodes, '
+            f'{len(self.tensors)} tensors of {size / 2**20:.2f} MB'
+        ]
+        for port in self.inputs:
+            source = 'pixels - 128' if port.pixels else f'input * {port.scale:.6g}'
+            lines.append(f'%{port.value} {self.values[port.value]} = {source}')
+        for node in self.nodes:
+            lines.append(f'%{node.output} {self.values[node.output]} = {node}')
+        lines += [f'output %{port.value} * {port.scale:.6g}' for port in self.outputs]
+        return '\n'.join(lines) + '\n'
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
@@ -166,32 +201,45 @@ class Program:
             yield [v for v in own if last[v] == position]
 
     def check(self) -> None:
-        """Make sure that values are made before use, once, and hold their bounds.
+        """Check that values are made before use, only once, and hold their bounds.
 
         Raises:
-            ProgramError: If not; the message names the node.
+            ProgramError: If not; the message names the value, node or tensor.
         """
-        made = {port.value for port in self.inputs}
-        for value in self.values:
-            narrow = storage_dtype(value.low, value.high)
-            if narrow.itemsize > value.dtype.itemsize or value.dtype.is_floating_point:
+        for number, value in enumerate(self.values):
+            needed = storage_dtype(value.low, value.high)
+            if needed.itemsize > value.dtype.itemsize or value.dtype.is_floating_point:
                 raise ProgramError(
-                    f'a value in {value.low}..{value.high} is kept as {value.dtype}'
+                    f'value %{number} in {value.low}..{value.high} is kept as '
+                    f'{value.dtype}, which does not hold these integers; {_REMEDY}'
                 )
+        for name, tensor in self.tensors.items():
+            if tensor.is_floating_point():
+                raise ProgramError(
+                    f"tensor '{name}' holds {tensor.dtype}, no integers; {_REMEDY}"
+                )
+        made = {port.value for port in self.inputs}
         for node in self.nodes:
-            where = f'{node.kind} that makes %{node.output}'
-            for v in node.values:
-                if v not in made:
-                    raise ProgramError(f'{where} takes %{v}, which is not made yet')
-            for name in node.tensors:
-                if name not in self.tensors:
-                    raise ProgramError(f"{where} takes '{name}', which is missing")
-            if node.output in made or not 0 <= node.output < len(self.values):
-                raise ProgramError(f'{where} makes it again, or it has no type')
+            self._check_node(node, made)
             made.add(node.output)
         for port in self.outputs:
             if port.value not in made:
-                raise ProgramError(f'output %{port.value} is never made')
-        for name, tensor in self.tensors.items():
-            if tensor.is_floating_point():
-                raise ProgramError(f"tensor '{name}' holds {tensor.dtype}")
+                raise ProgramError(f'output %{port.value} is never made; {_REMEDY}')
+
+    def _check_node(self, node: Node, made: Set[int]) -> None:
+        """Check one node, after those that made the values ``made``."""
+        where = f'{node.kind} that makes %{node.output}'
+        for v in node.values:
+            if v not in made:
+                raise ProgramError(
+                    f'{where} takes %{v}, which is not made yet; {_REMEDY}'
+                )
+        for name in node.tensors:
+            if name not in self.tensors:
+                raise ProgramError(
+                    f"{where} takes '{name}', which is missing; {_REMEDY}"
+                )
+        if node.output in made:
+            raise ProgramError(f'{where} makes it again; {_REMEDY}')
+        if not 0 <= node.output < len(self.values):
+            raise ProgramError(f'{where}, a value without a type; {_REMEDY}')

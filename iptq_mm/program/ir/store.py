@@ -13,10 +13,13 @@ from ...utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
 from .image_format import ImageFormat
 
-#: Raised when the meaning of a field changes, or one is added.
-PROGRAM_VERSION = 3
-#: Versions that can be read. Ports of 2 say nothing of images.
-_READ = (2, PROGRAM_VERSION)
+#: Raised when a field or a kind of node is added, renamed or changes its meaning.
+PROGRAM_VERSION = 4
+#: Versions that can be read. Ports of version 2 have no image format; versions 2 and 3
+#: have other names for some kinds of nodes.
+_READ = (2, 3, PROGRAM_VERSION)
+#: Kinds of nodes up to version 3 -> their names now.
+_RENAMED_IN_4 = {'shifted': 'add_constant', 'amplify': 'shift_channels'}
 
 _DTYPES = {
     str(dtype).removeprefix('torch.'): dtype
@@ -40,7 +43,10 @@ def load_program(path: str | os.PathLike) -> Program:
     except OSError:
         raise
     except Exception as error:  # torch and pickle raise all kinds
-        raise ProgramError(f'{path} is not a program: {error}') from error
+        raise ProgramError(
+            f'{path} is not a program (give a file that tools/export.py or '
+            f'save_program wrote): {error}'
+        ) from error
     try:
         return from_dict(data)
     except ProgramError as error:
@@ -69,17 +75,20 @@ def to_dict(program: Program) -> dict[str, Any]:
 
 
 def from_dict(data: Any) -> Program:
-    """Inverse of :func:`to_dict`.
+    """The program that :func:`to_dict` of this or an older version described.
 
     Raises:
-        ProgramError: If the data is no program, or of another version.
+        ProgramError: If the data is no program, damaged, or of a version that cannot be
+            read.
     """
     if not isinstance(data, dict) or 'nodes' not in data:
-        raise ProgramError('not a program')
+        raise ProgramError(
+            'not a program: give a file that tools/export.py or save_program wrote'
+        )
     if data.get('version') not in _READ:
         raise ProgramError(
             f'program version {data.get("version")} cannot be read by this iptq_mm (it '
-            f'reads {_READ[0]} to {_READ[-1]}): trace the model again'
+            f'reads {_READ[0]} to {_READ[-1]}): export the model again'
         )
     try:
         program = Program(
@@ -90,13 +99,22 @@ def from_dict(data: Any) -> Program:
             ],
             [_port(port) for port in data['inputs']],
             [_port(port) for port in data['outputs']],
-            [Node(**node) for node in data['nodes']],
+            [_node(node, data['version']) for node in data['nodes']],
             data['tensors'],
         )
         program.check()
     except (AttributeError, KeyError, TypeError) as error:
-        raise ProgramError(f'not a program, or a damaged one: {error!r}') from error
+        raise ProgramError(
+            f'not a program, or a damaged one ({error!r}): export the model again'
+        ) from error
     return program
+
+
+def _node(data: dict[str, Any], version: int) -> Node:
+    kind = data['kind']
+    if version < 4:
+        kind = _RENAMED_IN_4.get(kind, kind)
+    return Node(**{**data, 'kind': kind})
 
 
 def _port(data: dict[str, Any]) -> Port:

@@ -1,4 +1,4 @@
-"""From functions that run to graphs of aten operations, in functional form."""
+"""Capture of a Python function as a graph of aten operations, none of them in place."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from torch.overrides import TorchFunctionMode
 #: they work: one thread at a time.
 TRACING = threading.RLock()
 
-#: Python's operators are aten operations of their own, which functionalization does
-#: not know in place (``__irshift__``); these are the same by another name.
+#: Python's operators are separate aten operations, whose in-place forms
+#: (``__irshift__``) functionalization does not know -> the same operations under names
+#: that it knows.
 _OPERATORS: dict[Any, Callable] = {
     Tensor.__lshift__: torch.bitwise_left_shift,
     Tensor.__rshift__: torch.bitwise_right_shift,
@@ -29,7 +30,11 @@ _OPERATORS: dict[Any, Callable] = {
 
 
 class _KnownOperators(TorchFunctionMode):
-    """Puts the functions of :data:`_OPERATORS`, and others, in the place of some."""
+    """Calls the functions of :data:`_OPERATORS`, and further ones, in place of others.
+
+    Args:
+        spellings: Torch function -> the function to call instead.
+    """
 
     def __init__(self, spellings: Mapping[Any, Callable]) -> None:
         super().__init__()
@@ -46,12 +51,16 @@ def aten_graph(
     example: Sequence[Tensor],
     spellings: Mapping[Any, Callable] | None = None,
 ) -> fx.GraphModule:
-    """The aten operations that a function consists of, none of them in place.
+    """The aten operations that a function of tensors calls, as a graph.
 
     Args:
-        run: A function of tensors; it uses no others. Nothing is computed.
-        example: Contiguous tensors of the shapes and types that it will get.
-        spellings: Functions that shall run in the place of others.
+        run: A function of tensors that uses no other tensors. It is called with fake
+            tensors, so nothing is computed.
+        example: Contiguous tensors with the shapes and types of its arguments.
+        spellings: Torch function -> the function to capture instead.
+
+    Returns:
+        The graph; no operation in it works in place.
     """
 
     def known(*inputs: Tensor) -> Any:

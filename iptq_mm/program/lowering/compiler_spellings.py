@@ -1,8 +1,9 @@
-"""What nodes do, spelled so that a compiler makes fast code of it.
+"""Spellings of nodes from which a compiler makes fast code.
 
-The reference is the meaning, the integers are the same. Here products take the
-instructions for bytes, small functions are tables, and what follows one another has
-the same dimensions, so that it becomes one loop.
+They give the same integers as :func:`~iptq_mm.program.ir.semantics.node_function`.
+Matrix products use the CPU's instructions for bytes, functions of one element are
+lookup tables, and consecutive elementwise operations keep the same dimensions, so that
+the compiler fuses them into one loop.
 """
 
 from __future__ import annotations
@@ -17,29 +18,33 @@ from ...functions import Constants
 from ...intmath.dyadic import Dyadic, requantize
 from ...intmath.product import integer_linear
 from ..ir.graph import Node, Value
-from ..ir.semantics import Step, step
+from ..ir.semantics import NodeFunction, node_function
 from .byte_products import byte_matmul, suits
 from .lookup_tables import LOOK_UP, look_up, values_looked_up
 
 
-def compilable_step(node: Node, operands: Sequence[Value], value: Value) -> Step:
-    """The same as :func:`~iptq_mm.program.ir.semantics.step`.
+def compiler_function(
+    node: Node, operands: Sequence[Value], value: Value
+) -> NodeFunction:
+    """The function that computes a node, in the spelling for compilers.
 
     Args:
-        node: The node; of the kind ``LOOK_UP``, too.
-        operands: What it takes, tensors by their types' bounds.
-        value: What it makes.
+        node: A node of any kind that ``node_function`` knows, or of the kind
+            ``LOOK_UP``.
+        operands: The values that it takes; those of tensors have the bounds of the
+            tensor's type.
+        value: The value that it makes.
     """
-    compute = _computation(node, operands)
+    compute = _unclamped(node, operands)
     if compute is None:
-        return step(node, value, blocks=False)
+        return node_function(node, value, blocks=False)
     return lambda x, constants: (
         compute(x, constants).clamp(value.low, value.high).to(value.dtype)
     )
 
 
-def _computation(node: Node, operands: Sequence[Value]) -> Step | None:
-    """The node before it is clamped, if the reference's spelling is not the best."""
+def _unclamped(node: Node, operands: Sequence[Value]) -> NodeFunction | None:
+    """The spelling before the result is clamped; None: that of ``node_function``."""
     if node.kind == LOOK_UP:
         return values_looked_up
     if node.kind == 'conv2d' and _is_of_patches(operands, node.attributes):
@@ -55,7 +60,7 @@ def _computation(node: Node, operands: Sequence[Value]) -> Step | None:
 
 
 def _is_of_patches(operands: Sequence[Value], attributes: dict[str, Any]) -> bool:
-    """Whether the kernel meets each input once: then it is a product of rows."""
+    """Whether a convolution's windows do not overlap: a product of rows then."""
     size, kernel = operands[0].shape[2:], operands[1].shape[2:]
     return (
         list(attributes['stride']) == list(kernel)
@@ -67,7 +72,7 @@ def _is_of_patches(operands: Sequence[Value], attributes: dict[str, Any]) -> boo
 
 
 def _patches(x: Sequence[Tensor], c: Constants) -> Tensor:
-    """A convolution whose stride is its kernel."""
+    """A convolution whose stride equals its kernel size, as a matrix product."""
     image, weight = x
     (n, channels), (kh, kw) = image.shape[:2], weight.shape[2:]
     h, w = image.shape[2] // kh, image.shape[3] // kw
@@ -86,17 +91,17 @@ def _selected(table: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _stored(quotient: Tensor) -> Tensor:
-    """A quotient that is in memory: not divided anew wherever it is used."""
+    """The quotient as a tensor in memory, so that its users do not divide anew."""
     strides = torch.empty(quotient.shape, device='meta').stride()
     return quotient.as_strided(quotient.shape, strides)
 
 
 def _flattened(x: Tensor, *dims: int, **named: int) -> Tensor:
-    """What it was: elementwise operations need not know."""
+    """``flatten()`` of everything is left out: elementwise operations follow."""
     return x if not dims and not named else torch.ops.aten.flatten(x, *dims, **named)
 
 
-#: Functions of tensors -> what stands for them in integer functions.
+#: Torch function -> its spelling for compilers, within integer functions.
 SPELLINGS: dict[Any, Callable] = {
     Tensor.flatten: _flattened,
     Tensor.index_select: _selected,

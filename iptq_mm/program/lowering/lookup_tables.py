@@ -1,8 +1,8 @@
-"""A function of one 16-bit integer as a table of its values.
+"""Lookup tables in place of functions of one integer, a pass for compilers.
 
-The compiler's look-ups are scalar, whatever the size of the table: one in the table of
-all values is faster than GELU's arithmetic, which has two. The exponential of
-table_softmax needs two of four. The reference computes them.
+Compiled code looks up one element at a time, whatever the size of the table. A table of
+all values of GELU needs one look-up instead of the two of its arithmetic; the
+exponential of ``table_softmax`` needs two instead of four.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from torch import Tensor
 from ...functions import Constants
 from ...functions.softmax.table_softmax import with_two_tables
 from ..ir.graph import Node, Program
-from ..ir.semantics import step
+from ..ir.semantics import node_function
 
-#: Kind of node that only compilers know: operands [x, values], constants ``low``, the
-#: argument of the first value, and ``middle``, to be added to what the table has.
+#: Kind of the node that looks up a table, known to :mod:`.compiler_spellings` only. Its
+#: operands are ``[x, table]``; constants: ``low``, the argument of the first entry, and
+#: ``middle``, which is added to the entry.
 LOOK_UP = 'look_up'
-#: Kinds of functions that work element by element.
+#: Kinds of elementwise functions.
 _ELEMENTWISE = ('gelu',)
 
 
-def tabulated(program: Program) -> Program:
-    """The same program with as few look-ups as can be.
-
-    Functions of single numbers become nodes of the kind :data:`LOOK_UP`.
-    """
+def with_lookup_tables(program: Program) -> Program:
+    """The same program with functions of one integer as nodes ``LOOK_UP``."""
     tensors, nodes = dict(program.tensors), []
     for node in program.nodes:
         name = f'values of %{node.output}'
@@ -46,7 +44,7 @@ def tabulated(program: Program) -> Program:
 
 
 def _two_tables(program: Program, node: Node, tensors: dict[str, Tensor]) -> Node:
-    """table_softmax with two tables for its exponentials, put into ``tensors``."""
+    """``table_softmax`` with two tables for its exponential, added to ``tensors``."""
     if 'table' in node.constants:
         return node
     constants: dict[str, int | str] = {}
@@ -60,7 +58,7 @@ def _two_tables(program: Program, node: Node, tensors: dict[str, Tensor]) -> Nod
 
 
 def _held(program: Program, node: Node) -> Constants:
-    """A node's constants, tensors themselves."""
+    """The constants of a node, with tensors in place of their names."""
     return {
         name: program.tensors[held] if isinstance(held, str) else held
         for name, held in node.constants.items()
@@ -68,10 +66,10 @@ def _held(program: Program, node: Node) -> Constants:
 
 
 def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
-    """All values of a node less some middle, as int8, and the node's constants.
+    """The table of a node (all of its values minus ``middle``, int8) and constants.
 
-    None where the node is no function of one integer, or has too many arguments or
-    values.
+    None if the node is no function of one integer, or has more than 2**16 arguments or
+    2**8 values.
     """
     if node.kind not in _ELEMENTWISE or not node.values:
         return None
@@ -80,7 +78,7 @@ def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
         return None
     constants = _held(program, node)
     arguments = torch.arange(x.low, x.high + 1).to(x.dtype)
-    values = step(node, made)([arguments], constants)
+    values = node_function(node, made)([arguments], constants)
     are_bytes = made.low >= -128 and made.high <= 127
     middle = 0 if are_bytes else made.low + 128
     bytes_ = (values.to(torch.int32) - middle).to(torch.int8)
@@ -88,15 +86,15 @@ def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
 
 
 def values_looked_up(x: Sequence[Tensor], constants: Constants) -> Tensor:
-    """What a node of the kind :data:`LOOK_UP` does."""
+    """The function of a node of the kind :data:`LOOK_UP`, before it is clamped."""
     index = x[0].to(torch.int32) - constants['low']
     return look_up(x[1], index).to(torch.int32) + constants['middle']
 
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]`` for an index within the table; that is not checked.
+    """``table[index]``, without a check that the index lies within the table.
 
-    All values of a program are clamped to their bounds, its inputs by the graph, and
-    the bounds are what the index was made for.
+    It does: nodes clamp their values, the whole graph clamps its inputs, and the table
+    has an entry for every integer within these bounds.
     """
     return torch.ops.aten._unsafe_index.Tensor(table, [index])

@@ -1,38 +1,41 @@
-"""What a node is to the machine: a graph of aten operations on integers.
+"""Lowering of a node to a graph of aten operations on integers.
 
-Made from the very functions that run (:func:`~iptq_mm.program.ir.semantics.step`), in
-the reference arithmetic of ``intmath.product``. No operation in it knows a float.
+The graph is captured from the function that defines the node
+(:func:`~iptq_mm.program.ir.semantics.node_function`), with products in int64. It has no
+operation on floats. The audit proves these graphs, and the ONNX exporter translates
+them. For a compiler, nodes are lowered with other spellings of the same integers
+(:mod:`.compiler_spellings`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 
-from ...intmath.product import use_reference
+from ...intmath.product import reference_products
+from ...registry import FUNCTIONS
 from ..ir.graph import Node, Operand, Program, Value
-from ..ir.semantics import step
+from ..ir.semantics import node_function
 from .capture import aten_graph
-from .compiler_spellings import SPELLINGS, compilable_step
+from .compiler_spellings import SPELLINGS, compiler_function
 
 _Spec = tuple[torch.dtype, tuple[int, ...]]
 _Bounds = tuple[int, int]
 
 
 class Lowered(NamedTuple):
-    """A node's graph.
+    """A lowered node.
 
     Attributes:
-        graph: Integer aten operations, without mutation; shared by nodes that differ
-            only in the numbers of their tensors.
-        feeds: For each placeholder the value (a number) or tensor (a name) that it
-            stands for; contiguous tensors, as values and constants are seen to be.
+        graph: Integer aten operations, none of them in place. Nodes that differ only
+            in the elements of their tensors share one graph.
+        feeds: For each placeholder of the graph, the value (a number) or tensor (a
+            name) to give it, contiguous.
     """
 
     graph: fx.GraphModule
@@ -40,12 +43,17 @@ class Lowered(NamedTuple):
 
 
 class _Signature(NamedTuple):
-    """All that a graph depends on; dicts as JSON, to be hashable."""
+    """Everything that a graph depends on; dicts as JSON, which is hashable.
+
+    Attributes:
+        code: What computes the integer function at a non-linear site.
+    """
 
     product: str
     kind: str
     attributes: str
     function: str
+    code: Callable | None
     operands: tuple[_Spec, ...]
     bounds: tuple[_Bounds, ...]
     tensors: tuple[tuple[str, _Spec], ...]
@@ -54,16 +62,13 @@ class _Signature(NamedTuple):
 
 
 def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
-    """The aten graph of a node.
+    """The aten graph of a node; its output is the value of the node, clamped.
 
     Args:
         program: The program.
         node: One of its nodes.
-        reference: Products in int64; otherwise as ``compilable`` spells them, which may
-            be in floats that hold every partial sum.
-
-    Returns:
-        The graph; its one output is what the node makes, clamped and stored.
+        reference: True: products in int64. False: in the spelling for compilers, where
+            products may be in floats that hold every partial sum exactly.
     """
     tensors = {k: v for k, v in node.constants.items() if isinstance(v, str)}
 
@@ -76,17 +81,19 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
         return made.dtype, tuple(made.shape)
 
     def bounds(operand: Operand) -> _Bounds:
-        # Others do not depend on them, and are shared.
+        # Only a matmul depends on bounds; graphs of other nodes are shared.
         if node.kind == 'matmul' and not isinstance(operand, str):
             return program.values[operand].low, program.values[operand].high
         held = torch.iinfo(spec(operand)[0])
         return held.min, held.max
 
+    function = node.function
     signature = _Signature(
         'reference' if reference else torch.get_float32_matmul_precision(),
         node.kind,
         json.dumps(node.attributes, sort_keys=True),
-        json.dumps(node.function, sort_keys=True),
+        json.dumps(function, sort_keys=True),
+        _code(function),
         tuple(map(spec, node.operands)),
         () if reference else tuple(map(bounds, node.operands)),
         tuple((name, spec(tensor)) for name, tensor in tensors.items()),
@@ -96,9 +103,15 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
     return Lowered(_graph(signature), (*node.operands, *tensors.values()))
 
 
+def _code(function: dict[str, Any] | None) -> Callable | None:
+    """What computes an integer function; None if there is none of this name."""
+    name = (function or {}).get('type')
+    return getattr(FUNCTIONS.module_dict.get(name), 'integer', None)
+
+
 @lru_cache(maxsize=2048)
 def _graph(signature: _Signature) -> fx.GraphModule:
-    """The graph of all nodes of a signature."""
+    """The graph of all nodes with this signature."""
     node = Node(
         signature.kind,
         [],
@@ -108,11 +121,11 @@ def _graph(signature: _Signature) -> fx.GraphModule:
     )
     reference = signature.product == 'reference'
     if reference:
-        compute = step(node, signature.output, blocks=False)
+        compute = node_function(node, signature.output, blocks=False)
     else:
         specs = zip(signature.operands, signature.bounds, strict=True)
         operands = [Value(*spec, *bounds) for spec, bounds in specs]
-        compute = compilable_step(node, operands, signature.output)
+        compute = compiler_function(node, operands, signature.output)
     count, names = len(signature.operands), [name for name, _ in signature.tensors]
 
     def run(*inputs: Tensor) -> Tensor:
@@ -123,21 +136,12 @@ def _graph(signature: _Signature) -> fx.GraphModule:
     seen = [*signature.operands, *(spec for _, spec in signature.tensors)]
     example = [torch.empty(shape, dtype=dtype) for dtype, shape in seen]
     spelled = node.function is not None and not reference
-    with _reference(reference):
+    with reference_products(reference):
         return aten_graph(run, example, SPELLINGS if spelled else None)
 
 
-@contextmanager
-def _reference(enabled: bool) -> Iterator[None]:
-    previous = use_reference(enabled)
-    try:
-        yield
-    finally:
-        use_reference(previous)
-
-
 def float_types(graph: fx.GraphModule) -> Sequence[str]:
-    """What in a lowered graph has a type that is no integer or boolean; none should."""
+    """Operations of a graph on anything but integers and booleans, described."""
     found = []
     for node in graph.graph.nodes:
         made = node.meta.get('val')

@@ -1,4 +1,4 @@
-"""What of a call a program depends on."""
+"""Keys of calls: what a program depends on in the arguments of a region."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ _PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 def arguments_key(
     leaves: Sequence[Any], spec: Any, pixels: Pixels | None, rows: bool = True
 ) -> tuple:
-    """What of the arguments a program depends on, hashable.
+    """The key of a call: equal for calls that the same program serves.
 
     Args:
         leaves: The arguments, flattened.
         spec: How they are nested.
         pixels: How images were normalized that the region takes as pixels.
-        rows: Whether the number of rows counts.
+        rows: Whether the key has the number of rows.
 
     Raises:
-        UnsupportedOperationError: If an argument is neither tensor nor plain.
+        UnsupportedOperationError: If an argument is neither a tensor nor a plain value.
     """
     described = (_described(x, pixels, rows) for x in leaves)
-    # A narrow float32 product must be no product of the compiled code.
+    # Code that was compiled for exact float32 products must not run with others.
     return spec, torch.get_float32_matmul_precision(), *described
 
 
 def tensors_call(
     args: tuple, kwargs: dict
 ) -> tuple[tuple, list[Tensor]] | tuple[None, None]:
-    """What :func:`arguments_key` is for, at the least cost, for most calls.
+    """A key and the tensors of a call, faster than by :func:`arguments_key`.
 
-    What a call costs besides its program counts on small networks: it runs when the
-    program has just had the caches to itself. Flattening arguments costs most of it.
+    On small networks the Python code around a program counts, because the program has
+    just evicted it from the CPU caches. Flattening the arguments would take most of
+    that time.
 
     Returns:
-        A key, and the tensors in order; twice None for a call with anything but float
-        tensors, alone or in a tuple or list.
+        A key, and the tensors in order. ``(None, None)`` if an argument is anything but
+        a float tensor, or a tuple or list of them.
     """
     tensors: list[Any] = []
     nesting: list[Any] = []
@@ -60,7 +61,10 @@ def tensors_call(
 
 
 def row_count_of(leaves: Sequence[Any], pixels: Pixels | None) -> int | None:
-    """Rows of the arguments; None where some have others, or are known by content."""
+    """The common number of rows of the tensors; None if there is none.
+
+    There is none, either, if a program depends on the contents of a tensor.
+    """
     tensors = [x for x in leaves if isinstance(x, Tensor)]
     sizes = {x.shape[0] if x.dim() else None for x in tensors}
     if len(sizes) != 1 or not all(is_real(x) or is_image(x, pixels) for x in tensors):
@@ -69,14 +73,14 @@ def row_count_of(leaves: Sequence[Any], pixels: Pixels | None) -> int | None:
 
 
 def device_of(arguments: Sequence[Any]) -> torch.device:
-    """Where the arguments are; of the real ones, if there are any."""
+    """Device of the arguments, of the real ones if there are any."""
     tensors = [x for x in arguments if isinstance(x, Tensor)]
     found = [x for x in tensors if is_real(x)] or tensors
     return found[0].device if found else torch.device('cpu')
 
 
 def _described(x: Any, pixels: Pixels | None, rows: bool) -> tuple:
-    """What of an argument a program depends on, with or without the rows."""
+    """What a program depends on in an argument, with or without the rows."""
     if isinstance(x, Tensor):
         if is_real(x) or is_image(x, pixels):
             return 'real', tuple(x.shape)[not rows :], x.device

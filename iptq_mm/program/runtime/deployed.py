@@ -8,29 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...registry import BACKENDS
-from ..backends.base import Backend
+from ..backends.base import backend_named
 from ..ir.graph import Program
 from ..ir.interface import interface
 from ..ir.store import load_program
-from .boundary import run_real
 from .given import Given
 
 
 class Deployed:
-    """A program that takes real tensors and gives real tensors.
+    """A program that runs between real tensors, without the model it was traced from.
 
-    Needs neither mmdet nor mmpretrain, nor the code of the model::
+    It needs neither mmdet nor mmpretrain::
 
         model = Deployed.load('deit.program')
         (logits,) = model(image)  # uint8, if the program takes pixels
 
-    Any number of threads may call one; it can be pickled.
+    Any number of threads may call it, and it can be pickled.
 
     Args:
         program: The program.
         backend: Name of the back end in ``BACKENDS``.
-        device: Where the tensors are.
+        device: Device of the inputs and outputs.
+
+    Attributes:
+        program: The program.
+        executable: The program as the back end runs it.
 
     Raises:
         KeyError: If there is no such back end.
@@ -43,20 +45,15 @@ class Deployed:
         backend: str = 'native',
         device: torch.device | str = 'cpu',
     ) -> None:
-        BACKENDS.import_from_location()
-        if backend not in BACKENDS.module_dict:
-            raise KeyError(
-                f"no back end '{backend}': there are {sorted(BACKENDS.module_dict)}"
-            )
-        made: Backend = BACKENDS.build(dict(type=backend))
+        made = backend_named(backend)
         made.check()
         self.program = program
         self._given = Given(program)
         self._arguments = program, backend, device
-        self._run = made.prepare(program, torch.device(device))
+        self.executable = made.prepare(program, torch.device(device))
 
     def __reduce__(self) -> tuple:
-        """A copy, or what another process reads, is prepared there."""
+        """A copy, in this process or another, prepares the program anew."""
         return type(self), self._arguments
 
     @classmethod
@@ -69,7 +66,7 @@ class Deployed:
         return cls(load_program(path), backend)
 
     def __repr__(self) -> str:
-        """What it takes and gives: types, shapes, order of the channels, scale."""
+        """Its inputs and outputs: types, shapes, order of the channels, scale."""
         head = (
             f'Deployed program of {self.program.region}, back end {self._arguments[1]}'
         )
@@ -89,4 +86,4 @@ class Deployed:
             ValueError: If number, shapes or types differ, or floats are no normalized
                 image where one is wanted.
         """
-        return run_real(self.program, self._run, self._given.checked(reals))
+        return self.executable.run_real(self._given.checked(reals))

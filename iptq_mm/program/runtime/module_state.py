@@ -1,4 +1,4 @@
-"""What of a module its programs depend on."""
+"""The state of a module that its programs depend on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LINE = 64
 class ModuleState:
     """Tells whether plan, parameters or buffers of a region were replaced or changed.
 
-    It looks at each tensor where the module has it; finding all of these places anew
-    would take as long as a small network. So does looking where nothing is in the
-    cache, as after a program: it is fetched first.
+    This runs at every call of a region, and has to be fast beside a small network. The
+    dictionaries that hold the module's tensors are found once, not at every call. A
+    program leaves none of the tensors in the CPU's caches, so they are prefetched.
 
     Args:
         module: The region's module.
@@ -47,11 +47,11 @@ class ModuleState:
         self._lines = _lines(values)
 
     def is_of(self, module: nn.Module) -> bool:
-        """Whether it looks where this module has its tensors now."""
+        """Whether this is the state of this module, as it is bound now."""
         return self._module() is module and self._region() is bound_region(module)
 
     def now(self) -> tuple:
-        """Equal as long as nothing is replaced or changed."""
+        """The present state: equal to an earlier one if nothing was changed since."""
         region = self._region()
         assert region is not None
         prefetch(self._lines)
@@ -67,7 +67,7 @@ def _version(value: Tensor) -> int:
 
 
 def _lines(values: list[Tensor]) -> ctypes.Array:
-    """Addresses of the cache lines that tell a tensor's storage and version."""
+    """Addresses of the cache lines that hold the storage and version of tensors."""
     found: list[int] = []
     for value in values:
         parts = id(value), value._cdata, value.untyped_storage()._cdata

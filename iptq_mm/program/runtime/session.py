@@ -1,4 +1,4 @@
-"""Running bound regions through programs, transparently."""
+"""Sessions: the quantized regions of a model run by programs, transparently."""
 
 from __future__ import annotations
 
@@ -13,60 +13,70 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ...modes import Integer, Mode, regions_in
 from ...modes.region import is_real
 from ...pixels import is_image, pixels_of
-from ...registry import BACKENDS
-from ..backends.base import Backend, Runner, restore
+from ..backends.base import Executable, backend_named
+from ..backends.replacement import restore
+from ..ir.graph import Program
 from ..tracing.recorder import TensorPool
 from ..tracing.trace import Traced, trace
 from .arguments import arguments_key, device_of, row_count_of, tensors_call
-from .boundary import run_real
 from .dynamic_rows.proof import row_wise, with_rows
-from .dynamic_rows.sizes import run_rows
+from .dynamic_rows.sizes import AnyRows
 from .module_state import ModuleState
-from .programs import Last, Programs
+from .programs import LastCall, PreparedProgram, ProgramCache
 
 
 class Session:
     """Runs the calls of one region by programs, one for each set of input shapes.
 
-    A program is traced at the first call with its shapes. What ``forward`` does
-    besides computing its result happens then only. Where rows of the inputs are
-    provably treated one by one (:mod:`.row_wise`), as in the heads for the boxes of a
-    detector, programs of a few sizes serve any number of them.
+    It is the :class:`~iptq_mm.modes.region.Executor` that :func:`use_backend` sets. A
+    program is traced at the first call with its shapes; side effects of the module's
+    ``forward`` happen at that call only. If the rows of the inputs are provably
+    computed one by one (:mod:`.dynamic_rows`), as the boxes in the heads of a detector,
+    programs for a few numbers of rows serve any number of them.
 
-    Any number of threads may call; one at a time makes a program, the others go on with
-    those that are there.
+    Any number of threads may call it. One thread at a time makes a program; the others
+    meanwhile run programs that are made already.
 
     Args:
         backend: Name of the back end in ``BACKENDS``.
-
-    Attributes:
-        programs: Those of the integers that the module has now.
 
     Raises:
         KeyError: If there is no such back end.
     """
 
     def __init__(self, backend: str = 'reference') -> None:
-        BACKENDS.import_from_location()
-        if backend not in BACKENDS.module_dict:
-            raise KeyError(
-                f"no back end '{backend}': there are {sorted(BACKENDS.module_dict)}"
-            )
+        self._backend = backend_named(backend)
         self.name = backend
-        self.programs = Programs()
-        self._backend: Backend = BACKENDS.build(dict(type=backend))
+        self._cache = ProgramCache()
         self._pool: TensorPool = WeakValueDictionary()
         self._state: ModuleState | None = None
         self._rows_meet = False
-        # Making one may ask for others, of other numbers of rows.
+        # Making a program may ask for others, for other numbers of rows.
         self._making = threading.RLock()
 
     def __reduce__(self) -> tuple:
         # A copy of the model makes programs of its own.
         return Session, (self.name,)
 
+    @property
+    def programs(self) -> tuple[PreparedProgram, ...]:
+        """The programs that are kept for the present integers of the module.
+
+        In the order of their last use, the latest at the end::
+
+            for made in bound_region(model.backbone).session.programs:
+                print(made.program)  # its nodes
+                print(made.executable)  # what the back end made of them
+        """
+        return self._cache.prepared
+
+    @property
+    def any_rows(self) -> tuple[Program, ...]:
+        """The programs that serve any number of rows, each as traced for two rows."""
+        return self._cache.any_rows
+
     def check(self) -> None:
-        """Find out whether its back end can run here.
+        """Check that its back end can run here.
 
         Raises:
             RuntimeError: If it cannot; the message says what is missing.
@@ -74,10 +84,9 @@ class Session:
         self._backend.check()
 
     def serves(self, mode: Mode) -> bool:
-        """Whether it can stand in.
+        """Whether programs can run a region in this mode now.
 
-        Not where saturation is to be counted, nor where ``torch.jit.trace`` takes down
-        what happens: it would see nothing of a program.
+        They do not count saturation, and ``torch.jit.trace`` cannot trace them.
         """
         return (
             type(mode) is Integer
@@ -91,74 +100,79 @@ class Session:
         """Run ``forward``; see :meth:`iptq_mm.modes.Region.run`.
 
         Raises:
-            UnsupportedOperationError: If an argument is neither tensor nor plain, or
-                the module does what has no program.
+            UnsupportedOperationError: If an argument is neither a tensor nor a plain
+                value, or a rule of the module computes what no node stands for.
         """
-        programs = self._programs_of(module)
-        last = programs.last
+        cache = self._cache_of(module)
+        last = cache.last
         key, reals = tensors_call(args, kwargs)
         if reals is None or key != last.key:
             leaves, spec = tree_flatten((args, kwargs))
             pixels = pixels_of(module)
             reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
-            last = Last(key, *self._program(programs, module, leaves, spec))
-            programs.last = last
-        outputs = run_real(last.traced.program, last.run, reals)
+            last = LastCall(key, *self._program(cache, module, leaves, spec))
+            cache.last = last
+        outputs = last.executable.run_real(reals)
         return last.traced.rebuild(outputs), outputs
 
-    def _programs_of(self, module: nn.Module) -> Programs:
-        """Programs of the integers that the module has now."""
+    def _cache_of(self, module: nn.Module) -> ProgramCache:
+        """The cache for the present integers of the module."""
         state = self._state
         if state is None or not state.is_of(module):
             state = self._state = ModuleState(module)
-        made_for, programs = state.now(), self.programs
-        if made_for != programs.made_for:  # other integers: what is here is void
-            programs = self.programs = Programs(made_for)
-        return programs
+        made_for, cache = state.now(), self._cache
+        if made_for != cache.made_for:  # other integers: these programs are void
+            cache = self._cache = ProgramCache(made_for)
+        return cache
 
     def _program(
-        self, programs: Programs, module: nn.Module, leaves: list, spec: Any
-    ) -> tuple[Traced, Runner]:
-        """The program for these arguments, made now if it is not known."""
+        self, cache: ProgramCache, module: nn.Module, leaves: list, spec: Any
+    ) -> tuple[Traced, Executable]:
+        """The program for these arguments, made now if it is not kept."""
         pixels = pixels_of(module)
         key = arguments_key(leaves, spec, pixels)
-        ready = programs.find(key)
-        if ready is not None:
-            return ready.traced, ready.run
+        found = cache.find(key)
+        if found is not None:
+            return found.traced, found.executable
         rows, device = row_count_of(leaves, pixels), device_of(leaves)
         row_key = arguments_key(leaves, spec, pixels, rows=False)
-        by_rows = None if rows is None else programs.by_rows.get(row_key)
-        if by_rows is not None:
-            return by_rows, self._any_rows(programs, row_key, by_rows, device)
+        any_rows = None if rows is None else cache.find_any_rows(row_key)
+        if any_rows is not None:
+            return any_rows, self._sized(cache, row_key, any_rows, device)
         with self._making:
-            ready = programs.find(key)
-            if ready is not None:  # another thread made it meanwhile
-                return ready.traced, ready.run
-            # One image at a time needs nothing but its own program.
+            found = cache.find(key)
+            if found is not None:  # another thread made it meanwhile
+                return found.traced, found.executable
+            # A single image needs its own program only.
             if rows not in (None, 1):
-                by_rows = self._by_rows(programs, row_key, module, leaves, spec)
-            if by_rows is not None:
-                return by_rows, self._any_rows(programs, row_key, by_rows, device)
+                any_rows = self._for_any_rows(cache, row_key, module, leaves, spec)
+            if any_rows is not None:
+                return any_rows, self._sized(cache, row_key, any_rows, device)
             args, kwargs = tree_unflatten(leaves, spec)
             traced = trace(module, args, kwargs, self._pool)
-            run = self._backend.prepare(traced.program, device)
-            programs.keep(key, traced, run)
-            return traced, run
+            executable = self._backend.prepare(traced.program, device)
+            cache.keep(key, traced, executable)
+            return traced, executable
 
-    def _by_rows(
-        self, programs: Programs, key: tuple, module: nn.Module, leaves: list, spec: Any
+    def _for_any_rows(
+        self,
+        cache: ProgramCache,
+        key: tuple,
+        module: nn.Module,
+        leaves: list,
+        spec: Any,
     ) -> Traced | None:
-        """What serves any number of rows, None if nothing does."""
-        if key not in programs.by_rows and not self._rows_meet:
-            traced = self._traced_by_rows(module, leaves, spec)
-            programs.keep_by_rows(key, traced)
+        """The program that serves any number of rows; None if there is none."""
+        if not cache.knows_any_rows(key) and not self._rows_meet:
+            traced = self._traced_row_wise(module, leaves, spec)
+            cache.keep_any_rows(key, traced)
             self._rows_meet = traced is None
-        return programs.by_rows.get(key)
+        return cache.find_any_rows(key)
 
-    def _traced_by_rows(
+    def _traced_row_wise(
         self, module: nn.Module, leaves: list, spec: Any
     ) -> Traced | None:
-        """What serves any number of rows, None if nothing does."""
+        """The program for two rows, if it serves any number of them."""
 
         def trace_rows(count: int) -> Traced:
             examples = [
@@ -170,25 +184,27 @@ class Session:
 
         return row_wise(trace_rows)
 
-    def _any_rows(
-        self, programs: Programs, key: tuple, traced: Traced, device: torch.device
-    ) -> Runner:
-        """Runs a program for two rows on any number of them."""
+    def _sized(
+        self, cache: ProgramCache, key: tuple, traced: Traced, device: torch.device
+    ) -> Executable:
+        """A program for two rows that runs on any number of them."""
 
-        def sized(rows: int) -> Runner:
+        def prepared(rows: int) -> Executable:
             mine = *key, rows
-            ready = programs.find(mine)
-            if ready is not None:
-                return ready.run
+            found = cache.find(mine)
+            if found is not None:
+                return found.executable
             with self._making:
-                ready = programs.find(mine)
-                if ready is None:
+                found = cache.find(mine)
+                if found is None:
                     program = with_rows(traced.program, rows)
-                    run = self._backend.prepare(program, device)
-                    ready = programs.keep(mine, traced._replace(program=program), run)
-                return ready.run
+                    executable = self._backend.prepare(program, device)
+                    new = traced._replace(program=program)
+                    found = cache.keep(mine, new, executable)
+                return found.executable
 
-        return lambda x: run_rows(traced.program, x, sized, self._backend.sizes)
+        backend = self._backend
+        return AnyRows(traced.program, prepared, backend.sizes, backend.conversions())
 
 
 def use_backend(model: nn.Module, backend: str | None) -> None:
@@ -200,17 +216,24 @@ def use_backend(model: nn.Module, backend: str | None) -> None:
 
     Raises:
         KeyError: If there is no such back end.
-        ValueError: If the model has no quantized region.
+        ValueError: If the model has no quantized region, or one that is not in integer
+            mode.
     """
     regions = regions_in(model)
     if not regions:
-        raise ValueError('the model has no quantized region: quantize it first')
+        raise ValueError(
+            'the model has no quantized region: quantize it with tools/quantize.py, or '
+            'build it from the integer.py that it wrote, first'
+        )
     for name, region in regions.items():
         if backend is not None and not isinstance(region.mode, Integer):
-            raise ValueError(f"region '{name}' is not in integer mode")
+            raise ValueError(
+                f"region '{name}' is not in integer mode: load its checkpoint "
+                '(integer.pth), or finish its quantization, first'
+            )
     sessions = {n: None if backend is None else Session(backend) for n in regions}
     restore(model)
     for name, region in regions.items():
         region.session = sessions[name]
     if backend is not None:
-        BACKENDS.build(dict(type=backend)).quicken(model)
+        backend_named(backend).accelerate(model)

@@ -7,7 +7,7 @@ from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.audit import backend_check
 from iptq_mm.engine.audit.backend_check import check_backends
 from iptq_mm.program import Backend
-from iptq_mm.program.backends.reference import Reference
+from iptq_mm.program.backends.reference import NodeByNode
 from iptq_mm.registry import BACKENDS
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -23,16 +23,15 @@ def test_equal(run):
 
 
 def test_one_bit(vit_run, monkeypatch):
+    class OneBitOff(NodeByNode):
+        def run(self, integers):
+            outputs = [x.clone() for x in super().run(integers)]
+            outputs[0].view(-1)[0] ^= 1
+            return outputs
+
     class Wrong(Backend):
         def prepare(self, program, device):
-            right = Reference().prepare(program, device)
-
-            def run(inputs):
-                outputs = [x.clone() for x in right(inputs)]
-                outputs[0].view(-1)[0] ^= 1
-                return outputs
-
-            return run
+            return OneBitOff(program, device)
 
     monkeypatch.setitem(BACKENDS.module_dict, 'wrong', Wrong)
     checks = check_backends(

@@ -18,13 +18,13 @@ from iptq_mm.modes import regions_in
 from iptq_mm.native import library
 from iptq_mm.plan import load_plan
 from iptq_mm.program import use_backend
-from iptq_mm.program.backends.base import StandIn
+from iptq_mm.program.backends.replacement import Replacement
 
 logging.getLogger('torch.__trace').propagate = False
 WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
 HEADS = [f'roi_head.{kind}_head.{i}' for kind in ('bbox', 'mask') for i in (0, 1)]
 
-pytestmark = pytest.mark.usefixtures('one_thread')
+pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.slow]
 
 
 def cascade(data):
@@ -105,17 +105,17 @@ def test_programs_give_the_same_detections(loaded, backend):
     assert {len(p) for p in expected} != {0}
     use_backend(model, backend)
     quick = backend == 'native' and library.available()
-    assert aligns and all(isinstance(m, StandIn) == quick for m in aligns)
+    assert aligns and all(isinstance(m, Replacement) == quick for m in aligns)
     for found, wanted in zip(predictions(), expected, strict=True):
         for key in ('bboxes', 'scores', 'labels', 'masks'):
             assert torch.equal(found[key], wanted[key])
     regions = regions_in(model)
     assert sorted(regions) == sorted(['backbone', 'neck', 'rpn_head', *HEADS])
     for name, region in regions.items():
-        by_rows = bool(region.session.programs.by_rows)
+        by_rows = bool(region.session.any_rows)
         assert by_rows == name.startswith('roi_head'), name
     use_backend(model, None)
-    assert not any(isinstance(m, StandIn) for m in model.modules())
+    assert not any(isinstance(m, Replacement) for m in model.modules())
 
 
 def test_inferencers_load_it(run, loaded):

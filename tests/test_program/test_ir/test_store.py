@@ -1,6 +1,7 @@
 """Programs on disk, and as text."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,5 +106,25 @@ def test_files_of_version_2_can_be_read(pixels, tmp_path):
     x = integers(program)
     assert equal(run(program, x), run(again, x))
     torch.save({**data, 'version': 1}, tmp_path / 'older')
-    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 3\)'):
+    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 4\)'):
         load_program(tmp_path / 'older')
+
+
+def test_files_of_version_3_can_be_read():
+    """Their kinds ``shifted`` and ``amplify`` are ``add_constant``, ``shift_channels``.
+
+    The file was written by the last iptq_mm that wrote version 3.
+    """
+    path = Path(__file__).parent / 'files/version_3.program'
+    assert torch.load(path, weights_only=True)['version'] == 3
+    program = load_program(path)
+    kinds = 'shift_channels', 'add_constant', 'add_constant', 'negate', 'requantize'
+    assert tuple(node.kind for node in program.nodes) == kinds
+    (x,) = integers(program)
+    requantized, wide = run(program, [x])
+    q = x.long() << torch.tensor([0, 3, 1, 2])
+    assert torch.equal(wide.long(), q)
+    q = -((q + torch.tensor([5, -6, 7, 400])).clamp(min=-1000) + 3)
+    q = (q * 12345678 + 2**25 >> 26).clamp(-128, 127)
+    assert torch.equal(requantized.long(), q)
+    assert to_dict(program)['version'] > 3

@@ -61,7 +61,7 @@ def conv(size: tuple[int, int], kernel: tuple[int, int], stride: list[int]) -> P
     return recorder.finish('conv', [Port(output, 1.0)])
 
 
-@settings(max_examples=15)
+@settings(deadline=None, max_examples=15)
 @given(*(st.integers(n, m) for n, m in [(4, 9), (4, 9), (1, 4), (1, 4)]))
 def test_convolutions_of_patches(h, w, kh, kw):
     program = conv((h, w), (kh, kw), [kh, kw])

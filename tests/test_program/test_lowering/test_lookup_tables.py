@@ -8,7 +8,7 @@ from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams
 from iptq_mm.program import Program, run
 from iptq_mm.program.backends.compiled.graph import whole_graph
-from iptq_mm.program.lowering.lookup_tables import LOOK_UP, tabulated
+from iptq_mm.program.lowering.lookup_tables import LOOK_UP, with_lookup_tables
 from iptq_mm.registry import FUNCTIONS
 
 CPU = torch.device('cpu')
@@ -31,7 +31,7 @@ def gelu(bits: int = 16, out_bits: int = 8, low: int | None = None) -> Program:
 @pytest.mark.parametrize('low', [None, -9, -250])
 def test_every_value_is_looked_up(low):
     program = gelu(low=low)
-    made = tabulated(program)
+    made = with_lookup_tables(program)
     assert [node.kind for node in made.nodes] == [LOOK_UP]
     assert [node.kind for node in program.nodes] == ['gelu']
     value = program.values[program.inputs[0].value]
@@ -51,7 +51,7 @@ def test_what_is_beyond_the_bounds_is_clamped():
 
 def test_not_of_results_that_bytes_do_not_hold():
     program = gelu(out_bits=9)
-    assert [node.kind for node in tabulated(program).nodes] == ['gelu']
+    assert [node.kind for node in with_lookup_tables(program).nodes] == ['gelu']
 
 
 def test_softmax_has_two_look_ups():
@@ -65,7 +65,7 @@ def test_softmax_has_two_look_ups():
         function=dict(type='table_softmax'),
         site='alone',
     )
-    (node,) = tabulated(program).nodes
+    (node,) = with_lookup_tables(program).nodes
     assert len(node.tensors) == 2 and len(program.nodes[0].tensors) == 4
     value = program.values[program.inputs[0].value]
     scores = [torch.randint(x.qmin, x.qmax + 1, value.shape).to(value.dtype)]

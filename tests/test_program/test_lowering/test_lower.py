@@ -15,13 +15,14 @@ from program_cases import (
     vit_program,
 )
 
-from iptq_mm.intmath.product import use_reference
+from iptq_mm.intmath.product import carrier, reference_products
 from iptq_mm.operations import OPERATIONS
 from iptq_mm.program import Program
 from iptq_mm.program.ir.graph import ELEMENTWISE
 from iptq_mm.program.ir.moves import MOVES
-from iptq_mm.program.ir.semantics import step
+from iptq_mm.program.ir.semantics import node_function
 from iptq_mm.program.lowering.lower import float_types, lower
+from iptq_mm.registry import FUNCTIONS
 
 PROGRAMS = {
     'vit': vit_program,
@@ -49,7 +50,7 @@ def check(program: Program) -> None:
             k: known[v] if isinstance(v, str) else v for k, v in node.constants.items()
         }
         operands = [known[x] for x in node.operands]
-        made = known[node.output] = step(node, value)(operands, constants)
+        made = known[node.output] = node_function(node, value)(operands, constants)
         if left[node.kind] == 0:
             continue
         left[node.kind] -= 1
@@ -86,10 +87,23 @@ def test_no_mutation_and_no_operators_in_place():
         assert not any('__' in str(c) for c in calls)
 
 
-def test_the_fast_path_comes_back():
+def test_how_products_are_computed_is_left_as_it_was():
     program = lone('negate', [((2, 3), -5, 5)], (-5, 5))
     lower(program, program.nodes[0])
-    assert use_reference(False) is False
+    assert carrier(1) == torch.float32
+    with reference_products():
+        lower(program, program.nodes[0], reference=False)
+        assert carrier(1) == torch.int64
+
+
+def test_other_code_of_a_function_is_lowered_anew(monkeypatch):
+    program = function_program('shiftmax', {})
+    before = lower(program, program.nodes[0]).graph
+    assert lower(program, program.nodes[0]).graph is before
+    function = FUNCTIONS.get('shiftmax')
+    monkeypatch.setattr(function, 'integer', lambda self, q, constants: q + 1)
+    after = lower(program, program.nodes[0]).graph
+    assert 'add' in str(after.graph) and after is not before
 
 
 def test_floats_would_be_found():

@@ -33,8 +33,8 @@ def test_sizes_get_programs_of_their_own():
     expected = [net(x) for x in inputs]
     running = with_session(net)
     assert all(same(net(x), y) for x, y in zip(inputs, expected, strict=True))
-    assert len(running.programs.ready) == 2
-    some, other = (p.traced.program.tensors for p in running.programs.ready.values())
+    assert len(running.programs) == 2
+    some, other = (p.program.tensors for p in running.programs)
     shared = [n for n in some if n in other and some[n] is other[n]]
     assert 'patch_embed.projection.weight' in shared
 
@@ -46,7 +46,7 @@ def test_old_programs_are_dropped(monkeypatch):
     running = with_session(net)
     for n in (1, 2, 1, 3):
         net(rows(n, 5))
-    left = [p.traced.program.values[0].shape for p in running.programs.ready.values()]
+    left = [p.program.values[0].shape for p in running.programs]
     assert left == [(1, 5, 8), (3, 5, 8)]
 
 
@@ -70,7 +70,7 @@ def test_changed_weights_and_plans_are_seen():
     assert same(net(x), expected) and not same(expected, before)
     mode = bound_region(net.backbone).mode
     bound_region(net.backbone).mode = Integer(mode.plan)
-    assert same(net(x), expected) and len(running.programs.ready) == 1
+    assert same(net(x), expected) and len(running.programs) == 1
 
 
 @torch.no_grad()
@@ -127,7 +127,7 @@ def test_changes_between_equal_calls_are_seen():
     made.append(net(x))
     use_backend(net, None)
     eager = net(x)
-    assert same(made[0], made[1]) and len(running.programs.ready) == 1
+    assert same(made[0], made[1]) and len(running.programs) == 1
     assert not any(same(a, b) for a, b in zip(made[1:], made[2:], strict=False))
     assert same(made[-1], eager)
 
@@ -152,10 +152,10 @@ def test_saturation_is_counted_by_integer_mode():
     mode = bound_region(net.backbone).mode
     mode.saturation = {}
     net(10 * rows())
-    assert mode.saturation and not running.programs.ready
+    assert mode.saturation and not running.programs
     mode.saturation = None
     net(rows())
-    assert running.programs.ready
+    assert running.programs
 
 
 class Choosing(nn.Module):
@@ -181,7 +181,7 @@ def test_other_arguments_choose_the_program():
     for _ in range(2):
         actual = [net(*call) for call in calls]
         assert all(map(same, actual, expected))
-    assert len(running.programs.ready) == 4
+    assert len(running.programs) == 4
     with pytest.raises(UnsupportedOperationError, match='argument of type object'):
         net(x, extra=object())
 

@@ -87,7 +87,7 @@ def test_every_answer_is_right(cases, backend):
     assert all(type(p) is torch.nn.Parameter for p in net.parameters())
     session = bound_region(net.backbone).session
     if session is not None:
-        assert len(session.programs.ready) <= MAX_PROGRAMS
+        assert len(session.programs) <= MAX_PROGRAMS
     if LONG:
         print(f'{backend or "eager"}: {seen["right"]} right answers')
         quarter = max(1, len(memory) // 4)

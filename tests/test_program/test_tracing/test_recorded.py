@@ -46,7 +46,7 @@ def test_clamps_are_part_of_the_sum():
     recorder, _, x = start()
     made = (x.long() + torch.tensor([5])).clamp_(-50, 50)
     program = recorder.finish('some', [Port(made.number, 1.0)])
-    assert [node.kind for node in program.nodes] == ['shifted']
+    assert [node.kind for node in program.nodes] == ['add_constant']
     assert program.values[1].low == -50
 
 
@@ -75,6 +75,16 @@ def test_refused(name):
     _, _, x = start()
     with pytest.raises(UnsupportedOperationError):
         REFUSED[name](x)
+
+
+def test_errors_say_what_to_do():
+    _, _, x = start()
+    with pytest.raises(UnsupportedOperationError, match=r'cumsum.*; run this model in'):
+        torch.cumsum(x, 0)
+    with pytest.raises(UnsupportedOperationError, match='int8, which .*; .* a wider'):
+        (x.short() + 500).to(torch.int8)
+    with pytest.raises(ValueError, match=r'clamp to 300\.\. of .*no integer: clamp to'):
+        x.short().clamp(min=300)
 
 
 def test_metadata_is_free():

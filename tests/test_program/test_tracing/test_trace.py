@@ -118,7 +118,7 @@ def test_shifted_channels():
     with torch.no_grad():
         made = trace(net.backbone, (rows(),))
         assert same(net(rows(seed=1)), outputs(net, made, rows(seed=1)))
-    assert made.program.count()['amplify'] == 1
+    assert made.program.count()['shift_channels'] == 1
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Running a program as one function that torch.compile has compiled."""
+"""The ``compiled`` back end: a whole program, compiled by torch's inductor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor, fx
 from ....registry import BACKENDS
 from ...ir.graph import Program
 from ...lowering.capture import TRACING
-from ..base import Backend, Runner
+from ..base import Backend, Executable
+from ..boundary import Conversions, fastest_conversions
 from .graph import whole_graph
 
 
@@ -21,47 +22,62 @@ from .graph import whole_graph
 class Compiled(Backend):
     """torch.compile over the whole program; the first call compiles.
 
-    That takes minutes, for each set of input shapes: for models that see few of them.
-    What it is given is spelled for compilers (``compilable``), with products that are
-    exact in any order of summation: whatever it makes of them has the same integers.
+    Compilation takes minutes for each set of input shapes, so this is for models that
+    see few of them. The program is lowered to one graph in the spelling for compilers
+    (:mod:`...lowering.compiler_spellings`). Its products are exact in any order of
+    summation, so that compiled code gives the same integers whatever the compiler does.
     """
 
-    #: Each takes long to compile.
+    #: Each size takes long to compile.
     sizes = 1
 
     def check(self) -> None:
-        """See the base class; wanted is a C++ compiler."""
+        """See the base class: a C++ compiler is needed."""
         if _cpp_compiler() is None:
             raise RuntimeError(
                 "back end 'compiled' needs a C++ compiler: install g++, or name one in "
                 "the environment variable CXX, or use back end 'reference'"
             )
 
-    def prepare(self, program: Program, device: torch.device) -> Runner:
+    def conversions(self) -> Conversions:
+        """The library's where it is available: small calls notice the difference."""
+        return fastest_conversions()
+
+    def prepare(self, program: Program, device: torch.device) -> Executable:
         """See the base class."""
         if device.type == 'cpu':
             self.check()
-        wide = _without_int16(program)
-        compiled = _Inductor(whole_graph(wide, device))
+        return _Compiled(program, device, self.conversions())
 
-        def call(inputs: Sequence[Tensor]) -> list[Tensor]:
-            ports = zip(wide.inputs, inputs, strict=True)
-            results = compiled(*(x.to(wide.values[p.value].dtype) for p, x in ports))
-            outputs = zip(program.outputs, results, strict=True)
-            return [q.to(program.values[p.value].dtype) for p, q in outputs]
 
-        return call
+class _Compiled(Executable):
+    """A program as one compiled function."""
+
+    def __init__(
+        self, program: Program, device: torch.device, conversions: Conversions
+    ) -> None:
+        super().__init__(program, conversions)
+        self._wide = _without_int16(program)
+        self._function = _Inductor(whole_graph(self._wide, device))
+
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
+        values = self._wide.values
+        ports = zip(self._wide.inputs, integers, strict=True)
+        results = self._function(*(x.to(values[p.value].dtype) for p, x in ports))
+        outputs = zip(self.program.outputs, results, strict=True)
+        return [q.to(self.program.values[p.value].dtype) for p, q in outputs]
 
 
 class _Inductor:
-    """A graph of aten operations, compiled at the first call.
+    """A graph of aten operations that is compiled at the first call.
 
-    By the compiler behind ``torch.compile`` alone: in a graph there is nothing for
-    the rest to find out. It would take longer than to load what was compiled, and a
-    twelfth of each call for its guards.
+    It uses inductor, the compiler behind ``torch.compile``, directly. The other parts
+    of ``torch.compile`` capture a graph and guard it, which is here already: they would
+    take longer than to load compiled code, and a twelfth of each call for the guards.
 
     Args:
-        graph: It holds all tensors but its inputs.
+        graph: A graph that holds all tensors but its inputs.
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:
@@ -77,18 +93,18 @@ class _Inductor:
             return self._compiled(*inputs)
 
     def _compile(self, inputs: Sequence[Tensor]) -> None:
-        """Compile it, unless another thread has done so meanwhile."""
+        """Compile the graph, unless another thread has done so meanwhile."""
         with TRACING:
             if self._compiled is None:
                 assert self._graph is not None
-                # They take a second to import.
+                # These take a second to import.
                 from torch import _inductor as inductor
                 from torch._guards import TracingContext, tracing
                 from torch._subclasses import FakeTensorMode
                 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-                # Without a context it would not use the cache of other processes.
-                # Code for any shape, as it makes by default, is slower.
+                # Without a context, inductor would not use what other processes have
+                # compiled. By default it makes code for any shape, which is slower.
                 shapes = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)
                 context = TracingContext(shapes)
                 with tracing(context), torch.no_grad():
@@ -97,7 +113,7 @@ class _Inductor:
 
 
 def _without_int16(program: Program) -> Program:
-    """The same program with 32 bits for 16: torch's compiler does not vectorize 16."""
+    """The same program with int32 for int16, which inductor does not vectorize."""
     values = [
         replace(v, dtype=torch.int32) if v.dtype == torch.int16 else v
         for v in program.values

@@ -1,8 +1,8 @@
-"""A whole program as one graph of aten operations, for a compiler.
+"""Whole-graph lowering: a program as one graph of aten operations, for a compiler.
 
-Layers that differ in their numbers only become the same code, which is compiled
-once: the ints of each node (multipliers, shifts, bounds) stand in a tensor beside
-its weights, not in the code.
+The graphs of all nodes are concatenated. The ints of each node (multipliers, shifts,
+bounds) become a tensor beside its weights instead of numbers in the code. Layers that
+differ only in such numbers are then the same code, which is compiled once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from ...ir.graph import Operand, Program
-from ...lowering.lookup_tables import tabulated
+from ...lowering.lookup_tables import with_lookup_tables
 from ...lowering.lower import lower
 
 _aten = torch.ops.aten
@@ -35,22 +35,21 @@ _OF_TENSORS: dict[Any, Any] = {
 
 
 def whole_graph(program: Program, device: torch.device) -> fx.GraphModule:
-    """A module from the inputs of a program to the list of its outputs.
+    """A module that maps the inputs of a program to the list of its outputs.
 
-    Nodes are spelled for compilers (``compilable``). Products are exact in any order
-    of summation: whatever a compiler makes of them has the same integers. Inputs are
-    clamped to their bounds.
+    Nodes are lowered in the spelling for compilers. Products are exact in any order of
+    summation, and inputs are clamped to their bounds.
 
     Args:
         program: The program.
-        device: Where weights and constants shall be.
+        device: Device of its weights and constants.
     """
-    program, builder = tabulated(program), _Builder(device)
+    program, builder = with_lookup_tables(program), _Builder(device)
     known: dict[Operand, fx.Node] = {}
     for i, port in enumerate(program.inputs):
         value = program.values[port.value]
         given = builder.graph.placeholder(f'input_{i}')
-        # Look-ups do not check that they are within their tables.
+        # Look-ups do not check that their argument lies within the table.
         known[port.value] = builder.graph.call_function(
             _aten.clamp.default, (given, value.low, value.high)
         )
@@ -67,7 +66,7 @@ def whole_graph(program: Program, device: torch.device) -> fx.GraphModule:
 
 
 class _Builder:
-    """Puts graphs into one."""
+    """Builds one graph from the graphs of nodes."""
 
     def __init__(self, device: torch.device) -> None:
         self.root, self.graph = torch.nn.Module(), fx.Graph()
@@ -76,7 +75,7 @@ class _Builder:
         self._known: dict[fx.Node, Tensor] = {}
 
     def constant(self, tensor: Tensor) -> fx.Node:
-        """A tensor that the whole graph holds; what depends on it alone is folded."""
+        """A constant tensor of the whole graph; operations on constants are folded."""
         node = self._held(tensor.to(self.device))
         self._known[node] = tensor.to(self.device)
         return node
@@ -88,7 +87,7 @@ class _Builder:
         return self.graph.get_attr(name)
 
     def inline(self, part: fx.GraphModule, feeds: Sequence[fx.Node]) -> fx.Node:
-        """Copy a node's graph; the copy of what it returns."""
+        """Copy a node's graph into the whole graph; returns the copy of its output."""
         given, numbers = iter(feeds), iter(self._numbers(_ints(part.graph)))
         copies: dict[fx.Node, fx.Node] = {}
         for node in part.graph.nodes:
@@ -112,7 +111,7 @@ class _Builder:
         raise AssertionError('a graph without output')
 
     def _numbers(self, ints: list[int]) -> list[fx.Node]:
-        """Ints as elements of one tensor."""
+        """Ints as the elements of one tensor."""
         if not ints:
             return []
         held, count = self._held(torch.tensor(ints).to(self.device)), len(ints)
@@ -122,13 +121,13 @@ class _Builder:
         ]
 
     def _dense(self, x: fx.Node, moved: bool) -> fx.Node:
-        """A contiguous tensor; one that begins its memory, if offsets count there."""
+        """``x`` contiguous; ``moved``: at the beginning of memory of its own, too."""
         function = _aten.clone if moved else _aten.contiguous
         options: dict[str, Any] = {'memory_format': torch.contiguous_format}
         return self._folded(self.graph.call_function(function.default, (x,), options))
 
     def _folded(self, node: fx.Node) -> fx.Node:
-        """What is known without inputs, computed now."""
+        """The node; if it depends on constants only, a constant computed now."""
         taken = node.all_input_nodes
         if not taken or not all(x in self._known for x in taken):
             return node

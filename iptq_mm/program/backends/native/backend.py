@@ -13,10 +13,9 @@ from torch import nn
 from ....native.library import NativeError, available, level, library
 from ....registry import BACKENDS
 from ...ir.graph import Program
-from ..base import Backend, Runner
-from ..reference import runner
-from .compiler import Unsupported
-from .kernels import convolution, elementwise, linear, matmul, softmax  # noqa: F401  (they register emitters)
+from ..base import Backend, Executable
+from ..boundary import Conversions, fastest_conversions
+from .context import Unsupported
 from .program import NativeProgram
 
 
@@ -24,15 +23,20 @@ from .program import NativeProgram
 class Native(Backend):
     """C++ on the CPU; the reference where there is no compiler. It logs which."""
 
-    def quicken(self, model: nn.Module) -> None:
-        """See the base class: RoIAlign, on all threads."""
-        # A model that has one has imported mmcv; a program needs no mmcv.
+    def conversions(self) -> Conversions:
+        """The library's where it is available."""
+        return fastest_conversions()
+
+    def accelerate(self, model: nn.Module) -> None:
+        """See the base class: RoIAlign runs on all threads."""
+        # A model with a RoIAlign has imported mmcv. Programs need no mmcv, so it is not
+        # imported for them.
         if 'mmcv.ops' in sys.modules and available():
-            from .roi_align import quicken
+            from .roi_align import accelerate
 
-            quicken(model)
+            accelerate(model)
 
-    def prepare(self, program: Program, device: torch.device) -> Runner:
+    def prepare(self, program: Program, device: torch.device) -> Executable:
         """See the base class."""
         if device.type != 'cpu':
             raise RuntimeError(f'the native back end runs on the CPU, not on {device}')
@@ -40,12 +44,12 @@ class Native(Backend):
             library()
         except NativeError as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
-            return runner(program, device)
+            return _reference(program, device)
         try:
             made = NativeProgram(program)
         except Unsupported as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
-            return runner(program, device)
+            return _reference(program, device)
         where = f"back end 'native': {level()}, {torch.get_num_threads()} threads"
         if not made.left:
             _say(f'{where}, region {program.region}')
@@ -57,6 +61,11 @@ class Native(Backend):
                 WARNING,
             )
         return made
+
+
+def _reference(program: Program, device: torch.device) -> Executable:
+    """A program as the reference prepares it; back ends do not import one another."""
+    return BACKENDS.build(dict(type='reference')).prepare(program, device)
 
 
 @lru_cache(maxsize=64)

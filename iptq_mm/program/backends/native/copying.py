@@ -1,106 +1,158 @@
-"""Copies: integers side by side, in another order or kept otherwise."""
+"""Copies: where a kernel needs integers in another layout or storage."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ....native.commands import Affine, Copy, Gather
+from ....native.commands import Add, Copy, Gather
 from ....native.fields import DIMS
-from ....native.storage import Storage
-from .layout.located import Located, collapsed
-from .layout.positions import Positions, common_strides
+from ....native.storage import Storage, storage_of
+from .context import EmitterContext
+from .layout.address_map import AddressMap, common_strides
 from .layout.reorder import reorder_rows
-from .layout.steps import At, Step
+from .layout.steps import Address, Step
+from .layout.tensor_ref import TensorRef, collapsed
 
-if TYPE_CHECKING:
-    from .compiler import Compiler
-
-#: Elements that are worth a run of their own.
+#: From so many adjacent elements on, an inner loop over them is worth it.
 _RUN = 8
 
 
 def padded_shape(sizes: list[int]) -> list[int]:
-    """Sizes as a command has them, leading ones added."""
+    """Sizes as commands have them: ``DIMS`` of them, leading ones added."""
     return [1] * (DIMS - len(sizes)) + sizes
 
 
-def view(x: Located, strides: list[int]) -> dict:
-    """Fields of a ``View`` with the strides of a collapsed shape."""
+def view(x: TensorRef, strides: list[int]) -> dict:
+    """Fields of a ``View`` with these strides, leading zeros added."""
     return {
-        'data': x.at,
+        'data': x.address,
         'type': x.storage.type,
-        'base': x.storage.base,
+        'zero_point': x.storage.zero_point,
         'stride': [0] * (DIMS - len(strides)) + strides,
     }
 
 
 def identity(low: int = -(2**31), high: int = 2**31 - 1) -> dict:
-    """Fields of a ``Sum`` that changes nothing."""
+    """Fields of a ``Sum`` that only clamps."""
     return {'left': 1, 'right': 0, 'offset': 0, 'shift': 0, 'low': low, 'high': high}
 
 
+def dense(context: EmitterContext, x: TensorRef) -> TensorRef:
+    """The same integers, contiguous: ``x`` itself, or a copy."""
+    return x if x.is_contiguous else copied(context, x, x.storage)
+
+
+def stored(context: EmitterContext, x: TensorRef, storage: Storage) -> TensorRef:
+    """The same integers, contiguous and in a storage: ``x`` itself, or a copy."""
+    if x.storage == storage:
+        return dense(context, x)
+    return copied(context, x, storage)
+
+
+def rows(context: EmitterContext, x: TensorRef) -> tuple[TensorRef, int]:
+    """The same integers as rows of contiguous elements at equal distances.
+
+    Returns:
+        ``x`` itself or a copy, and the distance between rows, in elements.
+    """
+    size = x.shape[-1] if x.shape else 1
+    if x.address_map is None and x.shape and (size == 1 or x.strides[-1] == 1):
+        sizes, (strides,) = collapsed(x.shape[:-1], [x.strides[:-1]])
+        if sizes == [1]:
+            return x, size
+        if len(sizes) == 1 and strides[0] > 0:
+            return x, strides[0]
+    return dense(context, x), size
+
+
+def as_torch(context: EmitterContext, value: int, pinned: bool = False) -> TensorRef:
+    """A value as torch would store it: contiguous, in its dtype, zero point 0.
+
+    Args:
+        context: The context.
+        value: Number of the value.
+        pinned: Whether it is an output, which has a buffer of its own.
+    """
+    x, kept = context.refs[value], storage_of(context.program.values[value].dtype)
+    if x.storage == kept and x.is_contiguous and x.offset == 0 and not pinned:
+        return x
+    return copied(context, x, kept, pinned)
+
+
 def copied(
-    compiler: Compiler, x: Located, storage: Storage, pinned: bool = False
-) -> Located:
-    """Contiguous integers, kept as ``storage`` says."""
-    if x.positions is not None and storage == x.storage and not pinned:
+    context: EmitterContext, x: TensorRef, storage: Storage, pinned: bool = False
+) -> TensorRef:
+    """A contiguous copy in another storage.
+
+    Args:
+        context: The context.
+        x: What to copy.
+        storage: Storage of the copy.
+        pinned: Whether it is an output: see :class:`.layout.steps.Buffer`.
+    """
+    if x.address_map is not None and storage == x.storage and not pinned:
         reordered = reorder_rows(x)
         if reordered is not None:
             return reordered
-    out = Located.new(storage, x.shape, pinned)
+    out = TensorRef.new(storage, x.shape, pinned)
     loops = _loops(x, out)
     if loops is None:
-        gathered = _gathered(compiler, x)
+        gathered = _gathered(context, x)
         if storage == x.storage and not pinned:
             return gathered
-        return copied(compiler, gathered, storage, pinned)
+        return copied(context, gathered, storage, pinned)
     sizes, (given, made), offset = loops
     _best_last(sizes, given, made)
-    place = replace(x, offset=offset, positions=None)
+    source = replace(x, offset=offset, address_map=None)
     fields = {
         'shape': padded_shape(sizes),
         'out': view(out, made),
-        'a': view(place, given),
+        'a': view(source, given),
     }
     if storage == x.storage:
-        step = Step(Copy, {**fields, 'size': storage.size})
+        step = Step(Copy, {**fields, 'size': storage.size}, copies=True)
     else:
-        step = Step(Affine, {**fields, 'sum': identity()})
-    compiler.steps.append(step)
+        step = Step(Add, {**fields, 'sum': identity()}, copies=True)
+    context.append(step)
     return out
 
 
-def _loops(x: Located, out: Located) -> tuple[list[int], list[list[int]], int] | None:
-    """Sizes and strides of both, and the offset of ``x``, if a command can."""
-    if x.positions is None:
+def _loops(
+    x: TensorRef, out: TensorRef
+) -> tuple[list[int], list[list[int]], int] | None:
+    """Sizes and strides of the loops of a copy, and the offset of ``x``.
+
+    None if they are more than a command has, or strides cannot express them.
+    """
+    if x.address_map is None:
         sizes, strides = collapsed(x.shape, [x.strides, out.strides])
         return None if len(sizes) > DIMS else (sizes, strides, x.offset)
-    axis, starts = x.positions.axis, x.positions.starts
-    shape = tuple(starts.shape)
-    made = Positions.by_strides(shape, out.strides, 0).single()
+    axis, offsets = x.address_map.axis, x.address_map.offsets
+    shape = tuple(offsets.shape)
+    made = AddressMap.by_strides(shape, out.strides, 0).of_elements()
     # The shared axis is the last loop.
-    common = common_strides([starts.flatten(), made.flatten()])
+    common = common_strides([offsets.flatten(), made.flatten()])
     if common is None:
         return None
     sizes, strides = common
     if axis is not None:
-        sizes.append(x.positions.size)
+        sizes.append(x.address_map.size)
         strides[0].append(1)
         strides[1].append(out.strides[axis])
     if not sizes:
         sizes, strides = [1], [[0], [0]]
-    return None if len(sizes) > DIMS else (sizes, strides, int(starts.flatten()[0]))
+    return None if len(sizes) > DIMS else (sizes, strides, int(offsets.flatten()[0]))
 
 
 def _best_last(sizes: list[int], given: list[int], made: list[int]) -> None:
-    """Puts the dimensions that run best last, in place.
+    """Reorder loops in place, the best inner loop last.
 
-    The last one is dense in the result, or in what is given if that runs longer. A
-    transposition has the other one before it: the kernel works on blocks of these.
+    The inner loop is dense in the copy, or else in the source, or else the longest. In
+    a transposition, the loop that is dense in the source comes just before it: the
+    kernel works on blocks of both.
     """
     loops = range(len(sizes))
     into = [d for d in loops if made[d] == 1 and sizes[d] >= _RUN]
@@ -113,37 +165,38 @@ def _best_last(sizes: list[int], given: list[int], made: list[int]) -> None:
         items[:] = [items[d] for d in [*order, last]]
 
 
-def _gathered(compiler: Compiler, x: Located) -> Located:
-    """A copy by positions, as many elements at a time as lie side by side."""
-    out = Located.new(x.storage, x.shape)
-    places = x.places()
-    if places.axis == len(x.shape) - 1:
-        run, starts = places.size, places.starts.flatten().contiguous()
+def _gathered(context: EmitterContext, x: TensorRef) -> TensorRef:
+    """A copy by an address map, as many adjacent elements at a time as it allows."""
+    out = TensorRef.new(x.storage, x.shape)
+    source = x.as_address_map()
+    if source.axis == len(x.shape) - 1:
+        run, starts = source.size, source.offsets.flatten().contiguous()
     else:
-        single = places.single()
+        single = source.of_elements()
         run = run_length(single)
         starts = single.flatten()[::run].contiguous()
     step = Step(
         Gather,
         {
-            'a': At(x.buffer),
-            'out': out.at,
+            'a': Address(x.buffer),
+            'out': out.address,
             'runs_from': torch.where(starts < 0, -1, starts * x.storage.size),
             'runs': len(starts),
             'size': run * x.storage.size,
             'element': x.storage.size,
-            'zero': -x.storage.base,
+            'zero_point': x.storage.zero_point,
         },
+        copies=True,
     )
-    compiler.steps.append(step)
+    context.append(step)
     return out
 
 
-def run_length(positions: Tensor) -> int:
-    """Elements that lie side by side (or are zeros) throughout."""
-    flat = positions.flatten()
+def run_length(offsets: Tensor) -> int:
+    """Into runs of how many elements, adjacent or all zeros, offsets can be cut."""
+    flat = offsets.flatten()
     run = 1
-    for n in reversed(positions.shape):
+    for n in reversed(offsets.shape):
         table = flat.view(-1, run * n)
         steps = table.diff(dim=1)
         together = (steps == 1) & (table[:, 1:] > 0)

@@ -1,41 +1,39 @@
-"""What has no kernel: a step in Python, by the reference."""
+"""Nodes without a kernel: the reference computes them, in Python."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 
 from ....native.storage import storage_of
 from ...ir.graph import Node
-from ...ir.semantics import step as reference_step
-from .layout.located import Located
-from .layout.steps import At, Call
+from ...ir.semantics import node_function
+from .context import EmitterContext
+from .copying import as_torch
+from .layout.steps import Address, ReferenceStep
+from .layout.tensor_ref import TensorRef
 
-if TYPE_CHECKING:
-    from .compiler import Compiler
 
-
-def fallback(compiler: Compiler, node: Node) -> Located:
-    """The call of a node, between tensors as torch keeps them."""
-    value, tensors = compiler.value(node), compiler.program.tensors
+def fallback(context: EmitterContext, node: Node) -> TensorRef:
+    """Emit a step of the reference, between tensors as torch stores them."""
+    value, tensors = context.value(node), context.program.tensors
     constants = {
         k: tensors[v] if isinstance(v, str) else v for k, v in node.constants.items()
     }
-    compute = reference_step(node, value)
+    compute = node_function(node, value)
     operands: list = [
-        tensors[x] if isinstance(x, str) else _described(compiler, x)
+        tensors[x] if isinstance(x, str) else _described(context, x)
         for x in node.operands
     ]
-    place = Located.new(storage_of(value.dtype), value.shape)
-    result = (At(place.buffer), value.dtype, value.shape)
-    call = Call(lambda block: compute(block, constants), operands, result)
-    compiler.steps.append(call)
-    return place
+    out = TensorRef.new(storage_of(value.dtype), value.shape)
+    result = (Address(out.buffer), value.dtype, value.shape)
+    context.steps.append(
+        ReferenceStep(lambda x: compute(x, constants), operands, result, node)
+    )
+    return out
 
 
 def _described(
-    compiler: Compiler, operand: int
-) -> tuple[At, torch.dtype, tuple[int, ...]]:
-    value = compiler.program.values[operand]
-    return compiler.as_torch(operand).at, value.dtype, value.shape
+    context: EmitterContext, operand: int
+) -> tuple[Address, torch.dtype, tuple[int, ...]]:
+    value = context.program.values[operand]
+    return as_torch(context, operand).address, value.dtype, value.shape

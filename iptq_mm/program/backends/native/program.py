@@ -1,4 +1,4 @@
-"""A program as commands, with the memory of all its values."""
+"""A compiled program that runs: commands, and the arena of all values."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from torch import Tensor
 from ....native.commands import Command, Dequantize, Quantize
 from ....native.library import Prepared
 from ...ir.graph import Program, Value
+from ..base import Executable
+from ..boundary import fastest_conversions, readable_inputs, share_output
 from . import border
-from .compiler import Compiler
-from .layout.steps import At, Builder, Call, plan
+from .compiler import compile_program
+from .dump import dump
+from .layout.builder import ReferenceCall
 
 
-class NativeProgram:
-    """A program that is ready to run.
+class NativeProgram(Executable):
+    """A program that is ready to run; printed, it shows its steps.
 
     Args:
         program: The program.
 
     Attributes:
-        fallbacks: Why nodes are left to the reference, by kind and reason.
-        left: How many nodes that are.
-        commands: What to do, in order, between the borders.
+        fallbacks: Why the reference computes nodes: number of nodes by reason.
+        left: Number of all these nodes.
+        commands: What to run, in order, between the borders.
         arena: The memory of all values.
 
     Raises:
@@ -34,48 +37,46 @@ class NativeProgram:
     """
 
     def __init__(self, program: Program) -> None:
-        compiler = Compiler(program)
-        self.fallbacks = dict(compiler.fallbacks)
-        self._program, self._places = program, (compiler.inputs, compiler.outputs)
-        offsets, size = plan(compiler.steps)
-        for place in (*compiler.inputs, *compiler.outputs):
-            if place.buffer not in offsets:
-                offsets[place.buffer] = size
-                size += -(-(place.buffer.size + 64) // 64) * 64
-        memory = torch.zeros(size + 128, dtype=torch.uint8)
-        start = -memory.data_ptr() % 64
-        self.arena = memory[start:]
-        self._offsets = offsets
+        super().__init__(program, fastest_conversions())
+        # The commands have addresses of what it holds.
+        self._made = made = compile_program(program)
+        assert made.arena is not None
+        self._arena = made.arena
+        self.arena = made.arena.memory
+        self.commands = made.commands
+        self.fallbacks = dict(made.fallbacks)
+        self.left = sum(self.fallbacks.values())
         self._lock = threading.Lock()
-        builder = Builder(self.arena.data_ptr(), offsets)
-        self.commands: list[Command | Called] = [
-            self._called(step) if isinstance(step, Call) else builder.command(step)
-            for step in compiler.steps
-        ]
-        self.left = sum(isinstance(c, Called) for c in self.commands)
-        # The commands have addresses of what these hold.
-        self._kept = builder.kept, compiler.steps
         self._routes: dict[tuple, _Route] = {}
         self._outputs = [
-            self._view(place.at, v.dtype, v.shape)
-            for place, v in zip(compiler.outputs, self._values(False), strict=True)
+            self._arena.view(ref.address, v.dtype, v.shape)
+            for ref, v in zip(made.outputs, self._values(False), strict=True)
         ]
 
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Run it; the outputs belong to the caller."""
+    def __str__(self) -> str:
+        """The steps, as :func:`.dump.dump` writes them."""
+        return dump(self._made)
+
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
         with self._lock:
-            self._run(inputs, [])
+            self._run(integers, [])
             return [room.clone() for room in self._outputs]
 
-    def real(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Run it between real tensors: see :class:`~..ports.RealRunner`."""
+    def run_real(self, reals: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class; the conversions are commands of the same call."""
+        program = self.program
+        inputs = readable_inputs(program, reals, self.conversions)
         outputs = [
             (torch.empty(room.shape), torch.empty(room.shape, dtype=room.dtype))
             for room in self._outputs
         ]
         with self._lock:
             self._run(inputs, outputs)
-        return outputs
+        return [
+            share_output(program, port, real, integers)
+            for port, (real, integers) in zip(program.outputs, outputs, strict=True)
+        ]
 
     def _run(
         self, inputs: Sequence[Tensor], outputs: Sequence[tuple[Tensor, Tensor]]
@@ -94,58 +95,38 @@ class NativeProgram:
 
     def _route(self, dtypes: Sequence[torch.dtype], real: bool) -> _Route:
         """The commands for inputs of these types, and for real outputs or none."""
-        program, (inputs, outputs) = self._program, self._places
+        program, pointer = self.program, self._arena.pointer
         made = [
-            border.enter(port, value, dtype, place.storage, self._address(place.at))
-            for port, value, dtype, place in zip(
-                program.inputs, self._values(True), dtypes, inputs, strict=True
+            border.enter(port, value, dtype, ref.storage, pointer(ref.address))
+            for port, value, dtype, ref in zip(
+                program.inputs,
+                self._values(True),
+                dtypes,
+                self._made.inputs,
+                strict=True,
             )
         ]
         enter, kept = [command for command, _ in made], [x for _, x in made]
         leave = [
-            border.leave(port, value, self._address(place.at))
-            for port, value, place in zip(
-                program.outputs, self._values(False), outputs, strict=True
+            border.leave(port, value, pointer(ref.address))
+            for port, value, ref in zip(
+                program.outputs, self._values(False), self._made.outputs, strict=True
             )
             if real
         ]
         return _Route(enter, leave, _parts([*enter, *self.commands, *leave]), kept)
 
     def _values(self, entering: bool) -> list[Value]:
-        program = self._program
+        program = self.program
         ports = program.inputs if entering else program.outputs
         return [program.values[port.value] for port in ports]
 
-    def _address(self, at: At) -> int:
-        return self.arena.data_ptr() + self._offsets[at.buffer] + at.offset
 
-    def _view(self, at: At, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-        start = self._offsets[at.buffer] + at.offset
-        size = int(torch.Size(shape).numel()) * dtype.itemsize
-        return self.arena[start : start + size].view(dtype).view(shape)
-
-    def _called(self, call: Call) -> Called:
-        operands = [
-            x if isinstance(x, Tensor) else self._view(*x) for x in call.operands
-        ]
-        return Called(call, operands, self._view(*call.result))
-
-
-class Called:
-    """A node that Python runs."""
-
-    def __init__(self, call: Call, operands: list[Tensor], result: Tensor) -> None:
-        self._call, self._operands, self._result = call, operands, result
-
-    def run(self) -> None:
-        """Run it."""
-        with torch.no_grad(), torch.autocast('cpu', enabled=False):
-            self._result.copy_(self._call.function(self._operands))
-
-
-def _parts(commands: Sequence[Command | Called]) -> list[Prepared | Called]:
-    """As few calls as can be."""
-    parts: list[Prepared | Called] = []
+def _parts(
+    commands: Sequence[Command | ReferenceCall],
+) -> list[Prepared | ReferenceCall]:
+    """The commands as few calls: one for all between two calls of the reference."""
+    parts: list[Prepared | ReferenceCall] = []
     run: list[Command] = []
     for command in commands:
         if isinstance(command, Command):
@@ -157,16 +138,16 @@ def _parts(commands: Sequence[Command | Called]) -> list[Prepared | Called]:
 
 
 class _Route(NamedTuple):
-    """From the inputs' tensors to those of the outputs.
+    """All commands for given types of the inputs.
 
     Attributes:
-        enter: What lacks the address of an input.
-        leave: What lacks that of an output.
-        parts: All that is to be run, in order.
-        kept: Tensors of which commands have addresses.
+        enter: Conversions of the inputs; each call sets their ``x``.
+        leave: Conversions of the outputs; each call sets their ``out``.
+        parts: Everything to run, in order.
+        kept: Tensors whose addresses the commands hold.
     """
 
     enter: list[Quantize]
     leave: list[Dequantize]
-    parts: list[Prepared | Called]
+    parts: list[Prepared | ReferenceCall]
     kept: list[list[Tensor]]

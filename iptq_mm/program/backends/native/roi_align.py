@@ -1,9 +1,9 @@
-"""mmcv's RoIAlign on all threads.
+"""A faster replacement of mmcv's RoIAlign, on all threads.
 
-Sampling stays float, and mmcv's kernel for the CPU runs on one thread, channel by
-channel: beside integer programs it would take most of a detector's time. This one makes
-the same sums in the same order, to the last bit where mmcv was compiled without fused
-multiply-adds (as on x86-64).
+RoIAlign stays float. mmcv's kernel for the CPU runs on one thread, channel by channel,
+and would take most of a detector's time beside integer programs. This kernel adds the
+same terms in the same order; the results are equal to the last bit where mmcv was
+compiled without fused multiply-adds (as on x86-64).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ....modes.shared_integers import shared_integers_of
 from ....native.commands import F32, I8, I16
 from ....native.commands import RoIAlign as Command
 from ....native.library import available, run
-from ..base import StandIn
+from ..replacement import Replacement
 
 _TYPES = {torch.int8: I8, torch.int16: I16}
 #: Pixels of a map up to which boxes may reach: their samples are counted in 32 bits.
 _LARGEST = 2**15
 
 
-class RoIAlign(StandIn, mmcv.ops.RoIAlign):
+class RoIAlign(Replacement, mmcv.ops.RoIAlign):
     """A module of a detector while the native back end runs its regions."""
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:  # noqa: A002
-        """See mmcv; what this kernel is not for, mmcv computes.
+        """See mmcv, which computes what this kernel does not support.
 
         Args:
             input: (images, channels, height, width).
@@ -47,14 +47,14 @@ class RoIAlign(StandIn, mmcv.ops.RoIAlign):
         return self._align(x.detach(), step, rois.detach().contiguous())
 
     def _has_places(self, x: Tensor, rois: Tensor) -> bool:
-        """Whether boxes are of given images, of sane sizes, and not inside out."""
+        """Whether boxes have an image, are not inside out, and not too large."""
         images, corners = rois[:, 0], rois[:, 1:]
         ordered = not self.aligned or bool((corners[:, 2:] >= corners[:, :2]).all())
         sane = bool((corners.abs() * self.spatial_scale < _LARGEST).all())
         return ordered and sane and bool(((images >= 0) & (images < len(x))).all())
 
     def _align(self, x: Tensor, step: float, rois: Tensor) -> Tensor:
-        """Of floats, or of integers of this step."""
+        """Align floats, or integers whose scale is ``step``."""
         _, channels, height, width = x.shape
         rows, columns = self.output_size
         by_pixel = x.permute(0, 2, 3, 1).contiguous()
@@ -79,11 +79,11 @@ class RoIAlign(StandIn, mmcv.ops.RoIAlign):
         return out
 
 
-def quicken(model: nn.Module) -> None:
-    """Let the modules of mmcv's class run natively; :func:`~..backend.restore` ends it.
+def accelerate(model: nn.Module) -> None:
+    """Replace mmcv's RoIAlign modules; :func:`~..replacement.restore` undoes it.
 
     Args:
-        model: Modules that average and that do not call torchvision are changed.
+        model: Its modules that average and do not call torchvision are replaced.
     """
     for module in model.modules():
         if type(module) is not mmcv.ops.RoIAlign:
@@ -93,7 +93,7 @@ def quicken(model: nn.Module) -> None:
 
 
 def _is_plain(x: Tensor, dims: int) -> bool:
-    """Whether the kernel takes it: nobody asks for its gradient."""
+    """Whether the kernel takes ``x``: float32 on the CPU, without a gradient."""
     wanted = torch.is_grad_enabled() and x.requires_grad
     plain = x.dtype == torch.float32 and x.device.type == 'cpu' and x.dim() == dims
     return plain and not wanted

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ....registry import BACKENDS
 from ...ir.graph import Program
-from ..base import Backend, Runner
+from ..base import Backend, Executable
+from ..boundary import Conversions, fastest_conversions
 from .export import to_onnx
 
 
@@ -22,26 +23,40 @@ class Onnx(Backend):
         """See the base class."""
         _runtime()
 
-    def prepare(self, program: Program, device: torch.device) -> Runner:
+    def conversions(self) -> Conversions:
+        """The library's where it is available: small calls notice the difference."""
+        return fastest_conversions()
+
+    def prepare(self, program: Program, device: torch.device) -> Executable:
         """See the base class."""
+        return _Exported(program, device, self.conversions())
+
+
+class _Exported(Executable):
+    """A program in a session of ONNX Runtime."""
+
+    def __init__(
+        self, program: Program, device: torch.device, conversions: Conversions
+    ) -> None:
+        super().__init__(program, conversions)
         onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(
+        self._device = device
+        self._session = onnxruntime.InferenceSession(
             to_onnx(program).SerializeToString(),
             options,
             providers=['CPUExecutionProvider'],
         )
 
-        def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-            feeds = {
-                f'input_{i}': x.detach().cpu().contiguous().numpy()
-                for i, x in enumerate(inputs)
-            }
-            made = session.run(None, feeds)
-            return [torch.from_numpy(x).to(device) for x in made]
-
-        return run
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class."""
+        feeds = {
+            f'input_{i}': x.detach().cpu().contiguous().numpy()
+            for i, x in enumerate(integers)
+        }
+        made = self._session.run(None, feeds)
+        return [torch.from_numpy(x).to(self._device) for x in made]
 
 
 def _runtime() -> ModuleType:

@@ -94,7 +94,7 @@ def to_onnx(program: Program) -> ModelProto:
 
 
 def metadata(program: Program) -> dict[str, str]:
-    """What stands beside the graph."""
+    """The metadata of the model: how real numbers become its integers, versions."""
 
     def ports(name: str, those: list[Port]) -> str:
         values = [program.values[port.value] for port in those]

@@ -1,4 +1,4 @@
-"""Any number of rows by programs of a few sizes."""
+"""Any number of rows, by programs for a few numbers of rows."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...backends.base import Runner
+from ...backends.base import Executable
+from ...backends.boundary import TORCH, Conversions
 from ...ir.graph import Program
 
-#: Rows of the largest program: what one has to keep at a time grows with them.
+#: Rows of the largest program. The memory that a program needs grows with them.
 MOST_ROWS = 256
 
 
 def size_for(rows: int, steps: int) -> int:
     """The smallest size that holds so many rows.
 
-    Sizes are powers of two and, between one and the next, ``steps - 1`` more.
+    Sizes are the powers of two, and ``steps - 1`` more between each and the next::
+
+        >>> [size_for(rows, steps=4) for rows in (1, 5, 9, 17, 33)]
+        [1, 5, 10, 20, 40]
 
     Args:
         rows: At least 1.
@@ -29,50 +33,61 @@ def size_for(rows: int, steps: int) -> int:
 
 
 def parts(rows: int, steps: int) -> Iterator[tuple[int, int, int]]:
-    """How rows are shared out among programs: start, rows and size of each."""
+    """How rows are divided among programs: start, rows and size of each part."""
     for start in range(0, rows, MOST_ROWS):
         count = min(MOST_ROWS, rows - start)
         yield start, count, size_for(count, steps)
 
 
-def run_rows(
-    program: Program,
-    inputs: Sequence[Tensor],
-    runner: Callable[[int], Runner],
-    steps: int,
-) -> list[Tensor]:
-    """Run a program on any number of rows.
+class AnyRows(Executable):
+    """A row-wise program that runs on any number of rows.
 
     Args:
-        program: For some other number, see :func:`~.row_wise.row_count`.
-        inputs: Integers, with as many rows as there are.
-        runner: Gives the program for a number of rows, ready to run.
+        program: The program, for some number of rows; see :func:`~.proof.row_count`.
+        prepared: Gives the program for a number of rows, ready to run.
         steps: Sizes from one power of two to the next.
-
-    Returns:
-        The outputs, with the rows of the inputs.
+        conversions: See the base class.
     """
-    found = []
-    for start, count, size in parts(len(inputs[0]), steps):
-        given = [_filled(x[start : start + count], size).contiguous() for x in inputs]
-        found.append([y[:count] for y in runner(size)(given)])
-    if not found:  # no rows
-        values = [program.values[port.value] for port in program.outputs]
-        device = inputs[0].device
+
+    def __init__(
+        self,
+        program: Program,
+        prepared: Callable[[int], Executable],
+        steps: int,
+        conversions: Conversions = TORCH,
+    ) -> None:
+        super().__init__(program, conversions)
+        self._prepared, self._steps = prepared, steps
+
+    def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
+        """See the base class; the outputs have the rows of the inputs."""
+        found = []
+        for start, count, size in parts(len(integers[0]), self._steps):
+            part = [_filled(x[start : start + count], size) for x in integers]
+            outputs = self._prepared(size).run([x.contiguous() for x in part])
+            found.append([y[:count] for y in outputs])
+        if not found:
+            return self._no_rows(integers[0].device)
+        return [
+            ys[0] if len(ys) == 1 else torch.cat(ys) for ys in zip(*found, strict=True)
+        ]
+
+    def _no_rows(self, device: torch.device) -> list[Tensor]:
+        """The outputs if the inputs have no rows."""
+        values = [self.program.values[port.value] for port in self.program.outputs]
         return [
             torch.empty(0, *v.shape[1:], dtype=v.dtype, device=device) for v in values
         ]
-    return [ys[0] if len(ys) == 1 else torch.cat(ys) for ys in zip(*found, strict=True)]
 
 
 def _filled(x: Tensor, rows: int) -> Tensor:
-    """Rows of zeros appended."""
+    """``x`` with rows of zeros appended."""
     missing = rows - len(x)
     return F.pad(x, [0, 0] * (x.dim() - 1) + [0, missing]) if missing else x
 
 
 def peak_bytes(program: Program) -> int:
-    """Bytes of the values that are needed at a time, at most."""
+    """The most bytes that values take at any time while a program runs."""
     sizes = [v.dtype.itemsize * torch.Size(v.shape).numel() for v in program.values]
     live = peak = sum(sizes[port.value] for port in program.inputs)
     for node, done in zip(program.nodes, program.last_uses(), strict=True):

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iptq_mm.intmath import QParams
+from iptq_mm.modes.shared_integers import share_integers, shared_integers_of
 from iptq_mm.native import library
 from iptq_mm.native.conversions import dequantize, pixel_integers, quantize
 from iptq_mm.pixels import Pixels
+from iptq_mm.program.backends.boundary import TORCH, quantized_inputs
 from iptq_mm.program.backends.native.program import NativeProgram
 from iptq_mm.program.ir.graph import Port, Program, Value
-from iptq_mm.program.runtime.boundary import integers_of
 
 RANGES = [(-127, 127), (-100, 155), (-32767, 32767), (-(2**30), 2**30)]
 
@@ -85,20 +86,22 @@ def test_between_real_tensors(data):
     made = Program('', [value], [port], [Port(0, scale)], [], {})
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     x = x * (200 if pixels else scale * high)
-    inputs = [x, integers_of(made, port, x)]
+    reals = [x]
     if pixels:
-        x = torch.randint(0, 256, shape, dtype=torch.uint8)
-        inputs.append(x)
+        reals.append(torch.randint(0, 256, shape, dtype=torch.uint8))
+    cases = [(real, quantized_inputs(made, [real], TORCH)[0]) for real in reals]
+    if not pixels:  # floats that bring their integers along are not looked at
+        q = cases[0][1]
+        cases.append((share_integers(q * 0.0, q, QParams(scale, low, high)), q))
     previous = library.level()
     for name in library.levels():
         library.use_level(name)
         native = NativeProgram(made)
-        for x in inputs:
-            expected = x if x is inputs[1] else integers_of(made, port, x)
-            ((real, integers),) = native.real([x])
-            assert torch.equal(integers, expected)
+        for x, expected in cases:
+            (real,) = native.run_real([x])
+            assert torch.equal(shared_integers_of(real).integers, expected)
             assert torch.equal(real, expected.float() * scale)
-            assert torch.equal(native([x])[0], expected)
+            assert torch.equal(native.run([expected])[0], expected)
     library.use_level(previous)
 
 

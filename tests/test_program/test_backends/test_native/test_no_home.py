@@ -8,7 +8,7 @@ from program_cases import equal, integers, vit_program
 
 from iptq_mm.native import build, library
 from iptq_mm.program.backends.native.backend import Native
-from iptq_mm.program.backends.reference import runner
+from iptq_mm.program.backends.reference import NodeByNode
 
 
 def _nobody(uid):
@@ -44,7 +44,7 @@ def test_it_says_what_to_do(homeless):
 
 def test_the_reference_runs(homeless):
     program = vit_program()
-    run = Native().prepare(program, torch.device('cpu'))
+    executable = Native().prepare(program, torch.device('cpu'))
     given = integers(program)
-    expected = runner(program, torch.device('cpu'))(given)
-    assert equal(run(given), expected)
+    expected = NodeByNode(program, torch.device('cpu')).run(given)
+    assert equal(executable.run(given), expected)

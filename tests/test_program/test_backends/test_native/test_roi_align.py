@@ -14,15 +14,15 @@ from iptq_mm.intmath import QParams
 from iptq_mm.modes.shared_integers import share_integers
 from iptq_mm.native import library
 from iptq_mm.native.conversions import dequantize
-from iptq_mm.program.backends.base import StandIn, restore
-from iptq_mm.program.backends.native.roi_align import quicken
+from iptq_mm.program.backends.native.roi_align import accelerate
+from iptq_mm.program.backends.replacement import Replacement, restore
 
 
 def layers(*args, **kwargs):
     """mmcv's, and the one that stands in for it."""
     own = nn.Sequential(RoIAlign(*args, **kwargs))
     quick = copy.deepcopy(own)
-    quicken(quick)
+    accelerate(quick)
     return own[0], quick[0]
 
 
@@ -43,7 +43,7 @@ def boxes(count, images, size, seed=0):
 def test_mmcvs_sums(level, channels, sampling, aligned, three_threads):
     own, quick = layers((7, 5), 0.25, sampling, aligned=aligned)
     x, rois = torch.randn(2, channels, 23, 31), boxes(40, 2, 110)
-    assert isinstance(quick, StandIn) and torch.equal(quick(x, rois), own(x, rois))
+    assert isinstance(quick, Replacement) and torch.equal(quick(x, rois), own(x, rois))
 
 
 @given(
@@ -96,7 +96,7 @@ def test_what_mmcv_computes_itself(level, monkeypatch):
 
 
 def test_maximum_stays():
-    assert not isinstance(layers(2, pool_mode='max')[1], StandIn)
+    assert not isinstance(layers(2, pool_mode='max')[1], Replacement)
 
 
 def test_restore():

@@ -84,6 +84,7 @@ def test_the_file_alone_gives_the_features(path, tmp_path):
 
 
 @pytest.mark.parametrize('net', [quantized_vit, quantized_swin])
+@pytest.mark.slow
 def test_back_end(net):
     model, x = net(), images(1, 3, 40, 56, seed=7)
     if net is quantized_vit:
@@ -99,18 +100,18 @@ def test_back_end(net):
 
 def test_back_end_of_transposed_inputs():
     program = lone('negate', [((3, 4), -5, 5)], (-5, 5))
-    runner = BACKENDS.build(dict(type='onnx')).prepare(program, torch.device('cpu'))
+    executable = BACKENDS.build(dict(type='onnx')).prepare(program, torch.device('cpu'))
     x = torch.arange(-5, 7, dtype=torch.int8).clamp(-5, 5).view(4, 3).t()
-    assert equal(runner([x]), [-x])
+    assert equal(executable.run([x]), [-x])
 
 
 def test_results_are_the_callers():
     program = function_program('table_gelu', {})
-    runner = Onnx().prepare(program, torch.device('cpu'))
+    executable = Onnx().prepare(program, torch.device('cpu'))
     inputs = integers(program)
-    first = runner(inputs)[0]
+    first = executable.run(inputs)[0]
     expected = first.clone()
-    runner(integers(program, seed=1))[0].zero_()
+    executable.run(integers(program, seed=1))[0].zero_()
     assert torch.equal(first, expected)
 
 
@@ -119,8 +120,8 @@ def test_an_input_that_is_an_output():
     program.outputs.append(program.inputs[0])
     program.outputs.append(program.outputs[0])
     x = integers(program)
-    runner = Onnx().prepare(program, torch.device('cpu'))
-    assert equal(runner(x), [-x[0], x[0], -x[0]])
+    executable = Onnx().prepare(program, torch.device('cpu'))
+    assert equal(executable.run(x), [-x[0], x[0], -x[0]])
 
 
 def test_a_file_that_cannot_be_written(tmp_path):

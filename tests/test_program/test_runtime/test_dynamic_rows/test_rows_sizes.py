@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from region_models import Custom, quantized, rows, same
 
 from iptq_mm.modes import bound_region
-from iptq_mm.program import trace, use_backend
+from iptq_mm.program import Executable, trace, use_backend
 from iptq_mm.program.runtime import programs as kept
 from iptq_mm.program.runtime.dynamic_rows.sizes import (
     MOST_ROWS,
+    AnyRows,
     parts,
     peak_bytes,
-    run_rows,
     size_for,
 )
 
@@ -59,6 +59,11 @@ def found(net):
     return bound_region(net.backbone).session
 
 
+def row_counts(net):
+    """Numbers of rows that there are programs for, the latest used last."""
+    return [made.program.values[0].shape[0] for made in found(net).programs]
+
+
 def test_every_count_gives_the_same_bits(head):
     counts = [5, 0, 1, 2, 3, 9, 17, 40, 300, 513, 5]
     expected = [head(boxes(n, seed=n)) for n in counts]
@@ -67,7 +72,7 @@ def test_every_count_gives_the_same_bits(head):
         for n, y in zip(counts, expected, strict=True):
             assert same(head(boxes(n, seed=n)), y)
     finally:
-        sizes = {key[-1] for key in found(head).programs.ready}
+        sizes = set(row_counts(head))
         use_backend(head, None)
     assert sizes == {5, 1, 2, 3, 10, 20, 40, 256, 48}
 
@@ -76,17 +81,17 @@ def test_no_rows_at_first(head):
     expected = head(boxes(0))
     assert expected[0].shape == (0, 2, 6, 6)
     use_backend(head, 'reference')
-    assert same(head(boxes(0)), expected) and not found(head).programs.ready
+    assert same(head(boxes(0)), expected) and not found(head).programs
     use_backend(head, None)
 
 
 def test_one_row_at_first_needs_no_more_than_its_program(head):
     use_backend(head, 'reference')
     head(boxes(1))
-    assert not found(head).programs.by_rows
+    assert not found(head).any_rows
     head(boxes(3))
     head(boxes(1))
-    assert len(found(head).programs.ready) == 2
+    assert len(found(head).programs) == 2
     use_backend(head, None)
 
 
@@ -102,8 +107,8 @@ def test_regions_whose_rows_meet_are_asked_once():
     calls.clear()
     for n in (4, 6):
         net(rows(n, 5))
-    assert calls == [2, 4, 6] and found(net)._rows_meet
-    assert len(found(net).programs.ready) == 2
+    assert calls == [2, 4, 6] and not found(net).any_rows
+    assert len(found(net).programs) == 2
 
 
 def test_other_weights_are_seen():
@@ -119,15 +124,15 @@ def test_other_weights_are_seen():
 def test_memory_is_bounded(head, monkeypatch):
     use_backend(head, 'reference')
     head(boxes(4))
-    (one,) = found(head).programs.ready.values()
-    assert one.bytes == peak_bytes(one.traced.program) > 4 * 5 * 9
+    (one,) = found(head).programs
+    assert one.bytes == peak_bytes(one.program) > 4 * 5 * 9
     monkeypatch.setattr(kept, 'MAX_BYTES', 4 * one.bytes)
     for n in (4, 8, 3, 2):
         head(boxes(n))
-    assert [key[-1] for key in found(head).programs.ready] == [8, 3, 2]
+    assert row_counts(head) == [8, 3, 2]
     monkeypatch.setattr(kept, 'MAX_BYTES', 1)
     head(boxes(16))
-    assert [key[-1] for key in found(head).programs.ready] == [16]
+    assert row_counts(head) == [16]
     use_backend(head, None)
 
 
@@ -143,13 +148,17 @@ def test_no_more_than_the_largest_size_at_a_time(head):
     program = trace(head.backbone, (boxes(3),)).program
     sizes = []
 
-    def runner(size):
+    class Ones(Executable):
+        def run(self, integers):
+            shapes = [self.program.values[p.value].shape for p in self.program.outputs]
+            return [torch.ones(len(integers[0]), *shape[1:]) for shape in shapes]
+
+    def prepared(size):
         sizes.append(size)
-        shape = (size, *program.values[program.outputs[0].value].shape[1:])
-        return lambda inputs: [torch.ones(shape) for _ in program.outputs]
+        return Ones(program)
 
     x = [torch.zeros(600, 6, 3, 3, dtype=torch.int8)]
-    outputs = run_rows(program, x, runner, 4)
+    outputs = AnyRows(program, prepared, 4).run(x)
     assert sizes == [256, 256, 96] and {len(y) for y in outputs} == {600}
 
 

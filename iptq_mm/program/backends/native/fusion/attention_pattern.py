@@ -1,27 +1,35 @@
-"""Attention in a program: a product, softmax, a product, and what lies between."""
+"""The pattern of attention: two products with a softmax between them.
+
+::
+
+    matmul(q, k) -> [add | add_constant]* -> softmax -> matmul(., v)
+
+Reshapes may stand anywhere between them. Every value inside of the pattern has one
+consumer, so that nobody misses it when one command computes all.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 
-from .....native.commands import STAGES
+from .....native.commands import ADDITIONS
 from ....ir.graph import Node, Program
 
-#: What may be done to scores between the first product and softmax.
-_ADDITIONS = ('add', 'shifted')
+#: Kinds of nodes that may stand between the first product and the softmax.
+_ADDITIONS = ('add', 'add_constant')
 
 
 @dataclass(frozen=True)
-class Chain:
+class AttentionPattern:
     """The nodes of one attention.
 
     Attributes:
         scores: The product of queries and keys.
-        additions: What is added to the scores, in order.
+        additions: Additions to the scores (biases, masks), in order.
         softmax: The softmax.
         result: The product of probabilities and values.
-        nodes: All nodes that it stands for, reshapes included, in order.
+        nodes: All nodes of the pattern, reshapes included, in order.
     """
 
     scores: Node
@@ -31,21 +39,23 @@ class Chain:
     nodes: tuple[Node, ...]
 
 
-def find_attention(program: Program, uses: Counter[int]) -> dict[int, Chain]:
-    """All attentions, by the identity of their last node.
+def find_attention(program: Program, uses: Counter[int]) -> dict[int, AttentionPattern]:
+    """All attentions of a program, by the identity of their last node.
 
     Args:
         program: The program.
-        uses: How often each value is used.
+        uses: Number of uses of each value, as an output of the program included.
     """
     users = {v: node for node in program.nodes for v in node.values}
     found = (
-        _chain(node, users, uses) for node in program.nodes if node.kind == 'matmul'
+        _match(node, users, uses) for node in program.nodes if node.kind == 'matmul'
     )
-    return {id(chain.result): chain for chain in found if chain is not None}
+    return {id(pattern.result): pattern for pattern in found if pattern is not None}
 
 
-def _chain(first: Node, users: dict[int, Node], uses: Counter[int]) -> Chain | None:
+def _match(
+    first: Node, users: dict[int, Node], uses: Counter[int]
+) -> AttentionPattern | None:
     """The attention that begins with a product, if one does."""
     nodes, additions = [first], list[Node]()
     softmax: Node | None = None
@@ -56,9 +66,11 @@ def _chain(first: Node, users: dict[int, Node], uses: Counter[int]) -> Chain | N
         if node.kind == 'softmax' and softmax is None:
             softmax = node
         elif node.kind == 'matmul' and softmax is not None:
-            if node.operands[0] != before.output or len(additions) > STAGES:
+            if node.operands[0] != before.output or len(additions) > ADDITIONS:
                 return None
-            return Chain(first, tuple(additions), softmax, node, tuple(nodes))
+            return AttentionPattern(
+                first, tuple(additions), softmax, node, tuple(nodes)
+            )
         elif node.kind in _ADDITIONS and softmax is None and len(node.values) == 1:
             additions.append(node)
         elif node.kind != 'reshape':

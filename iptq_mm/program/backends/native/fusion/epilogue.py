@@ -1,97 +1,121 @@
-"""What becomes part of the product before it: tables, ReLU, scales, residual adds."""
+"""Fusion rules: nodes that become part of the epilogue of the product before them.
+
+A rule gets a node whose operand is already lowered. If the operand's producer is a
+:class:`..kernels.gemm.GemmBuilder` that nobody else uses and that can take the node in,
+the rule changes it and returns where the result now is; otherwise it returns None, and
+has changed nothing. :data:`RULES` lists them all; the driver tries them before it looks
+for a kernel.
+
+Why this is not a pass over the program (the IR), which would be the usual design:
+whether a rule applies depends on layouts, and these exist only while steps are being
+emitted. A residual add can be fused if rows of the product and of the residual lie in
+buffers in an order that the command can express; a table, if the product's result is
+stored in bytes or words at this point. The IR knows neither buffers nor storages, and
+moves between the nodes (permute, roll, slice) are no commands but changes of layout. A
+pass before would have to predict what the emitters do, a pass after would have to undo
+their copies.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from .....native.commands import ADD, I16, RESCALE, TABLE, U8
 from ....ir.graph import Node
-from ....ir.semantics import step as reference_step
-from ..compiler import INT32, Compiler, Unsupported
-from ..kernels.gelu import line_fields
-from ..kernels.gemm import GemmStep, Tail
-from ..layout.located import Located
+from ..context import INT32, EmitterContext
+from ..copying import rows
+from ..kernels.gelu import line_fields, tabulated
+from ..kernels.gemm import EpilogueSum, GemmBuilder
 from ..layout.reorder import row_order, scatter_rows
+from ..layout.tensor_ref import TensorRef
+
+#: Returns where the result of a fused node is; None: the rule does not apply.
+Rule = Callable[[EmitterContext, Node], TensorRef | None]
 
 
-def _product(x: Located) -> GemmStep | None:
-    """The product that made a value that nobody else needs."""
-    return x.producer if isinstance(x.producer, GemmStep) else None
+def fuse(context: EmitterContext, node: Node) -> TensorRef | None:
+    """Fuse a node into the product before it, and note that there.
+
+    Returns:
+        Where the result is; None if no rule applies.
+
+    Raises:
+        Unsupported: If nothing but the reference can compute the node.
+    """
+    rule = RULES.get(node.kind)
+    made = None if rule is None else rule(context, node)
+    if made is not None and made.producer is not None:
+        made.producer.fused = [*made.producer.fused, node]
+    return made
 
 
-def fused_table(compiler: Compiler, node: Node) -> Located | None:
-    """A function of single elements as part of the product before it."""
-    x, value = compiler.operand(node, 0), compiler.value(node)
-    step, out = _product(x), compiler.storage(value)
+def _product(x: TensorRef) -> GemmBuilder | None:
+    """The product that makes ``x``, if ``x`` has one consumer."""
+    return x.producer if isinstance(x.producer, GemmBuilder) else None
+
+
+def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
+    """``gelu(product)``: a table of all 256 or 65536 results of the product.
+
+    ``out = table[code]``; the product must be stored in 16 bits or less, with an empty
+    epilogue, and the result of the function in bytes.
+    """
+    x, value = context.operand(node, 0), context.value(node)
+    step, out = _product(x), context.storage(value)
     if step is None or not step.plain or x.storage.type not in (U8, I16):
         return None
-    if x.positions is not None or out.type != U8:
+    if x.address_map is not None or out.type != U8:
         return None
-    source = compiler.program.values[node.values[0]]
-    table = tabulated(compiler, node).to(torch.int64) - out.base
+    source = context.program.values[node.values[0]]
+    table = tabulated(context, node).to(torch.int64) + out.zero_point
     bytes_in = x.storage.type == U8
-    step.base = source.low if bytes_in else 0
+    step.zero_point = -source.low if bytes_in else 0
     codes = torch.zeros(max(256, len(table)), dtype=torch.uint8)
     codes[: len(table)] = table.to(torch.uint8)
     step.extend(TABLE, None, table=codes, table_type=U8)
     if not bytes_in and (node.function or {}).get('type') == 'interpolated_gelu':
-        step.fields['line'] = line_fields(compiler, node, source, value, out)
-    return step.store(x.made_anew(out))
+        step.fields['line'] = line_fields(context, node, source, value, out)
+    return step.store(x.in_new_buffer(out))
 
 
-def tabulated(compiler: Compiler, node: Node) -> Tensor:
-    """A function of single elements, of all that its input can be.
-
-    Raises:
-        Unsupported: If the function looks at whole rows, as I-ViT's published GELU.
-    """
-    source = compiler.program.values[node.values[0]]
-    constants = {
-        k: compiler.constant(node, k) if isinstance(v, str) else v
-        for k, v in node.constants.items()
-    }
-    every = torch.arange(source.low, source.high + 1).to(source.dtype)
-    compute = reference_step(node, compiler.value(node))
-    table, alone = (compute([x], constants) for x in (every, every[:, None]))
-    if not torch.equal(table, alone.flatten()):
-        raise Unsupported(f'{(node.function or {}).get("type")} of whole rows')
-    return table
-
-
-def fused_relu(compiler: Compiler, node: Node) -> Located | None:
-    """ReLU as the lower bound of the product before it."""
-    x, value = compiler.operand(node, 0), compiler.value(node)
+def fuse_relu(context: EmitterContext, node: Node) -> TensorRef | None:
+    """``relu(product)``: the lower bound of the clamp that is there anyway."""
+    x, value = context.operand(node, 0), context.value(node)
     step = _product(x)
     if step is None or step.fields['post'] == TABLE:
         return None
-    step.narrow(max(0, value.low), value.high)
-    return step.store(x.made_anew(compiler.storage(value)))
+    step.clamp_result(max(0, value.low), value.high)
+    return step.store(x.in_new_buffer(context.storage(value)))
 
 
-def fused_requantize(compiler: Compiler, node: Node) -> Located | None:
-    """A requantization as part of the product before it; zeros stay zeros."""
-    x, value = compiler.operand(node, 0), compiler.value(node)
+def fuse_requantize(context: EmitterContext, node: Node) -> TensorRef | None:
+    """``requantize(product)``: ``clamp((code * multiplier + half) >> shift)``.
+
+    It is not merged with the requantization of the product: two roundings are not one.
+    """
+    x, value = context.operand(node, 0), context.value(node)
     step = _product(x)
-    multiplier, shift = (compiler.number(node, n) for n in ('multiplier', 'shift'))
+    multiplier, shift = (context.number(node, n) for n in ('multiplier', 'shift'))
     if step is None or not step.plain or abs(multiplier) >= INT32:
         return None
-    step.extend(RESCALE, Tail(multiplier, 0, shift, value.low, value.high))
-    return step.store(x.made_anew(compiler.storage(value)))
+    step.extend(RESCALE, EpilogueSum(multiplier, 0, shift, value.low, value.high))
+    return step.store(x.in_new_buffer(context.storage(value)))
 
 
-def split_channels(x: Located, made: list[int]) -> Located | None:
-    """A reshape that splits the channels of a product, the first factor last.
+def fuse_reshape(context: EmitterContext, node: Node) -> TensorRef | None:
+    """A reshape of (n, c, h, w) to (n, c1, c2, c3, h, w): ``c1`` is stored innermost.
 
-    What a transposed convolution makes of a pixel goes to several pixels: so they
-    have their channels side by side.
-
-    Args:
-        x: Shape (n, c, h, w).
-        made: The new shape, (n, c1, c2, c3, h, w).
+    A transposed convolution is a product that makes the ``c1`` channels of ``c2 * c3``
+    pixels at once. The columns of its weight are permuted, so that the channels of each
+    of these pixels are adjacent.
     """
+    operand = node.operands[0]
+    if not isinstance(operand, int):
+        return None
+    x, made = context.refs[operand], node.attributes['shape']
     step = _product(x)
     if step is None or step.fields['post'] == ADD:
         return None
@@ -106,29 +130,34 @@ def split_channels(x: Located, made: list[int]) -> Located | None:
     order = torch.arange(c).view(first, second * third).t().flatten()
     step.permute(order)
     shape = (n, h, w, second, third, first)
-    place = replace(Located.new(x.storage, shape), buffer=x.buffer, producer=step)
-    return place.permuted([0, 5, 3, 4, 1, 2])
+    out = replace(TensorRef.new(x.storage, shape), buffer=x.buffer, producer=step)
+    return out.permuted([0, 5, 3, 4, 1, 2])
 
 
-def fused_add(compiler: Compiler, node: Node) -> Located | None:
-    """A residual add as part of the product before it."""
+def fuse_add(context: EmitterContext, node: Node) -> TensorRef | None:
+    """``product + residual`` in one rounding.
+
+    ``out = clamp((code * left + residual * right + half) >> shift)``. Either operand
+    may be the product. It moves to the end of the steps, since it now reads the
+    residual.
+    """
     if len(node.values) != 2 or len(set(node.values)) != 2:
         return None
-    one, other = (compiler.located[v] for v in node.values)
-    left, right = compiler.number(node, 'left'), compiler.number(node, 'right')
-    made = _with_residual(compiler, node, one, other, left, right)
-    return made or _with_residual(compiler, node, other, one, right, left)
+    first, second = (context.refs[v] for v in node.values)
+    left, right = context.number(node, 'left'), context.number(node, 'right')
+    made = _with_residual(context, node, first, second, left, right)
+    return made or _with_residual(context, node, second, first, right, left)
 
 
 def _with_residual(
-    compiler: Compiler,
+    context: EmitterContext,
     node: Node,
-    product: Located,
-    residual: Located,
+    product: TensorRef,
+    residual: TensorRef,
     left: int,
     right: int,
-) -> Located | None:
-    step, value = _product(product), compiler.value(node)
+) -> TensorRef | None:
+    step, value = _product(product), context.value(node)
     if step is None or not step.plain or residual.producer is step:
         return None
     if product.shape != residual.shape or residual.storage.type != I16:
@@ -144,23 +173,34 @@ def _with_residual(
         order = None if order is not None else scatter_rows(product, step.fields['m'])
         if order is None:
             return None
-    fields = _residual_fields(compiler, residual)
-    tail = Tail(left, right, compiler.number(node, 'shift'), value.low, value.high)
-    step.extend(ADD, tail, rows=order, **fields)
-    place = step.store(Located.new(compiler.storage(value), product.shape))
-    compiler.again(step)
-    return place.permuted([dims.index(d) for d in range(len(dims))])
+    fields = _residual_fields(context, residual)
+    shift = context.number(node, 'shift')
+    total = EpilogueSum(left, right, shift, value.low, value.high)
+    step.extend(ADD, total, rows=order, **fields)
+    out = step.store(TensorRef.new(context.storage(value), product.shape))
+    context.move_to_end(step)
+    return out.permuted([dims.index(d) for d in range(len(dims))])
 
 
-def _residual_fields(compiler: Compiler, x: Located) -> dict:
-    """Rows of a residual, which may repeat (an upsampled map)."""
-    order = None if x.positions is None else row_order(x)
+def _residual_fields(context: EmitterContext, x: TensorRef) -> dict:
+    """Fields of the residual; its rows may repeat, as those of an upsampled map."""
+    order = None if x.address_map is None else row_order(x)
     if order is not None and int(order.min()) >= 0:
-        rows = replace(Located.new(x.storage, x.shape), buffer=x.buffer)
+        source = replace(TensorRef.new(x.storage, x.shape), buffer=x.buffer)
         return {
-            'residual': rows.at,
+            'residual': source.address,
             'residual_row': x.shape[-1],
             'residual_rows': order.to(torch.int32),
         }
-    rows, distance = compiler.rows(x)
-    return {'residual': rows.at, 'residual_row': distance}
+    source, distance = rows(context, x)
+    return {'residual': source.address, 'residual_row': distance}
+
+
+#: The fusion rules, by the kind of the node that disappears.
+RULES: dict[str, Rule] = {
+    'gelu': fuse_table,
+    'relu': fuse_relu,
+    'requantize': fuse_requantize,
+    'add': fuse_add,
+    'reshape': fuse_reshape,
+}

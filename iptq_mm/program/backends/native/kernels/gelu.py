@@ -1,32 +1,58 @@
-"""interpolated_gelu computed in a product's epilogue: quicker than its table."""
+"""GELU as a table of all inputs, and interpolated_gelu without a table.
+
+The epilogue of a product computes the latter in 16-bit lanes, which is quicker than its
+table of 65536 entries.
+"""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
-from ..compiler import INT32, Compiler
+from ....ir.semantics import node_function
+from ..context import INT32, EmitterContext, Unsupported
 
 _I16 = 2**15
 
 
+def tabulated(context: EmitterContext, node: Node) -> Tensor:
+    """The results of an elementwise function for all values that its input can have.
+
+    Raises:
+        Unsupported: If the function depends on whole rows, as I-ViT's published GELU.
+    """
+    source = context.program.values[node.values[0]]
+    constants = {
+        k: context.constant(node, k) if isinstance(v, str) else v
+        for k, v in node.constants.items()
+    }
+    every = torch.arange(source.low, source.high + 1).to(source.dtype)
+    compute = node_function(node, context.value(node))
+    table, alone = (compute([x], constants) for x in (every, every[:, None]))
+    if not torch.equal(table, alone.flatten()):
+        name = (node.function or {}).get('type')
+        raise Unsupported(f'{name}, whose results depend on whole rows')
+    return table
+
+
 def line_fields(
-    compiler: Compiler, node: Node, source: Value, value: Value, storage: Storage
+    context: EmitterContext, node: Node, source: Value, value: Value, storage: Storage
 ) -> dict:
-    """Fields of an ``Interpolation``; none where its numbers exceed 16-bit lanes."""
+    """Fields of an ``Interpolation``; none if its numbers exceed 16-bit lanes."""
     names = 'position_multiplier', 'position_shift', 'fraction_bits'
-    multiplier, position_shift, bits = (compiler.number(node, n) for n in names)
+    multiplier, position_shift, bits = (context.number(node, n) for n in names)
     names = 'relu_multiplier', 'shift', 'line_shift'
-    relu, shift, up = (compiler.number(node, n) for n in names)
-    table, slope = compiler.constant(node, 'table'), compiler.constant(node, 'slope')
+    relu, shift, up = (context.number(node, n) for n in names)
+    table, slope = context.constant(node, 'table'), context.constant(node, 'slope')
     if up < 0:
         return {}
     # The first |x| beyond the table. Shifted by `left`, it leaves the position in the
     # product's upper 16 bits.
     last = -(-(64 << bits + position_shift) // multiplier)
     left = 16 - position_shift
-    offset = (1 << (shift - 1)) - (storage.base << shift)
+    offset = (1 << (shift - 1)) + (storage.zero_point << shift)
     rise = slope << up
     # The line itself lies between two entries.
     most = source.bound * relu + (int(table.abs().max()) << bits + up) + abs(offset)
@@ -55,6 +81,6 @@ def line_fields(
         'up': up,
         'offset': offset,
         'shift': shift,
-        'low': value.low - storage.base,
-        'high': value.high - storage.base,
+        'low': value.low + storage.zero_point,
+        'high': value.high + storage.zero_point,
     }

@@ -1,4 +1,28 @@
-"""The step of a product, whose epilogue may still grow."""
+"""The builder of a ``Gemm``: a matrix product whose epilogue may still grow.
+
+What the command computes of each accumulator, in the order of execution; ``c`` is the
+output channel, ``x`` an input code (a byte), ``w`` a weight. The numbers are those of
+``epilogue/epilogue.inl``, which derives the equations and has an example::
+
+    acc  = start[c] + sum_k x[k] * w[c, k]                                (1)
+    code = clamp((acc * multiplier[c] + offset[c]) >> shift[c], low, high) (3)
+    out  = code                                           NOTHING
+           table[code - low]                              TABLE           (5)
+           clamp((code * left + residual * right
+                  + half) >> shift, ...)                  ADD             (6)
+           clamp((code * left + half) >> shift, ...)      RESCALE         (7)
+
+(1) An input code is its integer plus the zero point of the input, which is the same
+for all ``k``. What it adds to the sum is a constant of the channel; the accumulator
+begins with its negative, ``start[c] = -input_zero_point * sum_k w[c, k]``.
+
+(3) The requantization, which has two forms: see :mod:`.weights`. The zero point of the
+result is part of ``offset``, ``low`` and ``high``.
+
+(5) to (7) The epilogue: at most one table, residual add or rescale of a later node
+(:mod:`..fusion.epilogue`). Integers between (3) and these stay in registers. In (6) and
+(7), the zero point of (3) is 0, and that of ``out`` is part of ``half``.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +35,14 @@ from torch import Tensor
 
 from .....native.commands import ADD, NOTHING, TABLE
 from .....native.storage import Storage
-from ..layout.located import Located
-from ..layout.steps import At, Step
+from ..layout.steps import Address, Step
+from ..layout.tensor_ref import TensorRef
 from .requantization import sum_fields
-from .weights import Panels, by_taps, channels, panels_of
+from .weights import PackedWeights, by_taps, channel_constants, packed
 
 
-class Tail(NamedTuple):
-    """``clamp((x * left + residual * right + half) >> shift)`` after the product."""
+class EpilogueSum(NamedTuple):
+    """``clamp((code * left + residual * right + half) >> shift, low, high)``."""
 
     left: int
     right: int
@@ -28,92 +52,102 @@ class Tail(NamedTuple):
 
 
 @dataclass(eq=False)
-class GemmStep(Step):
-    """A product whose epilogue may still grow.
+class GemmBuilder(Step):
+    """A product whose epilogue may still grow; see the module for the arithmetic.
 
     Attributes:
         weight: int8, shape (n, taps, depth of a tap).
-        factors: Multiplier, offset and shift by channel.
+        factors: Multiplier, offset and shift by channel, each of shape (n,).
         bound: Largest magnitude of each channel's accumulator.
-        clamp: Range of the product's result, before what follows.
-        base: What the codes of that result are less than it.
-        input_base: The same of the input.
-        tail: What follows, where that is arithmetic.
-        storage: Of the result of all.
-        panels: The packed weights, once nothing changes any more.
+        clamp: Smallest and largest result of the requantization.
+        zero_point: Zero point of that result: a code is the result plus it.
+        input_zero_point: Zero point of the input.
+        sum: Arithmetic of the epilogue; None: it is empty, or a table.
+        storage: Storage of what is stored in the end.
+        packed: The packed weights, once finished; None for depthwise convolutions.
+        finished: Whether the fields are complete; nothing may change any more.
     """
 
     weight: Tensor = data_field(kw_only=True)
     factors: tuple[Tensor, Tensor, Tensor] = data_field(kw_only=True)
     bound: Tensor = data_field(kw_only=True)
     clamp: tuple[int, int] = data_field(kw_only=True)
-    base: int = data_field(kw_only=True)
-    input_base: int = data_field(kw_only=True)
-    tail: Tail | None = data_field(kw_only=True, default=None)
+    zero_point: int = data_field(kw_only=True)
+    input_zero_point: int = data_field(kw_only=True)
+    sum: EpilogueSum | None = data_field(kw_only=True, default=None)
     storage: Storage = data_field(kw_only=True)
-    panels: Panels | None = data_field(kw_only=True, default=None)
+    packed: PackedWeights | None = data_field(kw_only=True, default=None)
+    finished: bool = data_field(kw_only=True, default=False)
 
     @property
     def plain(self) -> bool:
-        """Whether nothing follows the product yet."""
+        """Whether the epilogue is empty."""
         return self.fields['post'] == NOTHING
 
-    def extend(self, post: int, tail: Tail | None, **fields: object) -> None:
-        """Let something follow the product.
+    def extend(self, post: int, sum: EpilogueSum | None, **fields: object) -> None:
+        """Set the epilogue.
 
         Args:
-            post: What.
-            tail: Its numbers, if it is arithmetic.
-            **fields: Of the command.
+            post: Its kind: ``TABLE``, ``ADD`` or ``RESCALE``.
+            sum: Its arithmetic, if it is not a table.
+            **fields: Further fields of the command.
         """
+        assert not self.finished
         self.fields.update(post=post, **fields)
-        self.tail = tail
-        if tail is not None:
-            self.base = 0
+        self.sum = sum
+        if sum is not None:
+            self.zero_point = 0
 
-    def narrow(self, low: int, high: int) -> None:
-        """Clamp the result of all once more; a table's is not arithmetic."""
-        assert self.fields['post'] != TABLE
-        if self.tail is None:
+    def clamp_result(self, low: int, high: int) -> None:
+        """Clamp what is stored once more; the epilogue must not be a table."""
+        assert not self.finished and self.fields['post'] != TABLE
+        if self.sum is None:
             self.clamp = _clamped(self.clamp, low, high)
             return
-        bounds = _clamped((self.tail.low, self.tail.high), low, high)
-        self.tail = self.tail._replace(low=bounds[0], high=bounds[1])
+        bounds = _clamped((self.sum.low, self.sum.high), low, high)
+        self.sum = self.sum._replace(low=bounds[0], high=bounds[1])
 
-    def store(self, place: Located) -> Located:
-        """Put the result elsewhere; it lies there as it lay before."""
-        self.storage = place.storage
+    def store(self, out: TensorRef) -> TensorRef:
+        """Store the result in another buffer, of the same layout.
+
+        Returns:
+            ``out``, with this step as its producer.
+        """
+        assert not self.finished
+        self.storage = out.storage
         if self.plain:
-            self.base = place.storage.base
-        self.fields.update(out=At(place.buffer), out_type=place.storage.type)
-        return replace(place, producer=self)
+            self.zero_point = out.storage.zero_point
+        self.fields.update(out=Address(out.buffer), out_type=out.storage.type)
+        return replace(out, producer=self)
 
     def permute(self, order: Tensor) -> None:
         """Make the channels in another order."""
+        assert not self.finished
         self.weight, self.bound = self.weight[order], self.bound[order]
         multiplier, offset, shift = self.factors
         self.factors = multiplier[order], offset[order], shift[order]
 
-    def final_fields(self) -> dict:
-        """See the base class."""
-        if 'start' not in self.fields:
-            self.fields.update(self._panels() | self._channels())
-            if self.tail is not None:
-                # 16 bits of a residual, the product's result otherwise.
-                bound = max(abs(self.clamp[0]), self.clamp[1])
-                bound = max(bound, 2**15) if self.fields['post'] == ADD else bound
-                self.fields['sum'] = sum_fields(*self.tail, self.storage, bound)
-        return self.fields
+    def finish(self) -> None:
+        """See the base class: pack the weights, and make the channels' constants."""
+        if self.finished:
+            return
+        self.fields.update(self._weight_fields() | self._channel_fields())
+        if self.sum is not None:
+            # 16 bits of a residual, the product's result otherwise.
+            bound = max(abs(self.clamp[0]), self.clamp[1])
+            bound = max(bound, 2**15) if self.fields['post'] == ADD else bound
+            self.fields['sum'] = sum_fields(*self.sum, self.storage, bound)
+        self.finished = True
 
-    def _panels(self) -> dict:
-        if self.fields['window'].get('by_channel'):
+    def _weight_fields(self) -> dict:
+        if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
-        self.panels = made = panels_of(self.weight)
+        self.packed = made = packed(self.weight)
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
 
-    def _channels(self) -> dict:
-        made = channels(*self.factors, self.bound, self.clamp, self.base)
-        sums = self.weight.sum((1, 2), dtype=torch.int64) * self.input_base
+    def _channel_fields(self) -> dict:
+        made = channel_constants(*self.factors, self.bound, self.clamp, self.zero_point)
+        sums = self.weight.sum((1, 2), dtype=torch.int64) * -self.input_zero_point
         start = torch.zeros(len(made.shift), dtype=torch.int32)
         start[: len(sums)] = sums.to(torch.int32)
         return {

@@ -1,100 +1,142 @@
-"""Products of two activations that are no attention's."""
+"""Products of two activations, and how such a product reads its operands."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from .....intmath.dyadic import Dyadic
+import torch
+from torch import Tensor
+
 from .....native.commands import I16, U8, MatMul
-from .....native.storage import Storage
+from .....native.storage import SIGNED_BYTES, Storage
 from ....ir.graph import Node
-from ..compiler import INT32, Compiler, Unsupported, emitter
-from ..layout.located import Located
-from ..layout.steps import At, Step
-from .attention import as_bytes, group_places
+from ..context import INT32, EmitterContext, Unsupported, emitter
+from ..copying import dense, stored
+from ..layout.steps import Address, Step
+from ..layout.tensor_ref import TensorRef
 from .requantization import requantization
 from .softmax import largest_sum
 
 
 @emitter('matmul')
-def matmul(compiler: Compiler, node: Node) -> Located:
+def matmul(context: EmitterContext, node: Node) -> TensorRef:
     """``a @ b``, ``b`` of signed bytes, ``a`` of at most 16 bits."""
-    value = compiler.value(node)
-    if min(len(compiler.program.values[v].shape) for v in node.values) < 2:
-        raise Unsupported('vectors')
-    _check_sums(compiler, node)
-    a, b, by_columns = _left(compiler, node), *_right(compiler, node)
-    storage = compiler.storage(value)
-    out = Located.new(storage, value.shape)
+    value = context.value(node)
+    if min(len(context.program.values[v].shape) for v in node.values) < 2:
+        raise Unsupported('vectors', 'add a dimension of size 1')
+    _check_sums(context, node)
+    a, b, by_columns = _left(context, node), *_right(context, node)
+    storage = context.storage(value)
+    out = TensorRef.new(storage, value.shape)
     batch = value.shape[:-2]
-    a_at, a_row = group_places(_spread(a, batch), -2)
-    b_at, b_row = group_places(_spread(b, batch), -2)
-    out_at, out_row = group_places(out, -2)
-    factor = Dyadic(compiler.number(node, 'multiplier'), compiler.number(node, 'shift'))
+    a_at, a_row = group_offsets(_spread(a, batch), -2)
+    b_at, b_row = group_offsets(_spread(b, batch), -2)
+    out_at, out_row = group_offsets(out, -2)
+    factor = context.factor(node)
     fields = {
         'groups': math.prod(batch),
         'm': value.shape[-2],
         'n': value.shape[-1],
         'k': a.shape[-1],
-        'a': At(a.buffer),
+        'a': Address(a.buffer),
         'a_type': a.storage.type,
-        'a_base': a.storage.base,
+        'a_zero_point': a.storage.zero_point,
         'a_at': a_at,
         'a_row': a_row,
-        'b': At(b.buffer),
+        'b': Address(b.buffer),
         'b_at': b_at,
         'b_row': b_row,
         'by_columns': by_columns,
-        'result': requantization(factor, value, storage.base),
-        'out': out.at,
+        'result': requantization(factor, value, storage.zero_point),
+        'out': out.address,
         'out_at': out_at,
         'out_row': out_row,
         'out_type': storage.type,
     }
-    compiler.steps.append(Step(MatMul, fields))
+    context.append(Step(MatMul, fields))
     return out
 
 
-def _check_sums(compiler: Compiler, node: Node) -> None:
+def _check_sums(context: EmitterContext, node: Node) -> None:
     """Make sure that 32 bits hold the accumulators."""
     maker = next(
-        (n for n in compiler.program.nodes if n.output == node.operands[0]), None
+        (n for n in context.program.nodes if n.output == node.operands[0]), None
     )
-    bound = compiler.number(node, 'bound')
+    bound = context.number(node, 'bound')
     if maker is not None and maker.kind == 'softmax':
-        size = compiler.value(maker).shape[-1]
-        bound = min(bound, largest_sum(compiler, maker, size) * 128)
+        size = context.value(maker).shape[-1]
+        bound = min(bound, largest_sum(context, maker, size) * 128)
     if bound >= INT32:
         raise Unsupported('sums of more than 32 bits')
 
 
-def _left(compiler: Compiler, node: Node) -> Located:
-    x = compiler.operand(node, 0)
+def _left(context: EmitterContext, node: Node) -> TensorRef:
+    x = context.operand(node, 0)
     operand = node.operands[0]
     assert isinstance(operand, int)
-    value = compiler.program.values[operand]
-    if compiler.storage(value).type == U8:
-        return as_bytes(compiler, node, 0)
+    value = context.program.values[operand]
+    if context.storage(value).type == U8:
+        return as_bytes(context, node, 0)
     if value.high - value.low >= 2**16:
         raise Unsupported('operands of more than 16 bits')
-    base = 0 if x.storage.type == I16 else value.low + 2**15
-    storage = x.storage if x.storage.type == I16 else Storage(I16, base)
+    zero_point = 0 if x.storage.type == I16 else -value.low - 2**15
+    storage = x.storage if x.storage.type == I16 else Storage(I16, zero_point)
     if x.storage != storage:
-        return compiler.stored(x, storage)
-    dense = x.positions is None and x.strides[-1] == 1
-    return x if dense else compiler.dense(x)
+        return stored(context, x, storage)
+    readable = x.address_map is None and x.strides[-1] == 1
+    return x if readable else dense(context, x)
 
 
-def _right(compiler: Compiler, node: Node) -> tuple[Located, bool]:
-    """The operand, and whether its rows are columns of the product."""
-    x = compiler.operand(node, 1)
-    if x.positions is None and x.strides[-2] == 1:
-        return as_bytes(compiler, node, 1, swap=True), True
-    return as_bytes(compiler, node, 1), False
+def _right(context: EmitterContext, node: Node) -> tuple[TensorRef, bool]:
+    """The right operand, and whether it is stored by columns of the product."""
+    x = context.operand(node, 1)
+    if x.address_map is None and x.strides[-2] == 1:
+        return as_bytes(context, node, 1, swap=True), True
+    return as_bytes(context, node, 1), False
 
 
-def _spread(x: Located, batch: tuple[int, ...]) -> Located:
-    """Broadcast to leading dimensions."""
+def _spread(x: TensorRef, batch: tuple[int, ...]) -> TensorRef:
+    """An operand broadcast to leading dimensions."""
     moved = x.moved('expand', {'shape': [*batch, *x.shape[-2:]]})
     return replace(moved, producer=None)
+
+
+def as_bytes(
+    context: EmitterContext, node: Node, index: int, swap: bool = False
+) -> TensorRef:
+    """An operand of a product as bytes by strides, the last dimension dense.
+
+    Args:
+        context: The context.
+        node: The product.
+        index: Which operand; all but the first are signed.
+        swap: Whether to swap the last two dimensions.
+    """
+    operand = node.operands[index]
+    if not isinstance(operand, int):
+        raise Unsupported('a constant operand')
+    x, value = context.refs[operand], context.program.values[operand]
+    wanted = context.storage(value)
+    if wanted.type != U8 or (index and wanted != SIGNED_BYTES):
+        raise Unsupported('operands of more than 8 bits')
+    if swap:
+        x = x.moved('permute', {'dims': _swapped(len(x.shape))})
+    if x.storage != wanted:
+        return stored(context, x, wanted)
+    if x.address_map is not None or x.strides[-1] != 1:
+        return dense(context, x)
+    return x
+
+
+def _swapped(rank: int) -> list[int]:
+    return [*range(rank - 2), rank - 1, rank - 2]
+
+
+def group_offsets(x: TensorRef, row: int) -> tuple[Tensor, int]:
+    """Offset of each group, in elements, and the distance between its rows."""
+    offsets = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
+    for d, (n, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2], strict=True)):
+        steps = torch.arange(n) * stride
+        offsets += steps.view([-1 if i == d else 1 for i in range(len(x.shape) - 2)])
+    return offsets.flatten().contiguous(), x.strides[row]

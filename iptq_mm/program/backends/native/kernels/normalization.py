@@ -1,4 +1,4 @@
-"""LayerNorm and Mean."""
+"""LayerNorm, in the three integer forms that have a kernel."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from .....native.commands import FQVIT, I16, IBERT, IVIT, U8, LayerNorm
 from .....native.storage import Storage
 from ....ir.graph import Node
-from ..compiler import Compiler, Unsupported, emitter
-from ..layout.located import Located
+from ..context import EmitterContext, Unsupported, emitter
+from ..copying import rows, stored
 from ..layout.steps import Step
+from ..layout.tensor_ref import TensorRef
+from .forms import form_of
 
 _FORMS = {'ivit_layernorm': IVIT, 'ibert_layernorm': IBERT, 'fqvit_layernorm': FQVIT}
 #: Fraction bits of what fqvit_layernorm adds.
@@ -19,70 +21,69 @@ _FQVIT_FRACTION = 16
 
 
 @emitter('layer_norm')
-def layer_norm(compiler: Compiler, node: Node) -> Located:
-    """LayerNorm along the last dimension; published forms have no kernel."""
-    function = node.function or {}
-    name = str(function.get('type'))
-    if name not in _FORMS or function.get('literal'):
-        raise Unsupported(f'{name}{", literal" if function.get("literal") else ""}')
-    value = compiler.value(node)
-    source = compiler.program.values[node.values[0]]
+def layer_norm(context: EmitterContext, node: Node) -> TensorRef:
+    """LayerNorm along the last dimension; literal forms have no kernel."""
+    form = form_of(node, _FORMS)
+    value = context.value(node)
+    source = context.program.values[node.values[0]]
     if source.low < -(2**15) or source.high >= 2**15:
         raise Unsupported('inputs of more than 16 bits')
-    storage = compiler.storage(value)
+    storage = context.storage(value)
     if storage.type not in (U8, I16):
         raise Unsupported('results of more than 16 bits')
-    x = compiler.operand(node, 0)
-    # Of whatever it is, 16 bits are made: values have no more.
-    x = x if x.storage.type == I16 else compiler.stored(x, Storage(I16))
-    x, distance = compiler.rows(x)
-    out = Located.new(storage, value.shape)
+    x = context.operand(node, 0)
+    # The kernel reads words; values of this range fit, however they are stored.
+    x = x if x.storage.type == I16 else stored(context, x, Storage(I16))
+    x, distance = rows(context, x)
+    out = TensorRef.new(storage, value.shape)
     step = Step(
         LayerNorm,
         {
-            'form': _FORMS[name],
-            'x': x.at,
+            'form': form,
+            'x': x.address,
             'x_row': distance,
             'rows': math.prod(value.shape[:-1]),
             'size': value.shape[-1],
             'rows_from': None,
-            'root_shift': compiler.number(node, 'root_shift'),
-            'epsilon': compiler.number(node, 'epsilon'),
-            **_factors(compiler, node, _FORMS[name], storage),
-            'low': value.low - storage.base,
-            'high': value.high - storage.base,
-            'zero': -storage.base,
-            'out': out.at,
+            'root_shift': context.number(node, 'root_shift'),
+            'epsilon': context.number(node, 'epsilon'),
+            **_affine_fields(context, node, form, storage),
+            'low': value.low + storage.zero_point,
+            'high': value.high + storage.zero_point,
+            'zero_point': storage.zero_point,
+            'out': out.address,
             'out_type': storage.type,
             'out_row': value.shape[-1],
         },
     )
-    return compiler.emit(step, out)
+    return context.emit(step, out)
 
 
-def _factors(compiler: Compiler, node: Node, form: int, storage: Storage) -> dict:
-    """Fields of the affine part, the base of the result in what it adds."""
+def _affine_fields(
+    context: EmitterContext, node: Node, form: int, storage: Storage
+) -> dict:
+    """Fields of gamma and beta; the addend has the zero point of the result."""
     if form == FQVIT:
-        sign, factor = (compiler.constant(node, n) for n in ('sign', 'factor'))
+        sign, factor = (context.constant(node, n) for n in ('sign', 'factor'))
         half = 1 << (_FQVIT_FRACTION - 1)
-        addend = compiler.constant(node, 'beta') + half
+        addend = context.constant(node, 'beta') + half
         return {
-            'up': compiler.number(node, 'mean_bits'),
+            'up': context.number(node, 'mean_bits'),
             'multiplier': (factor * sign).to(torch.int32),
-            'exponent': compiler.constant(node, 'exponent').to(torch.int32),
-            'addend': addend - (storage.base << _FQVIT_FRACTION),
+            'exponent': context.constant(node, 'exponent').to(torch.int32),
+            'addend': addend + (storage.zero_point << _FQVIT_FRACTION),
         }
     shift, addend = (
-        compiler.number(node, 'out_shift'),
-        compiler.constant(node, 'addend'),
+        context.number(node, 'out_shift'),
+        context.constant(node, 'addend'),
     )
-    if max(abs(int(a)) for a in addend) + (abs(storage.base) << shift) >= 2**62:
+    if max(abs(int(a)) for a in addend) + (abs(storage.zero_point) << shift) >= 2**62:
         raise Unsupported('addends of more than 62 bits')
     return {
-        'up': compiler.number(node, 'input_shift') if form == IBERT else 0,
-        'reciprocal_bits': compiler.number(node, 'reciprocal_bits'),
-        'drop': compiler.number(node, 'drop'),
+        'up': context.number(node, 'input_shift') if form == IBERT else 0,
+        'reciprocal_bits': context.number(node, 'reciprocal_bits'),
+        'drop': context.number(node, 'drop'),
         'shift': shift,
-        'multiplier': compiler.constant(node, 'multiplier').to(torch.int32),
-        'addend': addend - (storage.base << shift),
+        'multiplier': context.constant(node, 'multiplier').to(torch.int32),
+        'addend': addend + (storage.zero_point << shift),
     }

@@ -1,4 +1,32 @@
-"""Weights as panels, and the requantization of their channels in native form."""
+"""Packed weights, and the requantization of their channels in native form.
+
+Equation (3) of :mod:`.gemm`, ``y = (acc * multiplier + offset) >> shift`` of a
+channel, has two forms in C++ (``epilogue/epilogue.inl``).
+
+*Exact*: as it stands, in 64 bits, for any constants.
+
+*Quick*: AVX512 multiplies 16 lanes of 32 bits to 64-bit products in two instructions
+(the even lanes, then the odd ones). If every shift were 32, a result would simply be
+the upper half of its product. So the shift is split into exactly 32 and a rest, which
+is left to do on 32-bit lanes, 16 at a time::
+
+    up   = max(0, 32 - shift)
+    rest = shift + up - 32                                              (>= 0)
+
+    y = (((acc << up) * multiplier + (offset << up)) >> 32) >> rest       (4)
+
+For shifts below 32, ``up`` multiplies the numerator by ``2**up``, so that the sum of
+both shifts is ``shift + up``; rounding down twice is rounding down once. Where all
+shifts are 32 or more, there is no ``up``. This form is exact, too, if no step
+overflows:
+
+- ``|acc| << up < 2**31``: the shifted accumulator stays in its 32-bit lane;
+- ``|multiplier| < 2**31``: then the product is below ``2**62``;
+- ``|offset| << up < 2**62``: then the sum is below ``2**63``, and its upper half fits
+  into 32 bits.
+
+One channel that breaks a condition sends the whole product to the exact form.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +38,20 @@ from torch import Tensor
 
 from .....native.commands import LANES
 
-#: Bytes of depth that one step of the product takes.
+#: Adjacent depths that one instruction of the product multiplies and adds.
 _GROUP = 4
 _INT64 = 2**63
 
 
 @dataclass(frozen=True, eq=False)
-class Panels:
-    """Packed weights.
+class PackedWeights:
+    """Weights in the order in which the kernel reads them: see ``product/panels.h``.
 
     Attributes:
-        source: What was packed.
-        data: uint8, the panels one after the other (see ``panels.h``).
+        source: The weight that was packed.
+        data: uint8, the panels one after the other.
         width: Vectors of 16 columns in a panel.
-        bits: Of a weight, 8 or 4.
+        bits: Bits of a weight, 8 or 4.
     """
 
     source: Tensor
@@ -32,23 +60,23 @@ class Panels:
     bits: int
 
 
-#: Those in use, by memory and layout of their source: programs for other numbers of
-#: rows, or other sizes of images, share them.
-_IN_USE: WeakValueDictionary[tuple, Panels] = WeakValueDictionary()
+#: Packed weights in use, by memory and layout of their source: programs for other
+#: numbers of rows, or other sizes of images, share them.
+_IN_USE: WeakValueDictionary[tuple, PackedWeights] = WeakValueDictionary()
 
 
-def panels_of(weight: Tensor) -> Panels:
-    """:func:`pack`, or what it gave before as long as that is in use."""
+def packed(weight: Tensor) -> PackedWeights:
+    """:func:`pack`, or its earlier result for this weight while that is in use."""
     version = 0 if weight.is_inference() else weight._version
     key = weight.data_ptr(), tuple(weight.shape), weight.stride(), version
-    panels = _IN_USE.get(key)
-    if panels is None:
-        panels = _IN_USE[key] = pack(weight)
-    return panels
+    made = _IN_USE.get(key)
+    if made is None:
+        made = _IN_USE[key] = pack(weight)
+    return made
 
 
-def pack(weight: Tensor) -> Panels:
-    """Weights as the kernel wants them; those of 4 bits two a byte.
+def pack(weight: Tensor) -> PackedWeights:
+    """Pack weights into panels, two a byte if all of them fit into 4 bits.
 
     Args:
         weight: int8, shape (n, taps, depth of a tap).
@@ -59,19 +87,21 @@ def pack(weight: Tensor) -> Panels:
     width = 3 if vectors % 3 == 0 and vectors % 4 else min(4, vectors)
     padded = weight.new_zeros(vectors * LANES, taps, groups // taps * _GROUP)
     padded[:n, :, :depth] = weight
-    narrow = bool(weight.numel()) and -8 <= int(weight.min()) <= int(weight.max()) <= 7
+    four_bits = (
+        bool(weight.numel()) and -8 <= int(weight.min()) <= int(weight.max()) <= 7
+    )
     parts = []
     for panel in padded.split(width * LANES):
         quads = panel.reshape(-1, groups, _GROUP).transpose(0, 1)
         codes = quads.contiguous().view(torch.uint8)
-        if narrow:
+        if four_bits:
             codes = (codes[..., 0::2] & 15) | (codes[..., 1::2] << 4)
         parts.append(codes.flatten())
-    return Panels(weight, torch.cat(parts), width, 4 if narrow else 8)
+    return PackedWeights(weight, torch.cat(parts), width, 4 if four_bits else 8)
 
 
 def by_taps(weight: Tensor) -> Tensor:
-    """Weights of convolutions of each channel by itself, tap after tap.
+    """Weights of a depthwise convolution, tap after tap, columns padded.
 
     Args:
         weight: int8, shape (n, taps, 1).
@@ -83,15 +113,17 @@ def by_taps(weight: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Channels:
-    """``(acc * multiplier + offset) >> shift`` by channel, padded.
+class ChannelConstants:
+    """Constants of the requantization by channel, padded to whole vectors.
 
     Attributes:
-        quick: Whether the arrays have the quick form of ``epilogue.inl``.
-        multiplier: int64.
-        offset: int64, what makes codes of the result included.
-        up: int32, or None where no accumulator needs it.
-        shift: int32.
+        quick: Whether the arrays are those of the quick form.
+        multiplier: int64; in the quick form, in each block of 16 columns the even ones
+            come first.
+        offset: int64, in the same order. The rounding half, and the zero point of the
+            result, are included; in the quick form shifted by ``up``.
+        up: int32; None: 0 in all channels, or the exact form.
+        shift: int32, ``rest`` in the quick form.
         low: Smallest code.
         high: Largest code.
     """
@@ -105,15 +137,15 @@ class Channels:
     high: int
 
 
-def channels(
+def channel_constants(
     multiplier: Tensor,
     offset: Tensor,
     shift: Tensor,
     bound: Tensor,
     clamp: tuple[int, int],
-    base: int,
-) -> Channels:
-    """The native form of a linear layer's requantization.
+    zero_point: int,
+) -> ChannelConstants:
+    """The quick form of a requantization if that is exact, or else the exact form.
 
     Args:
         multiplier: int64, shape (n,), below ``2**31``.
@@ -121,21 +153,21 @@ def channels(
         shift: int64, shape (n,).
         bound: Largest magnitude of each channel's accumulator, int64, shape (n,).
         clamp: Smallest and largest result.
-        base: What codes of the result are less than it.
+        zero_point: Zero point of the result: a code is the result plus it.
 
     Raises:
-        OverflowError: If an offset that includes the base leaves 64 bits.
+        OverflowError: If an offset that includes the zero point leaves 64 bits.
     """
     columns = -(-len(multiplier) // LANES) * LANES
     factors = [_padded(t, columns).tolist() for t in (multiplier, offset, shift)]
     bounds = _padded(bound, columns).tolist()
     m, o, s = factors
-    s = [max(1, shift) for shift in s]
-    o = [a - (base << b) for a, b in zip(o, s, strict=True)]
+    s = [max(1, shift) for shift in s]  # 0 in padded columns, which nobody reads
+    o = [a + (zero_point << b) for a, b in zip(o, s, strict=True)]
     largest = (abs(a) + abs(b) * c for a, b, c in zip(o, m, bounds, strict=True))
     if max(largest) >= _INT64:
-        raise OverflowError('an offset and the base of the output leave 64 bits')
-    low, high = clamp[0] - base, clamp[1] - base
+        raise OverflowError('an offset and the zero point of the output leave 64 bits')
+    low, high = clamp[0] + zero_point, clamp[1] + zero_point
     up = [max(0, 32 - shift) for shift in s]
     quick = all(
         bound << u < 2**31 and abs(a) << u < 2**62
@@ -144,10 +176,10 @@ def channels(
     if not quick:
         factor, addend = (torch.tensor(t, dtype=torch.int64) for t in (m, o))
         exact = torch.tensor(s, dtype=torch.int32)
-        return Channels(False, factor, addend, None, exact, low, high)
+        return ChannelConstants(False, factor, addend, None, exact, low, high)
     o = [a << u for a, u in zip(o, up, strict=True)]
     rest = [shift + u - 32 for shift, u in zip(s, up, strict=True)]
-    return Channels(
+    return ChannelConstants(
         True,
         _split(torch.tensor(m, dtype=torch.int64)),
         _split(torch.tensor(o, dtype=torch.int64)),

@@ -1,4 +1,4 @@
-"""Reorderings of rows that become part of the step that makes the rows."""
+"""Reorderings of rows, absorbed by the step that makes the rows."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 from .....native.commands import Gemm, LayerNorm
-from .located import Located
+from .tensor_ref import TensorRef
 
 
-def row_order(x: Located) -> Tensor | None:
-    """The row of the buffer that each row of ``x`` is, -1 for zeros.
+def row_order(x: TensorRef) -> Tensor | None:
+    """Which row of the buffer each row of ``x`` is, -1 for a row of zeros.
 
-    None if ``x`` is no reordering of rows that lie side by side.
+    None if ``x`` is not a reordering of whole contiguous rows.
     """
     if not x.shape:
         return None
-    size, places = x.shape[-1], x.places()
-    if places.axis == len(x.shape) - 1:
-        first = places.starts.reshape(-1, 1)
+    size, address_map = x.shape[-1], x.as_address_map()
+    if address_map.axis == len(x.shape) - 1:
+        first = address_map.offsets.reshape(-1, 1)
     else:
-        table = places.single().reshape(-1, size)
+        table = address_map.of_elements().reshape(-1, size)
         first = table[:, :1]
         wanted = torch.where(first < 0, -1, first + torch.arange(size))
         if not torch.equal(table, wanted):
@@ -32,8 +32,11 @@ def row_order(x: Located) -> Tensor | None:
     return torch.where(first < 0, -1, first // size).flatten()
 
 
-def reorder_rows(x: Located) -> Located | None:
-    """Let a LayerNorm make its rows in the order in which they are wanted."""
+def reorder_rows(x: TensorRef) -> TensorRef | None:
+    """Let the LayerNorm that makes ``x`` write its rows in the order of ``x``.
+
+    None if no LayerNorm makes it, or something else than rows is reordered.
+    """
     step = x.producer
     if step is None or step.command is not LayerNorm:
         return None
@@ -42,22 +45,22 @@ def reorder_rows(x: Located) -> Located | None:
     order = row_order(x)
     if order is None or x.shape[-1] != step.fields['size']:
         return None
-    place = replace(Located.new(x.storage, x.shape), producer=step)
+    out = replace(TensorRef.new(x.storage, x.shape), producer=step)
     step.fields['rows'] = len(order)
     step.fields['rows_from'] = order.to(torch.int32).contiguous()
-    step.fields['out'] = place.at
-    return place
+    step.fields['out'] = out.address
+    return out
 
 
-def scatter_rows(x: Located, rows: int) -> Tensor | None:
-    """For each row of a product the row of ``x`` that it is, -1 if none.
+def scatter_rows(x: TensorRef, rows: int) -> Tensor | None:
+    """Which row of ``x`` each row of the product that makes it is, -1 if none.
 
     None if ``x`` is not made of whole rows of a product that may be changed, each
     at most once.
 
     Args:
         x: A reordering of the product's result.
-        rows: Of the product.
+        rows: Number of rows of the product.
     """
     if x.producer is None or x.producer.command is not Gemm:
         return None
@@ -66,9 +69,10 @@ def scatter_rows(x: Located, rows: int) -> Tensor | None:
 
 
 def inverse(order: Tensor, rows: int) -> Tensor | None:
-    """For each of ``rows`` rows where ``order`` has it, -1 where it does not.
+    """The inverse of a partial permutation: the place of each row in ``order``.
 
-    None if ``order`` has zeros, or a row twice.
+    -1 where a row is not in ``order``; None if ``order`` has rows of zeros, or a row
+    twice.
     """
     if not len(order) or int(order.min()) < 0:
         return None

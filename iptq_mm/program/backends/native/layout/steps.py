@@ -1,7 +1,9 @@
-"""Steps of a native program, and the memory that they share.
+"""Steps of a native program, before buffers have addresses.
 
-A step is a command whose buffers have no address yet. When all steps are known, so
-are the buffers' lives: those that never live at the same time share an arena.
+Lowering makes a list of steps: a :class:`Step` for each command of the C++ library, a
+:class:`ReferenceStep` for each node that the reference computes. Both name their memory
+by :class:`Buffer`; :mod:`.memory` gives buffers their offsets in one arena, and
+:mod:`.builder` turns steps into commands.
 """
 
 from __future__ import annotations
@@ -13,10 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .....native.commands import SLACK, Command
-from .....native.fields import Fields
-
-_ALIGNMENT = 64
+from .....native.commands import Command
+from ....ir.graph import Node
 
 
 @dataclass(eq=False)
@@ -25,7 +25,8 @@ class Buffer:
 
     Attributes:
         size: Bytes.
-        pinned: Whether it is read before the first or after the last step.
+        pinned: Whether it is used before the first step (by inputs) or after the last
+            one (by outputs), so that no other buffer may share its memory.
     """
 
     size: int
@@ -33,141 +34,89 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class At:
-    """An address to be: so many bytes into a buffer."""
+class Address:
+    """A symbolic address, resolved once buffers have their places in the arena.
+
+    Attributes:
+        buffer: The buffer.
+        offset: Bytes from its begin.
+    """
 
     buffer: Buffer
     offset: int = 0
 
 
-#: What a field of a command may be before addresses are known.
+#: What a field of a command may hold before addresses are known: a number, an
+#: :class:`Address`, a constant tensor, None (a null address), or a dictionary (a
+#: structure) or a list of these.
 FieldValue = Any
 
 
 @dataclass(eq=False)
 class Step:
-    """A command to be.
+    """One command under construction.
+
+    A step is mutable until lowering ends, and so the list of steps obeys an invariant:
+
+    - A later node may change the step that produced its input (fuse itself into it, or
+      have it write its rows in another order), but only through
+      ``TensorRef.producer``. That is set only while this node is the one consumer of
+      the step's result; nobody else can observe the change.
+    - Whoever changes a step may still find out that there is no kernel and raise
+      ``Unsupported``. The driver (``compiler._attempt``) therefore takes a
+      snapshot of the attributes and the ``fields`` of the operands' producers, and
+      puts both, and the list of steps, back. Attributes of subclasses must be replaced,
+      not modified in place: the snapshot is shallow.
+    - After :meth:`finish` nothing changes any more.
 
     Attributes:
-        command: Its class.
-        fields: Numbers, :class:`At`, constant tensors, None (a null address), or
-            structures and lists of these.
+        command: Class of the command.
+        fields: Its fields by name.
+        node: The node that it was made for; None: a copy of an output.
+        fused: Other nodes that it computes, too.
+        copies: Whether it only copies an operand of the node.
     """
 
     command: type[Command]
     fields: dict[str, FieldValue] = field(default_factory=dict)
+    node: Node | None = field(default=None, kw_only=True)
+    fused: list[Node] = field(default_factory=list, kw_only=True)
+    copies: bool = field(default=False, kw_only=True)
 
-    def final_fields(self) -> dict[str, FieldValue]:
-        """The fields, once nothing changes any more."""
-        return self.fields
+    def finish(self) -> None:
+        """Complete the fields, after lowering; a second call changes nothing."""
 
 
 @dataclass(eq=False)
-class Call:
-    """A node that Python runs, between commands.
+class ReferenceStep:
+    """A node that the reference computes in Python, between commands.
 
     Attributes:
-        function: From the operands to the result.
-        operands: Where they are.
-        result: Where the result goes.
+        function: Maps the operands to the result.
+        operands: Address, dtype and shape of each, or a constant.
+        result: Address, dtype and shape of the result.
+        node: The node.
     """
 
     function: Callable[[Sequence[Tensor]], Tensor]
-    operands: list[tuple[At, torch.dtype, tuple[int, ...]] | Tensor]
-    result: tuple[At, torch.dtype, tuple[int, ...]]
+    operands: list[tuple[Address, torch.dtype, tuple[int, ...]] | Tensor]
+    result: tuple[Address, torch.dtype, tuple[int, ...]]
+    node: Node
 
 
-def buffers_of(value: FieldValue) -> Iterator[Buffer]:
-    """Buffers that a field names."""
-    if isinstance(value, At):
-        yield value.buffer
+def addresses(value: FieldValue, name: str = '') -> Iterator[tuple[str, Address]]:
+    """All addresses in a field of a command, with their dotted names."""
+    if isinstance(value, Address):
+        yield name, value
     elif isinstance(value, dict):
-        for part in value.values():
-            yield from buffers_of(part)
+        for key, part in value.items():
+            yield from addresses(part, f'{name}.{key}' if name else key)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from buffers_of(part)
+            yield from addresses(part, name)
 
 
-def used_buffers(step: Step | Call) -> set[Buffer]:
-    """Buffers that a step reads or writes."""
-    if isinstance(step, Call):
-        return set(buffers_of([step.operands, step.result]))
-    return set(buffers_of(step.final_fields()))
-
-
-def plan(steps: Sequence[Step | Call]) -> tuple[dict[Buffer, int], int]:
-    """Places of the buffers: no two that live together overlap.
-
-    Args:
-        steps: In the order of execution.
-
-    Returns:
-        Offset of each buffer, and the bytes of all together.
-    """
-    first: dict[Buffer, int] = {}
-    last: dict[Buffer, int] = {}
-    for position, step in enumerate(steps):
-        for buffer in used_buffers(step):
-            first.setdefault(buffer, position)
-            last[buffer] = position
-    for buffer in first:
-        if buffer.pinned:
-            first[buffer], last[buffer] = -1, len(steps)
-    offsets: dict[Buffer, int] = {}
-    total = 0
-    for buffer in sorted(first, key=lambda b: (-b.size, first[b])):
-        lives = (
-            (offsets[b], offsets[b] + _padded(b.size))
-            for b in offsets
-            if first[b] <= last[buffer] and first[buffer] <= last[b]
-        )
-        at = 0
-        for start, end in sorted(lives):
-            if at + _padded(buffer.size) <= start:
-                break
-            at = max(at, end)
-        offsets[buffer] = at
-        total = max(total, at + _padded(buffer.size))
-    return offsets, total
-
-
-class Builder:
-    """Makes commands of steps.
-
-    Args:
-        base: Address of the arena.
-        offsets: From :func:`plan`.
-
-    Attributes:
-        kept: Constants whose addresses the commands hold.
-    """
-
-    def __init__(self, base: int, offsets: dict[Buffer, int]) -> None:
-        self._base, self._offsets = base, offsets
-        self.kept: list[Tensor] = []
-
-    def command(self, step: Step) -> Command:
-        """The command of a step."""
-        return self._structure(step.command, step.final_fields())
-
-    def _structure(self, kind: type[Fields], fields: dict[str, FieldValue]) -> Any:
-        types: dict[str, Any] = {name: made for name, made, *_ in kind._fields_}
-        return kind(**{n: self._value(types[n], v) for n, v in fields.items()})
-
-    def _value(self, kind: Any, value: FieldValue) -> Any:
-        if isinstance(value, At):
-            return self._base + self._offsets[value.buffer] + value.offset
-        if isinstance(value, Tensor):
-            assert value.is_contiguous() and value.device.type == 'cpu'
-            self.kept.append(value)
-            return value.data_ptr()
-        if isinstance(value, dict):
-            return self._structure(kind, value)
-        if isinstance(value, (list, tuple)):
-            return kind(*(self._value(kind._type_, part) for part in value))
-        return 0 if value is None else int(value)
-
-
-def _padded(size: int) -> int:
-    return -(-(size + SLACK) // _ALIGNMENT) * _ALIGNMENT
+def used_buffers(step: Step | ReferenceStep) -> list[Buffer]:
+    """Buffers that a finished step reads or writes, each once."""
+    used = step.fields if isinstance(step, Step) else [step.operands, step.result]
+    return list(dict.fromkeys(address.buffer for _, address in addresses(used)))

@@ -1,0 +1,149 @@
+"""Address maps: for each element of a value its place in a buffer.
+
+They describe layouts that strides cannot express: rolled, padded, gathered or flattened
+after a permutation. Most moves keep the channels of a pixel or token together; the map
+then has one entry for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....ir.moves import move
+
+
+@dataclass(frozen=True)
+class AddressMap:
+    """The offset in a buffer, in elements, of each element of a value.
+
+    Attributes:
+        offsets: int64, of the shape of the value, but of size 1 in dimension ``axis``:
+            the offset of the first element along it, -1 where all of them are zero
+            and lie nowhere.
+        axis: The dimension along which elements are adjacent in the buffer; None:
+            ``offsets`` has every element.
+        size: Elements along ``axis``.
+    """
+
+    offsets: Tensor
+    axis: int | None = None
+    size: int = 1
+
+    @classmethod
+    def by_strides(
+        cls, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+    ) -> AddressMap:
+        """The map of a strided tensor."""
+        dense = [d for d, n in enumerate(shape) if strides[d] == 1 and n > 1]
+        axis = max(dense, key=lambda d: shape[d], default=None)
+        offsets = torch.tensor(offset)
+        for d, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+            steps = torch.arange(1 if d == axis else n) * stride
+            offsets = offsets[..., None] + steps
+        return cls(offsets, axis, 1 if axis is None else shape[axis])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        shape = list(self.offsets.shape)
+        if self.axis is not None:
+            shape[self.axis] = self.size
+        return tuple(shape)
+
+    def of_elements(self) -> Tensor:
+        """The offset of every single element, int64, -1 for zeros."""
+        if self.axis is None:
+            return self.offsets
+        after = self.offsets.ndim - self.axis - 1
+        steps = torch.arange(self.size).view(-1, *[1] * after)
+        return torch.where(self.offsets < 0, -1, self.offsets + steps)
+
+    def moved(
+        self, kind: str, attributes: dict[str, Any], **index: Tensor
+    ) -> AddressMap:
+        """The map after a move."""
+        kept = self._along(kind, attributes)
+        if kept is None:
+            # A move pads with 0, which is -1 in the map.
+            offsets = move(kind, self.of_elements() + 1, attributes, **index) - 1
+            return AddressMap(offsets.contiguous())
+        changed, axis = kept
+        offsets = move(kind, self.offsets + 1, changed, **index) - 1
+        return AddressMap(offsets.contiguous(), axis, self.size)
+
+    def _along(
+        self, kind: str, attributes: dict[str, Any]
+    ) -> tuple[dict[str, Any], int] | None:
+        """The move's attributes for ``offsets``, and where ``axis`` goes.
+
+        None: elements along the axis are not adjacent any more.
+        """
+        a, axis, shape = dict(attributes), self.axis, self.shape
+        if axis is None:
+            return None
+        if kind == 'permute':
+            return a, [d % len(shape) for d in a['dims']].index(axis)
+        if kind == 'roll':
+            return None if axis in (d % len(shape) for d in a['dims']) else (a, axis)
+        if kind == 'pad':
+            return None if a['before'][axis] or a['after'][axis] else (a, axis)
+        if kind == 'slice':
+            if (a['sizes'][axis], a['starts'][axis]) != (shape[axis], 0):
+                return None
+            return {**a, 'sizes': _replaced(a['sizes'], axis)}, axis
+        if kind == 'expand':
+            axis += len(a['shape']) - len(shape)
+            return {'shape': _replaced(a['shape'], axis)}, axis
+        if kind == 'reshape':
+            found = _same_dimension(shape, axis, list(a['shape']))
+            if found is not None:
+                return {'shape': _replaced(a['shape'], found)}, found
+        return None
+
+
+def _replaced(sizes: list[int], axis: int) -> list[int]:
+    return [1 if d == axis else n for d, n in enumerate(sizes)]
+
+
+def _same_dimension(shape: tuple[int, ...], axis: int, made: list[int]) -> int | None:
+    """The dimension of ``made`` that is ``axis`` of the same elements."""
+    before = math.prod(shape[:axis])
+    for d, n in enumerate(made):
+        if n == shape[axis] and math.prod(made[:d]) == before:
+            return d
+    return None
+
+
+def common_strides(flats: list[Tensor]) -> tuple[list[int], list[list[int]]] | None:
+    """Loops with fixed strides that visit the offsets of several tensors in order.
+
+    Args:
+        flats: Offsets of each tensor, int64, of one dimension and equal length.
+
+    Returns:
+        Sizes of the loops, and the strides of each tensor; None if there are no such
+        loops.
+    """
+    if not len(flats[0]) or any(int(flat.min()) < 0 for flat in flats):
+        return None
+    sizes: list[int] = []
+    strides: list[list[int]] = [[] for _ in flats]
+    while len(flats[0]) > 1:
+        steps = [flat.diff() for flat in flats]
+        other = torch.stack([s != s[0] for s in steps]).any(0).nonzero()
+        run = int(other[0]) + 1 if len(other) else len(flats[0])
+        if len(flats[0]) % run:
+            return None
+        tables = [flat.view(-1, run) for flat in flats]
+        if any(bool((t.diff(dim=1) != s[0]).any()) for t, s in zip(tables, steps)):  # noqa: B905
+            return None
+        sizes.insert(0, run)
+        for made, step in zip(strides, steps, strict=True):
+            made.insert(0, int(step[0]))
+        flats = [t[:, 0] for t in tables]
+    return sizes, strides
