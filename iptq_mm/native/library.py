@@ -48,12 +48,17 @@ def library() -> ctypes.CDLL:
 def _opened() -> ctypes.CDLL | NativeError:
     """Returns the library, or the error, since a second attempt would fail, too."""
     try:
-        return _open()
+        return open_library()
     except NativeError as error:
         return error
 
 
-def _open() -> ctypes.CDLL:
+def open_library() -> ctypes.CDLL:
+    """Opens the library anew; :func:`library` does so once.
+
+    Raises:
+        NativeError: See :func:`library`.
+    """
     wanted = os.environ.get(ISA_VARIABLE)
     if wanted == 'none':
         raise NativeError(f'{ISA_VARIABLE} is none')

@@ -19,7 +19,6 @@ from region_models import images, quantized, same
 
 from iptq_mm.modes import bound_region
 from iptq_mm.modes.shared_integers import shared_integers_of
-from iptq_mm.native import build as native_build
 from iptq_mm.native import library
 from iptq_mm.program import run, trace, use_backend
 from iptq_mm.program.backends.native import backend
@@ -129,34 +128,6 @@ def test_as_a_back_end():
     assert str(made).startswith('native program of backbone: 54 nodes, ')
 
 
-def test_the_environment_chooses_the_instruction_set(monkeypatch):
-    previous = library.level()
-    for name in library.levels():
-        monkeypatch.setenv(library.ISA_VARIABLE, name)
-        library._open()  # as if it were loaded now
-        assert library.level() == name
-    library.use_level(previous)
-
-
-def test_unknown_instruction_sets_are_named():
-    with pytest.raises(library.NativeError, match="'sse9': one of portable"):
-        library.use_level('sse9')
-
-
-def test_no_compiler_is_no_library(monkeypatch, tmp_path):
-    monkeypatch.setenv('PATH', str(tmp_path))
-    monkeypatch.delenv('CXX', raising=False)
-    with pytest.raises(native_build.BuildError, match=r'no C\+\+ compiler'):
-        native_build.build(tmp_path / 'library.so')
-
-
-def test_messages_of_the_compiler_are_shown(monkeypatch, tmp_path):
-    monkeypatch.setattr(native_build, '_FLAGS', ['-no-such-flag'])
-    with pytest.raises(native_build.BuildError, match='no-such-flag'):
-        native_build.build(tmp_path / 'library.so')
-    assert not list(tmp_path.glob('*.so'))
-
-
 @pytest.fixture
 def no_library(monkeypatch, tmp_path):
     """As on a machine without a compiler and without a library."""
@@ -188,12 +159,6 @@ def test_without_a_compiler_the_reference_runs(no_library, monkeypatch):
 def test_the_environment_forbids_the_library(no_library, monkeypatch):
     monkeypatch.setenv(library.ISA_VARIABLE, 'none')
     assert f'{library.ISA_VARIABLE} is none' in run_and_log(vit_program(), monkeypatch)
-
-
-def test_an_instruction_set_that_is_none(monkeypatch):
-    monkeypatch.setenv(library.ISA_VARIABLE, 'abacus')
-    with pytest.raises(library.NativeError, match="no instruction set 'abacus'"):
-        library._open()
 
 
 def test_says_what_runs(level, monkeypatch):
