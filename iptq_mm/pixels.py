@@ -209,7 +209,7 @@ def padded(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def pixels_of(module: nn.Module) -> Pixels | None:
-    """Normalization of the images that a module takes as pixels; None if it takes none."""
+    """Normalization of the images that a module takes as pixels, if it does."""
     return getattr(module, _ATTRIBUTE, None)
 
 
