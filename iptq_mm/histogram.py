@@ -1,4 +1,4 @@
-"""A histogram that depends on nothing but the values in it."""
+"""A histogram that does not depend on the order of its values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 #: Bins of a histogram; their indices are ``-BINS // 2 .. BINS // 2 - 1``.
 BINS = 4096
-# Bins narrower than 2**-100 tell nothing; the limit also keeps 2**100, the
-# factor that makes indices of values, inside float32.
+# Narrower bins than 2**-100 are of no use. The limit also keeps 2**100, by which values
+# are multiplied to get bin indices, inside float32.
 _MIN_EXPONENT = -100
 
 
@@ -18,10 +18,9 @@ class Histogram:
     """Counts in ``BINS`` bins of width ``2**exponent``, symmetric about 0.
 
     Bin ``i`` holds ``i * width <= x < (i + 1) * width``. When a value falls
-    outside, bins are merged in pairs, ``i -> floor(i / 2)``, until it fits. As
-    widths are powers of two, this gives exactly the counts that the wider bins
-    would have given from the start: the histogram of a set of values is a
-    function of the set alone.
+    outside, bins are merged in pairs, ``i -> floor(i / 2)``, until it fits. Because
+    widths are powers of two, the counts are exactly those that the wider bins would
+    have had from the start: the histogram depends only on the set of values.
 
     Attributes:
         exponent: log2 of the width of a bin, the smallest that fits the data.
@@ -34,7 +33,7 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Width of a bin, in the units of the values."""
+        """Width of a bin, in the unit of the values."""
         return 2.0**self.exponent
 
     def add(self, x: Tensor, low: float, high: float) -> None:
@@ -61,7 +60,7 @@ class Histogram:
         self.counts += _merged(other.counts, self.exponent - other.exponent)
 
     def bins(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower edges, upper edges and counts of the bins that hold values.
+        """Lower edges, upper edges and counts of the non-empty bins.
 
         Returns:
             Three float64 tensors of shape (n,), in rising order.
@@ -77,12 +76,12 @@ class Histogram:
 
 
 def _exponent(value: float, closed: bool) -> int:
-    """Smallest exponent of a bin width at which ``value`` has a bin.
+    """The smallest exponent of a bin width at which ``value`` has a bin.
 
     Args:
         value: A finite number.
         closed: Whether the magnitude ``BINS // 2 * width`` itself has a bin:
-            it has on the negative side only.
+            only the one on the negative side has.
     """
     magnitude = -value if closed else value
     if magnitude <= 0:

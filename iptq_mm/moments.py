@@ -1,11 +1,11 @@
 """First and second moments of the inputs of a linear layer.
 
-They are all that is needed to know the squared error of the layer's output for
-any rounding of its weight (:mod:`iptq_mm.rounding.quadratic`), and their size
-does not depend on how many images were seen.
+They determine the squared error of the layer's output for every rounding of its weight
+(:mod:`iptq_mm.rounding.quadratic`), and their size does not depend on the number of
+images.
 
-Sums are of integers and exact. So they depend neither on the order in which
-inputs come nor on how these are shared out among batches and ranks.
+The sums are sums of integers and exact. They depend neither on the order of the inputs
+nor on how these are distributed among batches and ranks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .intmath.product import (
     integer_matmul,
 )
 
-#: Fewer rows than this are not worth a product of their own.
+#: Least number of rows for which one matrix product is worth its overhead.
 _MIN_CHUNK = 64
 
 
@@ -32,21 +32,21 @@ class Moments:
     """Sums of ``x`` and ``x x^T`` over the inputs of a layer, ``x = scale * q``.
 
     Attributes:
-        scale: Real value of one step of the integers.
-        count: How many rows were seen, each as often as its weight says.
+        scale: Scale of the integers.
+        count: Number of rows, each counted as often as its weight says.
         sum: Sum of ``q``, exact integers in float64 on the CPU, shape (K,).
         second: Sum of ``q q^T``, as ``sum``, shape (K, K).
     """
 
     def __init__(self, features: int, scale: float) -> None:
-        """Nothing seen yet.
+        """Start with empty sums.
 
         Args:
-            features: K, inputs of one output channel.
-            scale: Real value of one step; positive and finite.
+            features: K, the number of inputs of one output channel.
+            scale: Scale of the integers; positive and finite.
 
         Raises:
-            ValueError: If one of them cannot be.
+            ValueError: If one of them is out of range.
         """
         if features < 1:
             raise ValueError(f'a layer has inputs: {features} features cannot be')
@@ -59,23 +59,23 @@ class Moments:
 
     @property
     def features(self) -> int:
-        """K, inputs of one output channel."""
+        """K, the number of inputs of one output channel."""
         return len(self.sum)
 
     @torch.no_grad()
     def update(self, q: Tensor, weights: Tensor | None = None) -> None:
-        """Take in a batch of inputs.
+        """Add a batch of inputs.
 
         Args:
             q: Integers within 16 bits, any device, shape (..., K). An empty
                 tensor changes nothing.
-            weights: How often each row counts, integers from 0 on, as many as
-                rows. None: once.
+            weights: How often each row counts, integers of 0 or more, one per
+                row. None: once.
 
         Raises:
-            ValueError: If these are no such integers, or not K in a row.
-            OverflowError: If a sum would leave the integers that float64 holds.
-                Nothing has changed then.
+            ValueError: If the inputs are not integers of 16 bits, or not K in a row.
+            OverflowError: If a sum would exceed the integers that float64 holds
+                exactly. The moments are unchanged then.
         """
         if q.is_floating_point() or q.is_complex() or q.dtype == torch.bool:
             raise ValueError(f'moments are of integers, not of {q.dtype}')
@@ -95,11 +95,11 @@ class Moments:
             self._add(int(weights.sum()), total.cpu(), second.cpu())
 
     def merge(self, other: Moments) -> None:
-        """Add what ``other`` saw, in place and exactly.
+        """Add the sums of ``other``, in place and exactly.
 
         Raises:
-            ValueError: If it is of another layer: other features or scale.
-            OverflowError: As :meth:`update`.
+            ValueError: If its features or scale are others.
+            OverflowError: As in :meth:`update`.
         """
         if (other.features, other.scale) != (self.features, self.scale):
             raise ValueError(
@@ -198,7 +198,7 @@ def _weighted_sums(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _within_16_bits(rows: Tensor) -> int:
-    """The largest magnitude, which has to fit."""
+    """The largest magnitude; raises ValueError if it exceeds 16 bits."""
     low, high = (int(t) for t in torch.aminmax(rows))
     bound = max(-low, high)
     if bound >= 2**16:
@@ -211,8 +211,8 @@ def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
     bound = _within_16_bits(rows)
     low, high = (int(t) for t in torch.aminmax(rows))
     total = rows.sum(0, dtype=torch.int64)
-    # 256 neighbouring codes become int8 around their middle, and the sums are
-    # put back: sum (y + m)(y + m)^T, for the CPU's instructions.
+    # 256 neighbouring integers minus their middle m fit int8, for the CPU's
+    # instructions. The sums are then corrected: sum (y + m)(y + m)^T.
     middle = low + 128 if high - low <= 255 else 0
     if high - low <= 255:
         rows, bound = (rows.to(torch.int32) - middle).to(torch.int8), 128
@@ -230,9 +230,9 @@ def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _chunks(rows: Tensor, bound: int) -> Iterator[tuple[Tensor, int]]:
-    """Rows whose products are summed exactly, and a bound of those sums.
+    """Chunks of rows whose products are summed exactly, with a bound of the sums.
 
-    Sums within float32's integers where that takes in enough rows, or float64's.
+    The sums fit the integers of float32 if chunks have enough rows then, or of float64.
     """
     square = max(bound, 1) ** 2
     size = FLOAT32_EXACT // square

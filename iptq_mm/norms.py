@@ -1,4 +1,4 @@
-"""The structure of a module whose batch norms became part of the layers before them."""
+"""Folded batch norms: the structure of a module without them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _ATTRIBUTE = 'iptq_folded_norms'
 
 
 def folded_norms(module: nn.Module) -> dict[str, str]:
-    """By path of each batch norm that was folded, the path of its layer."""
+    """The folded batch norms of a module: path of each to the path of its layer."""
     return dict(getattr(module, _ATTRIBUTE, {}))
 
 
 def without_norms(module: nn.Module, folded: Mapping[str, str]) -> None:
-    """Put identities in the place of batch norms; their layers get a bias.
+    """Replace batch norms by identities, and give their layers a bias.
 
     Args:
         module: A region.
-        folded: As :func:`folded_norms` gives it.
+        folded: As from :func:`folded_norms`.
 
     Raises:
-        AttributeError: If the module has no such parts.
+        AttributeError: If the module has no such sub-modules.
     """
     for norm, layer in folded.items():
         target: Any = module.get_submodule(layer)
@@ -35,6 +35,6 @@ def without_norms(module: nn.Module, folded: Mapping[str, str]) -> None:
 
 
 def replace_module(module: nn.Module, path: str, new: nn.Module) -> None:
-    """Put another module in the place of a part."""
+    """Replace the sub-module at a path."""
     parent, _, name = path.rpartition('.')
     module.get_submodule(parent)._modules[name] = new

@@ -1,8 +1,8 @@
-"""Images as the 8-bit integers that they are, whatever made floats of them.
+"""Recovering the 8-bit pixels of normalized images.
 
-Cameras and files give integers. Normalization is ``(p - mean) / std`` by channel, and
-the first layer is linear: it can take the pixels themselves, with ``w / std`` as its
-weights and the means in its bias.
+Images are 8-bit integers before normalization, ``(p - mean) / std`` by channel. The
+first layer is linear and can take the pixels themselves, with the weights ``w / std``
+and the means in its bias. Pixels are exact, so that nothing is lost on input.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from .intmath import QParams
 
-#: Pixels are centred, so that signed bytes hold them.
+#: Pixels are centred, so that they fit signed bytes.
 CENTRE = 128
-#: What centred pixels stand for: themselves.
+#: Quantizer of centred pixels, with the scale 1.
 PIXEL_QPARAMS = QParams(1.0, -CENTRE, 255 - CENTRE)
-#: What marks a padded pixel. Its weight makes up for half a grey level at most in each
-#: channel: divided by this, it is no greater than theirs, and still many steps.
+#: Value of the mark of a padded pixel. Its weight compensates at most half a grey level
+#: in each channel. Divided by this value, it is no larger than the other weights and
+#: still many integers.
 MARK = 4
-#: What is rounded to a pixel without clipping.
+#: Numbers in this range are rounded to a pixel without clipping.
 _LEAST, _MOST = -0.5, 255.5
 
 _ATTRIBUTE = 'iptq_pixels'
@@ -32,15 +33,15 @@ _ATTRIBUTE = 'iptq_pixels'
 
 @dataclass(frozen=True)
 class Pixels:
-    """How images were normalized, by channel.
+    """Normalization of images, by channel.
 
-    Where images were padded after that, 0.0 is as a rule no whole pixel. A channel
-    more then marks what was padded: :data:`MARK` there, 0 elsewhere.
+    If images are padded after normalization, 0.0 is usually no integer pixel. An
+    additional channel then marks the padding: :data:`MARK` there, 0 elsewhere.
 
     Attributes:
-        mean: In pixels.
-        std: In pixels, positive.
-        marked: Whether there is that channel.
+        mean: Mean of each channel, in pixels.
+        std: Standard deviation of each channel, in pixels, positive.
+        marked: Whether there is a channel with marks.
     """
 
     mean: tuple[float, ...]
@@ -49,32 +50,32 @@ class Pixels:
 
     @property
     def zero_point(self) -> tuple[int, ...]:
-        """The centred pixels that come closest to 0 after normalization.
+        """The centred pixel of each channel that is closest to 0.0 once normalized.
 
-        With the mark, where there is one: then they stand for 0 exactly.
+        With marks, the mark is the last entry, and together they stand for exactly 0.0.
         """
         nearest = (round(min(max(m, 0.0), 255.0)) - CENTRE for m in self.mean)
         return (*nearest, *([MARK] if self.marked else []))
 
     @property
     def zero_point_is_exact(self) -> bool:
-        """Whether pixels that become 0 exist, so that no mark is needed."""
+        """Whether the zero point stands for exactly 0.0, so that no mark is needed."""
         return all(
             m == z + CENTRE for m, z in zip(self.mean, self.zero_point, strict=False)
         )
 
     def exact(self, x: Tensor) -> Tensor:
-        """What normalization was applied to, minus 128, in float32, not rounded.
+        """The images before normalization minus 128, in float32, not rounded.
 
         Args:
             x: Normalized images, shape (B, C, H, W).
         """
         factor, shift = (v.to(x.device).view(-1, 1, 1) for v in self.restoring())
-        # In place: fresh memory of this size costs many times what the sum does.
+        # In place: new memory of this size costs many times as much as the sum.
         return x.to(torch.float64, copy=True).mul_(factor).add_(shift).float()
 
     def restoring(self) -> tuple[Tensor, Tensor]:
-        """What normalized numbers are to be multiplied by, and what is added then.
+        """Factor and addend of each channel that undo normalization.
 
         Returns:
             In float64, shape (C,). Factors have the digits of a float32, so that a
@@ -86,13 +87,13 @@ class Pixels:
         return std, mean - CENTRE
 
     def away(self, x: Tensor) -> float:
-        """How far images are from 8-bit pixels at most; what is padded does not count.
+        """The largest distance of images from 8-bit pixels, without padding.
 
         Args:
             x: Normalized images in floats or the images in uint8, shape (B, C, H, W).
 
         Returns:
-            In pixels; infinite where an image is not finite.
+            The distance in pixels; infinite if an image is not finite.
         """
         if x.dtype == torch.uint8 or not x.numel():
             return 0.0
@@ -103,7 +104,7 @@ class Pixels:
         )
 
     def beyond(self, x: Tensor) -> bool:
-        """Whether images have values that no 8-bit pixel has; these are clipped."""
+        """Whether images have values beyond 8-bit pixels, which are clipped."""
         if x.dtype == torch.uint8 or not x.numel():
             return False
         channels = x.transpose(0, 1).flatten(1)
@@ -112,13 +113,13 @@ class Pixels:
         return not bool(((low >= _LEAST) & (high <= _MOST)).all())
 
     def real_range(self) -> tuple[float, float]:
-        """The least and the greatest float that becomes a pixel without clipping."""
+        """The smallest and largest float that becomes a pixel without clipping."""
         pairs = list(zip(self.mean, self.std, strict=True))
         low = min((_LEAST - m) / s for m, s in pairs)
         return low, max((_MOST - m) / s for m, s in pairs)
 
     def centred(self, x: Tensor) -> Tensor:
-        """The pixels minus 128, and marks of padding, whole numbers in float32.
+        """The pixels minus 128, and marks of padding, as integers in float32.
 
         Args:
             x: Normalized images in floats or the images in uint8, shape (B, C, H, W).
@@ -133,20 +134,20 @@ class Pixels:
         return self._with_marks(whole.clamp_(-CENTRE, 255 - CENTRE), x)
 
     def integers(self, x: Tensor) -> Tensor:
-        """The same in int8."""
-        if x.dtype == torch.uint8:  # the highest bit turned
+        """The centred pixels and marks, as from :meth:`centred`, in int8."""
+        if x.dtype == torch.uint8:  # minus 128 flips the highest bit
             return self._with_marks(x.contiguous().view(torch.int8) ^ -CENTRE, x)
         return self.centred(x).to(torch.int8)
 
     def normalized(self, centred: Tensor) -> Tensor:
-        """Inverse of :meth:`centred`, in float32."""
+        """Normalized images in float32: the inverse of :meth:`centred`."""
         pixels = centred[:, : len(self.mean)].float() + CENTRE
         mean, std = self._channels(self.mean, pixels), self._channels(self.std, pixels)
         real = (pixels - mean) / std
         return real * (centred[:, -1:] == 0) if self.marked else real
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types."""
+        """A dict of plain types."""
         plain = {'mean': list(self.mean), 'std': list(self.std)}
         return {**plain, 'marked': True} if self.marked else plain
 
@@ -184,12 +185,12 @@ class Pixels:
 
 
 def padded(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Where images were padded after normalization.
+    """The mask of pixels that were padded after normalization.
 
     Args:
         x: Normalized images in floats or the images in uint8, shape (B, C, H, W). In
-            uint8 nothing was normalized.
-        out: Where the result is to be; None: in memory of its own.
+            uint8 there is no such padding.
+        out: Memory for the result; None: new memory.
 
     Returns:
         bool, shape (B, 1, H, W).
@@ -198,7 +199,7 @@ def padded(x: Tensor, out: Tensor | None = None) -> Tensor:
         out = torch.empty_like(x[:, :1], dtype=torch.bool)
     if x.dtype == torch.uint8:
         return out.zero_()
-    # Channel by channel: reductions over an outer dimension are slow, and so is fresh
+    # Channel by channel: reductions over an outer dimension are slow, and so is new
     # memory.
     torch.eq(x[:, :1], 0, out=out)
     room = torch.empty_like(out, memory_format=torch.contiguous_format)
@@ -208,17 +209,17 @@ def padded(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def pixels_of(module: nn.Module) -> Pixels | None:
-    """How images were normalized that a module takes as pixels; None: it does not."""
+    """Normalization of the images that a module takes as pixels, if it does."""
     return getattr(module, _ATTRIBUTE, None)
 
 
 def take_pixels(module: nn.Module, pixels: Pixels | None) -> None:
-    """Note that the first layer of a module is one for centred pixels."""
+    """Note that the first layer of a module takes centred pixels."""
     setattr(module, _ATTRIBUTE, pixels)
 
 
 def is_image(x: Any, pixels: Pixels | None) -> bool:
-    """Whether ``x`` is a batch of images of as many channels."""
+    """Whether ``x`` is a batch of images with the channels of ``pixels``."""
     return (
         pixels is not None
         and isinstance(x, Tensor)

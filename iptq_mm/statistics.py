@@ -1,8 +1,8 @@
-"""What calibration keeps of the values that pass a site.
+"""Statistics of the values at a site.
 
-Nothing here depends on the order in which values come, nor on how they are
-shared out among batches and ranks, except :attr:`Statistics.extremes`, which
-is a list by call because a moving average wants one.
+They depend neither on the order of the values nor on how these are distributed among
+batches and ranks. The exception is :attr:`Statistics.extremes`, a list with one entry
+per call, which moving averages need.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class NotFiniteError(ValueError):
 
 
 class Statistics:
-    """Range, histogram and count of the values that passed a site.
+    """Range, histogram and number of the values at a site.
 
     Attributes:
         minimum: Smallest value, ``inf`` before the first.
         maximum: Largest value, ``-inf`` before the first.
-        count: How many values.
+        count: Number of values.
         histogram: Their histogram.
         extremes: (minimum, maximum) of each call of :meth:`update`, in order.
         channels: Whether ranges are also kept by channel (last dimension).
@@ -47,7 +47,7 @@ class Statistics:
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Take in the values of a tensor.
+        """Add the values of a tensor.
 
         Args:
             x: Real values, any shape and device, counted as float32; the last
@@ -86,7 +86,7 @@ class Statistics:
         self.histogram.add(x, low, high)
 
     def merge(self, other: Statistics) -> None:
-        """Take in all that ``other`` has seen, in place and exactly.
+        """Add the statistics of ``other``, in place and exactly.
 
         Raises:
             ValueError: If only one of the two keeps channels, or their numbers
@@ -103,16 +103,16 @@ class Statistics:
         self.histogram.merge(other.histogram)
 
     def bins(self) -> tuple[Tensor, Tensor, Tensor]:
-        """:meth:`Histogram.bins` with the edges clipped to the seen range."""
+        """:meth:`Histogram.bins` with the edges clipped to the observed range."""
         lower, upper, counts = self.histogram.bins()
         low, high = self.minimum, self.maximum
         return lower.clamp(low, high), upper.clamp(low, high), counts
 
     def samples(self) -> tuple[Tensor, Tensor]:
-        """Representative values and how many values each stands for.
+        """Representative values, and the number of values that each represents.
 
         Returns:
-            Centres of the bins that hold values, clipped to the seen range,
+            Centres of the non-empty bins, clipped to the observed range,
             and their counts: float64, shape (n,), n at most ``BINS``.
         """
         lower, upper, counts = self.histogram.bins()
@@ -162,6 +162,6 @@ class Statistics:
 
 
 def _flat(x: Tensor) -> Tensor:
-    """All values in the order of memory: a view of a transposed tensor, too."""
+    """All values in memory order, so that a transposed tensor needs no copy."""
     order = sorted(range(x.ndim), key=x.stride, reverse=True)
     return x.permute(order).reshape(-1)

@@ -1,4 +1,4 @@
-"""What modules keep beside parameters and parts: noted, and put back."""
+"""Snapshots of the attributes and buffers of modules, and how to restore them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-#: What torch itself keeps of a module; its buffers are looked at on their own.
+#: Attributes that torch itself gives a module; buffers are handled on their own.
 _TORCH = frozenset(vars(nn.Module()))
-#: How the names of what this package keeps begin.
+#: Prefix of the attributes that this package adds.
 _OURS = 'iptq_'
-#: Not looked into: parts that are looked at on their own, or no state of a model.
+#: Types that are not searched: they are handled on their own, or no state of a model.
 _CLOSED = (
     *(nn.Module, Tensor, np.ndarray, np.generic, str, bytes, int, float, type(None)),
     *(type, ModuleType, FunctionType, MethodType, BuiltinFunctionType),
@@ -29,11 +29,11 @@ _CLOSED = (
 
 
 class Note:
-    """What a container holds now.
+    """A snapshot of a container.
 
     Attributes:
-        container: A list, set or dict; that of an object's attributes, for instance.
-        content: A copy.
+        container: A list, set or dict, for instance the ``__dict__`` of an object.
+        content: A copy of its content.
     """
 
     def __init__(self, container: Any, mine: Callable[[Any], bool] | None = None):
@@ -47,21 +47,25 @@ class Note:
         return isinstance(self.container, dict)
 
     def now(self) -> list[tuple[Any, Any]]:
-        """Keys (of a list, positions) and values as they are."""
+        """The present keys (or positions) and values."""
         if not self.named:
             return list(enumerate(self.container))
         items = dict.items(self.container)
         return [(k, v) for k, v in items if self._mine is None or self._mine(k)]
 
     def put_back(self, keys: Collection | None = None) -> None:
-        """Make it what it was, in place; of a dict these keys only."""
+        """Restore the content, in place.
+
+        Args:
+            keys: Of a dict: the keys to restore. None: all.
+        """
         if not self.named:
             if list(map(id, self.container)) != list(map(id, self.content)):
                 self.container.clear()
                 grow = getattr(self.container, 'extend', None) or self.container.update
                 grow(self.content)
             return
-        # Subclasses of configs convert what they are given.
+        # Subclasses, such as configs, convert the values that they are given.
         plain = OrderedDict if isinstance(self.container, OrderedDict) else dict
         for key in [k for k, _ in self.now() if k not in self.content]:
             if keys is None or key in keys:
@@ -72,18 +76,18 @@ class Note:
 
 
 class Attributes:
-    """What modules keep: attributes, buffers, and the containers among them.
+    """Snapshots of the attributes and buffers of modules, and of containers in them.
 
-    Parameters, sub-modules, hooks, ``training`` and what this package keeps are left
-    out. Containers that are class attributes count, too.
+    Parameters, sub-modules, hooks, ``training`` and the attributes of this package are
+    left out. Containers that are class attributes are included.
 
     Attributes:
-        notes: By module, the notes of what it keeps.
+        notes: Modules with the snapshots of each.
 
     Args:
         modules: The modules.
-        numbers: Whether the numbers in tensors, arrays and random generators are noted
-            as well, which some code changes in place.
+        numbers: Whether to copy the content of tensors, arrays and random generators as
+            well, because some code changes them in place.
     """
 
     def __init__(self, modules: Iterable[nn.Module], numbers: bool = False) -> None:
@@ -102,11 +106,11 @@ class Attributes:
             self.notes.append((module, notes))
 
     def knows(self, container: Any) -> bool:
-        """Whether it was there when the notes were made."""
+        """Whether a container existed when the snapshots were made."""
         return id(container) in self._known
 
     def put_back(self) -> None:
-        """Make everything what it was."""
+        """Restore everything."""
         for _, notes in self.notes:
             for note in notes:
                 note.put_back()
@@ -136,14 +140,14 @@ class Attributes:
 
 
 def own_attributes(module: nn.Module) -> list[str]:
-    """Names of the attributes that its own code gave a module, buffers left out."""
+    """Names of the attributes that a module's own code set, without buffers."""
     return [name for name in vars(module) if _is_own(name)]
 
 
 def content_of(value: Any) -> Any:
-    """The list, set or dict that holds what is in a value; None: it is no container.
+    """The list, set or dict with the content of a value; None if it has none.
 
-    Of other objects than the containers of Python, that of their attributes.
+    For an object that is no Python container, it is the dict of its attributes.
     """
     if isinstance(value, dict | list | set | deque):
         return value
@@ -157,7 +161,7 @@ def _is_own(name: str) -> bool:
 
 
 def _of_classes(kind: type) -> list[Any]:
-    """Containers that are attributes of a module's classes."""
+    """Containers among the class attributes of a module."""
     return [
         value
         for cls in kind.__mro__[: kind.__mro__.index(nn.Module)]
@@ -167,9 +171,9 @@ def _of_classes(kind: type) -> list[Any]:
 
 
 def _numbers_of(value: Any) -> Callable[[], Any] | None:
-    """What puts the numbers back that are in a value now; None: it has none."""
+    """A function that restores the numbers now in a value; None if it has none."""
     if isinstance(value, Tensor):
-        # An equal version tells nothing of what was written to ``.data``.
+        # Writing to ``.data`` does not change the version, so the numbers are copied.
         kept = value.detach().clone()
         return lambda: _write(value, kept)
     if isinstance(value, np.ndarray) and value.flags.writeable:
@@ -185,7 +189,7 @@ def _numbers_of(value: Any) -> Callable[[], Any] | None:
 
 
 def _write(tensor: Tensor, numbers: Tensor) -> None:
-    """Write numbers where others are now."""
+    """Overwrite the numbers of a tensor."""
     with torch.inference_mode(tensor.is_inference()), torch.no_grad():
         if tensor.shape != numbers.shape:
             tensor.data = numbers.clone()

@@ -1,4 +1,8 @@
-"""Binding a region's module to a mode, without touching its code."""
+"""Binding a module to a region, without touching its code.
+
+A bound module gets a subclass of its own class, whose ``forward`` calls
+:meth:`Region.call`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from .region import Region
 
 
 class _Bound:
-    """Mixed into the class of a bound module: the way into :meth:`Region.call`."""
+    """Mixin of the classes of bound modules: ``forward`` calls :meth:`Region.call`."""
 
     iptq_region: Region
 
@@ -28,20 +32,20 @@ class _Bound:
         return self.iptq_region.call(self, super().forward, args, kwargs)  # type: ignore
 
     def train(self, mode: bool = True) -> Any:
-        """As the module's own; integers run as in evaluation, whatever is asked."""
+        """As the module's own, but integers stay in evaluation mode."""
         region = self.iptq_region
         mode = mode and (region.mode is None or region.mode.trains)
         with region.lock, real_parameters(self, region.mode):  # type: ignore[arg-type]
             return super().train(mode)  # type: ignore[misc]
 
     def eval(self) -> Any:
-        """As the module's own, which may be no call of ``train``."""
+        """As the module's own, which need not call ``train``."""
         region = self.iptq_region
         with region.lock, real_parameters(self, region.mode):  # type: ignore[arg-type]
             return super().eval()  # type: ignore[misc]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """The module as of its own class, which pickles can name; bound when read."""
+        """Pickle the module with its own class, which has a name; bind it when read."""
         own, bound = own_class(self), type(self)  # type: ignore[arg-type]
         reduced: Any = super().__reduce_ex__(protocol)
         make, arguments, *rest = reduced
@@ -51,12 +55,12 @@ class _Bound:
 
 @functools.cache
 def _bound_class(cls: type) -> type:
-    """A subclass of ``cls``; ``isinstance`` checks of mm code keep working."""
+    """The subclass of ``cls`` for bound modules; ``isinstance`` keeps working."""
     return type(cls.__name__, (_Bound, cls), {'__module__': cls.__module__})
 
 
 def _made_bound(make: Callable, *arguments: Any) -> Any:
-    """A module of a bound class, as a pickle or a copy makes it."""
+    """A bound module, made by unpickling or copying."""
     module = make(*arguments)
     own: Any = type(module)
     module.__class__ = _bound_class(own)
@@ -64,12 +68,20 @@ def _made_bound(make: Callable, *arguments: Any) -> Any:
 
 
 def own_class(module: nn.Module) -> type:
-    """The class that a bound module had before."""
+    """The class of a bound module before it was bound."""
     return type(module).__mro__[2]
 
 
 def bind(module: nn.Module, region: Region) -> None:
-    """Make ``module`` run as ``region`` from now on."""
+    """Let the calls of a module run as a region.
+
+    Args:
+        module: The module.
+        region: The region.
+
+    Raises:
+        RuntimeError: If the module is bound already.
+    """
     if isinstance(module, _Bound):
         raise RuntimeError(f"region '{region.name}' is bound already")
     module.__class__ = _bound_class(type(module))  # type: ignore[arg-type]
@@ -100,24 +112,29 @@ def unbind(module: nn.Module) -> None:
 
 
 def bound_region(module: nn.Module) -> Region | None:
-    """The region that a module is bound to, if any."""
+    """The region that a module is bound to; None if it is not bound."""
     return module.iptq_region if isinstance(module, _Bound) else None  # type: ignore
 
 
 def own_forward(module: nn.Module) -> Callable:
-    """``forward`` as the class of a bound module has it."""
+    """The ``forward`` that a bound module had before it was bound."""
     return super(_Bound, module).forward  # type: ignore[misc]
 
 
 def regions_in(model: nn.Module) -> dict[str, Region]:
-    """The regions that modules of a model are bound to, by name."""
+    """The regions of a model, by name."""
     regions = (bound_region(module) for module in model.modules())
     return {region.name: region for region in regions if region is not None}
 
 
 @contextmanager
 def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
-    """Run the regions named by ``modes`` in these modes; restore them after."""
+    """Run modules as regions in the given modes within the ``with`` block.
+
+    Args:
+        model: The model.
+        modes: Modes by path of the module.
+    """
     bound: list[tuple[nn.Module, Attributes]] = []
     try:
         for name, mode in modes.items():
@@ -134,10 +151,10 @@ def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
 def _refuse_floats(
     module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
 ) -> None:
-    """Let no checkpoint round its floats into integers; a part of one, neither.
+    """Refuse to load float parameters of a checkpoint into integer parameters.
 
     Raises:
-        PlanError: If it would.
+        PlanError: If the checkpoint has some.
     """
     for name, value in module._parameters.items():
         given = state_dict.get(prefix + name)

@@ -1,8 +1,8 @@
-"""Working through large tensors in blocks that stay in the cache.
+"""Computing large tensors in blocks that fit the cache.
 
-The 64-bit temporaries of an integer function are eight times as large as its
-8-bit input. Over a whole batch they would go through the main memory at every
-step; over blocks of rows they do not. Results are the same, bit for bit.
+The 64-bit temporaries of an integer function are eight times as large as its 8-bit
+input. Those of a whole batch would go through main memory for every operation; those of
+a block of rows stay in the cache. Results are the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 #: Elements of a block: 1 MB of 64-bit integers, an L2 cache.
 BLOCK = 2**17
 
-#: Operations that treat every row (last dimension) of their first operand alike.
+#: Operations that compute every row (last dimension) of their first operand alone.
 _BY_ROW = ('linear', 'gelu', 'softmax', 'layer_norm')
-#: Operations on operands of one shape, element by element.
+#: Elementwise operations.
 _BY_ELEMENT = ('add', 'mul')
 
 Compute = Callable[[Sequence[Tensor | None]], Tensor]
 
 
 def in_blocks(kind: str, operands: Sequence[Tensor | None], compute: Compute) -> Tensor:
-    """``compute(operands)``, block by block where the operation permits.
+    """``compute(operands)``, computed block by block if the operation permits.
 
     Args:
         kind: Kind of the operation.
-        operands: Its integer operands; parameters stay whole.
-        compute: Gives the result of operands that were cut along rows.
+        operands: Its integer operands. Parameters are not cut.
+        compute: Computes the result for operands that are cut along rows.
     """
     x = operands[0]
     if x is None or x.numel() <= BLOCK:

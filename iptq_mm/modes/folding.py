@@ -1,4 +1,4 @@
-"""Results of expressions of parameters only, which integer mode keeps."""
+"""Cache of the constants that integer mode computes from parameters only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from ..qtensor import QTensor
 
-#: Results to keep; images of ever new sizes must not fill the memory.
+#: Largest number of results; images of ever new sizes must not fill the memory.
 _MAX_RESULTS = 256
 
 
 class FoldedConstants:
-    """Results by site and arguments.
+    """Results of folded functions, by site and arguments.
 
-    Arguments are compared by their elements, because two image sizes may give tensors
-    of the same shapes at the same site.
+    Arguments are compared by value: two image sizes may lead to different tensors of
+    the same shape at a site.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,14 @@ class FoldedConstants:
         self._count = 0
 
     def get(self, site: str, func: Any, tree: Any, compute: Callable[[], Any]) -> Any:
-        """The kept result for these arguments, or a new one from ``compute``."""
+        """The cached result for these arguments, or a new one.
+
+        Args:
+            site: Name of the site.
+            func: The torch function.
+            tree: Its arguments.
+            compute: Computes the result.
+        """
         leaves = [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
         tensors = [x.payload if isinstance(x, QTensor) else x for x in leaves]
         scales = [x.qparams for x in leaves if isinstance(x, QTensor)]
@@ -55,7 +62,7 @@ class FoldedConstants:
 
 
 def _copied(result: Any) -> Any:
-    """New QTensors of the same numbers: one may be changed in place."""
+    """New QTensors with the same payload, because one may be changed in place."""
     return tree_map(
         lambda x: (
             QTensor(x.payload, x.qparams, x.source, constant=True)
@@ -67,7 +74,7 @@ def _copied(result: Any) -> Any:
 
 
 def _described(tree: Any) -> Any:
-    """A tree of arguments with types and shapes in the place of tensors."""
+    """Arguments with types and shapes instead of tensors."""
 
     def describe(x: Any) -> Any:
         if not isinstance(x, Tensor):

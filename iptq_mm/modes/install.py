@@ -1,4 +1,4 @@
-"""The float module of a region becomes an integer one."""
+"""Turning the float module of a region into an integer one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..plan import RegionPlan
 from . import Integer, Region, bind, bound_region
 from .real_parameters import derive_again, loads_itself
 
-#: Name of the buffer that carries the plan in a region's state dict.
+#: Name of the buffer with the plan, which brings it into the state dict.
 PLAN_KEY = 'quantization_plan'
 
 
@@ -23,16 +23,16 @@ def install(
     plan: RegionPlan,
     integers: dict[str, Tensor] | None = None,
 ) -> None:
-    """Give a module integer parameters and the integer mode.
+    """Replace the parameters of a module by integers and bind it in integer mode.
 
     Args:
-        name: Region name.
+        name: Name of the region.
         module: The float module.
         plan: Its plan.
-        integers: The parameters; None: zeros, to be filled by a checkpoint.
+        integers: The integer parameters. None: zeros, which a checkpoint overwrites.
 
     Raises:
-        PlanError: If plan and module do not belong together.
+        PlanError: If the plan is not for this module.
     """
     plan.check(name, module)
     frozen = {}
@@ -59,9 +59,9 @@ def install(
 
 
 def _derive_again(module: nn.Module, *incompatible: Any) -> None:
-    """Make anew what a region derives from its parameters, of their real values.
+    """Recompute tensors that a region derives from its parameters, from real values.
 
-    Here and when a checkpoint was loaded, so that both have the same bits.
+    It is called here and after loading a checkpoint, so that both have the same bits.
     """
     region = bound_region(module)
     if region is not None and not loads_itself():
@@ -69,11 +69,11 @@ def _derive_again(module: nn.Module, *incompatible: Any) -> None:
 
 
 def fit_first_layer(module: nn.Module, plan: RegionPlan) -> None:
-    """Give the first layer as many channels as a plan has: with one for marks, or not.
+    """Give the first layer the channels that a plan has: with or without the mark.
 
     Args:
-        module: The module as its config builds it, or as another plan had it.
-        plan: The plan that it is to get.
+        module: The module as its config builds it, or as another plan changed it.
+        plan: The plan that will be installed.
     """
     if plan.pixels is None:
         return

@@ -1,4 +1,4 @@
-"""What a call of a region leaves in the attributes of its modules."""
+"""Values that a call of a region leaves in the attributes of its modules."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .integer import Integer
 
 
 class Unavailable:
-    """Stands where a call of a region left a value that depends on its input.
+    """Placeholder for a value that a call left behind and that depends on its input.
 
-    A region is a function of its inputs: programs run no code of the module, which
-    would leave such a value anew, or take it up in the next call.
+    A region has to be a function of its inputs. Programs do not run the code of the
+    module, which would store such a value again or use it in the next call. Any use of
+    the placeholder is an error.
     """
 
     def __init__(self, where: str) -> None:
@@ -32,9 +33,9 @@ class Unavailable:
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise UnsupportedOperationError(
-            f'{vars(self)["where"]} keeps what a call of the region made of its input, '
-            'and it is used outside of the region or in the next call: let forward '
-            'return it, or choose other quantization.regions'
+            f'{vars(self)["where"]} keeps a value that a call of the region computed '
+            'from its input, and it is used outside of the region or in the next call; '
+            'let forward return it, or choose other quantization.regions'
         )
 
     @classmethod
@@ -52,12 +53,12 @@ class Unavailable:
 
 @contextmanager
 def no_leftovers(module: nn.Module, mode: Mode) -> Iterator[None]:
-    """Let no QTensor stay in the attributes of a region's modules after a call.
+    """Remove the QTensors that a call of a region left in attributes of its modules.
 
-    A module that kept one made of parameters alone gets all that it keeps back, so
-    that the next call makes it anew: integer mode has it folded. Of what depends on
-    inputs only this itself goes, and in calibration :class:`Unavailable` takes its
-    place.
+    If a module stored a QTensor that depends on parameters only, all its attributes are
+    restored. The next call computes the value again, which integer mode has folded. Of
+    values that depend on inputs, only those themselves are removed; in calibration they
+    are replaced by :class:`Unavailable`.
     """
     modules = dict(module.named_modules())
     before = Attributes(modules.values())
@@ -71,7 +72,7 @@ def no_leftovers(module: nn.Module, mode: Mode) -> Iterator[None]:
 
 
 def forget_hidden(attributes: Attributes) -> None:
-    """Put back what was there before something became :class:`Unavailable`."""
+    """Restore the values that :class:`Unavailable` replaced."""
     for _, notes in attributes.notes:
         for note in notes:
             hidden = lambda x: isinstance(x, Unavailable)  # noqa: E731
@@ -81,7 +82,7 @@ def forget_hidden(attributes: Attributes) -> None:
 
 
 def _release(before: Attributes, notes: list[Note], where: str, hide: bool) -> None:
-    """Put back what one module kept, where there are QTensors now."""
+    """Restore the attributes of one module that hold QTensors now."""
     found = []
     constant = False
     for note in notes:
@@ -108,7 +109,7 @@ def _release(before: Attributes, notes: list[Note], where: str, hide: bool) -> N
 
 
 def _found(value: Any, wanted: Callable[[Any], bool], known: Attributes) -> list[Any]:
-    """What is wanted in a value; containers that have notes of their own left out."""
+    """The wanted objects within a value, without containers that have a snapshot."""
     found, waiting, seen = [], [value], set()
     while waiting:
         x = waiting.pop()
@@ -125,7 +126,7 @@ def _found(value: Any, wanted: Callable[[Any], bool], known: Attributes) -> list
 
 
 def _hidden(value: Any, where: str) -> Any:
-    """The same nesting with nothing of use in it."""
+    """The same nesting of containers, with placeholders in it."""
     if isinstance(value, list):
         return [_hidden(x, where) for x in value]
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Parameters of a region, in whose place a thread sees the values of its own call."""
+"""Parameters for which a thread sees other tensors while it runs a region."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-#: By ``id`` of a parameter, what a thread sees in its place.
+#: By ``id`` of a parameter: the tensor that a thread sees in its place.
 Substitutes = Mapping[int, Tensor]
 
 
 class _Seen(threading.local):
-    """What the running thread sees in the place of parameters."""
+    """The substitutes of the running thread."""
 
     def __init__(self) -> None:
         self.substitutes: Substitutes = {}
@@ -24,11 +24,11 @@ _seen = _Seen()
 
 
 class Parameters(dict):
-    """``_parameters`` of a module whose parameters a thread can see as others.
+    """The ``_parameters`` of a module, with substitutes per thread.
 
-    The module's code finds the substitutes of its own thread by every look-up. The
-    dictionary itself holds the parameters throughout: another thread that runs the
-    module, reads its state dict or looks whether it has changed never meets them.
+    Look-ups by the module's code return the substitutes of the running thread. The
+    dictionary itself always holds the parameters: another thread that runs the module
+    or reads its state dict never sees the substitutes.
     Example::
 
         layer._parameters = Parameters(layer._parameters)
@@ -37,7 +37,7 @@ class Parameters(dict):
     """
 
     def __getitem__(self, name: str) -> Any:
-        """The parameter, or what this thread sees in its place."""
+        """The parameter, or its substitute in this thread."""
         value = super().__getitem__(name)
         return _seen.substitutes.get(id(value), value)
 

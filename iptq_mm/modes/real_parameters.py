@@ -1,4 +1,4 @@
-"""Tensors that a module derives from its parameters and keeps: made of real values."""
+"""Tensors that a module derives from its parameters, computed from real values."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from .base import Mode
 from .integer import Integer
 from .parameters import seen_as
 
-#: Where a region's module notes what it derived.
+#: Attribute with the derived tensors of a region's module.
 _DERIVED = 'iptq_derived'
-#: Whether a module loads its own state, to derive from it.
+#: Whether a module is loading its own state dict, in order to derive tensors.
 _loading: ContextVar[bool] = ContextVar('loading', default=False)
 
 
 @contextmanager
 def real_parameters(module: nn.Module, mode: Mode | None) -> Iterator[None]:
-    """Let code of a region's module compute with the real values of its parameters.
+    """Let the code of a region's module see the real values of its parameters.
 
-    Code that runs in ``train()`` or at loading, and knows nothing of integers, then
-    derives the same tensors as in calibration, constants for the rules.
+    Code that runs in ``train()`` or at loading knows nothing of integers. With real
+    values it derives the same tensors as in calibration, which the rules treat as
+    constants.
 
     Args:
         module: The region's module.
-        mode: Its mode; all but :class:`Integer` have real parameters already.
+        mode: Its mode. Only in :class:`Integer` are parameters not real already.
 
     Raises:
         UnsupportedOperationError: If the code gives the module other parameters.
@@ -62,7 +63,7 @@ def real_parameters(module: nn.Module, mode: Mode | None) -> Iterator[None]:
 
 
 def derive_again(module: nn.Module, mode: Mode | None) -> None:
-    """Let a module make anew what it derives in ``train()``, ``eval()`` or at loading.
+    """Let a module recompute what it derives in ``train()``, ``eval()`` or at loading.
 
     Args:
         module: A region's module.
@@ -88,15 +89,15 @@ def derive_again(module: nn.Module, mode: Mode | None) -> None:
 
 
 def loads_itself() -> bool:
-    """Whether what is being loaded is a module's own state, see above."""
+    """Whether a module is loading its own state dict, see :func:`derive_again`."""
     return _loading.get()
 
 
 def derived_are_kept(module: nn.Module) -> bool:
-    """Whether what a region's module derived is what it has now.
+    """Whether a region's module still has the tensors that it derived.
 
-    A part of it may have derived from integers: called by itself, ``eval()`` of a part
-    knows no region.
+    A sub-module may have derived others from integers: its own ``eval()`` does not know
+    that it belongs to a region.
     """
     derived = vars(module).get(_DERIVED)
     if not derived:
@@ -110,7 +111,7 @@ def derived_are_kept(module: nn.Module) -> bool:
 
 
 def _note_derived(module: nn.Module, before: dict[tuple[int, str], object]) -> None:
-    """Note what was derived just now, beside what had been before."""
+    """Add the tensors that were derived just now to those derived before."""
     children = {id(child): child for child in module.modules()}
     derived = {
         (id(child), name): value
@@ -131,7 +132,7 @@ def _note_derived(module: nn.Module, before: dict[tuple[int, str], object]) -> N
 
 
 def _tensors(module: nn.Module) -> dict[tuple[int, str], object]:
-    """Attributes that are tensors, or hold some, by module and name."""
+    """Attributes that are or hold tensors, by module and name."""
     return {
         (id(child), str(name)): value
         for child, (own, *_) in Attributes(module.modules()).notes
@@ -141,7 +142,7 @@ def _tensors(module: nn.Module) -> dict[tuple[int, str], object]:
 
 
 def _places(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """Where parameters are."""
+    """The parameters of a module, with the sub-module and name of each."""
     return [
         (child, name, value)
         for child in module.modules()
@@ -151,7 +152,7 @@ def _places(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
 
 
 def _acts_at_loading(module: nn.Module) -> bool:
-    """Whether a module has code of its own that runs when a state is loaded."""
+    """Whether a module has its own code that runs when a state dict is loaded."""
     kind, torchs = type(module), nn.Module
     return (
         kind._load_from_state_dict is not torchs._load_from_state_dict

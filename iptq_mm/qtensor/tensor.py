@@ -14,11 +14,11 @@ from .aliasing import Sharing, overlap, shares_memory
 from .errors import SMALLER_REGION, unsupported
 from .weight_qparams import WeightQParams
 
-#: Largest integer that an added constant may reach, in steps of the scale. It is far
-#: beyond every value, as an infinite entry of an attention mask has to be.
+#: Largest magnitude of the integers of an added constant. It is far beyond every
+#: value, as an infinite entry of an attention mask has to be.
 _FAR = 2**30
-#: Least real number that ``_FAR`` steps have to stand for. Softmax hides a score that
-#: is lower by so much: exp(-32) is about 1e-14.
+#: Least real value of ``_FAR``. Softmax hides a score that is lower by so much: exp(-32)
+#: is about 1e-14.
 _FAR_ENOUGH = 32.0
 
 #: Answers every torch function that meets a QTensor; see :func:`answer_with`.
@@ -189,7 +189,7 @@ class QTensor(torch.Tensor):
 
         In integer mode the constant is rounded to the scale of this tensor and added
         to the integers, whose range grows accordingly. Nothing is requantized and
-        nothing saturates, but for infinite entries: they become ``2**30`` steps.
+        nothing saturates, but for infinite entries: their integers are ``2**30``.
 
         Raises:
             UnsupportedOperationError: If the constant holds NaN, or the scale is too

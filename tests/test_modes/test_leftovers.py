@@ -95,7 +95,9 @@ def test_values_that_other_code_reads(reader):
     net = Reads(Leaves())
     net(rows())  # the float model may
     net = Reads(Leaves())
-    with pytest.raises(UnsupportedOperationError, match=r'keeps what a call .* return'):
+    with pytest.raises(
+        UnsupportedOperationError, match=r'keeps a value that a call .* return'
+    ):
         observe(net, config(), net, [rows()])
     # Nothing is left of the attempt.
     assert net.backbone.seen is None and net.backbone.all == []

@@ -179,7 +179,7 @@ def test_an_embedding_that_is_no_parameter():
     assert '/add:0' in plan.sites
 
 
-@pytest.mark.parametrize('value', [0.0, -100.0, -torch.inf])
+@pytest.mark.parametrize('value', [0.0, -100.0, -torch.inf, 40.0])
 def test_a_mask_is_no_site(value):
     """Nor is one that hides nothing: images need not agree on that."""
     module = Custom(lambda self, x: (x + torch.tensor([0.0, value] * 8)).softmax(-1))

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from ...modes import running
 from ...modes.base import FloatMode
+from ...modes.region import is_real
 from ..batches import Forward, run_batches
 from ..evaluating import evaluating
 
@@ -76,7 +77,7 @@ def outputs_of(
         for call in calls:
             module = model.get_submodule(call.region)
             leaves = tree_leaves(module(*call.args, **call.kwargs))
-            found.extend(x for x in leaves if _is_float(x))
+            found.extend(x for x in leaves if is_real(x))
     return found
 
 
@@ -90,7 +91,3 @@ def change(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
         relative = 0.0 if error == 0 else error / size if size else float('inf')
         most = max(most, relative) if relative == relative else float('inf')
     return most
-
-
-def _is_float(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.is_floating_point()

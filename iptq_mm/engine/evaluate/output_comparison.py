@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ...modes import Integer, Region
+from ...modes.region import is_real
 from ...utils.decibels import decibels
 
 #: Second-stage heads see the proposals of their own model: row by row, their
@@ -39,7 +40,7 @@ class OutputComparison:
             region.on_output = self._compare_outputs
             float_model.get_submodule(name).register_forward_hook(
                 lambda m, i, output, expected=expected: expected.append(  # type: ignore
-                    [t for t in tree_leaves(output) if _is_float(t)]
+                    [t for t in tree_leaves(output) if is_real(t)]
                 )
             )
 
@@ -98,10 +99,6 @@ class OutputComparison:
 def _integer(region: Region) -> Integer:
     assert isinstance(region.mode, Integer)
     return region.mode
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _add(sums: dict[str, list[float]], key: str, values: list[float]) -> None:

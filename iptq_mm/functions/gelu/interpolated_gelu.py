@@ -64,7 +64,7 @@ class InterpolatedGELU(GELUFunction):
         step = min(RANGE, site.x.bound * site.x.scale) / SEGMENTS
         x = torch.arange(SEGMENTS + 1, dtype=torch.float64) * step
         rest = (self.reference(x, site.approximate) - x) / site.out.scale
-        # If one step of the input leaves the table, a larger ratio gives the same.
+        # If the integer 1 is beyond the table already, a larger ratio changes nothing.
         end = SEGMENTS << widths.fraction
         ratio = min(site.x.scale / step * 2.0**widths.fraction, end)
         position_shift = max(0, 16 - math.frexp(ratio)[1])

@@ -55,7 +55,7 @@ class IBERTLayerNorm(LayerNormFunction):
         step = site.x.scale / 2.0**shift
         statistics = Statistics(
             # Popoviciu: the variance is at most a quarter of the span squared;
-            # the rounded mean adds a quarter of a step.
+            # the rounded mean adds a quarter.
             variance=size * ((span * 2.0**shift) ** 2 + 1) / 4,
             epsilon=size * site.eps / step / step,
             peak=1.0,
