@@ -119,7 +119,7 @@ def forget_caches(
 
 
 def _kept(module: nn.Module) -> list[Kept]:
-    """What a region's modules keep beside what checkpoints hold."""
+    """Attributes and buffers with tensors that checkpoints do not hold."""
     return [
         kept
         for path, child in module.named_modules()
@@ -133,7 +133,7 @@ def _kept(module: nn.Module) -> list[Kept]:
 
 
 def _kept_unchanged(module: nn.Module) -> list[Kept]:
-    """What is not made anew by ``train()``, ``eval()`` and loading."""
+    """The kept tensors that train(), eval() and loading do not compute again."""
     before = {(k.path, k.name): k.value for k in _kept(module)}
     derive_again(module, None)
     return [k for k in _kept(module) if before.get((k.path, k.name)) is k.value]
@@ -158,7 +158,7 @@ def _forget(
 
 
 def _ways_to_undo(module: nn.Module, group: Sequence[Kept]) -> Iterator[Callable]:
-    """Ways in which code may find that it has not made something yet."""
+    """Ways to reset attributes so that code computes them again."""
 
     def every(act: Callable[[Kept], Any]) -> Callable[[], Any]:
         return lambda: [act(kept) for kept in group]
@@ -185,7 +185,7 @@ def _made_anew(
     calls: Sequence[Call],
     expected: Sequence[Tensor],
 ) -> bool:
-    """Whether calls make it anew and give what they gave; everything is put back."""
+    """Whether calls compute it again, with the same outputs; all is put back."""
     attributes = Attributes(module.modules())
     tensors = [list(map(id, kept.tensors())) for kept in group]
     try:

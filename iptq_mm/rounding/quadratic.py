@@ -66,7 +66,7 @@ class Quadratic:
         )
 
     def best_values(self, solution: Rounded) -> Tensor:
-        """What each code would best be as a real number, given all others.
+        """The best real value of each code, given all others.
 
         With g = H (w - s q) that is ``q_j + g_j / (s H_jj)``, or ``w_j / s`` for
         an input that is never there.

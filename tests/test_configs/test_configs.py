@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from iptq_mm.calibration import expanded
-from iptq_mm.engine.export.checkpoint import region_configs
+from iptq_mm.engine.loading.scopes import region_scopes
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -73,7 +73,7 @@ def test_has_all_that_quantization_reads(name):
     quantization = cfg.quantization
     assert quantization.regions
     for region in quantization.regions:
-        assert region_configs(cfg.model, region)
+        assert region_scopes(cfg.model, region, None)
     assert {'bits', 'observer', 'rounding'} <= set(quantization.weight)
     assert {'bits', 'observer'} <= set(quantization.activation)
     assert {'bits', 'observer'} <= set(quantization.wide)

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class WeightConfig:
-    """Weights: symmetric, one scale for each output channel.
+    """Precision of weights: symmetric, one scale for each output channel.
 
     Attributes:
         bits: Bits of an integer, 2 to 8.
-        observer: Registry dict; gives the range of each channel.
-        rounding: Registry dict; makes the integers.
+        observer: Registry dict; chooses the range of each channel.
+        rounding: Registry dict; rounds weights to integers.
         bias_correction: Whether biases make up for the mean error of their layer.
-        guided: Whether both go by what an error does to the outputs of the region:
-            inputs of a layer count by the squared gradient at what it makes of them.
+        guided: Whether both minimize the effect of errors on the outputs of the region:
+            each row of a layer's inputs is weighted by the squared gradient at the
+            output that the layer makes of it.
     """
 
     bits: int = 8
@@ -27,15 +28,15 @@ class WeightConfig:
 
 @dataclass
 class ActivationConfig:
-    """Inputs of linear layers and products.
+    """Precision of the inputs of linear layers, convolutions and matrix products.
 
     Attributes:
         bits: Bits of an integer, 2 to 8.
-        observer: Registry dict; gives the range.
+        observer: Registry dict; chooses the range.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).
         search_images: How many calibration images choose the ranges by the error
-            at the region's outputs, in the place of the observer; 0: the observer
+            at the region's outputs, instead of the observer; 0: the observer
             chooses.
     """
 
@@ -49,14 +50,14 @@ class ActivationConfig:
 
 @dataclass
 class WideConfig:
-    """Values that no product takes directly.
+    """Precision of activations that are not inputs of a matrix product.
 
-    The residual stream, inputs of LayerNorm and Softmax, attention
-    probabilities and what leaves the region.
+    These are the residual stream, inputs of LayerNorm, GELU and Softmax, and outputs of
+    the region. Attention probabilities belong to them, too.
 
     Attributes:
         bits: Bits of an integer, at most 16.
-        observer: Registry dict; gives the range.
+        observer: Registry dict; chooses the range.
         attention: Bits of the attention probabilities; None: ``bits``.
         gelu: Bits of the inputs of GELU; None: ``bits``.
         softmax: Bits of the inputs of Softmax; None: ``bits``.
@@ -71,11 +72,11 @@ class WideConfig:
 
 @dataclass
 class CalibrationConfig:
-    """The images that are looked at.
+    """The calibration images.
 
     Attributes:
-        num_images: How many images give the ranges.
-        analysis_images: How many of them try the candidate functions.
+        num_images: How many images the ranges are observed on.
+        analysis_images: On how many of them the candidate functions are tried.
         batch_size: Images in a batch.
         dataloader: A dataloader config; None: the training dataset with the
             pipeline of the test dataset.

@@ -1,4 +1,4 @@
-"""How a region uses the channels of its sites: what :class:`Channels` finds out."""
+"""How a region uses the channels of its sites, as :class:`Channels` finds it out."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ChannelMap:
         self.uses.setdefault(parameter, set()).add(by)
 
     def forbid(self, channels: Tensor) -> None:
-        """Note that something looks at channels which it must find as they are."""
+        """Note that something reads channels that must keep their ranges."""
         found: list[int] = channels.unique().tolist()
         self.elsewhere.update(c for c in found if c != UNKNOWN)
 

@@ -1,4 +1,4 @@
-"""Float values; the range of each channel of the sites that are asked for."""
+"""The mode that equalization needs: float values, and ranges of their channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...qtensor import QTensor
 
 @dataclass
 class Ranges:
-    """What equalization goes by.
+    """The ranges of channels that equalizers use.
 
     Attributes:
         values: By site, lows and highs of its channels, float64, shape (2, C).

@@ -1,4 +1,4 @@
-"""What every observer offers: the range that a quantizer should cover."""
+"""The interface of observers, which choose the range that a quantizer covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Biases that make up for what quantization takes from the mean of the outputs.
+"""Bias correction: biases make up for the mean error of their layer's outputs.
 
 A layer computes ``W_q E[x_q]`` in the mean where the float model has ``W E[x]``. The
 difference is added to its bias (Nagel et al., arXiv 1906.04721, section 4.2): rounding
@@ -50,7 +50,7 @@ def correctable_biases(
 def mean_loss(
     weight: Tensor, rounded: Rounded, seen: SeenInputs, outputs: int
 ) -> Tensor:
-    """What quantization takes from the mean of each output, ``W E[x] - W_q E[x_q]``.
+    """The error of the mean of each output, ``W E[x] - W_q E[x_q]``.
 
     Args:
         weight: The real weight; dimension 0 is the output channel.

@@ -31,7 +31,7 @@ Powers = dict[str, dict[str, list[int]]]
 
 @dataclass
 class Equalization:
-    """What :func:`equalize` changed.
+    """The changes that :func:`equalize` made.
 
     Attributes:
         powers: By region, the powers of two that sites multiply their operands by from

@@ -78,7 +78,7 @@ class RegionChecker:
                 region.mode, region.on_output = mode, None
 
     def checks(self) -> dict[str, RegionCheck]:
-        """What was seen, by region that ran, the same on all ranks.
+        """The checks by region that ran, the same on all ranks.
 
         Of the ranks that ran a region the first one counts: its images are those that a
         single process looks at.

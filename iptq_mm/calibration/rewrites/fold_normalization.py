@@ -76,7 +76,7 @@ def fold_normalization(
 
 
 def normalization_of(model: nn.Module) -> Pixels | None:
-    """What the model's data preprocessor does to images, if it says so."""
+    """The normalization of the model's data preprocessor, None if it has none."""
     preprocessor: Any = getattr(model, 'data_preprocessor', None)
     if not getattr(preprocessor, '_enable_normalize', False):
         return None

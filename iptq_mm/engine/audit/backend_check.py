@@ -22,7 +22,7 @@ from ..run.checks import check_backend
 
 @dataclass
 class BackendCheck:
-    """What a back end gave.
+    """The result of a back end, compared with eager integer mode.
 
     Attributes:
         values: Values that left regions.

@@ -72,7 +72,7 @@ def dataset_of(loader: Any) -> Any:
 
 
 def options_of(loader: Any) -> dict[str, Any]:
-    """What else of a dataloader, or of its config, says how samples are fetched."""
+    """Options of a dataloader, or of its config, for fetching samples."""
     names = ('num_workers', 'collate_fn')
     if isinstance(loader, Mapping):
         return {name: loader[name] for name in names if name in loader}

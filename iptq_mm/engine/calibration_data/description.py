@@ -1,4 +1,4 @@
-"""What is said of the calibration images: how many, of how many, where from."""
+"""The description of the calibration images: how many, of how many, where from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEW = 8
 def describe_calibration(
     loader: DataLoader, quantization: QuantizationConfig
 ) -> dict[str, Any]:
-    """What ``results.json`` says of the calibration images.
+    """The description of the calibration images for ``results.json``.
 
     Args:
         loader: Made by ``build_calibration_dataloader``, on any rank.

@@ -23,7 +23,7 @@ _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of the image (or images) of a sample.
+    """The identity of the image (or images) of a sample.
 
     Attributes:
         name: For messages.
@@ -46,7 +46,7 @@ class Identity:
 
 
 def identified(dataset: Any, index: int) -> Identity:
-    """What is known of one image of a dataset. Costs microseconds, decodes nothing."""
+    """The identity of one image of a dataset. Costs microseconds, decodes nothing."""
     holder, position = located(dataset, index)
     kind = type(next(leaves(holder))).__name__
     try:
@@ -114,7 +114,7 @@ def _paths(info: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _storage(holder: Any) -> str:
-    """What the transforms of a dataset read their files from, if it is named."""
+    """The storage that the transforms of a dataset read from, if it is named."""
     for leaf in leaves(holder):
         for transform in getattr(getattr(leaf, 'pipeline', None), 'transforms', ()):
             for name in ('backend_args', 'file_client_args'):

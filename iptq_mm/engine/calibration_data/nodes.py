@@ -15,7 +15,7 @@ def leaf_nodes(node: Any) -> list[Any]:
 
 
 def wrapped_nodes(node: Any) -> list[Any]:
-    """What a wrapper's config wraps. ``dataset='name'`` is no wrapper."""
+    """The datasets that a wrapper's config wraps. ``dataset='name'`` is no wrapper."""
     if not isinstance(node, Mapping):
         return []
     several = node.get('datasets')

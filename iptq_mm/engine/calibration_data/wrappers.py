@@ -44,7 +44,7 @@ def leaves(dataset: Any) -> Iterator[Any]:
 
 
 def unrepeated(dataset: Any) -> Any:
-    """What is inside the outer wrappers that only repeat images."""
+    """The dataset inside the outer wrappers that only repeat images."""
     while isinstance(dataset, _REPEATING):
         dataset = dataset.dataset
     return dataset

@@ -166,7 +166,7 @@ def _found(module: Any, name: Any, value: Any) -> str | None:
 
 
 def _made(value: Any, where: str) -> str:
-    """What can be made by a call, as pickle does it."""
+    """The source of a call that makes the value, as pickle would."""
     reduced: Any = ()
     with contextlib.suppress(Exception):  # whatever an object of any class says
         reduce = copyreg.dispatch_table.get(type(value))

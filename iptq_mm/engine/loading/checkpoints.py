@@ -50,7 +50,7 @@ def loading(checkpoint: str) -> Iterator[None]:
 
 
 def file_problem(checkpoint: str) -> str:
-    """What the first bytes of a file say against it; nothing if it may be one."""
+    """Why a file is no checkpoint, by its first bytes; empty if it may be one."""
     path = Path(checkpoint).expanduser()
     if not path.is_file():  # fetched by mmengine, or missing, which it says
         return ''

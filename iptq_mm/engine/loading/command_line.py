@@ -1,4 +1,4 @@
-"""What the tools share: their usual options, and how mistakes end them."""
+"""Command lines of the tools: shared options, and messages for mistakes."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _first_image(cfg: Config) -> dict | None:
 
 
 def _noise(height: int, width: int) -> dict[str, Any]:
-    """What a pipeline gets of an image that was loaded."""
+    """An image of noise, in the dict that a pipeline has after loading."""
     rng = np.random.default_rng(0)
     return dict(
         img=rng.integers(0, 256, (height, width, 3), np.uint8),

@@ -46,7 +46,7 @@ def region_scopes(
 
 
 def _parts(node: Any, scope: str | None) -> Iterator[tuple[Any, str | None]]:
-    """What a part stands for, as calibration has it: itself, or all of its members."""
+    """The configs that a part stands for, as in calibration: itself, or its members."""
     scope = _scope(node) or scope
     if isinstance(node, dict) and 'task_heads' in node:
         node = node['task_heads']
@@ -95,12 +95,12 @@ def full_type(kind: Any, scope: str | None) -> str:
 
 
 def found_type(kind: Any, scope: str | None) -> Any:
-    """What a type of ``cfg.model`` stands for; None if there is no such thing."""
+    """The class or function of a type in ``cfg.model``; None if there is none."""
     return _found(kind, scope)[0]
 
 
 def _found(kind: Any, scope: str | None) -> tuple[Any, list[str]]:
-    """What a type stands for, and the names under which registries have it."""
+    """The class or function of a type, and its names in registries."""
     if not isinstance(kind, str):
         return kind, []
     with ROOT.switch_scope_and_registry(scope or ROOT.scope) as registry:

@@ -60,8 +60,8 @@ class QuantizationHook(Hook):
         plan_file: Name of the plan's file in the work dir; None: it is not written.
 
     Attributes:
-        result: What quantization did; None before.
-        calibration: Which images calibrated it, in plain types.
+        result: The result of quantization; None before.
+        calibration: A description of the calibration images, in plain types.
 
     Raises:
         KeyError: If there is no such back end.

@@ -27,7 +27,7 @@ from .state import State, state_key
 
 @dataclass
 class Quantization:
-    """What :func:`quantize_model` did.
+    """The result of :func:`quantize_model`.
 
     Attributes:
         plans: By region.

@@ -31,7 +31,7 @@ class Correlation(NamedTuple):
 
 
 class Picks(NamedTuple):
-    """What a criterion picks, measured site by site.
+    """The picks of a criterion, measured site by site.
 
     Attributes:
         best: Share of sites where it picks the least degradation.
@@ -120,7 +120,7 @@ def picks(
     choose: Callable[[list[SiteCandidate]], SiteCandidate],
     form: str,
 ) -> Picks:
-    """What ``choose`` picks at each site."""
+    """The figures of the picks of ``choose`` at all sites."""
     losses = []
     for site in by_site(candidates):
         least = min(candidate.degradation[form].sum() for candidate in site)
@@ -133,7 +133,7 @@ def picks(
 
 
 def picks_of(candidates: list[SiteCandidate], criterion: Criterion, form: str) -> Picks:
-    """What a criterion picks at each site."""
+    """The figures of the picks of a criterion at all sites."""
     return picks(candidates, lambda site: picked(criterion, site), form)
 
 

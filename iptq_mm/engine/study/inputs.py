@@ -69,7 +69,7 @@ def study_batches(
     split: str,
     seed: int,
 ) -> Batches:
-    """Images to measure on. Of more images, the first are those of fewer.
+    """Images to measure on. The first of many images are the same as of few.
 
     Args:
         cfg: The whole config.

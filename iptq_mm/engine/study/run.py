@@ -56,7 +56,8 @@ def study_criteria(
     candidate at one site. Degradation is the squared error of the logits. Parameters
     stay as they are: equalization is left out.
 
-    An interrupted study goes on, and one of more images adds to one of fewer.
+    An interrupted study is resumed, and a study of more images reuses the
+    measurements of one of fewer.
 
     Args:
         config: Config of a classifier with a quantization dict.

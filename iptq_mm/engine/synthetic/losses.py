@@ -1,4 +1,4 @@
-"""What tells photographs from noise, as a transformer sees them."""
+"""Losses that tell photographs from noise, as a transformer sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model answers to an image: class logits, and tokens of its attentions."""
+"""Responses of a model to an image: class logits, and tokens of its attentions."""
 
 from __future__ import annotations
 

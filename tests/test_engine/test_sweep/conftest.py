@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from iptq_mm.engine.sweep import Sweep, load_settings, results
+from iptq_mm.engine.sweep import Sweep, load_settings
+from iptq_mm.engine.sweep import results as sweep_results
 
 
 @pytest.fixture
@@ -42,5 +43,5 @@ def measured(vit_run, monkeypatch):
         names.append(Path(config).parent.name)
         return copy.deepcopy(vit_run.results)
 
-    monkeypatch.setattr(results, 'quantize_and_compare', run)
+    monkeypatch.setattr(sweep_results, 'quantize_and_compare', run)
     return names

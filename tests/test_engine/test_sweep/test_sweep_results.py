@@ -3,7 +3,8 @@
 import pytest
 from sweep_cases import figures, table
 
-from iptq_mm.engine.sweep import Row, Sweep, load_settings, results
+from iptq_mm.engine.sweep import Row, Sweep, load_settings
+from iptq_mm.engine.sweep import results as sweep_results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -36,7 +37,7 @@ def test_row_of_a_detector(detector_run, tmp_path, monkeypatch):
     path = tmp_path / 'list.py'
     path.write_text(f"base = {detector_run.config!r}\nsettings = [dict(name='a')]")
     results = detector_run.results
-    monkeypatch.setattr(results, 'quantize_and_compare', lambda *_, **__: results)
+    monkeypatch.setattr(sweep_results, 'quantize_and_compare', lambda *_, **__: results)
     comparison = Sweep(load_settings(path), tmp_path / 'out', 'command')
     assert comparison.run()
     (line,) = table(tmp_path)
@@ -60,5 +61,5 @@ def test_damaged_row_is_not_run(tmp_path, text):
 
 
 def test_scalars_only():
-    found = results._scalars({'a': 1.0, 'b': [1.0], 'c': None, 'd': float('nan')})
+    found = sweep_results._scalars({'a': 1.0, 'b': [1.0], 'c': None, 'd': float('nan')})
     assert found == {'a': 1.0}

@@ -5,7 +5,8 @@ from mmengine.config import Config
 from sweep_cases import TWO, row_of, table
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.engine.sweep import Sweep, load_settings, results
+from iptq_mm.engine.sweep import Sweep, load_settings
+from iptq_mm.engine.sweep import results as sweep_results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -26,7 +27,7 @@ def test_tables_show_what_is_missing(compared, measured, tmp_path):
 
 
 def test_resumes_after_an_interruption(compared, measured, tmp_path, monkeypatch):
-    run = results.quantize_and_compare
+    run = sweep_results.quantize_and_compare
 
     def interrupted(config, **arguments):
         if measured:
@@ -34,7 +35,7 @@ def test_resumes_after_an_interruption(compared, measured, tmp_path, monkeypatch
         return run(config, **arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, 'quantize_and_compare', interrupted)
+        patch.setattr(sweep_results, 'quantize_and_compare', interrupted)
         compared(TWO)
     assert [line['state'] for line in table(tmp_path)] == ['done', 'not run']
     before = row_of(tmp_path, 'eight-bits')
@@ -61,7 +62,7 @@ def test_error_is_a_row(compared, measured, tmp_path, monkeypatch, error):
         raise error('the first | bad\nthing')
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, 'quantize_and_compare', failing)
+        patch.setattr(sweep_results, 'quantize_and_compare', failing)
         done, said = compared(TWO)
     assert not done and len(said) == 2
     assert all('the first | bad' in line for line in said)
@@ -109,7 +110,7 @@ def test_rows_of_detectors_share_no_visualizer(detector_run, tmp_path, monkeypat
         names.append(Config.fromfile(config).visualizer.name)
         return detector_run.results
 
-    monkeypatch.setattr(results, 'quantize_and_compare', run)
+    monkeypatch.setattr(sweep_results, 'quantize_and_compare', run)
     comparison = Sweep(load_settings(path), tmp_path / 'out', 'command')
     assert comparison.run()
     assert len(set(names)) == 2
