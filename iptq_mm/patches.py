@@ -1,4 +1,4 @@
-"""Convolutions as linear layers: of patches, or to blocks of pixels."""
+"""Convolutions as linear layers, which the roundings of weights work on."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def patches(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The inputs of a two-dimensional convolution, seen as a linear layer.
+    """The inputs of a two-dimensional convolution, as those of a linear layer.
 
     ``conv2d(x, w)`` is ``patches(x, w.shape) @ w.flatten(1).T``.
 
     Args:
         x: Integers within 16 bits, shape (N, C, H, W).
         weight_shape: Shape of the weight, (out, C, kh, kw).
-        stride: As in ``torch.nn.functional.conv2d``, as are the others.
-        padding: The same; zeros around the image are inputs, too.
-        dilation: The same.
-        groups: The same.
+        stride: As in ``torch.nn.functional.conv2d``.
+        padding: As in ``conv2d``; the zeros around the image are inputs, too.
+        dilation: As in ``conv2d``.
+        groups: As in ``conv2d``.
 
     Returns:
-        Integers of the type of ``x``, shape (N * L, C * kh * kw), L the
-        positions of the kernel.
+        Integers of the type of ``x``, shape (N * L, C * kh * kw), where L is the
+        number of positions of the kernel.
 
     Raises:
-        ValueError: For a grouped convolution, in which each output has inputs
-            of its own, or where image and weight do not fit together.
+        ValueError: If the convolution has groups, each of which has other inputs, or
+            if image and weight do not fit together.
     """
     if groups != 1:
         raise ValueError(
@@ -47,16 +47,16 @@ def patches(
             f'no two-dimensional convolution: input {tuple(x.shape)}, weight '
             f'{tuple(weight_shape)}'
         )
-    kernel, dilation, stride = tuple(weight_shape[2:]), _pair(dilation), _pair(stride)
+    kernel, (steps, dilations) = tuple(weight_shape[2:]), map(pair, (stride, dilation))
     if padding == 'same':
-        around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        around = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         before = [a // 2 for a in around]
         after = [a - b for a, b in zip(around, before, strict=True)]
     else:
-        before = after = list((0, 0) if padding == 'valid' else _pair(padding))
+        before = after = list((0, 0) if padding == 'valid' else pair(padding))
     # Integers of 16 bits are exact in float32, and unfold only moves them.
     padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
-    unfolded = F.unfold(padded, kernel, dilation, 0, stride)
+    unfolded = F.unfold(padded, kernel, dilations, 0, steps)
     return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
 
 
@@ -67,7 +67,7 @@ def transposed_rows(weight: Tensor) -> Tensor:
         weight: Shape (in, out, kh, kw).
 
     Returns:
-        Shape (out * kh * kw, in): a row for each output channel and place of the
+        Shape (out * kh * kw, in): one row per output channel and position of the
         kernel.
     """
     return weight.permute(1, 2, 3, 0).reshape(-1, weight.shape[0])
@@ -79,5 +79,9 @@ def from_transposed_rows(rows: Tensor, shape: Sequence[int]) -> Tensor:
     return rows.reshape(*places, inputs).permute(3, 0, 1, 2).contiguous()
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def pair(value: Any) -> Any:
+    """``(height, width)`` of an argument given as one number or two; a word stays."""
+    if isinstance(value, str):
+        return value
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width

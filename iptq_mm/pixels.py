@@ -48,7 +48,7 @@ class Pixels:
     marked: bool = False
 
     @property
-    def zero(self) -> tuple[int, ...]:
+    def zero_point(self) -> tuple[int, ...]:
         """The centred pixels that come closest to 0 after normalization.
 
         With the mark, where there is one: then they stand for 0 exactly.
@@ -57,9 +57,11 @@ class Pixels:
         return (*nearest, *([MARK] if self.marked else []))
 
     @property
-    def zero_is_whole(self) -> bool:
+    def zero_point_is_exact(self) -> bool:
         """Whether pixels that become 0 exist, so that no mark is needed."""
-        return all(m == z + CENTRE for m, z in zip(self.mean, self.zero, strict=False))
+        return all(
+            m == z + CENTRE for m, z in zip(self.mean, self.zero_point, strict=False)
+        )
 
     def exact(self, x: Tensor) -> Tensor:
         """What normalization was applied to, minus 128, in float32, not rounded.

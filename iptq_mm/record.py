@@ -1,8 +1,8 @@
-"""The record: what calibration saw, by site.
+"""The record: the statistics that calibration gathers, by site.
 
-It holds sums, extremes and histograms, never tensors of the model, so that its
-size does not depend on how many images were seen; records of several processes
-merge into the record of all their images.
+It holds sums, extremes and histograms but no activations, so that its size does not
+depend on the number of images. Records of several processes merge into the record that
+one process would have made of all images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .statistics import Statistics
 
 
 class Prepared(TypedDict):
-    """Constants of a function, and ``QParams.to_dict`` of its input."""
+    """Constants of a function, and the quantizer of its input as a dict."""
 
     input: dict[str, Any]
     constants: Constants
@@ -29,25 +29,25 @@ class Prepared(TypedDict):
 
 @dataclass
 class RegionRecord:
-    """What calibration saw in one region.
+    """What calibration observed in one region.
 
     Attributes:
         values: Statistics of each value, by the site or input that made it.
         operations: Kind of the operation of each site, in order of execution.
-        sources: Where the operands of each site came from.
+        sources: Sources of the operands of each site; None where one is missing.
         outputs: Values that leave the region.
         parameters: Roles in which each parameter was used.
-        powers: By LayerNorm, the powers of two of its input's channels, where they
-            are not all 0; see :func:`~iptq_mm.modes.base.amplified`.
-        clipping: Where values are clipped when they become narrow, as a share of
-            their largest magnitude, for those that were searched.
+        channel_shifts: By LayerNorm site: the left shift of each channel of its input,
+            if they are not all 0; see :func:`~iptq_mm.modes.base.shift_channels`.
+        clipping: The limit at which a value is clipped in low precision, relative to
+            its largest magnitude, for values whose limit was searched.
         candidates: Errors of each candidate function at each non-linear site.
-        constants: Constants of each candidate there, where they do not depend
-            on parameters, and the quantizer of the input they were made for.
-        refused: Why a candidate cannot serve a site.
-        pixels: How the images were normalized that enter as pixels, if they do.
-        origins: By input, the region and the value there that it comes from; None if
-            not always from the same.
+        constants: Constants of each candidate at each non-linear site, unless they
+            depend on parameters, with the quantizer of the input they were made for.
+        refused: Reasons why candidates cannot be used at a site.
+        pixels: Normalization of the images, if they enter as pixels.
+        producers: By input: the region and the value there that it comes from; None if
+            that differs from call to call.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -55,13 +55,13 @@ class RegionRecord:
     sources: dict[str, list[str | None]] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
     parameters: dict[str, set[str]] = field(default_factory=dict)
-    powers: dict[str, list[int]] = field(default_factory=dict)
+    channel_shifts: dict[str, list[int]] = field(default_factory=dict)
     clipping: dict[str, float] = field(default_factory=dict)
     candidates: dict[str, dict[str, CandidateErrors]] = field(default_factory=dict)
     constants: dict[str, dict[str, Prepared]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     pixels: Pixels | None = None
-    origins: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    producers: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -74,16 +74,16 @@ class RegionRecord:
         except ValueError as error:
             raise type(error)(f"site '{name}': {error}") from error
 
-    def see_input(self, name: str, origin: tuple[str, str] | None) -> None:
-        """Note which value of another region entered, if one did."""
-        origin = None if origin is None else (origin[0], origin[1])
-        if self.origins.setdefault(name, origin) != origin:
-            self.origins[name] = None
+    def see_input(self, name: str, producer: tuple[str, str] | None) -> None:
+        """Note which value of another region an input is; None if it is none."""
+        producer = None if producer is None else (producer[0], producer[1])
+        if self.producers.setdefault(name, producer) != producer:
+            self.producers[name] = None
 
     def see_site(
         self, site: str, operation: Operation, sources: Sequence[str | None]
     ) -> None:
-        """Note what a site does and where its operands came from."""
+        """Note the operation of a site and the sources of its operands."""
         self.operations[site] = operation.kind
         self.sources[site] = list(sources)
         for position, source in enumerate(sources):
@@ -92,9 +92,9 @@ class RegionRecord:
                 self.parameters.setdefault(name, set()).add(operation.role(position))
 
     def keep_constants(self, site: str, name: str, prepared: Prepared) -> None:
-        """Keep the constants of a candidate, those for the widest input seen.
+        """Keep the constants of a candidate for the input with the widest range so far.
 
-        A mask widens the input of a Softmax, and not every image brings one.
+        A mask widens the input range of a Softmax, and not every image has one.
         """
 
         def span(made: Prepared) -> tuple[int, int]:
@@ -106,7 +106,7 @@ class RegionRecord:
             kept[name] = prepared
 
     def consumers(self) -> dict[str, list[tuple[str, int]]]:
-        """For each value, the sites that use it and as which operand."""
+        """The sites that use each value, and the position of the operand, by value."""
         uses: dict[str, list[tuple[str, int]]] = {name: [] for name in self.values}
         for site, sources in self.sources.items():
             for position, source in enumerate(sources):
@@ -115,7 +115,7 @@ class RegionRecord:
         return uses
 
     def merge(self, other: RegionRecord) -> None:
-        """Add what another process saw."""
+        """Add the record of another process."""
         for name, statistics in other.values.items():
             if name in self.values:
                 self.values[name].merge(statistics)
@@ -126,9 +126,9 @@ class RegionRecord:
         self.outputs |= other.outputs
         for name, roles in other.parameters.items():
             self.parameters.setdefault(name, set()).update(roles)
-        self.powers = {**self.powers, **other.powers}
-        for name, origin in other.origins.items():
-            self.see_input(name, origin)
+        self.channel_shifts = {**self.channel_shifts, **other.channel_shifts}
+        for name, producer in other.producers.items():
+            self.see_input(name, producer)
         for site, candidates in other.candidates.items():
             for name, errors in candidates.items():
                 mine_at = self.candidates.setdefault(site, {})
@@ -143,14 +143,18 @@ class RegionRecord:
             self.refused[site] = {**reasons, **self.refused.get(site, {})}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain types and tensors, for ``torch.save``."""
+        """A dict of plain types and tensors, for ``torch.save``.
+
+        Two keys are older than the names of the attributes: ``powers`` are the channel
+        shifts and ``origins`` the producers.
+        """
         return {
             'values': {n: s.state_dict() for n, s in self.values.items()},
             'operations': dict(self.operations),
             'sources': dict(self.sources),
             'outputs': sorted(self.outputs),
             'parameters': {n: sorted(r) for n, r in self.parameters.items()},
-            'powers': dict(self.powers),
+            'powers': dict(self.channel_shifts),
             'clipping': dict(self.clipping),
             'candidates': {
                 s: {n: e.to_dict() for n, e in c.items()}
@@ -159,7 +163,7 @@ class RegionRecord:
             'constants': self.constants,
             'refused': self.refused,
             'pixels': self.pixels and self.pixels.to_dict(),
-            'origins': dict(self.origins),
+            'origins': dict(self.producers),
         }
 
     @classmethod

@@ -41,8 +41,8 @@ def test_beyond_the_range():
 
 
 def test_zero_is_the_mean():
-    assert IMAGENET.zero == (-4, -12, -24)
-    zero = torch.tensor(IMAGENET.zero).view(1, 3, 1, 1)
+    assert IMAGENET.zero_point == (-4, -12, -24)
+    zero = torch.tensor(IMAGENET.zero_point).view(1, 3, 1, 1)
     # Half a step at most.
     assert (IMAGENET.normalized(zero).abs() <= 0.5 / 57).all()
     assert torch.equal(IMAGENET.centred(torch.zeros(1, 3, 1, 1)), zero.float())
@@ -82,7 +82,7 @@ def test_padding_is_marked_and_exact():
     assert centred.shape == (2, 4, 4, 5)
     assert torch.equal(centred[:, :3], IMAGENET.centred(x))
     assert torch.equal(centred[:, 3] != 0, (x == 0).all(1))
-    assert (centred[1, :, :, 3:] == torch.tensor(MARKED.zero).view(4, 1, 1)).all()
+    assert (centred[1, :, :, 3:] == torch.tensor(MARKED.zero_point).view(4, 1, 1)).all()
     assert torch.equal(MARKED.integers(x), centred.to(torch.int8))
     # 0.0 comes back as such; without marks half a grey level may lie between.
     assert (MARKED.normalized(centred)[1, :, :, 3:] == 0).all()
@@ -135,6 +135,6 @@ def test_marks_are_kept():
     assert Pixels.from_dict(MARKED.to_dict()) == MARKED
     # What has none is written as before there were any.
     assert IMAGENET.to_dict().keys() == {'mean', 'std'}
-    assert not IMAGENET.zero_is_whole
-    assert Pixels((128.0, 0.0), (1.0, 1.0)).zero_is_whole
-    assert not Pixels((128.0, -1.0), (1.0, 1.0)).zero_is_whole
+    assert not IMAGENET.zero_point_is_exact
+    assert Pixels((128.0, 0.0), (1.0, 1.0)).zero_point_is_exact
+    assert not Pixels((128.0, -1.0), (1.0, 1.0)).zero_point_is_exact

@@ -69,7 +69,7 @@ class Planner:
         if seen.minimum == seen.maximum == 0:
             # What was always 0 fits any scale; one of an ordinary size keeps the
             # ratios to other scales within what integers express.
-            affine = QParams.affine(0.0, 1.0, bits)
+            affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits)
@@ -92,7 +92,7 @@ class Planner:
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
-        return QParams.affine(low, min(max(seen.maximum, 0.0) * reach, limit), bits)
+        return QParams.asymmetric(low, min(max(seen.maximum, 0.0) * reach, limit), bits)
 
     def plan(
         self,
@@ -115,8 +115,8 @@ class Planner:
             if name not in self.record.operations:
                 plan.inputs[name] = qparams
         for site, kind in self.record.operations.items():
-            powers = self.record.powers.get(site)
-            plan.sites[site] = SitePlan(kind, made[site], input_powers=powers)
+            powers = self.record.channel_shifts.get(site)
+            plan.sites[site] = SitePlan(kind, made[site], input_shifts=powers)
             for position, source in enumerate(self.record.sources[site]):
                 if source not in made or kind == 'relu':  # which keeps the scale
                     continue

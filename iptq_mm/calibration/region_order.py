@@ -33,7 +33,7 @@ def handed_inputs(
         plans: Of other regions.
     """
     found = {}
-    for name, origin in record.origins.items():
+    for name, origin in record.producers.items():
         region, value = origin or ('', '')
         if region in plans:
             site = plans[region].sites.get(value)
@@ -42,4 +42,4 @@ def handed_inputs(
 
 
 def _givers(record: RegionRecord) -> set[str]:
-    return {origin[0] for origin in record.origins.values() if origin}
+    return {origin[0] for origin in record.producers.values() if origin}

@@ -1,10 +1,10 @@
-"""What every integer function offers.
+"""The interface of integer functions.
 
-A function is an integer-only approximation of GELU, Softmax or LayerNorm. Its
-life has two moments. When the plan is made, :meth:`IntegerFunction.prepare`
-turns scales into integer constants; floats are allowed there. At run time
-:meth:`IntegerFunction.integer` maps integers to integers with these constants
-and nothing else.
+An integer function is an integer-only approximation of GELU, Softmax or LayerNorm. It
+has two parts. When the plan is made, :meth:`IntegerFunction.prepare` turns scales into
+integer constants; floats are allowed there. At run time,
+:meth:`IntegerFunction.integer` maps integers to integers with these constants and
+nothing else.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch.nn import functional as F
 
 from ..intmath import QParams
 
-#: Integer constants of a function at one site: ints, or int64 tensors (tables,
-#: one value a channel).
+#: Integer constants of a function at one site: ints, or int64 tensors (tables, or one
+#: value per channel).
 Constants = dict[str, Any]
 
 
 def function_name(cfg: Mapping[str, Any]) -> str:
-    """The name of a candidate: its type, and its options if it has any."""
+    """The name of a candidate: its type, followed by its options if it has any."""
     options = ', '.join(f'{k}={v}' for k, v in cfg.items() if k != 'type')
     return f'{cfg["type"]}({options})' if options else str(cfg['type'])
 
 
 class OperationCount(NamedTuple):
-    """Operations for one output element (metric C of IPTQ-ViT).
+    """Number of operations for one output element (metric C of IPTQ-ViT).
 
     Attributes:
         add: Additions, subtractions, comparisons, clips and signs.
@@ -56,11 +56,11 @@ class OperationCount(NamedTuple):
 
 @dataclass(frozen=True)
 class FunctionSite:
-    """Everything a function may know when its constants are made.
+    """What a function is told about a site when its constants are made.
 
     Attributes:
-        x: Quantizer of the input. ``x.qmin .. x.qmax`` holds every input; for
-            Softmax it may be wider than 16 bits, when a mask was added.
+        x: Quantizer of the input. ``x.qmin .. x.qmax`` holds every input. An input of
+            Softmax may have more than 16 bits, if a mask was added to it.
         out: Quantizer of the output.
         samples: Representative real inputs, shape (n,), with their
             ``weights``; from the calibration record. None without a record.
@@ -85,9 +85,9 @@ class IntegerFunction(ABC):
     """One integer approximation; subclasses register in ``FUNCTIONS``.
 
     Attributes:
-        kind: The operation it stands for.
-        max_input_bits: Widest input it takes. A site that chooses it gets
-            inputs of at most so many bits.
+        kind: The operation that it approximates, ``gelu`` for instance.
+        max_input_bits: Largest number of bits of its input. A site with this function
+            requantizes an input that has more.
     """
 
     kind: ClassVar[str]
@@ -96,11 +96,11 @@ class IntegerFunction(ABC):
     @staticmethod
     @abstractmethod
     def reference(x: Tensor, **attributes: Any) -> Tensor:
-        """The float function that the approximation stands for."""
+        """The float function that is approximated."""
 
     @abstractmethod
     def prepare(self, site: FunctionSite) -> Constants:
-        """Make the integer constants for a site.
+        """The integer constants for a site.
 
         Raises:
             ValueError: If the function cannot serve this site; the message
@@ -109,7 +109,7 @@ class IntegerFunction(ABC):
 
     @abstractmethod
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
-        """Apply the function with integers only.
+        """The function, computed with integers only.
 
         Args:
             q: Integers at scale ``site.x.scale``; Softmax and LayerNorm work
@@ -123,7 +123,11 @@ class IntegerFunction(ABC):
 
     @abstractmethod
     def operations(self, row: int) -> OperationCount:
-        """Operations an element, work once a row shared among ``row``."""
+        """Operations per element.
+
+        Args:
+            row: Elements of a row, among which the work done once per row is shared.
+        """
 
 
 class GELUFunction(IntegerFunction):
@@ -151,7 +155,7 @@ class SoftmaxFunction(IntegerFunction):
 
 
 class LayerNormFunction(IntegerFunction):
-    """Approximations of LayerNorm along the last dimension, affine included."""
+    """Approximations of LayerNorm along the last dimension, gamma and beta included."""
 
     kind = 'layer_norm'
 

@@ -1,17 +1,17 @@
-"""Integer exponentials ``2**-(z + t)`` of numbers of halvings.
+"""Integer exponentials ``2**-(z + t)`` of base-2 exponents in fixed point.
 
-The published functions differ in how they approximate ``2**-t``; the whole number
-``z`` is a right shift in each of them.
+The published functions differ in how they approximate ``2**-t``, ``t`` the fraction of
+the exponent; its integer part ``z`` is a right shift in each of them.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from .halvings import FRACTION_BITS
+from .exponents import FRACTION_BITS
 
 _ONE = 1 << FRACTION_BITS
-#: What :func:`chord_exp` gives for 0 halvings.
+#: What :func:`chord_exp` gives for the exponent 0.
 CHORD_ONE = 2 * _ONE
 
 # I-BERT's exp(p) ~ a*p*p + b*p + 1 with the digits of its code, for p = -t*ln2
@@ -20,20 +20,21 @@ _T_BITS = 14
 _A, _B, _LN2 = 0.35815147, 0.96963238, 0.6931471805599453
 _VERTEX = round(_B / (2 * _A * _LN2) * 2**_T_BITS)
 _FLOOR = round((1 / _A - (_B / (2 * _A)) ** 2) / (_LN2 * _LN2) * 4**_T_BITS)
-#: What :func:`quadratic_mantissa` gives for 0 halvings; below ``2**31``.
+#: What :func:`quadratic_mantissa` gives for the exponent 0; below ``2**31``.
 QUADRATIC_ONE = _VERTEX * _VERTEX + _FLOOR
 
 
-def quadratic_mantissa(halvings: Tensor) -> Tensor:
+def quadratic_mantissa(exponents: Tensor) -> Tensor:
     """``2**-t`` by I-BERT's polynomial (section 3.5, equation 13).
 
     Args:
-        halvings: From ``split_``, int32; only its fraction counts.
+        exponents: From :func:`~.exponents.to_exponent_`, int32; only the fraction ``t``
+            counts.
 
     Returns:
         int32 where ``QUADRATIC_ONE`` stands for 1.
     """
-    t = halvings >> (FRACTION_BITS - _T_BITS)
+    t = exponents >> (FRACTION_BITS - _T_BITS)
     t &= (1 << _T_BITS) - 1
     t -= _VERTEX
     t *= t
@@ -41,47 +42,48 @@ def quadratic_mantissa(halvings: Tensor) -> Tensor:
     return t
 
 
-def quadratic_exp(halvings: Tensor) -> Tensor:
+def quadratic_exp(exponents: Tensor) -> Tensor:
     """i-exp of I-BERT (Algorithm 3); int32, ``QUADRATIC_ONE`` stands for 1."""
-    e = quadratic_mantissa(halvings)
-    e >>= halvings >> FRACTION_BITS
+    e = quadratic_mantissa(exponents)
+    e >>= exponents >> FRACTION_BITS
     return e
 
 
-def chord_exp(halvings: Tensor) -> Tensor:
-    """``2**-t`` as ``1 - t/2``: ShiftExp of I-ViT.
+def chord_exp(exponents: Tensor) -> Tensor:
+    """``2**-(z + t)`` with ``1 - t/2`` for ``2**-t``: ShiftExp of I-ViT.
 
     Returns:
         int32 where ``CHORD_ONE`` stands for 1.
     """
-    e = halvings & (_ONE - 1)
+    e = exponents & (_ONE - 1)
     e.neg_()
     e += CHORD_ONE
-    e >>= halvings >> FRACTION_BITS
+    e >>= exponents >> FRACTION_BITS
     return e
 
 
-def tangent_exp_(halvings: Tensor, nearest: bool) -> Tensor:
-    """``2**r`` as ``1 + r*11/16``: IPTQ-ViT's three shifts in place of ln2.
+def tangent_exp_(exponents: Tensor, nearest: bool) -> Tensor:
+    """``2**-(z + t)`` with ``1 + r*11/16`` for ``2**r``, ``r = -t``: IPTQ-ViT's.
 
-    The tangent is good around 0, hence the split at the *nearest* whole number,
-    ``-1/2 <= r <= 1/2``; split at the floor, ``-1 < r <= 0``.
+    11/16 is the sum of three shifts, in the place of ln2. The tangent is good around 0,
+    hence the split at the *nearest* integer, ``-1/2 <= r <= 1/2``; split at the floor,
+    ``-1 < r <= 0``.
 
     Args:
-        halvings: From ``split_`` with a limit below ``MAX_HALVINGS``, int32;
-            overwritten.
-        nearest: Whether to split at the nearest whole number.
+        exponents: From :func:`~.exponents.to_exponent_` with a limit below
+            ``MAX_EXPONENT``, int32; overwritten.
+        nearest: Whether to split at the nearest integer.
 
     Returns:
         int32 where ``2**FRACTION_BITS`` stands for 1.
     """
     half = _ONE >> 1 if nearest else 0
-    halvings += half
-    whole = halvings >> FRACTION_BITS
-    halvings &= _ONE - 1
-    halvings -= half
-    halvings *= -11  # (r >> 1) + (r >> 3) + (r >> 4), rounded once
-    halvings >>= 4
-    halvings += _ONE
-    halvings >>= whole
-    return halvings
+    exponents += half
+    whole = exponents >> FRACTION_BITS
+    exponents &= _ONE - 1
+    exponents -= half
+    exponents *= -11  # (r >> 1) + (r >> 3) + (r >> 4), rounded once
+    exponents >>= 4
+    exponents += _ONE
+    exponents >>= whole
+    return exponents

@@ -1,7 +1,7 @@
 """Fixed-point helpers shared by the integer functions.
 
-What makes constants (:func:`floor_log2`, :func:`affine_dyadic`, ...) uses only
-exactly defined float64 operations, so that every machine makes the same ones.
+The functions that make constants (:func:`floor_log2`, :func:`dyadic_with_offset`, ...)
+use only exactly defined float64 operations, so that every machine makes the same ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..intmath import Dyadic, dyadic
 from .base import Constants, FunctionSite, IntegerFunction
 
-#: Largest exponent of two that an addend may reach: sums of two stay in 64 bits.
+#: An addend is at most ``2**ADDEND_BITS``, so that a sum of two fits 64 bits.
 ADDEND_BITS = 61
 
 
@@ -30,19 +30,19 @@ def ceil_log2(value: float) -> int:
 
 
 def saturate(value: float, bits: int) -> int:
-    """Nearest integer to ``value``, kept within ``-2**bits .. 2**bits``."""
+    """The integer nearest to ``value``, clamped to ``-2**bits .. 2**bits``."""
     bound = 1 << bits
     return bound if value >= bound else -bound if value <= -bound else round(value)
 
 
 def floor_int(value: float, bits: int) -> int:
-    """``floor(value)``, kept within ``-2**bits .. 2**bits``."""
+    """``floor(value)``, clamped to ``-2**bits .. 2**bits``."""
     bound = 1 << bits
     return bound if value >= bound else -bound if value <= -bound else math.floor(value)
 
 
 def ints(constants: Constants, *names: str) -> tuple[int, ...]:
-    """The named constants, which are plain ints.
+    """Constants that are ints, by name.
 
     Raises:
         TypeError: If one of them is a tensor.
@@ -57,7 +57,7 @@ def ints(constants: Constants, *names: str) -> tuple[int, ...]:
 
 
 def tensor(constants: Constants, name: str) -> Tensor:
-    """The named constant, which is a tensor.
+    """A constant that is a tensor, by name.
 
     Raises:
         TypeError: If it is an int.
@@ -73,20 +73,20 @@ def prepare_dyadic(name: str, ratio: float, input_bits: int = 32) -> Constants:
 
     Args:
         name: First part of the constants' names.
-        ratio: See :func:`~iptq_mm.intmath.dyadic`, which raises.
-        input_bits: The same.
+        ratio: As in :func:`~iptq_mm.intmath.dyadic`, which may raise.
+        input_bits: As in :func:`~iptq_mm.intmath.dyadic`.
     """
     multiplier, shift = dyadic(ratio, input_bits)
     return {f'{name}_multiplier': multiplier, f'{name}_shift': shift}
 
 
 def dyadic_of(constants: Constants, name: str) -> Dyadic:
-    """The dyadic number that :func:`prepare_dyadic` left under ``name``."""
+    """The dyadic number that :func:`prepare_dyadic` put into the constants."""
     return Dyadic(*ints(constants, f'{name}_multiplier', f'{name}_shift'))
 
 
 def check_input(function: IntegerFunction, site: FunctionSite) -> None:
-    """Refuse inputs wider than the function's ``max_input_bits``.
+    """Refuse inputs with more bits than the function's ``max_input_bits``.
 
     Raises:
         ValueError: If ``site.x`` has more bits.
@@ -99,10 +99,10 @@ def check_input(function: IntegerFunction, site: FunctionSite) -> None:
 
 
 def shift_(q: Tensor, amount: int) -> Tensor:
-    """``round(q * 2**amount)`` in place; halves up, no overflow on the way down.
+    """``round(q * 2**amount)`` in place, halves up; a right shift cannot overflow.
 
     Args:
-        q: Integers, any shape; a temporary of the caller.
+        q: Integers, any shape; overwritten.
         amount: Left shift; negative for a right shift.
     """
     if amount > 0:
@@ -115,17 +115,17 @@ def shift_(q: Tensor, amount: int) -> Tensor:
     return q
 
 
-def affine_dyadic(
+def dyadic_with_offset(
     ratios: Tensor, offsets: Tensor, input_bits: int = 32
 ) -> tuple[Tensor, Tensor, int]:
-    """Constants of ``round(q * ratio + offset)`` by channel with one shift.
+    """Constants of ``round(q * ratio + offset)`` by channel, with one common shift.
 
-    A shift that all channels share vectorizes, unlike one of their own, and
-    what a small channel loses is far below a step of the output.
+    A common shift vectorizes, unlike one shift per channel. It makes the multipliers of
+    channels with small ratios less precise, by far less than one output integer.
 
     Args:
-        ratios: Output steps for one input step, float64, shape (C,).
-        offsets: Output steps to be added, float64, shape (C,).
+        ratios: Input scale over output scale, float64, shape (C,).
+        offsets: Addends in units of the output scale, float64, shape (C,).
         input_bits: Bits, sign included, of ``q``.
 
     Returns:
@@ -142,7 +142,7 @@ def affine_dyadic(
         shift = min(shift, ADDEND_BITS - 1 - floor_log2(largest))
     if shift < 1:
         raise OverflowError(
-            f'an offset of {largest:.3g} output steps overflows 64 bits: the '
+            f'an offset of {largest:.3g} output scales overflows 64 bits: the '
             'output scale is far too small for it'
         )
     multiplier = torch.round(ratios * 2.0**shift).long()

@@ -1,8 +1,8 @@
 """The exponentials of I-BERT and I-ViT with the constants of their code.
 
-For comparison only: their constants are floors of ``1/S``, exact enough for the
-20 and more bits that I-BERT feeds, and far off for 8 bits. Constants that no
-longer fit 64 bits are clamped: nothing fails at any scale, however inaccurate.
+For comparison only. Their constants are floors of ``1/S``: exact enough for inputs of
+20 and more bits, which I-BERT has, and far off for 8 bits. Constants that do not fit
+64 bits are clamped, so that every scale gives a result, however inaccurate.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def prepare_i_exp(scale: float, n: int) -> Constants:
     """Constants of :func:`i_exp`.
 
     Args:
-        scale: Real value of an input step.
-        n: Most halvings, and the left shift that keeps their bits (30 in the
+        scale: Scale of the input.
+        n: Largest base-2 exponent, and the left shift that keeps its bits (30 in the
             code; less where 64 bits do not hold it).
     """
     # The code's a, b and c; the latter two are divided by a.
@@ -38,13 +38,13 @@ def prepare_i_exp(scale: float, n: int) -> Constants:
 
 
 def i_exp_one(constants: Constants) -> int:
-    """What :func:`i_exp` gives for 0: the largest, at least 1."""
+    """The integer that stands for 1 in the results of :func:`i_exp`, at least 1."""
     c, left = ints(constants, 'i_exp_c', 'i_exp_left')
     return max(c << left, 1)
 
 
 def i_exp(x: Tensor, constants: Constants) -> Tensor:
-    """I-BERT's ``int_exp``.
+    """``exp(x)`` by I-BERT's ``int_exp``.
 
     Args:
         x: Integers, at most 0, int64.
@@ -64,12 +64,17 @@ def i_exp(x: Tensor, constants: Constants) -> Tensor:
 
 
 def prepare_shift_exp(scale: float, n: int) -> Constants:
-    """Constants of :func:`shift_exp`: ``n`` halvings (15 Softmax, 23 GELU)."""
+    """Constants of :func:`shift_exp`.
+
+    Args:
+        scale: Scale of the input.
+        n: Largest base-2 exponent (15 in the code's Softmax, 23 in its GELU).
+    """
     return {'shift_exp_n': n, 'shift_exp_x0': floor_int(-1 / scale, 43 - n)}
 
 
 def shift_exp(x: Tensor, constants: Constants, tangent: bool = False) -> Tensor:
-    """I-ViT's ``int_exp_shift``.
+    """``exp(x)`` by I-ViT's ``int_exp_shift``.
 
     Args:
         x: Integers, at most 0, int64.

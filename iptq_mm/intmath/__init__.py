@@ -1,4 +1,4 @@
-"""Integer tensor arithmetic: the only arithmetic of an integer model."""
+"""Integer tensor arithmetic, the only arithmetic of an integer model."""
 
 from .dyadic import Dyadic, dyadic, requantize
 from .isqrt import bit_length, isqrt

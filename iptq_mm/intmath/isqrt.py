@@ -1,7 +1,7 @@
 """The exact integer square root.
 
-Source: I-BERT (Algorithm 4, Newton's method seeded at ``2**ceil(bits/2)``);
-unlike a fixed seed of 2**16 it converges for small radicands, too.
+Source: I-BERT (Algorithm 4, Newton's method from the seed ``2**ceil(bits/2)``). Unlike
+a fixed seed of ``2**16``, it also converges for small radicands.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Newton from a seed less than a factor of 2 above the root: the relative error
-# e becomes below e*e/2, so 0.5 -> 0.125 -> 2**-7 -> 2**-15 -> 2**-31 -> exact.
+# The seed is above the root by less than a factor of 2. A step takes the relative error
+# e below e*e/2, so 0.5 -> 0.125 -> 2**-7 -> 2**-15 -> 2**-31 -> exact.
 _NEWTON_STEPS = 6
 
 
 def bit_length(value: Tensor) -> Tensor:
-    """Bits of each non-negative integer (0 for 0), by comparisons and shifts.
+    """Number of bits of each non-negative integer (0 for 0), by comparisons and shifts.
 
     Args:
         value: Non-negative integers, any shape.
@@ -35,6 +35,11 @@ def bit_length(value: Tensor) -> Tensor:
 def isqrt(value: Tensor) -> Tensor:
     """``floor(sqrt(value))`` of each integer.
 
+    Example::
+
+        >>> isqrt(torch.tensor([0, 15, 16, 2**62]))
+        tensor([         0,          3,          4, 2147483648])
+
     Args:
         value: Integers in ``0 .. 2**62``, any shape.
 
@@ -44,7 +49,7 @@ def isqrt(value: Tensor) -> Tensor:
     value = value.long()
     root = torch.ones_like(value) << ((bit_length(value) + 1) >> 1)
     for _ in range(_NEWTON_STEPS):
-        # Above the root Newton's step falls, at the root it may rise by one.
+        # Newton's step falls above the root; at the root it may rise by one.
         root = torch.minimum(root, (root + value // root) >> 1)
         root = root.clamp_min(1)
     return torch.where(value == 0, 0, root)

@@ -1,9 +1,9 @@
-"""Exact products of integer tensors.
+"""Exact matrix products and convolutions of integer tensors.
 
-The reference is int64. The fast path computes the same integers: an int8
-product by the CPU's or GPU's integer instructions, or a product in float32 or
-float64 whose every partial sum is proved to stay within the significand, in
-which case no rounding can happen, in any order of summation.
+The reference computes in int64. The fast path computes the same integers, either with
+the int8 instructions of the CPU or GPU, or in float32 or float64. A float product is
+used only if a bound proves that every partial sum fits the significand: then nothing is
+rounded, in any order of summation.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def reference_products(enabled: bool = True) -> Iterator[None]:
 def carrier(bound: int) -> torch.dtype:
     """The dtype whose arithmetic is exact for sums of magnitude ``bound``.
 
-    float32 is none where the user lets its products be those of narrower types.
+    float32 is not exact if the user allows its products to use narrower types
+    (``torch.set_float32_matmul_precision``).
     """
     if _IN_INT64.get():
         return torch.int64
@@ -57,8 +58,8 @@ def carrier(bound: int) -> torch.dtype:
 def int8_product_is_exact() -> bool:
     """Whether ``torch._int_mm`` uses VNNI here.
 
-    Without VNNI some kernels add pairs of products in saturating 16 bits; with
-    it (or in CUDA's kernels) the product is exact and four times as fast.
+    Without VNNI, some kernels add pairs of products in saturating 16 bits. With
+    VNNI (and in CUDA kernels) the product is exact and four times as fast.
     """
     probe = getattr(torch.cpu, '_is_vnni_supported', lambda: False)
     return bool(probe()) and hasattr(torch, '_int_mm')
@@ -70,7 +71,7 @@ def integer_matmul(a: Tensor, b: Tensor, bound: int) -> Tensor:
     Args:
         a: Integers, shape (..., n, k).
         b: Integers, shape (..., k, m).
-        bound: No partial sum exceeds it in magnitude.
+        bound: Upper bound of the magnitude of every partial sum.
 
     Returns:
         Integers, shape (..., n, m): int32 where the bound permits, or int64.
@@ -86,9 +87,9 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
     Args:
         x: Integers, shape (..., k).
         weight: int8, shape (m, k).
-        bound: No partial sum exceeds it in magnitude.
-        shift: Subtracted from ``x`` to bring it into int8, and put back exactly
-            by the sums of the weights.
+        bound: Upper bound of the magnitude of every partial sum.
+        shift: Subtracted from ``x``, so that it fits int8; its product with the sums of
+            the weights is added back, which is exact.
 
     Returns:
         int32, shape (..., m).
@@ -113,8 +114,8 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
 def _dense(matrix: Tensor) -> Tensor:
     """``matrix`` with the strides (columns, 1).
 
-    ``torch._int_mm`` of other strides (an expanded row, a size of 1) returns
-    memory that nothing was written to (pytorch/pytorch#195066).
+    For other strides (an expanded row, a size of 1) ``torch._int_mm`` returns
+    uninitialized memory (pytorch/pytorch#195066).
     """
     return matrix.contiguous().as_strided(matrix.shape, (matrix.shape[1], 1))
 
@@ -122,13 +123,13 @@ def _dense(matrix: Tensor) -> Tensor:
 def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tensor:
     """Two-dimensional convolution of integers, in float64 or int64.
 
-    float32 kernels may use Winograd's transform, whose sums are other sums than
-    the bound speaks of; the float64 kernels multiply and add directly.
+    float32 kernels may use Winograd's transform, to whose sums the bound does not
+    apply; the float64 kernels multiply and add directly.
 
     Args:
         x: Integers, shape (n, c, h, w).
         weight: int8, shape (m, c / groups, kh, kw).
-        bound: No partial sum exceeds it in magnitude.
+        bound: Upper bound of the magnitude of every partial sum.
         **attributes: stride, padding, dilation, groups.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What an integer stands for: a scale and the range it is kept in."""
+"""Quantizers: a scale and a range of integers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def storage_dtype(qmin: int, qmax: int) -> torch.dtype:
-    """The narrowest signed integer dtype that holds ``qmin..qmax``.
+    """The smallest signed integer dtype that holds ``qmin..qmax``.
 
     Raises:
         OverflowError: If not even 64 bits hold it.
@@ -24,21 +24,33 @@ def storage_dtype(qmin: int, qmax: int) -> torch.dtype:
 
 
 def as_float32(value: float) -> float:
-    """``value`` rounded to float32, so that a saved scale is the used one."""
+    """``value`` rounded to float32, so that saving a scale does not change it."""
     return torch.tensor(value, dtype=torch.float32).item()
 
 
 @dataclass(frozen=True)
 class QParams:
-    """A uniform quantizer: the real number ``scale * q``, ``qmin<=q<=qmax``.
+    """A uniform quantizer: ``real = scale * q`` with ``qmin <= q <= qmax``.
 
-    Integers are kept centred, so that 0 always stands for 0.0 and padding
-    needs no care. An asymmetric ("affine") quantizer of ``b`` bits is one whose
-    range is not symmetric: ``qmax - qmin == 2**b - 1``. Its zero point, for
-    those who store unsigned codes, is ``-qmin``.
+    The zero point is always 0: the integer 0 stands for 0.0, so that padding needs no
+    care and products need no correction. A quantizer of ``b`` bits is asymmetric if its
+    range is not: ``qmax - qmin == 2**b - 1``. Formats that store it as unsigned codes,
+    ``code = q - qmin``, have the zero point ``-qmin``. Example::
+
+        >>> a = QParams.asymmetric(-0.5, 2.0, bits=8)
+        >>> a.qmin, a.qmax
+        (-51, 204)
+        >>> q = a.quantize(torch.tensor([-0.5, 0.0, 1.0, 9.9]))
+        >>> q  # 9.9 saturates; int16, because 204 does not fit int8
+        tensor([-51,   0, 102, 204], dtype=torch.int16)
+        >>> a.dequantize(q)
+        tensor([-0.5000,  0.0000,  1.0000,  2.0000])
+        >>> s = QParams.symmetric(2.0, bits=4)
+        >>> s.qmin, s.qmax, s.bits
+        (-7, 7, 4)
 
     Attributes:
-        scale: Real value of one step; positive and finite.
+        scale: Real value of the integer 1; positive and finite.
         qmin: Smallest integer, at most 0.
         qmax: Largest integer, at least 0.
     """
@@ -58,7 +70,7 @@ class QParams:
 
     @property
     def bits(self) -> int:
-        """Bits of a code, as the quantizer's name has it (W8A8)."""
+        """Number of bits of an integer: the 8 of W8A8."""
         return (self.qmax - self.qmin).bit_length()
 
     @property
@@ -68,13 +80,16 @@ class QParams:
 
     @classmethod
     def symmetric(cls, amax: float, bits: int) -> QParams:
-        """``-amax..amax`` on ``-(2**(bits-1)-1)..2**(bits-1)-1``."""
+        """The quantizer of ``-amax..amax`` with ``2**bits - 1`` integers."""
         qmax = 2 ** (bits - 1) - 1
         return cls(as_float32(max(amax, 1e-12) / qmax), -qmax, qmax)
 
     @classmethod
-    def affine(cls, low: float, high: float, bits: int) -> QParams:
-        """``low..high``, widened to hold 0, on ``2**bits`` centred codes."""
+    def asymmetric(cls, low: float, high: float, bits: int) -> QParams:
+        """The quantizer of ``low..high`` with ``2**bits`` integers.
+
+        The range is extended to include 0.0.
+        """
         low, high = min(low, 0.0), max(high, 0.0)
         steps = 2**bits - 1
         scale = as_float32(max(high - low, 1e-12) / steps)
@@ -82,7 +97,7 @@ class QParams:
         return cls(scale, qmin, qmin + steps)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Round to nearest and saturate.
+        """The nearest integers, saturated to ``qmin..qmax``.
 
         Args:
             x: Real values, any shape.
@@ -95,11 +110,11 @@ class QParams:
         return q.to(storage_dtype(self.qmin, self.qmax))
 
     def dequantize(self, q: Tensor) -> Tensor:
-        """``scale * q`` in float32."""
+        """Real values ``scale * q`` in float32."""
         return q.to(torch.float32) * self.scale
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for the plan."""
+        """A dict of plain types, as the plan stores it."""
         return {'scale': self.scale, 'qmin': self.qmin, 'qmax': self.qmax}
 
     @classmethod

@@ -1,4 +1,8 @@
-"""The modes in which a region runs: one set of rules, four meanings."""
+"""Regions, and the modes in which they run: one set of rules, several interpreters.
+
+:class:`Integer` computes the quantized model and :class:`Fake` simulates it in floats;
+the modes in which calibration observes and measures stand beside its phases.
+"""
 
 from .base import Mode
 from .binding import bind, bound_region, regions_in, running, unbind

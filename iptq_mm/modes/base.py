@@ -1,4 +1,4 @@
-"""What a mode decides: how values enter a region, meet a site and leave."""
+"""The base class of modes: how values enter a region, pass its sites and leave it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,46 @@ from torch.utils._pytree import tree_map
 from ..intmath import QParams, storage_dtype
 from ..operations import Operation
 from ..plan import RegionPlan
-from ..qtensor import QTensor, UnsupportedOperationError
-from ..qtensor.context import current_location, describe_location
+from ..qtensor import QTensor
+from ..qtensor.context import current_location
+from ..qtensor.errors import unsupported
+from ..qtensor.mode import Mode as ModeOfRules
 
-#: Bits of a constant that is computed from parameters (a resized embedding).
+#: Bits of a constant that is computed from parameters (a resized position embedding).
 CONSTANT_BITS = 16
 
 
-class Mode(ABC):
-    """A way to run a region; see the subclasses.
+class Mode(ModeOfRules, ABC):
+    """An interpreter of a region: it decides what operations do with the numbers.
+
+    The model code and the rules are the same in every mode. :class:`FloatMode` and its
+    subclasses in :mod:`iptq_mm.calibration` compute in floats and take notes;
+    :class:`~iptq_mm.modes.Integer` computes in integers. The rules call :meth:`run`,
+    :meth:`fold`, :meth:`constant` and :meth:`padding`; the region calls the others.
 
     Attributes:
         images: Images in the running batch.
-        powers: By site whose first operand is amplified, see :func:`amplified`,
-            the power of each channel.
+        channel_shifts: By site: the left shift of each channel of its first operand,
+            see :func:`shift_channels`. Sites without shifts are not in it.
         trains: Whether the module may be in training mode.
     """
 
     images: int = 1
     trains: bool = True
-    powers: Mapping[str, Sequence[int]] = MappingProxyType({})
+    channel_shifts: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     @abstractmethod
     def enter(self, name: str, value: Tensor) -> QTensor:
-        """A float tensor that enters the region."""
+        """The QTensor for a float tensor that enters the region.
+
+        Args:
+            name: Name of the input, ``input:0`` for instance.
+            value: The float tensor.
+        """
 
     @abstractmethod
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
-        """A parameter of the region, once a call."""
+        """The QTensor that the module's code sees in place of a parameter."""
 
     @abstractmethod
     def run(
@@ -50,18 +62,18 @@ class Mode(ABC):
         inputs: Sequence[QTensor | None],
         attributes: dict[str, Any],
     ) -> QTensor:
-        """An operation at the running site."""
+        """The result of an operation, at the next site of the running module."""
 
     def leave(self, value: QTensor) -> Tensor:
-        """A value that leaves the region as a float tensor."""
+        """The float tensor for a value that leaves the region."""
         return value.real_values()
 
     def constant(self, value: Tensor) -> QTensor:
-        """A float tensor of the model code that depends on no input."""
+        """A float tensor of the model code, which depends on no input, as a QTensor."""
         return QTensor(value.float(), None, 'constant', constant=True)
 
     def fold(self, func: Any, args: tuple, kwargs: dict) -> Any:
-        """Compute with constants only: in floats, before there are integers."""
+        """The result of a torch function of constants, computed in floats."""
 
         def real(x: Any) -> Any:
             return x.real_values() if isinstance(x, QTensor) else x
@@ -78,31 +90,36 @@ class Mode(ABC):
         )
 
     def folded(self, value: Tensor, source: str) -> QTensor:
-        """The result of :meth:`fold`."""
+        """A float tensor in the result of :meth:`fold` as a constant.
+
+        Args:
+            value: The tensor.
+            source: Source of the first constant that it was computed from.
+        """
         return QTensor(value, None, source, constant=True)
 
     def padding(self, x: QTensor) -> None:  # noqa: B027  (most modes need not know)
-        """A value that is about to be padded with zeros."""
+        """Take note that a value is about to be padded with 0.0; by default nothing."""
 
     def operands(
         self, site: str, inputs: Sequence[QTensor | None]
     ) -> Sequence[QTensor | None]:
-        """What an operation works on; the same tensors, but for an amplified one."""
-        if site not in self.powers:
+        """The operands of a site, with the channels of the first one shifted."""
+        if site not in self.channel_shifts:
             return inputs
         x, *parameters = inputs
         assert x is not None
-        return [amplified(x, self.powers[site]), *parameters]
+        return [shift_channels(x, self.channel_shifts[site]), *parameters]
 
     def next_site(self, operation: Operation) -> str:
-        """The name of the running site."""
+        """The name of the next site of an operation in the running module."""
         location = current_location()
         assert location is not None
         return location.next_site(operation.kind)
 
 
 class FloatMode(Mode):
-    """A mode whose numbers are floats. This one computes and does nothing else."""
+    """A mode that computes in floats, as the model would by itself."""
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -129,7 +146,7 @@ class FloatMode(Mode):
         inputs: Sequence[QTensor | None],
         attributes: dict[str, Any],
     ) -> Tensor:
-        """The operation in floats."""
+        """The float result of an operation."""
         operands = self.operands(site, inputs)
         payloads = [None if x is None else x.payload for x in operands]
         return operation.real(payloads, attributes)
@@ -142,19 +159,23 @@ def _first_source(tree: Any) -> str:
     return found[0] if found else 'constant'
 
 
-def amplified(x: QTensor, powers: Sequence[int]) -> QTensor:
-    """Each channel (last dimension) times its power of two.
+def shift_channels(x: QTensor, shifts: Sequence[int]) -> QTensor:
+    """Each channel (last dimension) times ``2**shift``: a left shift of its integers.
 
-    The Power-of-Two Factor of FQ-ViT (Lin et al., arXiv 2111.13824, section 3.2):
-    channels of a wide range were made small for one scale to serve all, and the
-    operation that needs them as they were gets ``q << power``, a shift in integers.
+    This undoes the Power-of-Two Factor of FQ-ViT (Lin et al., arXiv 2111.13824, section
+    3.2). Equalization divided the channels with a wide range by ``2**shift``, so that
+    one scale serves all of them; the operation that needs the original values gets
+    ``q << shift``.
 
     Args:
-        x: Shape (..., C). Its quantizer, if any, becomes as wide as the largest
-            power makes it, at the same scale.
-        powers: C numbers from 0 on.
+        x: Shape (..., C).
+        shifts: C integers, 0 or more.
+
+    Returns:
+        A tensor with the same scale. The range of its quantizer, if it has one, is that
+        of ``x`` shifted by the largest shift.
     """
-    by, qparams, payload = torch.tensor(powers), x.qparams, x.payload
+    by, qparams, payload = torch.tensor(shifts), x.qparams, x.payload
     if isinstance(qparams, QParams):
         most = int(by.max())
         qparams = QParams(qparams.scale, qparams.qmin << most, qparams.qmax << most)
@@ -169,17 +190,20 @@ def amplified(x: QTensor, powers: Sequence[int]) -> QTensor:
     return other
 
 
-def wanted_of(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
-    """The quantizer that a site wants an operand in.
+def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
+    """The quantizer that a site requantizes an operand to.
+
+    The plan states it for the value as its producer made it. Model code may have
+    multiplied the value by a number or added a constant since then, which changes the
+    scale or the range in the same way.
 
     Args:
-        x: The operand as it arrives.
-        wanted: The quantizer for the value as it was made; since then, it may
-            have been multiplied by a number, or a constant added.
-        plan: Says how it was made.
+        x: The operand as it arrives at the site.
+        wanted: The planned quantizer of the operand.
+        plan: The region's plan, which has the quantizer that ``x`` was produced with.
 
     Returns:
-        ``wanted`` for the value as it is now.
+        ``wanted``, adapted to ``x``.
     """
     made = plan.inputs.get(x.source) or plan.sites[x.source].output
     assert isinstance(x.qparams, QParams)
@@ -196,16 +220,19 @@ def wanted_of(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
     if low == -high:
         amax = max(-real_low, real_high)
         return QParams(amax / high, low, high)
-    return QParams.affine(real_low, real_high, wanted.bits)
+    return QParams.asymmetric(real_low, real_high, wanted.bits)
 
 
 def quantized_constant(value: Tensor, source: str) -> QTensor:
-    """A constant as integers of ``CONSTANT_BITS`` bits.
+    """A float constant as integers of ``CONSTANT_BITS`` bits.
 
     Raises:
         UnsupportedOperationError: If it is not finite.
     """
     if not torch.isfinite(value).all():
-        raise UnsupportedOperationError(f'{describe_location()}: an infinite constant')
+        raise unsupported(
+            'a constant holds infinity or NaN, which no scale expresses',
+            'check the parameters and the model code',
+        )
     qparams = QParams.symmetric(float(value.abs().max()), CONSTANT_BITS)
     return QTensor(qparams.quantize(value), qparams, source, constant=True)

@@ -1,4 +1,4 @@
-"""Quantized values in floats with straight-through gradients, for training."""
+"""Fake quantization: the plan simulated in floats."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
-from .base import Mode, wanted_of
+from .base import Mode, operand_qparams
 
 
 class Fake(Mode):
-    """The plan in floats: what training sees of the integers.
+    """Simulates a plan in floats, without freezing the model.
 
-    Forward values lie on the grids of the plan; the non-linear functions are
-    the integer ones. Backward, rounding and the integer functions have the
-    gradient of what they stand for (straight-through estimator).
+    Values are rounded to the scales and ranges of the plan, and the non-linear
+    functions are the integer ones. Gradients pass through the rounding and are those of
+    the float functions (straight-through estimator), but nothing in this package trains
+    with them: the mode exists for comparisons, such as those of
+    :class:`~iptq_mm.calibration.region_check.expected_values.ExpectedValues`.
     """
 
     def __init__(self, plan: RegionPlan) -> None:
-        self.plan, self.powers = plan, plan.powers
+        self.plan, self.channel_shifts = plan, plan.channel_shifts
         self._functions = {
             site: FUNCTIONS.build(dict(p.function))
             for site, p in plan.sites.items()
@@ -61,7 +63,7 @@ class Fake(Mode):
         site = self.next_site(operation)
         plan = self.plan.sites[site]
         brought = [
-            self._brought_to(x, plan.inputs[i])
+            self._requantize_to(x, plan.inputs[i])
             if x is not None and i in plan.inputs
             else x
             for i, x in enumerate(inputs)
@@ -83,12 +85,12 @@ class Fake(Mode):
         attributes: dict[str, Any],
         value: Tensor,
     ) -> Tensor:
-        """What the function of a site gives in the place of the real ``value``."""
+        """The result of a site's integer function, with the gradient of ``value``."""
         x, plan = operands[0], self.plan.sites[site]
         assert x is not None and isinstance(x.qparams, QParams)
         qparams = x.qparams
         payloads: list[Any] = [None if i is None else i.payload for i in operands]
-        terms = operation.signature(payloads, attributes)
+        terms = operation.terms(payloads, attributes)
         known = SiteInputs(payloads, [qparams], plan.output, attributes, terms)
         function = self._functions[site]
         constants = plan.constants_for(qparams) or function.prepare(
@@ -100,14 +102,14 @@ class Fake(Mode):
             exact = plan.output.dequantize(q)
         return value + (exact - value).detach()
 
-    def _brought_to(self, x: QTensor, wanted: QParams) -> QTensor:
-        """An operand on the grid that the site wants."""
-        wanted = wanted_of(x, wanted, self.plan)
+    def _requantize_to(self, x: QTensor, wanted: QParams) -> QTensor:
+        """An operand rounded to the quantizer that the plan states for it."""
+        wanted = operand_qparams(x, wanted, self.plan)
         return QTensor(fake_quantize(x.payload, wanted), wanted, x.source)
 
 
 def fake_quantize(x: Tensor, qparams: QParams) -> Tensor:
-    """``x`` on the grid; the gradient is 1 inside the range and 0 outside."""
+    """``x`` rounded to a quantizer; the gradient is 1 in its range and 0 outside."""
     inside = x.clamp(qparams.qmin * qparams.scale, qparams.qmax * qparams.scale)
     grid = qparams.dequantize(qparams.quantize(x.detach()))
     return inside + (grid - inside).detach()

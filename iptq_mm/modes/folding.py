@@ -1,4 +1,4 @@
-"""What integer mode keeps of computations with parameters only."""
+"""Results of expressions of parameters only, which integer mode keeps."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ _MAX_RESULTS = 256
 class FoldedConstants:
     """Results by site and arguments.
 
-    Arguments are compared by their values: two image sizes may well give tensors
+    Arguments are compared by their elements, because two image sizes may give tensors
     of the same shapes at the same site.
     """
 
     def __init__(self) -> None:
         self._results: dict[tuple, list[tuple[list[Tensor], Any]]] = {}
         self._count = 0
+
+    def __len__(self) -> int:
+        """Number of results that are kept."""
+        return self._count
 
     def clear(self) -> None:
         """Forget everything."""

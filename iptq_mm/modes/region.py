@@ -1,4 +1,4 @@
-"""A region: a module that runs in a mode, its own code unmodified."""
+"""A region: a module whose own code runs, unmodified, in a mode."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Region:
         self.lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle has: nobody waits for it or listens to it."""
+        """The state of a copy or a pickle: without lock and ``on_output``."""
         return {**vars(self), 'lock': None, 'on_output': None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ class Region:
                 name = f'input:{next(names)}'
                 if name == PIXELS and pixels is not None:
                     image = mode.enter(name, pixels.centred(x))
-                    image.zero = pixels.zero
+                    image.zero_point = pixels.zero_point
                     return image
                 # Autocast before the region may have left half precision.
                 return mode.enter(name, x.float() if x.element_size() < 4 else x)
@@ -151,7 +151,7 @@ def _device(module: nn.Module) -> str:
 
 
 def _quantized_parameters(module: nn.Module, mode: Mode) -> dict[int, QTensor]:
-    """What the module's code sees in the place of each parameter, by ``id``."""
+    """The QTensor that the module's code sees in place of each parameter, by ``id``."""
     # A copy for another device has dictionaries of its own making.
     can_be_seen_as_others(module)
     wrapped: dict[int, QTensor] = {}

@@ -1,4 +1,12 @@
-"""Integers that go from region to region beside the floats that the model code sees."""
+"""Integers that a region shares with the next one beside the floats in between.
+
+A region returns float tensors to the model code. If such a tensor enters another
+region, quantizing it again would be a waste: the producer had the integers already. So
+the producer remembers them by the float tensor (:func:`share_integers`), and a consumer
+whose quantizer is the same takes them (:func:`integers_for_consumer`). While
+calibration observes, it notes in the same way which region made a tensor
+(:func:`note_producer`), so that the consumer's plan gets the producer's quantizer.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +19,13 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ..intmath import QParams
 
 
-class Handed(NamedTuple):
-    """What a float tensor was made of.
+class SharedIntegers(NamedTuple):
+    """The integers of a float tensor that left a region.
 
     Attributes:
-        integers: They stand for exactly what the tensor holds.
-        qparams: By these.
-        version: Of the tensor then; code outside may change it in place.
+        integers: ``qparams.dequantize(integers)`` is exactly the float tensor.
+        qparams: Their quantizer.
+        version: Version of the float tensor then; code outside may change it in place.
     """
 
     integers: Tensor
@@ -25,63 +33,64 @@ class Handed(NamedTuple):
     version: int
 
 
-#: By identity of float tensors that left a region, as long as somebody has them. Not
-#: torch's dictionary: this is on the way of each call of a small network.
-_left: dict[int, tuple[weakref.ref, Handed]] = {}
+#: By the id of a float tensor that left a region, as long as the tensor lives. Torch's
+#: WeakIdKeyDictionary is too slow here, where every call of a small network passes.
+_shared: dict[int, tuple[weakref.ref, SharedIntegers]] = {}
 
 
-def hand_over(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
-    """Note what a float tensor that leaves a region was made of.
+def share_integers(real: Tensor, integers: Tensor, qparams: QParams) -> Tensor:
+    """Remember the integers of a float tensor that leaves its region, the producer.
 
     Returns:
         ``real``.
     """
-    if not real.is_inference():  # those count no changes
+    if not real.is_inference():  # inference tensors have no version counter
         key = id(real)
-        gone = weakref.ref(real, lambda _: _left.pop(key, None))
-        _left[key] = gone, Handed(integers, qparams, real._version)
+        gone = weakref.ref(real, lambda _: _shared.pop(key, None))
+        _shared[key] = gone, SharedIntegers(integers, qparams, real._version)
     return real
 
 
-def made_of(x: Tensor) -> Handed | None:
-    """What a float tensor stands for, if it left a region and is as it left it."""
-    found = _left.get(id(x))
+def shared_integers_of(x: Tensor) -> SharedIntegers | None:
+    """The integers of a float tensor that left a region and was not changed since."""
+    found = _shared.get(id(x))
     if found is None:
         return None
-    real, handed = found
-    return handed if real() is x and handed.version == x._version else None
+    real, shared = found
+    return shared if real() is x and shared.version == x._version else None
 
 
-def handed_over(x: Tensor, qparams: QParams) -> Tensor | None:
-    """The integers of a float tensor that enters a region.
+def integers_for_consumer(x: Tensor, qparams: QParams) -> Tensor | None:
+    """The producer's integers of a float tensor that enters a region, the consumer.
 
     Args:
-        x: The tensor, as it left another region perhaps.
-        qparams: What the region makes of it.
+        x: The tensor.
+        qparams: The consumer's quantizer of this input.
 
     Returns:
-        What ``qparams.quantize(x)`` would give; None: that has to be computed.
+        ``qparams.quantize(x)``, without computing it; None if no producer shares
+        integers with this quantizer.
     """
-    handed = made_of(x)
-    return handed.integers if handed is not None and handed.qparams == qparams else None
+    shared = shared_integers_of(x)
+    return shared.integers if shared is not None and shared.qparams == qparams else None
 
 
-#: By float tensors that left a region under observation, who made them.
-_origins: Any = WeakIdKeyDictionary()
-
-
-class Origin(NamedTuple):
-    """Where an input of a region comes from: the value that another one gave away."""
+class Producer(NamedTuple):
+    """The region, and the value there, that an input of another region comes from."""
 
     region: str
     value: str
 
 
-def note_origin(real: Tensor, origin: Origin) -> None:
-    """Note who made a tensor that leaves a region."""
-    _origins[real] = origin
+#: By float tensor that left a region while it was observed, as long as it lives.
+_producers: Any = WeakIdKeyDictionary()
 
 
-def origin_of(x: Tensor) -> Origin | None:
-    """Who made a tensor that enters a region, if another region did."""
-    return _origins.get(x)
+def note_producer(real: Tensor, producer: Producer) -> None:
+    """Remember which region made a tensor that leaves it."""
+    _producers[real] = producer
+
+
+def producer_of(x: Tensor) -> Producer | None:
+    """The producer of a tensor that enters a region; None if no region made it."""
+    return _producers.get(x)

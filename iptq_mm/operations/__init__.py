@@ -1,6 +1,5 @@
-"""Semantic operations: what a site does, in floats and in integers."""
+"""Operations of sites, each of them in floats and in integers."""
 
-from .affine import Conv2d, Linear, TransposedConv2d
 from .arithmetic import Add, Concat, MatMul, Mean, Mul
 from .base import (
     ACTIVATION,
@@ -13,10 +12,11 @@ from .base import (
     Operation,
     SiteInputs,
 )
+from .linear_layers import Conv2d, Linear, TransposedConv2d
 from .nonlinear import GELU, LayerNorm, NonLinear, Softmax
 from .relu import ReLU
 
-#: Every operation by its kind, the word that site names use.
+#: Operations by kind, the word that site names use.
 OPERATIONS: dict[str, Operation] = {
     operation.kind: operation
     for operation in (

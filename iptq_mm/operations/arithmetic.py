@@ -1,4 +1,4 @@
-"""Products and sums of activations."""
+"""Matrix products, sums, elementwise products, concatenation and means."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .base import (
 
 
 class MatMul(Operation):
-    """Product of two activations, as in attention."""
+    """Matrix product of two activations, as in attention."""
 
     kind = 'matmul'
 
-    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
-        """Products that each sum adds up."""
+    def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Number of products that each sum adds up."""
         return int(inputs[0].shape[-1])
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
@@ -59,10 +59,10 @@ class MatMul(Operation):
 
 
 class Add(Operation):
-    """Sum of two tensors: both are brought to the output scale in one rounding.
+    """Sum of two tensors, which are requantized together with one rounding.
 
-    It is the real sum, rounded half up, of operands that are off together by less
-    than 1/32 of an output step; see :func:`~.base.common_dyadic` for why, and when.
+    Before it is rounded (half up), the sum is exact up to 1/32 of the output scale; see
+    :func:`~.base.common_dyadic` for the reason and the conditions.
     """
 
     kind = 'add'
@@ -115,7 +115,7 @@ class Mul(Operation):
 
 
 class Concat(Operation):
-    """Concatenation: every operand is brought to the output scale."""
+    """Concatenation: every operand is requantized to the output scale."""
 
     kind = 'cat'
     roles = (TABLE,)
@@ -145,12 +145,12 @@ class Concat(Operation):
 
 
 class Mean(Operation):
-    """Mean along dimensions: a sum, and a requantization that divides."""
+    """Mean along dimensions: a sum, and a requantization that also divides."""
 
     kind = 'mean'
 
-    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
-        """Elements that each mean is taken of."""
+    def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Number of elements of each mean."""
         return math.prod(inputs[0].shape[d] for d in attributes['dim'])
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The interface of a semantic operation."""
+"""The interface of operations, and helpers that make their constants."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from ..functions import Constants, IntegerFunction
 from ..intmath import QParams
 from ..intmath.dyadic import Dyadic, dyadic
 
-#: Roles of an operand. They decide the bits of a parameter.
+#: Roles of an operand; the bits of a parameter depend on its role.
 ACTIVATION = 'activation'
 WEIGHT = 'weight'
-#: A weight with a row of its own for each place that an input spreads to.
+#: The weight of a transposed convolution: one row per output channel and position of
+#: the kernel.
 TRANSPOSED = 'transposed weight'
 BIAS = 'bias'
 NORM = 'norm'
 TABLE = 'table'
-#: Parameters with one scale for each output.
+#: Roles of parameters with one scale per output channel.
 WEIGHTS = (WEIGHT, TRANSPOSED)
 
 
 @dataclass(frozen=True)
 class SiteInputs:
-    """What an operation may know when its constants are made.
+    """What an operation is told about a site when its constants are made.
 
     Attributes:
         payloads: Integers of the operands; None where an optional one is
             missing. Only the *values* of parameters may be used.
-        qparams: What they stand for, in the same order.
+        qparams: Quantizers of the operands, in the same order.
         out: Quantizer of the output.
-        attributes: Arguments of the operation.
-        terms: :meth:`Operation.signature` of the operands.
-        function: Integer function, at non-linear sites.
-        saved: Its constants, if the plan has them.
+        attributes: Other arguments of the operation, ``stride`` for instance.
+        terms: :meth:`Operation.terms` of the operands.
+        function: The integer function of a non-linear site.
+        saved: The constants of the function, if the plan has them.
     """
 
     payloads: Sequence[Tensor | None]
@@ -49,7 +50,11 @@ class SiteInputs:
     saved: Constants | None = None
 
     def real(self, index: int) -> Tensor | None:
-        """A parameter's real values in float64, None if it is missing."""
+        """Real values of a parameter in float64; None if it is missing.
+
+        Args:
+            index: Position among the operands.
+        """
         payload = self.payloads[index]
         if payload is None or payload.is_floating_point():  # a float mode's
             return payload if payload is None else payload.double()
@@ -60,8 +65,8 @@ class Operation(ABC):
     """One kind of computation.
 
     Attributes:
-        kind: Its word in site names.
-        roles: Role of each operand; the last one repeats.
+        kind: Name of the kind, as site names have it.
+        roles: Role of each operand; further operands have the last one.
     """
 
     kind: ClassVar[str]
@@ -71,27 +76,27 @@ class Operation(ABC):
         """The role of operand ``index``."""
         return self.roles[min(index, len(self.roles) - 1)]
 
-    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
-        """What of the operands' shapes the constants depend on, as a number."""
+    def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Number of terms that each sum adds up; 0 if constants depend on no shape."""
         return 0
 
     @abstractmethod
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
-        """The operation on real (float) tensors."""
+        """The float result of the operation."""
 
     @abstractmethod
     def prepare(self, site: SiteInputs) -> Constants:
         """The integer constants of the site.
 
         Raises:
-            OverflowError: If an intermediate could leave its type.
+            OverflowError: If an intermediate value may overflow its type.
         """
 
     @abstractmethod
     def integer(
         self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
     ) -> Tensor:
-        """The operation on integers.
+        """The integer result of the operation.
 
         Returns:
             int32 or int64 at the scale of the output, not saturated.
@@ -101,19 +106,28 @@ class Operation(ABC):
 def common_dyadic(
     ratios: Sequence[float], bounds: Sequence[int]
 ) -> tuple[list[int], int]:
-    """Multipliers of two ratios over one power of two: a sum then needs one rounding.
+    """Multipliers of two ratios with one common shift: a sum then needs one rounding.
 
-    A multiplier is off by at most half of ``2**-shift``, and so, of operands up to
-    ``bounds``, is their sum before it is rounded by at most
-    ``sum(bounds) / 2**(shift + 1)`` steps. The larger one has up to 31 bits, as
-    kernels of 32-bit factors want it. Where that leaves the sum 1/32 of a step off or
-    more, as for operands of 4 and 16 bits, ``2**shift`` is raised above
-    ``16 * sum(bounds)``: less than 1/32 of a step for all operands of up to 17 bits
-    whose largest sum is below ``2**40`` steps. Beyond, 64 bits may not do, and the
-    multipliers of up to 31 bits stay.
+    With multipliers ``m``, ``(q0 * m[0] + q1 * m[1] + half) >> shift`` is the rounded
+    sum of ``q0 * ratios[0]`` and ``q1 * ratios[1]``. Example::
+
+        >>> common_dyadic([0.5, 0.3], bounds=[127, 127])
+        ([1073741824, 644245094], 31)
+        >>> q0, q1 = 100, 51
+        >>> (q0 * 1073741824 + q1 * 644245094 + 2**30) >> 31  # 50 + 15.3
+        65
+
+    The error of a multiplier is at most half of ``2**-shift``. For operands up to
+    ``bounds``, the error of the sum before rounding is hence at most
+    ``sum(bounds) / 2**(shift + 1)``, in units of the output scale. The larger
+    multiplier has up to 31 bits, because kernels multiply by 32-bit integers. If that
+    leaves an error of 1/32 or more, as for operands of 4 and 16 bits, ``2**shift`` is
+    raised above ``16 * sum(bounds)``. The error is then below 1/32 for all operands of
+    up to 17 bits whose largest sum is below ``2**40``. With longer multipliers, larger
+    sums may not fit 64 bits; theirs keep up to 31 bits.
 
     Args:
-        ratios: Output steps that a step of each operand is.
+        ratios: Scale of each operand over the output scale.
         bounds: Largest magnitudes of the operands.
 
     Returns:
@@ -133,10 +147,10 @@ def common_dyadic(
 
 
 def check_int64(bound: int, what: str) -> int:
-    """Bits, sign included, of integers up to ``bound``, at least 32.
+    """Bits, sign included, of integers up to ``bound``; at least 32.
 
     Raises:
-        OverflowError: If they leave too few of 64 bits to a multiplier.
+        OverflowError: If they leave too few of the 64 bits to a multiplier.
     """
     bits = bound.bit_length() + 1
     if bits > 47:
@@ -145,7 +159,11 @@ def check_int64(bound: int, what: str) -> int:
 
 
 def check_int32(bound: int, what: str) -> None:
-    """Raise OverflowError unless ``bound`` fits 32 bits."""
+    """Make sure that integers up to ``bound`` fit 32 bits.
+
+    Raises:
+        OverflowError: If they do not.
+    """
     if bound >= 2**31:
         raise OverflowError(f'{what} may reach {bound}, which 32 bits do not hold')
 

@@ -1,4 +1,4 @@
-"""GELU, Softmax and LayerNorm: an integer function chosen for each site."""
+"""GELU, Softmax and LayerNorm, computed by an integer function of the registry."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .base import ACTIVATION, NORM, Operation, SiteInputs
 
 
 class NonLinear(Operation):
-    """An operation whose integers come from a registered function.
+    """An operation that an integer function of the registry computes.
 
     Attributes:
-        saved: Whether the constants stand in the plan; not if they can be made
-            anew from integer parameters.
+        saved: Whether the plan has the constants. It has not if they can be made
+            again from integer parameters.
     """
 
     saved: ClassVar[bool] = True
@@ -27,12 +27,11 @@ class NonLinear(Operation):
     def function_site(
         self, site: SiteInputs, seen: Statistics | None = None
     ) -> FunctionSite:
-        """What the function may know of the site.
+        """What the function is told about the site.
 
         Args:
             site: Quantizers and parameters.
-            seen: What calibration saw of the input, for functions that are
-                fitted to it.
+            seen: Statistics of the input, for functions that are fitted to it.
         """
         samples, weights = seen.samples() if seen is not None else (None, None)
         return FunctionSite(
@@ -44,7 +43,7 @@ class NonLinear(Operation):
         )
 
     def prepare(self, site: SiteInputs) -> Constants:
-        """The constants that the plan saved, or new ones from the parameters."""
+        """The constants of the plan, or new ones made from the parameters."""
         if site.saved:
             return site.saved
         assert site.function is not None
@@ -53,7 +52,7 @@ class NonLinear(Operation):
     def integer(
         self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
     ) -> Tensor:
-        """Not here: the mode calls the chosen function."""
+        """Not used: the mode calls the integer function of the site."""
         raise TypeError('a non-linear site computes with its integer function')
 
 
@@ -78,14 +77,14 @@ class Softmax(NonLinear):
 
 
 class LayerNorm(NonLinear):
-    """LayerNorm along the last dimension, with its affine part."""
+    """LayerNorm along the last dimension, gamma and beta included."""
 
     kind = 'layer_norm'
     saved = False
     roles = (ACTIVATION, NORM, NORM)
 
-    def signature(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
-        """Channels."""
+    def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
+        """Number of channels."""
         return int(inputs[0].shape[-1])
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
@@ -96,7 +95,7 @@ class LayerNorm(NonLinear):
     def function_site(
         self, site: SiteInputs, seen: Statistics | None = None
     ) -> FunctionSite:
-        """See the base class; LayerNorm's affine part instead of samples."""
+        """See the base class; gamma and beta instead of samples."""
         ones = torch.ones(site.terms, dtype=torch.float64)
         gamma, beta = site.real(1), site.real(2)
         return FunctionSite(

@@ -1,4 +1,4 @@
-"""ReLU: the scale stays, the negative part goes."""
+"""ReLU, which keeps the scale of its operand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from .base import Constants, Operation, SiteInputs
 
-#: Relative difference of two scales that a number multiplied and divided out makes.
+#: Relative difference of two scales after multiplying and dividing by a number.
 _TOLERANCE = 1e-9
 
 
 class ReLU(Operation):
     """``max(x, 0)``, elementwise, on integers as on real numbers.
 
-    The plan gives operand and result one scale, so that nothing is requantized.
+    The plan gives operand and output the same scale, so that nothing is requantized.
     """
 
     kind = 'relu'
@@ -30,12 +30,13 @@ class ReLU(Operation):
         """There are no constants.
 
         Raises:
-            ValueError: If the operand has another scale than the result.
+            ValueError: If the scales of operand and output differ.
         """
         scale = site.qparams[0].scale
         if abs(scale - site.out.scale) > _TOLERANCE * site.out.scale:
             raise ValueError(
-                f'ReLU of values in steps of {scale} to steps of {site.out.scale}'
+                f'ReLU keeps the scale of its operand, {scale}, but the plan gives its '
+                f'output the scale {site.out.scale}'
             )
         return {}
 

@@ -1,7 +1,7 @@
-"""The plan: everything that quantization decided, in plain types.
+"""The plan: all decisions of quantization, in plain types.
 
-It is written as JSON beside the checkpoint and travels inside it; together with
-the integer parameters it determines every bit of the quantized model.
+It is written as JSON beside the checkpoint and is also stored in the checkpoint.
+Together with the integer parameters, it determines every bit of the quantized model.
 """
 
 from .files import load_plan, save_plan

@@ -11,7 +11,12 @@ from .region import PlanError, RegionPlan
 
 
 def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
-    """Write the plans of all regions as JSON, one site or parameter a line."""
+    """Write the plans of all regions as JSON, one site or parameter per line.
+
+    Args:
+        plans: Plans by region.
+        path: The file.
+    """
     regions = []
     for name, plan in plans.items():
         data = plan.to_dict()
@@ -28,10 +33,10 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
 
 
 def load_plan(path: str | os.PathLike) -> dict[str, RegionPlan]:
-    """Read what :func:`save_plan` wrote.
+    """The plans in a file that :func:`save_plan` wrote, by region.
 
     Raises:
-        PlanError: If the file is no plan, or of another version.
+        PlanError: If the file is no plan, or one of another version.
     """
     with open(path, encoding='utf-8') as file:
         try:

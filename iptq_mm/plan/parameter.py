@@ -1,4 +1,4 @@
-"""How one parameter became integers."""
+"""The plan of a parameter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .scales import with_short_scale
 
 @dataclass
 class ParameterPlan:
-    """How one parameter became integers.
+    """How a parameter is quantized.
 
     Attributes:
-        role: What it is to the sites: weight, bias, norm or table.
+        role: Its role at the sites that use it: weight, bias, norm or table.
         bits: Bits of an integer.
         shape: Its shape.
-        scale: One number, or one for each output channel (role weight).
+        scale: One number, or one per output channel (of weights).
     """
 
     role: str
@@ -39,7 +39,7 @@ class ParameterPlan:
         return torch.tensor(self.scale, dtype=torch.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types."""
+        """A dict of plain types."""
         return with_short_scale(
             {
                 'role': self.role,

@@ -1,4 +1,4 @@
-"""The plan of a region, and the refusal of what is none or another model's."""
+"""The plan of a region, which refuses damaged data and other models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .parameter import ParameterPlan
 from .scales import read_qparams, with_short_scale
 from .site import SitePlan
 
-#: Raised when the meaning of a field changes.
+#: Increased when the meaning of a field changes.
 PLAN_VERSION = 1
 
 
 class PlanError(ValueError):
-    """A plan that cannot be used: of another version, or for another model."""
+    """A plan that cannot be used: damaged, of another version, or for another model."""
 
 
 @dataclass
@@ -30,12 +30,12 @@ class RegionPlan:
 
     Attributes:
         module: Class name of the region's module.
-        inputs: Quantizer of each float tensor that enters, by its name.
+        inputs: Quantizers of the float tensors that enter, by input name.
         sites: Plans by site.
         parameters: Plans by parameter name within the region.
-        pixels: How the images were normalized that enter as pixels, if they do.
-        norms: By path of each batch norm that became part of a layer, the path of
-            the layer.
+        pixels: Normalization of the images, if they enter as pixels.
+        norms: Batch norms that were folded into a layer: path of the batch norm to path
+            of the layer.
     """
 
     module: str
@@ -46,9 +46,9 @@ class RegionPlan:
     norms: dict[str, str] = field(default_factory=dict)
 
     @property
-    def powers(self) -> dict[str, list[int]]:
-        """``input_powers`` of the sites that have them."""
-        return {n: s.input_powers for n, s in self.sites.items() if s.input_powers}
+    def channel_shifts(self) -> dict[str, list[int]]:
+        """The ``input_shifts`` of the sites that have them, by site."""
+        return {n: s.input_shifts for n, s in self.sites.items() if s.input_shifts}
 
     def check(self, region: str, module: nn.Module) -> None:
         """Make sure that the plan is for this module.
@@ -76,7 +76,7 @@ class RegionPlan:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types."""
+        """A dict of plain types."""
         return {
             'version': PLAN_VERSION,
             'module': self.module,

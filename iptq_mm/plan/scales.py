@@ -1,4 +1,4 @@
-"""Scales in a plan: float32, in the fewest digits that determine them."""
+"""Scales in a plan: float32, written in the fewest digits that determine them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..intmath.qparams import as_float32
 
 
 def with_short_scale(data: dict[str, Any]) -> dict[str, Any]:
-    """``data`` with its scale, one or a list, shortened in place."""
+    """``data`` with its scale (one or a list) in the fewest digits, in place."""
     scale = data['scale']
     if isinstance(scale, list):
         data['scale'] = [float(str(np.float32(s))) for s in scale]
@@ -22,5 +22,5 @@ def with_short_scale(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_qparams(data: Mapping[str, Any]) -> QParams:
-    """The quantizer that was written, its scale the float32 again."""
+    """The quantizer of a plan, with the float32 scale that was written."""
     return QParams(as_float32(data['scale']), data['qmin'], data['qmax'])

@@ -1,4 +1,4 @@
-"""What was decided for one site."""
+"""The plan of a site."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class SitePlan:
     Attributes:
         operation: Kind of the operation.
         output: Quantizer of the output.
-        inputs: Quantizer that an operand is brought to first, by its position;
-            operands not named are taken as they are.
+        inputs: Quantizers that operands are requantized to first, by position.
+            Operands without one are taken as they are.
         function: Registry dict of the integer function (non-linear sites).
-        constants: Its integer constants, where they do not depend on
-            parameters: ints or lists of ints.
-        made_for: Quantizer of the input that they were made for. A mask may
-            bring inputs beyond it, which get constants of their own.
-        input_powers: Power of two by which each channel of the first operand is
-            multiplied, once it is what ``inputs`` says.
+        constants: Integer constants of the function, unless they depend on
+            parameters: ints, or int64 tensors.
+        made_for: Quantizer of the input that ``constants`` were made for. An input to
+            which a mask was added may exceed its range; the constants for such an input
+            are made at run time.
+        input_shifts: Left shift of each channel of the first operand, after it was
+            requantized as ``inputs`` says. Its key in plans is ``input_powers``.
     """
 
     operation: str
@@ -37,10 +38,10 @@ class SitePlan:
     function: dict[str, Any] | None = None
     constants: dict[str, Any] | None = None
     made_for: QParams | None = None
-    input_powers: list[int] | None = None
+    input_shifts: list[int] | None = None
 
     def constants_for(self, x: Any) -> dict[str, Any] | None:
-        """The constants, if they serve an input of this quantizer."""
+        """The constants, if they are valid for an input with the quantizer ``x``."""
         made = self.made_for
         if self.constants is None or made is None or not isinstance(x, QParams):
             return self.constants
@@ -48,7 +49,7 @@ class SitePlan:
         return self.constants if x.scale == made.scale and within else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types."""
+        """A dict of plain types."""
         data: dict[str, Any] = {
             'operation': self.operation,
             'output': with_short_scale(self.output.to_dict()),
@@ -66,8 +67,8 @@ class SitePlan:
             }
         if self.made_for:
             data['made_for'] = self.made_for.to_dict()
-        if self.input_powers:
-            data['input_powers'] = list(self.input_powers)
+        if self.input_shifts:
+            data['input_powers'] = list(self.input_shifts)
         return data
 
     @classmethod
@@ -86,12 +87,12 @@ class SitePlan:
             data.get('function'),
             constants,
             QParams.from_dict(data['made_for']) if 'made_for' in data else None,
-            _powers(data['input_powers']) if 'input_powers' in data else None,
+            _checked_shifts(data['input_powers']) if 'input_powers' in data else None,
         )
 
 
-def _powers(data: list[int]) -> list[int]:
-    """``input_powers`` that were written."""
+def _checked_shifts(data: list[int]) -> list[int]:
+    """``input_powers`` of a plan, which are small integers."""
     if not all(isinstance(p, int) and 0 <= p < 16 for p in data):
         raise ValueError('input_powers are integers from 0 to 15')
     return data

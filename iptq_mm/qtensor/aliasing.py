@@ -1,7 +1,7 @@
-"""Who shares numbers with whom, so that in-place operations are never half done.
+"""Which tensors view the same memory, so that in-place operations are never half done.
 
-An in-place rule gives its tensor new numbers. Views of the old ones, which torch
-would change too, do not see them: using one of these afterwards is an error.
+An in-place rule gives its tensor a new payload. Views of the old payload, which torch
+would change too, do not see that: using one of them afterwards is an error.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 class Sharing:
-    """Tensors that view the same numbers.
+    """A group of tensors that view the same memory.
 
     Attributes:
-        writes: What in-place operations would have written to, in order.
+        writes: The payloads that in-place operations would have overwritten, in order.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ def overlap(a: Tensor, b: Tensor) -> bool:
     """Whether two views of one storage have an element in common."""
     size = a.untyped_storage().nbytes() // a.element_size()
     marks = torch.zeros(size, dtype=torch.bool)
-    # An expanded dimension holds one element many times.
+    # An expanded dimension repeats one element.
     shape = [n if s else min(n, 1) for n, s in zip(b.shape, b.stride(), strict=True)]
     marks.as_strided(shape, b.stride(), b.storage_offset()).fill_(True)
     return bool(marks.as_strided(a.shape, a.stride(), a.storage_offset()).any())

@@ -1,4 +1,4 @@
-"""Where the running forward is: the active mode and the module path."""
+"""The running call of a region: its mode, its module path and its site names."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..modes.base import Mode
+from typing import Any
 
 
 class Location:
-    """Names sites within one call of a region.
+    """The place in the model that one call of a region has reached.
 
-    A site is ``<module path>/<operation>:<count>``, for instance
-    ``layers.0.attn/softmax:0``; the count runs within the module, so that names
-    do not depend on anything that happens elsewhere.
+    It names sites. A site is ``<module path>/<operation>:<count>``, for instance
+    ``layers.0.attn/softmax:0``. The count starts at 0 in every module, so that a name
+    does not depend on anything that happens in other modules.
+
+    Attributes:
+        mode: The mode of the region. It is typed where it is read, by
+            :func:`iptq_mm.qtensor.mode.current_mode`: the type needs QTensor, which
+            needs this module.
+        region: Name of the region.
+        path: Paths of the running modules, the innermost last.
     """
 
-    def __init__(self, mode: Mode, region: str) -> None:
+    def __init__(self, mode: Any, region: str) -> None:
         self.mode = mode
         self.region = region
         self.path = ['']
         self._counts: Counter[str] = Counter()
 
     def next_site(self, operation: str) -> str:
-        """The name of the next site of this kind in the running module."""
+        """The name of the next site of an operation in the running module."""
         key = f'{self.path[-1]}/{operation}'
         self._counts[key] += 1
         return f'{key}:{self._counts[key] - 1}'
@@ -45,7 +49,7 @@ _running = _Running()
 
 @contextmanager
 def located(location: Location) -> Iterator[Location]:
-    """Make ``location`` the running one."""
+    """Make ``location`` the running one within the ``with`` block."""
     _running.locations.append(location)
     try:
         yield location
@@ -54,28 +58,12 @@ def located(location: Location) -> Iterator[Location]:
 
 
 def current_location() -> Location | None:
-    """The innermost running location, None outside every region."""
+    """The innermost running location of this thread; None outside every region."""
     return _running.locations[-1] if _running.locations else None
 
 
-def current_mode() -> Mode:
-    """The mode of the region that runs.
-
-    Raises:
-        UnsupportedOperationError: Outside every region.
-    """
-    from .errors import UnsupportedOperationError
-
-    if not _running.locations:
-        raise UnsupportedOperationError(
-            'a QTensor left its region: every output of a region has to be a tensor '
-            'or a list, tuple or dict of tensors'
-        )
-    return _running.locations[-1].mode
-
-
 def describe_location() -> str:
-    """Region and module path for error messages."""
+    """Region and module path of the running location, for error messages."""
     if not _running.locations:
         return 'outside every region'
     location = _running.locations[-1]

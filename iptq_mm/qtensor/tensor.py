@@ -1,10 +1,9 @@
-"""QTensor: a tensor of integers (or floats under observation) with a scale."""
+"""QTensor: a tensor of integers with a scale (of floats while calibration observes)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,64 +11,60 @@ from torch import Tensor
 
 from ..intmath import QParams, storage_dtype
 from .aliasing import Sharing, overlap, shares_memory
-from .context import current_mode, describe_location
-from .errors import UnsupportedOperationError
+from .errors import SMALLER_REGION, unsupported
+from .weight_qparams import WeightQParams
 
-#: Steps from a value that are far enough for whatever a mask shall hide.
+#: Largest integer that an added constant may reach, in steps of the scale. It is far
+#: beyond every value, as an infinite entry of an attention mask has to be.
 _FAR = 2**30
-#: What they have to be at least, as a real number: exp(-32) is nothing.
+#: Least real number that ``_FAR`` steps have to stand for. Softmax hides a score that
+#: is lower by so much: exp(-32) is about 1e-14.
 _FAR_ENOUGH = 32.0
 
+#: Answers every torch function that meets a QTensor; see :func:`answer_with`.
+_answer: Callable[[Any, tuple, dict], Any]
 
-@dataclass(frozen=True, eq=False)
-class WeightQParams:
-    """Symmetric quantizer of a weight, one scale for each output channel.
 
-    Attributes:
-        scale: float64, shape (out_channels,), along dimension 0.
-        bound: Largest magnitude of an integer.
-        transposed: Whether it is the weight of a transposed convolution, shape
-            (in, out, kh, kw), with a scale for each output channel and place of the
-            kernel; see :func:`iptq_mm.patches.transposed_rows`.
+def answer_with(answer: Callable[[Any, tuple, dict], Any]) -> None:
+    """Let ``answer(func, args, kwargs)`` answer the torch functions on QTensors.
+
+    :mod:`iptq_mm.qtensor.rules.dispatch` registers itself here. Rules make QTensors and
+    hence import this module, which therefore cannot import them.
     """
-
-    scale: Tensor
-    bound: int
-    transposed: bool = False
-
-    def grid(self, like: Tensor) -> Tensor:
-        """The scale of each element of a weight, in a shape that broadcasts."""
-        shape = (-1,) + (1,) * (like.dim() - 1)
-        if self.transposed:
-            shape = (1, *like.shape[1:])
-        return self.scale.to(like.device).view(shape)
-
-    def dequantize(self, q: Tensor) -> Tensor:
-        """Real weights in float32, the shape of ``q``."""
-        return (q.double() * self.grid(q)).float()
-
-    @cached_property
-    def of_rows(self) -> WeightQParams:
-        """The same for the rows of a transposed convolution's weight."""
-        return WeightQParams(self.scale, self.bound)
+    global _answer
+    _answer = answer
 
 
 class QTensor(torch.Tensor):
-    """What flows through the model code of a region.
+    """A value in a region, as the model code sees it.
 
-    To the model it looks like a float32 tensor. Every torch function that
-    meets one is answered by the rule table; nothing else can reach the numbers.
+    To the model it looks like a float32 tensor. Every torch function that meets one
+    is answered by the rule table; nothing else can reach the numbers. Example::
+
+        >>> import torch
+        >>> from iptq_mm.intmath import QParams
+        >>> q = torch.tensor([-4, 0, 6], dtype=torch.int8)
+        >>> x = QTensor(q, QParams(scale=0.5, qmin=-128, qmax=127), 'input:0')
+        >>> x.real_values()
+        tensor([-2.,  0.,  3.])
+        >>> y = x.scaled(-10.0)  # the scale changes; of the integers only the sign
+        >>> y.payload.tolist(), y.qparams
+        ([4, 0, -6], QParams(scale=5.0, qmin=-127, qmax=128))
+        >>> z = x.add_constant(torch.tensor([0.0, 0.0, -100.0]))  # a mask
+        >>> z.payload.tolist(), z.qparams
+        ([-4, 0, -194], QParams(scale=0.5, qmin=-328, qmax=127))
 
     Attributes:
         payload: The numbers: integers, or floats in the float modes.
-        qparams: What the integers stand for; None before calibration.
-        source: The site, parameter or region input that made the value;
-            views keep it.
+        qparams: The quantizer of the integers; None before calibration.
+        source: Name of the site, parameter or region input that made the value. Views
+            keep it.
         constant: Whether the value depends on parameters only.
-        factor: By what it was multiplied since it was made, see :meth:`scaled`.
-        whole: Whether it is a parameter as it stands, not a part of one.
-        zero: Of centred pixels, shape (B, C, H, W): the number that stands for 0.0 in
-            each channel; None: it is 0.
+        factor: Product of the numbers that the value was multiplied by since it was
+            made, see :meth:`scaled`.
+        whole: Whether it is a complete parameter, not a part of one.
+        zero_point: Of centred pixels, shape (B, C, H, W): the integer of each channel
+            that stands for 0.0. None for every other value: it is 0.
     """
 
     payload: Tensor
@@ -78,7 +73,7 @@ class QTensor(torch.Tensor):
     constant: bool
     factor: float
     whole: bool
-    zero: tuple[int, ...] | None
+    zero_point: tuple[int, ...] | None
     _sharing: Sharing
     _seen_writes: int
 
@@ -99,51 +94,55 @@ class QTensor(torch.Tensor):
         self.source = source
         self.constant = constant
         self.factor = 1.0
-        self.whole, self.zero = False, None
+        self.whole, self.zero_point = False, None
         self._sharing = Sharing()
         self._seen_writes = 0
         return self
 
     def like(self, payload: Tensor) -> QTensor:
-        """``payload`` with everything else of this tensor (a view, say)."""
+        """``payload`` with the quantizer, source and factor of this tensor."""
         other = QTensor(payload, self.qparams, self.source, self.constant)
-        other.factor, other.zero = self.factor, self.zero
+        other.factor, other.zero_point = self.factor, self.zero_point
         if shares_memory(payload, self.payload):
             other._sharing, other._seen_writes = self._sharing, self._seen_writes
         return other
 
     def check_not_overwritten(self) -> None:
-        """Make sure that no in-place operation on another view changed this one.
+        """Make sure that no in-place operation on another view changed this tensor.
 
         Raises:
             UnsupportedOperationError: If one did.
         """
         writes = self._sharing.writes
         if any(overlap(self.payload, w) for w in writes[self._seen_writes :]):
-            raise UnsupportedOperationError(
-                f'{describe_location()}: an in-place operation changed a view of this '
-                'tensor, or what this tensor is a view of: make it a new tensor '
-                '(x = x + y)'
+            raise unsupported(
+                'an in-place operation changed a view of this tensor, or the tensor '
+                'that this one is a view of',
+                'make a new tensor instead: x = x + y in the place of x += y',
             )
         self._seen_writes = len(writes)
 
     def become(self, other: QTensor) -> None:
-        """Take over everything of ``other``, whose shape has to be the same.
+        """Replace this tensor's value by that of ``other``, as in-place operations do.
 
         Raises:
             UnsupportedOperationError: If the shapes differ.
         """
         if other.payload.shape != self.payload.shape:
-            raise UnsupportedOperationError('an in-place operation that broadcasts')
+            raise unsupported(
+                f'an in-place operation broadcasts a tensor of shape '
+                f'{tuple(self.payload.shape)} to {tuple(other.payload.shape)}',
+                'make a new tensor instead: x = x + y in the place of x += y',
+            )
         self._sharing.writes.append(self.payload)
         self._sharing, self._seen_writes, self.whole = Sharing(), 0, False
         self.payload, self.qparams = other.payload, other.qparams
         self.source, self.constant = other.source, other.constant
-        self.factor, self.zero = other.factor, other.zero
+        self.factor, self.zero_point = other.factor, other.zero_point
 
     @property
     def is_integer(self) -> bool:
-        """Whether the numbers are integers now."""
+        """Whether the payload holds integers, as it does in integer mode."""
         return not self.payload.is_floating_point()
 
     def real_values(self) -> Tensor:
@@ -154,15 +153,22 @@ class QTensor(torch.Tensor):
         return self.qparams.dequantize(self.payload)
 
     def scaled(self, factor: float) -> QTensor:
-        """Multiplied by a number: in integers only the scale changes."""
+        """The tensor times a number. Only the scale changes, and the sign of integers.
+
+        Raises:
+            UnsupportedOperationError: If it is a weight, or ``factor`` is not finite.
+        """
         payload, qparams = self.payload, self.qparams
         if isinstance(qparams, WeightQParams):
-            raise UnsupportedOperationError(
-                f'{describe_location()}: a weight with one scale a channel cannot be '
-                'multiplied by a number'
+            raise unsupported(
+                'a weight with one scale per channel cannot be multiplied by a number',
+                f'multiply the output of its layer instead, or {SMALLER_REGION}',
             )
         if not math.isfinite(factor):
-            raise UnsupportedOperationError(f'{describe_location()}: times {factor}')
+            raise unsupported(
+                f'values are multiplied by {factor}, which no scale expresses',
+                'look for a division by zero in the model code',
+            )
         if factor == 0:  # there is no scale of 0
             return self.like(torch.zeros_like(payload))
         if qparams is not None:
@@ -178,11 +184,16 @@ class QTensor(torch.Tensor):
         other.factor = self.factor * factor
         return other
 
-    def shifted(self, constant: Tensor) -> QTensor:
-        """Plus a float tensor that depends on no input (an attention mask).
+    def add_constant(self, constant: Tensor) -> QTensor:
+        """The tensor plus a float tensor that depends on no input (an attention mask).
 
-        In integers it is rounded to the scale of this tensor and the range
-        grows by it: nothing is requantized and nothing saturates.
+        In integer mode the constant is rounded to the scale of this tensor and added
+        to the integers, whose range grows accordingly. Nothing is requantized and
+        nothing saturates, but for infinite entries: they become ``2**30`` steps.
+
+        Raises:
+            UnsupportedOperationError: If the constant holds NaN, or the scale is too
+                small to express it.
         """
         payload, qparams = self.payload, self.qparams
         if isinstance(qparams, QParams):
@@ -198,7 +209,7 @@ class QTensor(torch.Tensor):
         return other
 
     def __repr__(self) -> str:  # type: ignore[override]
-        """Shape, numbers' dtype and source, never the numbers."""
+        """Shape, dtype of the payload and source, never the numbers."""
         return (
             f'QTensor({tuple(self.payload.shape)}, {self.payload.dtype}, '
             f'{self.qparams}, source={self.source!r})'
@@ -208,36 +219,39 @@ class QTensor(torch.Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Answer ``func`` from the rule table."""
-        from .rules import apply_rule
-
-        return apply_rule(current_mode(), func, args, kwargs or {})
+        """Answer ``func`` from the rule table (:func:`.rules.dispatch.answer`)."""
+        return _answer(func, args, kwargs or {})
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Nothing touches the numbers behind the table's back."""
-        raise UnsupportedOperationError(
-            f'{describe_location()}: {func} would touch the integers behind the rule '
-            'table'
+        """Refuse every aten operation: no rule calls one on a QTensor itself."""
+        raise unsupported(
+            f'{func} would touch the integers behind the rule table',
+            f'call the torch function that has a rule, or {SMALLER_REGION}',
         )
 
 
 def _in_reach(constant: Tensor, qparams: QParams) -> tuple[Tensor, QParams]:
-    """A constant to be added, infinities far but finite, and the quantizer then.
+    """A constant without infinities, and the quantizer of values that it is added to.
 
     Raises:
-        UnsupportedOperationError: If it is NaN, or the scale is too small for it.
+        UnsupportedOperationError: If it holds NaN, or the scale is too small for it.
     """
     if constant.numel() == 0:
         return constant, qparams
     scale, far = qparams.scale, _FAR * qparams.scale
     low, high = float(constant.min()), float(constant.max())
-    if math.isnan(low) or max(-low, high) > far < _FAR_ENOUGH:
-        raise UnsupportedOperationError(
-            f'{describe_location()}: adding a constant of {low} to {high} to values in '
-            f'steps of {scale}'
+    if math.isnan(low):
+        raise unsupported(
+            'a constant that holds nan is added', 'check the mask in the model code'
+        )
+    if max(-low, high) > far < _FAR_ENOUGH:
+        raise unsupported(
+            f'adding a constant of {low} to {high} to values with the scale {scale}, '
+            'which is too small to express it',
+            'calibrate with images for which these values are not all 0',
         )
     if max(-low, high) > far:
         constant = constant.clamp(-far, far)

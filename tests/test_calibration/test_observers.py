@@ -167,7 +167,7 @@ def test_quantizers_agree_with_qparams(a, b, bits, symmetric):
     if symmetric:
         expected = QParams.symmetric(high, bits)
     else:
-        expected = QParams.affine(low, high, bits)
+        expected = QParams.asymmetric(low, high, bits)
     row = (torch.tensor([v], dtype=torch.float64) for v in (low, high))
     found = QParams(*(v.item() for v in quantizers(*row, bits, symmetric)))
     assert found == expected

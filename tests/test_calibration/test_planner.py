@@ -90,7 +90,7 @@ def test_other_bits():
 
 def test_a_value_that_was_always_zero_has_an_ordinary_scale():
     plan = planned(body=lambda self, x: self.last(x - x), x=nn.Identity())
-    assert plan.sites['/add:0'].output == QParams.affine(0.0, 1.0, 8)
+    assert plan.sites['/add:0'].output == QParams.asymmetric(0.0, 1.0, 8)
     assert attempt(lambda self, x: self.last(x - x) + x) > 25
 
 

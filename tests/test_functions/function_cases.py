@@ -37,7 +37,7 @@ def sqnr(reference: Tensor, actual: Tensor) -> float:
 
 def quantizer(x: Tensor, bits: int, affine: bool = False) -> QParams:
     if affine:
-        return QParams.affine(float(x.min()), float(x.max()), bits)
+        return QParams.asymmetric(float(x.min()), float(x.max()), bits)
     return QParams.symmetric(float(x.abs().max()), bits)
 
 

@@ -11,19 +11,23 @@ from iptq_mm.functions.exponential import (
     quadratic_exp,
     tangent_exp_,
 )
-from iptq_mm.functions.halvings import FRACTION_BITS, prepare_split, split_
+from iptq_mm.functions.exponents import (
+    FRACTION_BITS,
+    prepare_exponent,
+    to_exponent_,
+)
 from iptq_mm.intmath import QParams
 
 
-def halvings(step=2.0**-12, high=1.0):
-    """Differences 0 .. high at a fine step, as halvings."""
+def exponents(step=2.0**-12, high=1.0):
+    """Differences 0 .. high at a fine step, as base-2 exponents."""
     d = torch.arange(round(high / step) + 1, dtype=torch.int32)
-    constants = prepare_split(QParams(step, 0, 65535), 1.0)
-    return d.double() * step, split_(d, constants)
+    constants = prepare_exponent(QParams(step, 0, 65535), 1.0)
+    return d.double() * step, to_exponent_(d, constants)
 
 
 def test_split_is_exact():
-    real, whole = halvings(high=15.0)
+    real, whole = exponents(high=15.0)
     assert ((whole.double() / 2**FRACTION_BITS - real).abs() < 1e-6).all()
 
 
@@ -41,7 +45,7 @@ def test_published_errors_against_powers_of_two():
 
 def test_errors_on_the_ranges_that_a_split_makes():
     """The integer exponentials show the errors of their real formulas."""
-    real, fine = halvings(high=1.0 - 2.0**-12)
+    real, fine = exponents(high=1.0 - 2.0**-12)
     exact = torch.exp2(-real)
 
     def rms(e, one):

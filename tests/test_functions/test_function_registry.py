@@ -112,7 +112,7 @@ def test_nothing_overflows_at_any_scale(name, options, scale):
         reference = function.reference(q.double() * x.scale, **affine)
         low, high = float(reference.min()), float(reference.max())
         for bits in (8, 16):
-            out = QParams.affine(low, high, bits)
+            out = QParams.asymmetric(low, high, bits)
             constants = function.prepare(FunctionSite(x, out, **affine))
             with NoOverflow():
                 function.integer(q, constants)

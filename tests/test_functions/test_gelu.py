@@ -44,7 +44,7 @@ def test_matches_the_reference(name, in_bits, out_bits, log2_amax, affine, seed)
     in_bits = min(in_bits, function.max_input_bits)
     amax = 2.0**log2_amax
     if affine:
-        x = QParams.affine(-amax / 5, amax, in_bits)
+        x = QParams.asymmetric(-amax / 5, amax, in_bits)
     else:
         x = QParams.symmetric(amax, in_bits)
     case = Case(function, x, typical('gelu', in_bits, amax, seed), out_bits, affine)

@@ -218,8 +218,8 @@ def test_wrong_options(name, options):
         build(name, **options)
 
 
-def test_too_many_halvings():
-    with pytest.raises(ValueError, match='halvings'):
+def test_too_large_an_exponent():
+    with pytest.raises(ValueError, match='base-2 exponent, n, is from 1 to 31'):
         rows('i_softmax', torch.zeros(1, 2), QParams(0.1, -127, 127), n=32)
 
 

@@ -16,7 +16,7 @@ widths = st.integers(2, 16)
 @given(reals, reals, widths)
 def test_affine(a, b, bits):
     low, high = min(a, b), max(a, b)
-    x = QParams.affine(low, high, bits)
+    x = QParams.asymmetric(low, high, bits)
     assert x.bits == bits and x.qmax - x.qmin == 2**bits - 1
     assert x.qmin <= 0 <= x.qmax
     # Both ends within one step: half for the offset, some for float32's scale.
@@ -52,12 +52,12 @@ def test_integers_come_back(q, scale):
 @settings(deadline=None)
 @given(reals, reals, widths)
 def test_dictionary_is_plain_and_exact(low, high, bits):
-    x = QParams.affine(low, high, bits)
+    x = QParams.asymmetric(low, high, bits)
     assert QParams.from_dict(json.loads(json.dumps(x.to_dict()))) == x
 
 
 def test_zero_is_zero():
-    x = QParams.affine(0.3, 7.0, 8)
+    x = QParams.asymmetric(0.3, 7.0, 8)
     assert x.quantize(torch.zeros(1)).item() == 0
     assert x.dequantize(torch.zeros(1, dtype=torch.int8)).item() == 0.0
 

@@ -12,7 +12,7 @@ from iptq_mm.calibration.phases.analyse import analyse
 from iptq_mm.calibration.region_order import givers_first
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import regions_in, shared_integers
-from iptq_mm.modes.shared_integers import hand_over, handed_over
+from iptq_mm.modes.shared_integers import integers_for_consumer, share_integers
 from iptq_mm.program import Session, use_backend
 from iptq_mm.record import RegionRecord
 
@@ -20,35 +20,35 @@ Q = QParams(0.25, -127, 127)
 
 
 def handed(real: torch.Tensor) -> torch.Tensor:
-    return hand_over(real, (real / Q.scale).to(torch.int8), Q)
+    return share_integers(real, (real / Q.scale).to(torch.int8), Q)
 
 
 def test_the_same_tensor():
     x = handed(torch.tensor([1.0, -2.0]))
-    assert handed_over(x, Q).tolist() == [4, -8]
-    assert torch.equal(handed_over(x, Q), Q.quantize(x))
+    assert integers_for_consumer(x, Q).tolist() == [4, -8]
+    assert torch.equal(integers_for_consumer(x, Q), Q.quantize(x))
 
 
 def test_other_scale_other_range_other_tensor():
     x = handed(torch.tensor([1.0]))
-    assert handed_over(x, QParams(0.5, -127, 127)) is None
-    assert handed_over(x, QParams(0.25, -7, 7)) is None
-    assert handed_over(x.clone(), Q) is None
-    assert handed_over(x + 0, Q) is None
+    assert integers_for_consumer(x, QParams(0.5, -127, 127)) is None
+    assert integers_for_consumer(x, QParams(0.25, -7, 7)) is None
+    assert integers_for_consumer(x.clone(), Q) is None
+    assert integers_for_consumer(x + 0, Q) is None
 
 
 def test_changed_by_the_model():
     x = handed(torch.tensor([1.0]))
     x.mul_(2)
-    assert handed_over(x, Q) is None
+    assert integers_for_consumer(x, Q) is None
 
 
 def test_nothing_is_kept():
     x = handed(torch.tensor([1.0]))
-    count = len(shared_integers._left)
+    count = len(shared_integers._shared)
     del x
     gc.collect()
-    assert len(shared_integers._left) < count
+    assert len(shared_integers._shared) < count
 
 
 def test_another_tensor_at_the_same_place():
@@ -57,13 +57,13 @@ def test_another_tensor_at_the_same_place():
         x = handed(torch.tensor([1.0]))
         del x
         other = torch.tensor([3.0])
-        assert handed_over(other, Q) is None
+        assert integers_for_consumer(other, Q) is None
     # Even if nothing had taken notice of the end of the first one.
     x = handed(torch.tensor([1.0]))
-    key, kept = id(other), shared_integers._left[id(x)]
-    shared_integers._left[key] = kept
-    assert handed_over(other, Q) is None
-    del shared_integers._left[key]
+    key, kept = id(other), shared_integers._shared[id(x)]
+    shared_integers._shared[key] = kept
+    assert integers_for_consumer(other, Q) is None
+    del shared_integers._shared[key]
 
 
 class First(nn.Module):
@@ -133,7 +133,6 @@ def test_no_float_between(chain, backend, monkeypatch):
         return original(self, value)
 
     monkeypatch.setattr(QParams, 'quantize', quantize)
-    monkeypatch.setattr('iptq_mm.program.runtime.boundary.loaded', lambda: False)
     found = model(x)
     assert same(found, expected)
     assert len(quantized) == 1 and quantized[0] is x
@@ -143,7 +142,7 @@ def test_no_float_between(chain, backend, monkeypatch):
 
 def test_order():
     def record(*givers):
-        return RegionRecord(origins={f'input:{i}': g for i, g in enumerate(givers)})
+        return RegionRecord(producers={f'input:{i}': g for i, g in enumerate(givers)})
 
     records = {
         'c': record(('b', 'x'), None),
@@ -161,9 +160,9 @@ def test_inputs_from_several_places():
     record = RegionRecord()
     record.see_input('input:0', ('a', 'x'))
     record.see_input('input:0', ('a', 'x'))
-    assert record.origins == {'input:0': ('a', 'x')}
-    other = RegionRecord(origins={'input:0': ('a', 'y')})
+    assert record.producers == {'input:0': ('a', 'x')}
+    other = RegionRecord(producers={'input:0': ('a', 'y')})
     record.merge(other)
-    assert record.origins == {'input:0': None}
+    assert record.producers == {'input:0': None}
     again = RegionRecord.from_state_dict(record.state_dict())
-    assert again.origins == record.origins
+    assert again.producers == record.producers

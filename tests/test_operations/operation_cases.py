@@ -67,7 +67,7 @@ def run(
     """Integers, not saturated, and the constants they were made with."""
     operation = OPERATIONS[kind]
     attributes = attributes or {}
-    terms = operation.signature(payloads, attributes)
+    terms = operation.terms(payloads, attributes)
     site = SiteInputs(payloads, qparams, out, attributes, terms)
     constants = operation.prepare(site)
     for value in constants.values():

@@ -36,7 +36,7 @@ def test_out_and_in_again():
     again = SitePlan.from_dict(data)
     assert again.to_dict() == data
     assert (again.output, again.inputs) == (plan.output, plan.inputs)
-    assert again.made_for == wide and again.input_powers == [0, 3, 15]
+    assert again.made_for == wide and again.input_shifts == [0, 3, 15]
     assert again.constants['shift'] == 7
     assert torch.equal(again.constants['table'], plan.constants['table'])
     bare = SitePlan('add', wide)

@@ -9,7 +9,7 @@ from torch import nn
 
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import Fake
-from iptq_mm.modes.base import wanted_of
+from iptq_mm.modes.base import operand_qparams
 from iptq_mm.plan import RegionPlan, SitePlan
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 
@@ -47,7 +47,7 @@ def test_scaled_by_zero_and_worse():
     zero = x.scaled(0.0)
     assert not zero.payload.any() and zero.qparams == x.qparams
     for factor in (float('nan'), float('inf'), -float('inf')):
-        with pytest.raises(UnsupportedOperationError, match='times'):
+        with pytest.raises(UnsupportedOperationError, match='multiplied by'):
             x.scaled(factor)
 
 
@@ -58,7 +58,7 @@ def test_shifted(q, constants):
     if float(constant.abs().max()) > 2**30 * q.scale:
         return
     x = tensor(q)
-    y = x.shifted(constant)
+    y = x.add_constant(constant)
     real = x.payload.double() * q.scale + constant
     error = (y.payload.double() * q.scale - real).abs().max()
     assert error <= q.scale * (0.5 + 1e-6)  # one rounding, and no saturation
@@ -75,13 +75,13 @@ def test_infinite_masks(low, times):
     mask = torch.tensor([0.0, low, 0.0, low, 0.0])
     y = x
     for _ in range(times):
-        y = y.shifted(mask)
+        y = y.add_constant(mask)
     hidden = mask < 0
     assert torch.equal(y.payload[~hidden].long(), x.payload[~hidden].long())
     assert (y.payload[hidden].double() * q.scale < -1e4).all()
     assert y.qparams.qmax - y.qparams.qmin < 2**31
     # Float modes, where quantizers are known, stay finite as well.
-    real = QTensor(x.real_values(), q, 'made').shifted(mask)
+    real = QTensor(x.real_values(), q, 'made').add_constant(mask)
     assert real.payload.isfinite().all() and (real.payload[hidden] < -1e4).all()
 
 
@@ -89,15 +89,15 @@ def test_a_mask_that_the_scale_cannot_express():
     """All scores were 0 in calibration: no step of theirs reaches -100."""
     x = tensor(QParams(1e-16, -32767, 32767))
     with pytest.raises(UnsupportedOperationError, match='adding a constant of -100'):
-        x.shifted(torch.tensor([0.0, -100.0, 0.0, 0.0, 0.0]))
+        x.add_constant(torch.tensor([0.0, -100.0, 0.0, 0.0, 0.0]))
     with pytest.raises(UnsupportedOperationError, match='nan'):
-        tensor(QParams(1.0, -128, 127)).shifted(torch.full((5,), torch.nan))
+        tensor(QParams(1.0, -128, 127)).add_constant(torch.full((5,), torch.nan))
 
 
 def test_shifted_broadcasts_to_the_larger_shape():
     x = QTensor(torch.ones(2, 1, dtype=torch.int8), QParams(1.0, -128, 127), 'made')
-    assert x.shifted(torch.arange(3.0)).payload.shape == (2, 3)
-    assert x.shifted(torch.zeros(0)).payload.shape == (2, 0)
+    assert x.add_constant(torch.arange(3.0)).payload.shape == (2, 3)
+    assert x.add_constant(torch.zeros(0)).payload.shape == (2, 0)
 
 
 @settings(deadline=None)
@@ -107,15 +107,15 @@ def test_shifted_broadcasts_to_the_larger_shape():
     numbers,
     st.floats(-20, 20),
 )
-def test_wanted_of(made, codes, factor, constant):
+def test_operand_qparams(made, codes, factor, constant):
     """A requantized operand covers what the wanted quantizer covered, moved."""
     wanted = QParams(made.bound * made.scale / 127, *codes)
     plan = RegionPlan('Test', sites={'made': SitePlan('add', made)})
     x = tensor(made).scaled(factor)
     steps = round(constant * 10)
     shift = steps * x.qparams.scale
-    x = x.shifted(torch.full((5,), shift, dtype=torch.float64))
-    here = wanted_of(x, wanted, plan)
+    x = x.add_constant(torch.full((5,), shift, dtype=torch.float64))
+    here = operand_qparams(x, wanted, plan)
     ends = [wanted.qmin * wanted.scale * factor, wanted.qmax * wanted.scale * factor]
     low, high = min(ends), max(ends)
     slack = here.scale

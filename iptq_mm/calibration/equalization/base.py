@@ -29,7 +29,7 @@ class Equalized:
         channels: Which channel arrives where.
         ranges: Of the channels of its sites; they follow the parameters.
         powers: By site, the powers of two by which it multiplies the channels of
-            its first operand, see :func:`~iptq_mm.modes.base.amplified`.
+            its first operand, see :func:`~iptq_mm.modes.base.shift_channels`.
     """
 
     parameters: Parameters

@@ -70,7 +70,7 @@ class Observer(ABC):
             raise ValueError(f'one quantizer cannot serve {low.numel()} rows')
         if symmetric:
             return QParams.symmetric(high.item(), bits)
-        return QParams.affine(low.item(), high.item(), bits)
+        return QParams.asymmetric(low.item(), high.item(), bits)
 
     def scales(self, weight: Tensor, bits: int) -> Tensor:
         """Symmetric scale of each output channel of a weight.

@@ -84,7 +84,7 @@ class Samples:
 def quantizers(
     low: Tensor, high: Tensor, bits: int, symmetric: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``QParams.symmetric`` and ``QParams.affine`` for all rows at once.
+    """``QParams.symmetric`` and ``QParams.asymmetric`` for all rows at once.
 
     Args:
         low: At most 0, float64, shape (rows,).

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...criteria import CandidateErrors
 from ...functions import Constants, IntegerFunction
 from ...intmath import QParams
-from ...modes.base import wanted_of
+from ...modes.base import operand_qparams
 from ...modes.blocks import in_blocks
 from ...operations import NonLinear, Operation, SiteInputs
 from ...plan import RegionPlan
@@ -88,7 +88,7 @@ class Analysing(Differentiating):
         draws: int = 0,
     ) -> None:
         super().__init__(draws)
-        self.plan, self.powers = plan, plan.powers
+        self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.candidates = candidates
         self.record = record
         self._narrow = narrow
@@ -143,7 +143,7 @@ class Analysing(Differentiating):
     def _try_all(self, visit: Visit) -> None:
         """Add the errors of all candidates of a site."""
         kept = self.record.candidates.setdefault(visit.site, {})
-        real = self._amplified(visit.site, visit.x).payload
+        real = self._channels_shifted(visit.site, visit.x).payload
         # Before a function narrows it: what narrowing loses is the function's error.
         arrived = self._quantized(visit, visit.qparams).real_values()
         for name, function in self.candidates[visit.operation.kind].items():
@@ -191,9 +191,9 @@ class Analysing(Differentiating):
     def _quantized(self, visit: Visit, qparams: QParams) -> QTensor:
         """The first operand in integers, as the operation gets it."""
         x = QTensor(qparams.quantize(visit.x.payload), qparams)
-        return self._amplified(visit.site, x)
+        return self._channels_shifted(visit.site, x)
 
-    def _amplified(self, site: str, x: QTensor) -> QTensor:
+    def _channels_shifted(self, site: str, x: QTensor) -> QTensor:
         """The first operand of a site as its operation gets it."""
         (operand,) = self.operands(site, [x])
         assert operand is not None
@@ -224,9 +224,9 @@ class Analysing(Differentiating):
     ) -> tuple[QParams, Constants]:
         """Quantizer of the input, before powers, and constants of a candidate."""
         qparams, operation = self._input(visit.x, function), visit.operation
-        x = self._amplified(visit.site, QTensor(visit.x.payload, qparams))
+        x = self._channels_shifted(visit.site, QTensor(visit.x.payload, qparams))
         real = [None if i is None else i.payload for i in (x, *visit.inputs[1:])]
-        terms = operation.signature(real, visit.attributes)
+        terms = operation.terms(real, visit.attributes)
         out = self.plan.sites[visit.site].output
         known = SiteInputs(real, [x.qparams], out, visit.attributes, terms, function)
         seen = self.record.values.get(visit.x.source)
@@ -240,4 +240,4 @@ class Analysing(Differentiating):
         if made.bits <= function.max_input_bits:
             return qparams
         narrow = self._narrow(x.source, function.max_input_bits)
-        return wanted_of(x, narrow, self.plan)
+        return operand_qparams(x, narrow, self.plan)

@@ -35,7 +35,7 @@ class Equalization:
 
     Attributes:
         powers: By region, what the sites multiply their operands by from now on,
-            see :func:`~iptq_mm.modes.base.amplified`. The new parameters compute
+            see :func:`~iptq_mm.modes.base.shift_channels`. The new parameters compute
             what the old ones did only together with these.
         sites: By equalizer, how many sites got factors.
     """

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
-from ...modes.base import wanted_of
+from ...modes.base import operand_qparams
 from ...moments import Moments
 from ...operations import Operation
-from ...patches import patches
+from ...patches import pair, patches
 from ...plan import RegionPlan
 from ...qtensor import QTensor
-from ...qtensor.padding import pair
 from ..gradients import Differentiating
 
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,
@@ -91,7 +90,7 @@ class Measuring(Differentiating):
     ) -> None:
         super().__init__(draws=int(guided))
         self.plan = plan
-        self.powers = plan.powers
+        self.channel_shifts = plan.channel_shifts
         self.inputs = inputs
 
     def enter(self, name: str, value: Tensor) -> QTensor:
@@ -128,7 +127,7 @@ class Measuring(Differentiating):
             return
         wanted, qparams = self.plan.sites[site].inputs.get(0), x.qparams
         if wanted is not None:
-            qparams = wanted_of(x, wanted, self.plan)
+            qparams = operand_qparams(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
         real, q, every, step = x.payload.detach(), x.payload, 1, 1
         if attributes:

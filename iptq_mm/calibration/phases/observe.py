@@ -35,7 +35,8 @@ def observe(
     powers = powers or {}
     records = {
         n: RegionRecord(
-            powers=dict(powers.get(n, {})), pixels=pixels_of(model.get_submodule(n))
+            channel_shifts=dict(powers.get(n, {})),
+            pixels=pixels_of(model.get_submodule(n)),
         )
         for n in config.regions
     }

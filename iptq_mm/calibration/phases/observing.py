@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...modes.base import FloatMode
-from ...modes.shared_integers import Origin, note_origin, origin_of
+from ...modes.shared_integers import Producer, note_producer, producer_of
 from ...operations import Operation
 from ...qtensor import QTensor
 from ...qtensor.context import current_location
@@ -20,12 +20,12 @@ class Observing(FloatMode):
 
     def __init__(self, record: RegionRecord) -> None:
         self.record = record
-        self.powers = record.powers
+        self.channel_shifts = record.channel_shifts
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
         self.record.see_value(name, value)
-        self.record.see_input(name, origin_of(value))
+        self.record.see_input(name, producer_of(value))
         return super().enter(name, value)
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
@@ -51,5 +51,5 @@ class Observing(FloatMode):
         self.record.outputs.add(value.source)
         real, location = super().leave(value), current_location()
         assert location is not None
-        note_origin(real, Origin(location.region, value.source))
+        note_producer(real, Producer(location.region, value.source))
         return real

@@ -53,7 +53,7 @@ def search_ranges(
                 for value in narrow_values(record)
             },
             DRAWS,
-            record.powers,
+            record.channel_shifts,
         )
     found: list[Effects] = []
 

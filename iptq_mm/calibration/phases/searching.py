@@ -42,7 +42,7 @@ class Searching(Differentiating):
     ) -> None:
         super().__init__(draws)
         self.quantizers = quantizers
-        self.powers = powers
+        self.channel_shifts = powers
         self.effects: dict[str, Tensor] = {}
 
     def enter(self, name: str, value: Tensor) -> QTensor:

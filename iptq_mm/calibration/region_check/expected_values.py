@@ -56,11 +56,11 @@ class FloatValues(Sampling, FloatMode):
     """Float values.
 
     Args:
-        plan: Says which operands are amplified.
+        plan: Says the channels of which operands are shifted.
     """
 
     def __init__(self, plan: RegionPlan) -> None:
-        self.values, self.powers = {}, plan.powers
+        self.values, self.channel_shifts = {}, plan.channel_shifts
 
 
 class IntegerValues(Sampling, Integer):

@@ -70,7 +70,7 @@ def fold_normalization(
         found = [rank[name] for rank in ranks]
         reasons[name] = next((reason for reason, _ in found if reason), '')
         if not reasons[name]:
-            marked = any(has for _, has in found) and not pixels.zero_is_whole
+            marked = any(has for _, has in found) and not pixels.zero_point_is_exact
             _fold(model, name, look, replace(pixels, marked=marked))
     return reasons
 
@@ -154,7 +154,7 @@ def _folded(weight: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
     new = weight / std
     shift = (new * (CENTRE - mean)).sum((1, 2, 3))
     if pixels.marked:
-        nearest = torch.tensor(pixels.zero[:-1]).view(1, -1, 1, 1) + CENTRE
+        nearest = torch.tensor(pixels.zero_point[:-1]).view(1, -1, 1, 1) + CENTRE
         rest = (new * (mean - nearest)).sum(1, keepdim=True)
         new = torch.cat([new, rest / MARK], 1)
     return new, shift

@@ -66,11 +66,11 @@ def outputs_of(
     Args:
         model: The float model, in eval mode or not.
         calls: The calls.
-        powers: See :attr:`iptq_mm.modes.base.Mode.powers`, by region.
+        powers: See :attr:`iptq_mm.modes.base.Mode.channel_shifts`, by region.
     """
     modes = {call.region: FloatMode() for call in calls}
     for name, mode in modes.items():
-        mode.powers = (powers or {}).get(name, {})
+        mode.channel_shifts = (powers or {}).get(name, {})
     found: list[Tensor] = []
     with evaluating(model), running(model, modes):
         for call in calls:

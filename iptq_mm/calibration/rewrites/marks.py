@@ -48,7 +48,7 @@ def with_exact_marks(
         half of :data:`~iptq_mm.pixels.MARK` steps of the accumulator at most, unless
         few bits leave no room for the marks. Float64, shape (n,).
     """
-    zero = torch.tensor(pixels.zero, dtype=torch.float64).view(1, -1, 1, 1)
+    zero = torch.tensor(pixels.zero_point, dtype=torch.float64).view(1, -1, 1, 1)
     made = codes.double().cpu()
     real = (weight.double().cpu() * zero).sum(1).flatten(1)
     if lost is not None:

@@ -96,11 +96,7 @@ class ReplayingInteger(Replaying, Integer):
         self.keeping = False
         self.changed = _differences(plan, self.reference)
         # Constants serve as long as nothing about their site changes.
-        for key in [
-            k for k in self._constants if k[0] in _differences(plan, self.plan)
-        ]:
-            del self._constants[key]
-        self._functions.clear()
+        self.constants.drop(_differences(plan, self.plan))
         self.plan = plan
 
 

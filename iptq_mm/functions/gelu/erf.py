@@ -1,8 +1,8 @@
-"""What the two polynomial GELUs share: ``x/2 * (1 + L(x))`` with an odd ``L``.
+"""Steps shared by the two polynomial GELUs, ``x/2 * (1 + L(x))``, where L(x) is odd.
 
-Both take ``L(x) = sgn(x) * (1 - P(u))`` where ``u`` is ``|x|`` up to a vertex
-``b``, counted from there, so that ``L`` is 1 from ``b`` on. Here ``|q|`` is first
-shifted (left or right) to a grid where the vertex has 15 bits: enough for 8-bit
+Both approximate erf by ``L(x) = sgn(x) * (1 - P(u))`` with ``u = min(|x|, b) - b``: a
+polynomial up to its vertex ``b``, and 1 from there on. Here ``|q|`` is first shifted
+(left or right) to a scale at which the vertex has 15 bits. That is enough for 8-bit
 inputs, and ``u*u`` fits 32 bits for 16-bit ones.
 """
 
@@ -17,7 +17,7 @@ from ..fixed_point import dyadic_of, floor_log2, ints, prepare_dyadic, shift_
 
 SQRT2 = 1.4142135623730951
 _VERTEX_BITS = 15
-# A left shift beyond this takes 1 past any vertex, and 32 bits past their end.
+# A longer left shift would take 1 past any vertex, and overflow 32 bits.
 _MOST_LEFT = 15
 
 
@@ -26,18 +26,22 @@ def prepare_vertex(site: FunctionSite, vertex: float) -> Constants:
 
     Args:
         site: The site.
-        vertex: Real ``|x|`` from which on GELU is taken as ``x`` or 0.
+        vertex: Real ``|x|`` from which on GELU is approximated by ``x`` or 0.
     """
     largest = (1 << _VERTEX_BITS) - 1
     shift = min(_MOST_LEFT, floor_log2(largest / (vertex / site.x.scale)))
     steps = max(1, round(vertex / site.x.scale * 2.0**shift))
-    # Clamp before a left shift, for it to fit; one step past the vertex will do.
+    # Clamp before a left shift, so that it fits; one past the vertex is enough.
     clamp = (steps >> shift) + 1 if shift > 0 else site.x.bound
     return {'vertex': steps, 'vertex_shift': shift, 'vertex_clamp': clamp}
 
 
 def from_vertex(magnitude: Tensor, constants: Constants) -> Tensor:
-    """``min(|x|, b) - b`` on the grid: int32, ``-vertex .. 0``, a new tensor."""
+    """``u = min(|x|, b) - b`` at the vertex's scale.
+
+    Returns:
+        A new int32 tensor, ``-vertex .. 0``.
+    """
     vertex, shift, clamp = ints(constants, 'vertex', 'vertex_shift', 'vertex_clamp')
     u = shift_(magnitude.clamp_max(clamp), shift)
     u -= vertex
@@ -45,11 +49,11 @@ def from_vertex(magnitude: Tensor, constants: Constants) -> Tensor:
 
 
 def prepare_output(site: FunctionSite, one: int) -> Constants:
-    """Constants of :func:`output`: what stands for 1, in as many bits as fit.
+    """Constants of :func:`output`: the integer for 1, in as many bits as fit.
 
     Args:
         site: The site.
-        one: What stands for 1 in the polynomial, below ``2**31``.
+        one: The integer that stands for 1 in the polynomial, below ``2**31``.
 
     Raises:
         OverflowError: If the output scale is far too small for the input.
@@ -63,7 +67,7 @@ def prepare_output(site: FunctionSite, one: int) -> Constants:
 def output(q: Tensor, magnitude: Tensor, erf: Tensor, constants: Constants) -> Tensor:
     """``x/2 * (1 + sgn(x) * erf)`` at the output's scale, int64.
 
-    ``q*one + |q|*erf`` is ``q * (one + sgn(q)*erf)`` without the sign.
+    It is computed as ``q*one + |q|*erf``, which equals ``q * (one + sgn(q)*erf)``.
 
     Args:
         q: The input, int32.

@@ -31,8 +31,8 @@ class IGELU(GELUFunction):
 
     Args:
         n: Right shift of the polynomial in the literal form; 0 to 14.
-        literal: The constants of the published code, made for 22-bit inputs:
-            an 8-bit input keeps nothing of the polynomial.
+        literal: The constants of the published code. They are made for 22-bit inputs;
+            for an 8-bit input, the polynomial is rounded away.
     """
 
     def __init__(self, n: int = 14, literal: bool = False) -> None:
@@ -59,7 +59,7 @@ class IGELU(GELUFunction):
         scale = _A * step * step * 2.0**self.n
         one = floor_int(1 / scale, 44)
         bits = max(32, one.bit_length() + 2 + site.x.bound.bit_length())
-        # Steps of hundreds make a ratio that is nonsense, but has to fit.
+        # A scale of hundreds makes a meaningless ratio, which still has to fit.
         ratio = max(site.x.scale * scale / 2 / site.out.scale, -(2.0 ** (61 - bits)))
         return {
             'b': floor_int(_B / step, (44 + self.n) // 2),

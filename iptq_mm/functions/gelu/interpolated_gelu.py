@@ -1,4 +1,4 @@
-"""GELU by a table with straight lines between its entries."""
+"""GELU by linear interpolation between the entries of a table."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..fixed_point import ADDEND_BITS, ceil_log2, check_input, ints, tensor
 
 #: From here on ``GELU(x) - ReLU(x)`` is below 2e-5.
 RANGE = 4.5
-#: Straight lines over the range. A line is off by at most ``h^2 / 8 * max|GELU''|``
-#: = 5e-4.
+#: Line segments over the range. The error of one is at most ``h^2 / 8 * max|GELU''|``,
+#: which is 5e-4.
 SEGMENTS = 64
-#: A rounded constant moves the output by about ``2**-_ERROR_BITS`` steps at most.
+#: Rounding a constant changes the output by about ``2**-_ERROR_BITS`` at most.
 _ERROR_BITS = 7
 
 
 class _Widths(NamedTuple):
-    """Bits of what is between input and output.
+    """Bits of the intermediate values.
 
     Attributes:
-        fraction: Of the position within a segment.
-        entry: Entries of the table are at most ``2**entry``.
-        relu: Of what multiplies the input.
+        fraction: Bits of the position within a segment.
+        entry: Bits of the table: its entries are at most ``2**entry``.
+        relu: Bits of the multiplier of the input.
     """
 
     fraction: int
@@ -35,34 +35,36 @@ class _Widths(NamedTuple):
     relu: int
 
 
-#: For outputs of at most 8 bits: every factor has 16 bits, position, table and slope
-#: stay in lanes of 16 bits, and 64 entries are two registers of 512 bits.
-_NARROW = _Widths(fraction=9, entry=15, relu=15)
-_WIDE = _Widths(fraction=14, entry=24, relu=24)
+#: For outputs of at most 8 bits. Every factor has 16 bits: position, table and slope
+#: fit 16-bit lanes, and the 64 entries fit two 512-bit registers.
+_LOW = _Widths(fraction=9, entry=15, relu=15)
+_HIGH = _Widths(fraction=14, entry=24, relu=24)
 
 
 @FUNCTIONS.register_module('interpolated_gelu')
 class InterpolatedGELU(GELUFunction):
     """``GELU(x) = ReLU(x) + g(|x|)`` with ``g`` piecewise linear.
 
-    ``g(|x|) = -|x| Phi(-|x|)`` is even and ends at 4.5, so that few entries do for
-    inputs of any range and of up to 16 bits: the accumulator of a linear layer
-    needs no 8-bit stop before GELU. Piecewise linear approximation by table is that
-    of NN-LUT (arXiv 2112.02191); the split into ReLU and an even rest is ours.
+    ``g(|x|) = -|x| Phi(-|x|)`` is even and practically 0 from 4.5 on. A small table is
+    therefore enough for inputs of any range and of up to 16 bits, so that the output of
+    a linear layer need not be rounded to 8 bits before GELU. Approximating by a
+    piecewise linear table is due to NN-LUT (arXiv 2112.02191); the decomposition into
+    ReLU and an even rest is this project's.
     """
 
     def prepare(self, site: FunctionSite) -> Constants:
         """See the base class.
 
         Raises:
-            ValueError: If the input is too wide, or the output finer than 64 bits hold.
+            ValueError: If the input has more than 16 bits, or the output scale is far
+                too small for 64 bits.
         """
         check_input(self, site)
-        widths = _NARROW if site.out.bits <= 8 else _WIDE
+        widths = _LOW if site.out.bits <= 8 else _HIGH
         step = min(RANGE, site.x.bound * site.x.scale) / SEGMENTS
         x = torch.arange(SEGMENTS + 1, dtype=torch.float64) * step
         rest = (self.reference(x, site.approximate) - x) / site.out.scale
-        # Where one step of the input leaves the table, two do, too.
+        # If one step of the input leaves the table, a larger ratio gives the same.
         end = SEGMENTS << widths.fraction
         ratio = min(site.x.scale / step * 2.0**widths.fraction, end)
         position_shift = max(0, 16 - math.frexp(ratio)[1])
@@ -72,10 +74,10 @@ class InterpolatedGELU(GELUFunction):
         shift = max(shift, widths.fraction + _ERROR_BITS)
         if math.frexp(relu)[1] + shift + site.x.bits > ADDEND_BITS:
             raise ValueError(
-                f'an output step of {site.out.scale:.3g} is far too small for an input '
-                f'step of {site.x.scale:.3g}: their products overflow 64 bits'
+                f'an output scale of {site.out.scale:.3g} is far too small for an '
+                f'input scale of {site.x.scale:.3g}: products overflow 64 bits'
             )
-        # Entries have ``fine`` bits below an output step, lines the fraction's more.
+        # Entries have ``fine`` fraction bits; a line has those of the position, too.
         fine = widths.entry - ceil_log2(float(rest.abs().max()))
         fine = min(fine, shift - widths.fraction)
         table = torch.round(rest * 2.0**fine).long()

@@ -21,7 +21,7 @@ from .erf import (
 PUBLISHED = (-0.019913, -2.698088)
 
 _OBJECTIVES = ('erf', 'gelu')
-# Every distribution of samples has its best b well inside.
+# The best b of every distribution of samples lies well inside.
 _B_RANGE = (-4.0, -1.5)
 _BINS, _BIN_WIDTH = 1024, 4.0 / 1024
 _LEAST_BINS = 8
@@ -31,20 +31,20 @@ _LEVELS, _CANDIDATES = 4, 33
 def fit_pair(
     x: Tensor, weights: Tensor | None = None, objective: str = 'erf'
 ) -> tuple[float, float] | None:
-    """Fit (a, b) of ``L(u) = a*(min(u, -b) + b)**4 + 1``, u = |x|/sqrt(2).
+    """The least-squares (a, b) of ``a*(min(u, -b) + b)**4 + 1``, u = |x|/sqrt(2).
 
     For a given b the best a is a quotient of sums; b is searched on a grid that
-    is refined around the best. Samples are gathered in bins of u first, so that
+    is refined around the best value. The samples are binned by u first, so that
     the time does not depend on their number.
 
     Args:
         x: Real samples, shape (n,).
         weights: Their weights, shape (n,); 1 each if None.
-        objective: ``'erf'``: least squares of ``erf - L``, as in the paper;
-            ``'gelu'``: of the GELUs, that is, weighted with x squared.
+        objective: ``'erf'``: the error is ``erf - L``, as in the paper;
+            ``'gelu'``: it is that of GELU, which weights samples with x squared.
 
     Returns:
-        (a, b), or None where the samples determine none: too few, all 0, or all
+        (a, b), or None if the samples do not determine them: too few, all 0, or all
         beyond the range where the two curves differ.
     """
     u = x.detach().double().flatten().abs() / SQRT2
@@ -71,7 +71,7 @@ def fit_pair(
         low = max(_B_RANGE[0], float(b[best]) - step)
         high = min(_B_RANGE[1], float(b[best]) + step)
     pair = float(a[best]), float(b[best])
-    # L(0) = 1 + a*b**4 is about 0 and b inside: few samples may say otherwise.
+    # L(0) = 1 + a*b**4 is about 0 and b inside, unless there are too few samples.
     sound = 0.75 < -pair[0] * pair[1] ** 4 < 1.25 and pair[1] not in _B_RANGE
     return pair if sound else None
 
@@ -87,10 +87,10 @@ class PolyGELU(GELUFunction):
     arithmetic is this project's.
 
     Args:
-        objective: ``'erf'``, the paper's, or ``'gelu'``, whose fit has less than
+        objective: ``'erf'``, the paper's, or ``'gelu'``, which fits with less than
             half the error at the same cost.
-        fit: Fit (a, b) where the site has samples; otherwise, or without
-            samples, the published pair.
+        fit: Whether to fit (a, b) to the samples of the site. If not, or if there are
+            none, the published pair is used.
 
     Raises:
         ValueError: If ``objective`` is unknown.

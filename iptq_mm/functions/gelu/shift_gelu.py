@@ -9,8 +9,8 @@ from ...intmath import QParams, requantize
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
 from ..exponential import CHORD_ONE, chord_exp
+from ..exponents import SHIFT_LOG2E, prepare_exponent, to_exponent_
 from ..fixed_point import check_input, dyadic_of, ints, prepare_dyadic
-from ..halvings import SHIFT_LOG2E, prepare_split, split_
 from ..published import prepare_shift_exp, shift_exp
 from .erf import magnitude_of
 
@@ -25,15 +25,16 @@ _HEADROOM = 31 - CHORD_ONE.bit_length()
 class ShiftGELU(GELUFunction):
     """GELU as ``x * sigmoid(1.702*x)`` with I-ViT's ShiftExp.
 
-    Source: I-ViT (arXiv 2207.01405), ShiftGELU. As published it
-    takes exponentials of differences to the largest channel of a token: where
-    that exceeds 9.4 every other channel is lost. The sound form needs no
+    Source: I-ViT (arXiv 2207.01405), ShiftGELU. The published form
+    takes exponentials of differences to the largest channel of a token. Where
+    that exceeds 9.4, all other channels are lost. The sound form needs no
     maximum: ``sigmoid(-|x|) = e / (1 + e)`` with ``e = exp(-|x|)``, hence
-    ``max(x, 0) - |x| * sigmoid(-|x|)``.
+    ``GELU(x) = max(x, 0) - |x| * sigmoid(-|x|)``.
 
     Args:
-        n: Halvings from which on an exponential is 0; at most 31. Defaults to
-            30, or to the code's 23 in the literal form.
+        n: Largest base-2 exponent, at most 31; larger ones are clamped to it.
+            Defaults to 30, where an exponential is 0; in the literal form
+            to the code's 23.
         literal: The arithmetic of the published code.
     """
 
@@ -58,7 +59,7 @@ class ShiftGELU(GELUFunction):
         else:
             # Magnitudes are differences of at most the bound.
             magnitude = QParams(site.x.scale * _SIGMOID, 0, site.x.bound)
-            constants = prepare_split(magnitude, SHIFT_LOG2E, self.n)
+            constants = prepare_exponent(magnitude, SHIFT_LOG2E, self.n)
             ratio, bits = site.x.scale * 2.0**-_WEIGHT_BITS, 32
         return {**constants, **prepare_dyadic('out', ratio / site.out.scale, bits)}
 
@@ -68,7 +69,7 @@ class ShiftGELU(GELUFunction):
         if self.literal:
             return requantize(self._published(q, constants), factor)
         q, magnitude = magnitude_of(q)
-        e = chord_exp(split_(magnitude.clone(), constants))
+        e = chord_exp(to_exponent_(magnitude.clone(), constants))
         # sigmoid(-|x|) = e / (1 + e) with 15 bits; numerator below 2**31.
         weight = (e + CHORD_ONE) >> (_WEIGHT_BITS - _HEADROOM)
         e <<= _HEADROOM

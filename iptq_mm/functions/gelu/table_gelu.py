@@ -14,7 +14,7 @@ from ..fixed_point import check_input, ints, tensor
 class TableGELU(GELUFunction):
     """GELU of an 8-bit input: one look-up, exact up to rounding.
 
-    Source: TensorFlow Lite's quantized activations work like this.
+    Source: the quantized activations of TensorFlow Lite.
     """
 
     max_input_bits = 8
@@ -28,7 +28,7 @@ class TableGELU(GELUFunction):
         check_input(self, site)
         q = torch.arange(site.x.qmin, site.x.qmin + 256, dtype=torch.float64)
         real = self.reference(q * site.x.scale, site.approximate)
-        # More than the output holds saturates there; the table stays in 31 bits.
+        # Larger values saturate in the output anyway; the table stays in 31 bits.
         table = torch.round(real / site.out.scale).clamp_(-(2**30), 2**30)
         return {'table': table.long(), 'first': site.x.qmin}
 

@@ -10,29 +10,29 @@ from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import check_input, ints, tensor
 from .rows import prepare_root, root
-from .statistics import affine, exact_statistics, moments
+from .statistics import exact_statistics, gamma_and_beta, moments
 
-# A = gamma*C / (root * out.scale) is a product of two 15-bit mantissas, one a
-# channel and one a row, cut to the 8 bits of the paper.
+# A = gamma*C / (root * out.scale) is a product of two 15-bit mantissas, one per
+# channel and one per row, reduced to the 8 bits of the paper.
 _FACTOR_BITS, _MANTISSA_BITS = 15, 8
 _CUT = 2 * _FACTOR_BITS - 1 - _MANTISSA_BITS
-# Fraction bits of beta and of what is added to it; of the mean as published.
+# Fraction bits of beta and the product added to it; of the mean in the literal form.
 _FRACTION, _MEAN_BITS = 16, 8
 # Room above the product of mantissa and input, for shifts below 0.
 _HEADROOM = 24
-_BETA_BITS = 38  # 2**22 output steps; 61 bits after the published shift
+_BETA_BITS = 38  # 2**22 output integers; 61 bits after the published shift
 _MOST_SHIFT = 31
 
 
 @FUNCTIONS.register_module('fqvit_layernorm')
 class FQViTLayerNorm(LayerNormFunction):
-    """LayerNorm as a product with an 8-bit mantissa and a shift.
+    """LayerNorm as a multiplication by an 8-bit mantissa and a shift.
 
     Source: FQ-ViT (arXiv 2111.13824), integer-only LayerNorm:
     ``y = (sgn(A)*M*x + B) >> N`` where ``M * 2**-N`` is ``abs(A)``, for each
-    element. Its code finds A, M, N and B in float; here they are integers. Its
-    Power-of-Two Factor, a shift of each channel's input, belongs to the input's
-    quantizer and is not made here.
+    element. The published code computes A, M, N and B in float; here they are
+    integers. The paper's Power-of-Two Factor, a shift of each channel of the input, is
+    not part of this function: see ``power_of_two`` among the equalizers.
 
     The sound form rounds M, where the code truncates it, applies it to
     ``x - mean`` rather than to ``x`` (so that its error does not grow with the
@@ -54,7 +54,7 @@ class FQViTLayerNorm(LayerNormFunction):
                 there are more channels than 64 bits serve.
         """
         check_input(self, site)
-        gamma, beta = affine(site)
+        gamma, beta = gamma_and_beta(site)
         statistics = exact_statistics(site)
         if self.literal:
             constants: Constants = {'root_shift': 0, 'epsilon': 0}
@@ -71,7 +71,7 @@ class FQViTLayerNorm(LayerNormFunction):
         span = site.x.qmax - site.x.qmin
         return {
             **constants,
-            # So many fraction bits of x - mean leave its product 30 bits.
+            # With so many fraction bits of x - mean, its product has 30 bits.
             'mean_bits': 30 - _MANTISSA_BITS - span.bit_length(),
             'factor': mantissa.long(),
             'exponent': exponent.long() - _FACTOR_BITS,

@@ -12,8 +12,8 @@ from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import ceil_log2, check_input, ints
 from .published import prepare_published, published_output
-from .rows import normalize, prepare_affine
-from .statistics import Statistics, affine, rounded_mean
+from .rows import normalize, prepare_normalize
+from .statistics import Statistics, gamma_and_beta, rounded_mean
 
 # Bits of the inputs that I-BERT's code feeds to its LayerNorm.
 _INPUT_BITS = 22
@@ -23,14 +23,14 @@ _INPUT_BITS = 22
 class IBERTLayerNorm(LayerNormFunction):
     """LayerNorm with an integer mean and an integer square root.
 
-    Source: I-BERT (arXiv 2101.01321), section 3.6, Algorithm 4. I-BERT's mean
-    is rounded to an integer of 22 bits. The sound form shifts a narrower input
-    to these, which keeps the fraction of its mean, and sums squares in 64 bits,
+    Source: I-BERT (arXiv 2101.01321), section 3.6, Algorithm 4. I-BERT has inputs of 22
+    bits and rounds their mean to an integer. The sound form shifts an input of fewer
+    bits to 22 bits, which keeps the fraction of its mean, and sums squares in 64 bits,
     which needs no shift against overflow. It adds epsilon.
 
     Args:
-        literal: The arithmetic of the published code: the mean rounded in steps
-            of the input, no epsilon, beta divided by gamma, and squares shifted
+        literal: The arithmetic of the published code: the mean rounded at the scale of
+            the input, no epsilon, beta divided by gamma, and squares shifted
             so that 32 bits hold any sum (the code learns that shift).
     """
 
@@ -46,7 +46,7 @@ class IBERTLayerNorm(LayerNormFunction):
             OverflowError: If the output scale is far too small.
         """
         check_input(self, site)
-        size = affine(site)[0].numel()
+        size = gamma_and_beta(site)[0].numel()
         span = site.x.qmax - site.x.qmin
         if self.literal:
             shift = max(0, ceil_log2(math.sqrt(size) * span) - 16)
@@ -61,7 +61,7 @@ class IBERTLayerNorm(LayerNormFunction):
             peak=1.0,
             gain=math.sqrt(size),
         )
-        return {'input_shift': shift, **prepare_affine(site, statistics)}
+        return {'input_shift': shift, **prepare_normalize(site, statistics)}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""

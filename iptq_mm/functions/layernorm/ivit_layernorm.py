@@ -9,7 +9,7 @@ from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, LayerNormFunction, OperationCount
 from ..fixed_point import check_input
 from .published import prepare_published, published_output
-from .rows import normalize, prepare_affine
+from .rows import normalize, prepare_normalize
 from .statistics import exact_statistics, moments, rounded_mean
 
 _NEWTON_STEPS, _NEWTON_SEED = 10, 1 << 16
@@ -17,17 +17,17 @@ _NEWTON_STEPS, _NEWTON_SEED = 10, 1 << 16
 
 @FUNCTIONS.register_module('ivit_layernorm')
 class IViTLayerNorm(LayerNormFunction):
-    """LayerNorm with an integer square root; the mean is not even rounded.
+    """LayerNorm with an integer square root and an exact mean.
 
     Source: I-ViT (arXiv 2207.01405), I-LayerNorm. The published square root,
-    10 Newton steps from ``2**16``, is wrong for sums of squares below 31652,
-    which is what 8-bit inputs make. The sound form has the exact root, works on
+    10 Newton steps from ``2**16``, is wrong for sums of squares below 31652, as
+    8-bit inputs have them. The sound form computes the exact root, works on
     ``C*q - sum(q)`` instead of on differences to a rounded mean, and adds
     epsilon.
 
     Args:
-        literal: The arithmetic of the published code: the mean rounded in steps
-            of the input, 10 steps, no epsilon, beta divided by gamma.
+        literal: The arithmetic of the published code: the mean rounded at the scale
+            of the input, 10 Newton steps, no epsilon, beta divided by gamma.
     """
 
     def __init__(self, literal: bool = False) -> None:
@@ -44,7 +44,7 @@ class IViTLayerNorm(LayerNormFunction):
         check_input(self, site)
         if self.literal:
             return prepare_published(site)
-        return prepare_affine(site, exact_statistics(site))
+        return prepare_normalize(site, exact_statistics(site))
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""

@@ -1,7 +1,7 @@
-"""The end of I-BERT's and I-ViT's published LayerNorm.
+"""The last step of I-BERT's and I-ViT's published LayerNorm.
 
-Beta is divided by gamma and added before gamma, which is part of the output's
-scale, one of its own for each channel.
+Beta is divided by gamma and added first. Gamma is part of the output's scale, of which
+there is one per channel.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from torch import Tensor
 from ...intmath import Dyadic, dyadic, requantize
 from ..base import Constants, FunctionSite
 from ..fixed_point import tensor
-from .statistics import affine
+from .statistics import gamma_and_beta
 
-# Published: none. A gamma of 0 is kept this far from it, relatively.
+# The published code divides by gamma as it is. Here it is kept this far from 0,
+# relative to the largest one.
 _LEAST_GAMMA = 2.0**-20
 _BIAS_BITS = 31
 
 
 def prepare_published(site: FunctionSite) -> Constants:
     """Constants of :func:`published_output`."""
-    gamma, beta = affine(site)
+    gamma, beta = gamma_and_beta(site)
     least = max(float(gamma.abs().max()) * _LEAST_GAMMA, 1e-30)
     gamma = torch.where(gamma.abs() < least, least, gamma)
     scale = math.sqrt(gamma.numel()) / 2.0**30
@@ -50,7 +51,7 @@ def published_output(
         constants: From :func:`prepare_published`.
     """
     z = (y * (dividend // std.clamp_min(1))) >> 1
-    # A std that is too small (no epsilon, too few iterations) has no bound.
+    # A std that is too small (no epsilon, too few iterations) makes huge quotients.
     z.clamp_(-(2**31), 2**31)
     z += tensor(constants, 'bias')
     return requantize(

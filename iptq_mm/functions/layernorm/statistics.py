@@ -1,4 +1,4 @@
-"""What the LayerNorms know of a row: its mean and its sum of squares."""
+"""Row statistics of the LayerNorms: mean and sum of squares."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..base import FunctionSite
 
 
 class Statistics(NamedTuple):
-    """What is known about ``y`` and ``v`` when constants are made.
+    """Bounds of ``y`` and ``v`` (see :mod:`.rows`), for which constants are made.
 
     Attributes:
         variance: Largest ``v``.
-        epsilon: What stands for LayerNorm's epsilon in ``v``, a real number.
+        epsilon: LayerNorm's epsilon in the unit of ``v``, a real number.
         peak: Largest ``abs(y) / sqrt(v)``.
-        gain: What makes ``y / sqrt(v)`` the normalized value.
+        gain: Factor from ``y / sqrt(v)`` to the normalized value.
     """
 
     variance: float
@@ -27,11 +27,11 @@ class Statistics(NamedTuple):
     gain: float
 
 
-def affine(site: FunctionSite) -> tuple[Tensor, Tensor]:
+def gamma_and_beta(site: FunctionSite) -> tuple[Tensor, Tensor]:
     """Gamma and beta as float64, shape (C,).
 
     Raises:
-        ValueError: If gamma is missing or ``C`` rows of sums exceed 31 bits.
+        ValueError: If gamma is missing, or sums over ``C`` channels may exceed 31 bits.
     """
     if site.gamma is None:
         raise ValueError('a LayerNorm needs gamma: ones where it has no weight')
@@ -46,7 +46,9 @@ def affine(site: FunctionSite) -> tuple[Tensor, Tensor]:
 
 
 def moments(q: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum, and ``C*sum(q*q) - sum(q)**2`` (C squared times the variance).
+    """The sum of each row, and C squared times its variance.
+
+    The latter is ``C*sum(q*q) - sum(q)**2``.
 
     Returns:
         Two int64 tensors, shape (..., 1); exact.
@@ -60,14 +62,14 @@ def moments(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rounded_mean(q: Tensor) -> Tensor:
-    """The mean of each row rounded to an integer, int64, shape (..., 1)."""
+    """The mean of each row, rounded to an integer; int64, shape (..., 1)."""
     size = q.shape[-1]
     return (q.sum(-1, keepdim=True) + size // 2) // size
 
 
 def exact_statistics(site: FunctionSite) -> Statistics:
-    """Statistics of ``C*q - sum(q)`` with the ``v`` of :func:`moments`."""
-    size = affine(site)[0].numel()
+    """The bounds for ``y = C*q - sum(q)`` and the ``v`` of :func:`moments`."""
+    size = gamma_and_beta(site)[0].numel()
     return Statistics(
         # Popoviciu: the variance is at most a quarter of the span squared.
         variance=(size * float(site.x.qmax - site.x.qmin)) ** 2 / 4,

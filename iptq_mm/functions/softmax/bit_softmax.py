@@ -7,7 +7,7 @@ from torch import Tensor
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
 from ..exponential import tangent_exp_
-from ..halvings import SHIFT_LOG2E, prepare_split, row_halvings
+from ..exponents import SHIFT_LOG2E, prepare_exponent, row_exponents
 from ..published import prepare_shift_exp
 from .rows import prepare_codes, prepare_quotient, quotient
 from .shiftmax import published_shiftmax
@@ -17,21 +17,22 @@ _SPLITS = ('nearest', 'floor')
 
 @FUNCTIONS.register_module('bit_softmax')
 class BitSoftmax(SoftmaxFunction):
-    """Softmax with a tangent of ``2**t`` for the exponential.
+    """Softmax whose exponential is a tangent of ``2**t``.
 
     Source: IPTQ-ViT (arXiv 2511.15369), Efficient Bit-Softmax: ``2**r`` as
-    ``1 + (r >> 1) + (r >> 3) + (r >> 4)``. Its error, 0.1126 against 0.1717 of
-    ``1 + r/2``, is the RMS over ``-1 <= r <= 1`` with ln2 for the shifts; on
-    ``-1 < r <= 0``, which splitting at the floor makes, the tangent is worse
-    than I-ViT's chord (0.086 against 0.031), on ``-1/2 <= r <= 1/2`` better
-    (0.027). The paper does not say how it splits.
+    ``1 + (r >> 1) + (r >> 3) + (r >> 4)``. The error that the paper states, 0.1126
+    against 0.1717 of ``1 + r/2``, is the RMS over ``-1 <= r <= 1`` with ln2 in the
+    place of the shifts. Splitting at the floor leads to ``-1 < r <= 0``, where the
+    tangent is worse than I-ViT's chord (0.086 against 0.031); splitting at the
+    nearest integer leads to ``-1/2 <= r <= 1/2``, where it is better (0.027). The
+    paper does not say how it splits.
 
     Args:
-        split: ``'nearest'`` or ``'floor'`` whole number of halvings. Defaults
-            to ``'nearest'``, or to ``'floor'`` in the literal form, which has
-            no other.
-        n: Halvings from which on an exponential is 0; at most 30. Defaults to
-            30, or to 15 in the literal form.
+        split: Which integer a base-2 exponent is split at, ``'nearest'`` or
+            ``'floor'``. Defaults to ``'nearest'``, or to ``'floor'`` in the literal
+            form, which has no other.
+        n: Largest base-2 exponent, at most 30; larger ones are clamped to it.
+            Defaults to 30, where an exponential is 0; in the literal form to 15.
         literal: I-ViT's arithmetic with the paper's tangent.
 
     Raises:
@@ -56,21 +57,21 @@ class BitSoftmax(SoftmaxFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input spans more than ``2**31`` steps.
+            ValueError: If the input spans more than ``2**31`` integers.
             OverflowError: If the output scale is below about ``2**-30``.
         """
         if self.literal:
             codes = prepare_codes(site.out, bits=15)
             return {**prepare_shift_exp(site.x.scale, self.n), **codes}
-        split = prepare_split(site.x, SHIFT_LOG2E, self.n)
-        return {**split, **prepare_quotient(site.out)}
+        exponent = prepare_exponent(site.x, SHIFT_LOG2E, self.n)
+        return {**exponent, **prepare_quotient(site.out)}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
         if self.literal:
             return published_shiftmax(q, constants, output_bits=16, tangent=True)
-        halvings = row_halvings(q, constants)
-        return quotient(tangent_exp_(halvings, self.split == 'nearest'), constants)
+        exponents = row_exponents(q, constants)
+        return quotient(tangent_exp_(exponents, self.split == 'nearest'), constants)
 
     def operations(self, row: int) -> OperationCount:
         """See the base class."""

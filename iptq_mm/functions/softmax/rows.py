@@ -24,8 +24,8 @@ def prepare_quotient(out: QParams) -> Constants:
 def quotient(e: Tensor, constants: Constants) -> Tensor:
     """``round(e / sum(e) / out.scale)`` with one reciprocal a row.
 
-    ``e * reciprocal <= one < 2**62`` since no ``e`` is larger than the sum, so
-    that all of 64 bits serve precision and the scale needs no step of its own.
+    No ``e`` is larger than the sum, hence ``e * reciprocal <= one < 2**62``: the
+    reciprocal includes the output scale and still leaves it all 64 bits of precision.
 
     Args:
         e: Non-negative integers below ``2**45``, int32 or int64; the largest of
@@ -45,10 +45,10 @@ def quotient(e: Tensor, constants: Constants) -> Tensor:
 
 
 def prepare_codes(out: QParams, bits: int) -> Constants:
-    """Constants of :func:`from_codes`, for probabilities in ``2**-bits``."""
+    """Constants of :func:`from_codes`, for codes with the scale ``2**-bits``."""
     return prepare_dyadic('codes', 2.0**-bits / out.scale, input_bits=46)
 
 
 def from_codes(codes: Tensor, constants: Constants) -> Tensor:
-    """Requantize a published fixed-point output to ``out.scale``."""
+    """The fixed-point output of a published Softmax, requantized to ``out.scale``."""
     return requantize(codes, dyadic_of(constants, 'codes'))

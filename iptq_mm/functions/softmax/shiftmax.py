@@ -7,7 +7,7 @@ from torch import Tensor
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
 from ..exponential import chord_exp
-from ..halvings import SHIFT_LOG2E, prepare_split, row_halvings
+from ..exponents import SHIFT_LOG2E, prepare_exponent, row_exponents
 from ..published import prepare_shift_exp, shift_exp
 from .rows import from_codes, prepare_codes, prepare_quotient, quotient
 
@@ -17,13 +17,13 @@ _INT32_MAX = 2**31 - 1
 def published_shiftmax(
     q: Tensor, constants: Constants, output_bits: int, tangent: bool = False
 ) -> Tensor:
-    """Shiftmax as in I-ViT's code (``IntSoftmax``); int64 at ``out.scale``.
+    """The Softmax of I-ViT's code (``IntSoftmax``); int64 at ``out.scale``.
 
     Args:
         q: Integers; rows are along the last dimension.
         constants: From ``prepare_shift_exp`` and ``prepare_codes``.
         output_bits: Bits of the probabilities, sign included.
-        tangent: IPTQ-ViT's exponential in place of I-ViT's.
+        tangent: Whether to use IPTQ-ViT's exponential instead of I-ViT's.
     """
     q = q.long()
     e = shift_exp(q - q.amax(-1, keepdim=True), constants, tangent)
@@ -34,19 +34,20 @@ def published_shiftmax(
 
 @FUNCTIONS.register_module('shiftmax')
 class Shiftmax(SoftmaxFunction):
-    """Softmax with a chord of ``2**t`` for the exponential.
+    """Softmax whose exponential is a chord of ``2**t``.
 
-    Source: I-ViT (arXiv 2207.01405), Shiftmax. The sound form
-    has the same real function: log2(e) as 1.4375, the sum of the three shifts.
+    Source: I-ViT (arXiv 2207.01405), Shiftmax. The sound form approximates the
+    same real function: log2(e) is 1.4375, the sum of the three published shifts.
 
     Args:
-        n: Halvings from which on an exponential is 0; at most 30. Defaults to
-            30, or to the code's 15 in the literal form.
+        n: Largest base-2 exponent, at most 30; larger ones are clamped to it.
+            Defaults to 30, where an exponential is 0; in the literal form
+            to the code's 15.
         output_bits: Bits of a probability in the literal form: 16 for ViT, 8
             for Swin.
         literal: The arithmetic of the published code: ``x0 = floor(-1/S)``, an
-            output in steps of ``2**-(output_bits-1)``. Inaccurate where the
-            input's step is not small, or so small that sums exceed 31 bits.
+            output with the scale ``2**-(output_bits-1)``. Inaccurate where the
+            scale of the input is not small, or so small that sums exceed 31 bits.
     """
 
     def __init__(
@@ -60,20 +61,20 @@ class Shiftmax(SoftmaxFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input spans more than ``2**31`` steps.
+            ValueError: If the input spans more than ``2**31`` integers.
             OverflowError: If the output scale is below about ``2**-30``.
         """
         if self.literal:
             codes = prepare_codes(site.out, self.output_bits - 1)
             return {**prepare_shift_exp(site.x.scale, self.n), **codes}
-        split = prepare_split(site.x, SHIFT_LOG2E, self.n)
-        return {**split, **prepare_quotient(site.out)}
+        exponent = prepare_exponent(site.x, SHIFT_LOG2E, self.n)
+        return {**exponent, **prepare_quotient(site.out)}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
         if self.literal:
             return published_shiftmax(q, constants, self.output_bits)
-        return quotient(chord_exp(row_halvings(q, constants)), constants)
+        return quotient(chord_exp(row_exponents(q, constants)), constants)
 
     def operations(self, row: int) -> OperationCount:
         """See the base class; the published form's."""

@@ -1,4 +1,4 @@
-"""Softmax with a table for the exponential."""
+"""Softmax whose exponentials are looked up in tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, SoftmaxFunction
+from ..exponents import differences
 from ..fixed_point import ints, shift_, tensor
-from ..halvings import differences
 from .rows import prepare_quotient, quotient
 
 #: Bits of the only table's entries.
@@ -19,7 +19,7 @@ _ONLY_BITS = 30
 _BITS = 16
 #: Exponentials below ``2**-_SMALLEST`` of the largest are 0.
 _SMALLEST = 20
-#: Differences of the three tables' entries: 32 of 1, 32 of 32, 64 of 1024.
+#: Entries of the three tables: 32 differences of 1, 32 of 32, and 64 of 1024.
 _FINE_BITS, _BLOCK_BITS = 5, 10
 _FINE, _BLOCK, _BLOCKS = 1 << _FINE_BITS, 1 << _BLOCK_BITS, 64
 #: Bits of a shift.
@@ -31,19 +31,21 @@ _LN2 = 0.6931471805599453
 class TableSoftmax(SoftmaxFunction):
     """Softmax with ``exp(-S*d)`` of the integer difference ``d`` looked up.
 
-    One table of 256 integers where differences have 8 bits (or are 0 beyond);
-    otherwise the product of three, of 6, 5 and 5 bits of ``d``: 32 or 64 entries of 16
-    bits are a permutation of one or two vectors of 512 bits. The coarse one has a
-    shift beside each entry, so that small exponentials have as many digits as large
-    ones. Exact up to rounding. Source: TensorFlow Lite's quantized Softmax looks its
-    exponentials up, too.
+    There is one table of 256 integers if differences have 8 bits, or if exponentials of
+    larger differences are 0. Otherwise the exponential is the product of entries of
+    three tables, which are indexed by 6, 5 and 5 bits of ``d``: 32 or 64 entries of 16
+    bits fit one or two 512-bit vectors, where a look-up is one permutation. The coarse
+    table has a shift for each entry, so that small exponentials have as many digits as
+    large ones. Exact up to rounding.
+
+    Source: the quantized Softmax of TensorFlow Lite looks exponentials up, too.
     """
 
     def prepare(self, site: FunctionSite) -> Constants:
         """See the base class.
 
         Raises:
-            ValueError: If the input spans more than ``2**31`` steps.
+            ValueError: If the input spans more than ``2**31`` integers.
             OverflowError: If the output scale is below about ``2**-30``.
         """
         scale, span = site.x.scale, site.x.qmax - site.x.qmin
@@ -85,11 +87,11 @@ class TableSoftmax(SoftmaxFunction):
 
 
 def exponentials(d: Tensor, constants: Constants) -> Tensor:
-    """``exp(-S*d)`` times a constant.
+    """``exp(-S*d)``, times a constant that a Softmax cancels.
 
     Args:
         d: Differences from 0 to the largest of the tables, int32, shape (N,).
-        constants: Of :class:`TableSoftmax`, or of :func:`with_two_tables`.
+        constants: From :class:`TableSoftmax`, or from :func:`with_two_tables`.
 
     Returns:
         int64 below ``2**31``, shape (N,).
@@ -110,13 +112,13 @@ def exponentials(d: Tensor, constants: Constants) -> Tensor:
 
 
 def with_two_tables(constants: Constants) -> Constants:
-    """The same constants, but two tables for four: where look-ups are the cost.
+    """Constants with two tables instead of four, for machines with slow look-ups.
 
-    One is of the differences within a block, the other of blocks, mantissa and exponent
-    in one number.
+    One table is indexed by the difference within a block, the other by the block; its
+    entries hold mantissa and exponent in one number.
 
     Args:
-        constants: Of :class:`TableSoftmax`, not with its only table.
+        constants: From :class:`TableSoftmax`, with three tables.
     """
     fine, medium, mantissa, exponent = (
         tensor(constants, name) for name in ('fine', 'medium', 'mantissa', 'exponent')
@@ -129,14 +131,14 @@ def with_two_tables(constants: Constants) -> Constants:
 
 
 def _entries(step: float) -> Tensor:
-    """``exp(-step*i)`` of a fine table, int64."""
+    """The entries ``exp(-step*i)`` of a fine table, int64."""
     index = torch.arange(_FINE, dtype=torch.float64)
     entries = torch.round(torch.exp(-step * index) * 2.0**_BITS).long()
     return entries.clamp_(max=2**_BITS - 1)
 
 
 def _zero_block(step: float) -> int:
-    """The first block of which all exponentials count as 0; at most ``_BLOCKS``."""
+    """The first block whose exponentials all count as 0; at most ``_BLOCKS``."""
     return min(_BLOCKS, math.ceil(_SMALLEST * _LN2 / (step * _BLOCK)))
 
 

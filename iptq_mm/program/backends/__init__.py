@@ -1,1 +1,1 @@
-"""What runs programs: one folder or file for each way."""
+"""The back ends that run programs, one folder or file each."""

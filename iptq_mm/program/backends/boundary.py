@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
-from ...modes.shared_integers import hand_over, handed_over
+from ...modes.shared_integers import integers_for_consumer, share_integers
 from ...native import conversions as native_conversions
 from ...native.library import available
 from ...pixels import Pixels
@@ -23,7 +23,7 @@ from ..ir.graph import Port, Program
 
 
 class Conversions(Protocol):
-    """How real tensors become integers, and integers real tensors."""
+    """Functions that convert real tensors to integers, and integers to real ones."""
 
     def quantize(self, x: Tensor, qparams: QParams) -> Tensor:
         """``qparams.quantize(x)``, of floats of at least 32 bits."""
@@ -101,7 +101,7 @@ def share_output(
     """``real``, an output; a region that it enters will find its integers."""
     value = program.values[port.value]
     if value.low < 0 < value.high:
-        hand_over(real, integers, _qparams(port.scale, value.low, value.high))
+        share_integers(real, integers, _qparams(port.scale, value.low, value.high))
     return real
 
 
@@ -114,7 +114,7 @@ def _quantized(
     # Autocast before the region may have left half precision.
     x = x.float() if x.itemsize < 4 else x
     qparams = _qparams(port.scale, value.low, value.high)
-    shared = handed_over(x, qparams)
+    shared = integers_for_consumer(x, qparams)
     return conversions.quantize(x, qparams) if shared is None else shared
 
 
@@ -123,7 +123,7 @@ def _readable(
 ) -> Tensor:
     if port.pixels is None:
         value = program.values[port.value]
-        shared = handed_over(x, _qparams(port.scale, value.low, value.high))
+        shared = integers_for_consumer(x, _qparams(port.scale, value.low, value.high))
         if shared is not None:
             return shared
     elif port.pixels.marked:

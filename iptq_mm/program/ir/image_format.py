@@ -1,4 +1,4 @@
-"""What images a program takes: what no shape and no type says."""
+"""Format of the images that a program takes, which no shape and no type says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class ImageFormat:
     """How the images were made that enter a program, shape (B, C, H, W).
 
     Attributes:
-        channels: Their order: ``RGB``, ``BGR``, ``grey``; ``''`` where it is as the
-            data set has it.
+        channels: Their order: ``RGB``, ``BGR`` or ``grey``; ``''`` if it is that of
+            the data set.
         mean: In pixels, by channel; of ``(pixel - mean) / std``.
         std: The same.
     """

@@ -1,4 +1,4 @@
-"""What a program takes and gives, in words."""
+"""The inputs and outputs of a program, in words."""
 
 from __future__ import annotations
 

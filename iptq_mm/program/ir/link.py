@@ -1,4 +1,4 @@
-"""Programs of regions that hand integers to each other, joined to one."""
+"""Linking: programs of regions that share integers, joined to one program."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from torch import Tensor
 
 from .graph import Operand, Port, Program, ProgramError
 
-#: A program by its position, and one of its ports by its own.
+#: One end of a wire: the position of a program, and that of one of its ports.
 End = tuple[int, int]
 
 
 def link(
     programs: Sequence[Program], wires: Mapping[End, End], keep: Set[int] = frozenset()
 ) -> Program:
-    """One program that does what several do one after the other.
+    """One program that computes what several compute one after the other.
 
     Args:
-        programs: In the order of execution.
-        wires: From an input to the output of an earlier program that is given to it.
-        keep: Programs all of whose outputs are outputs of the whole. Of the others,
-            these are the ones that no wire takes.
+        programs: The programs, in the order of execution.
+        wires: From an input of a program to the output of an earlier program that
+            provides it.
+        keep: Positions of programs all of whose outputs are outputs of the whole. Of
+            the other programs, only outputs without a wire are.
 
     Raises:
-        ProgramError: If the two ends of a wire mean different things by their integers.
+        ProgramError: If an output and the input that takes it differ in scale, type,
+            shape or bounds, or the program that takes it comes first.
     """
     starts = [0]
     for program in programs:
         starts.append(starts[-1] + len(program.values))
     new = list(range(starts[-1]))
-    for taker, giver in wires.items():
-        number = _joined(programs, taker, giver)
-        new[starts[taker[0]] + number[0]] = new[starts[giver[0]] + number[1]]
+    for consumer, producer in wires.items():
+        number = _joined(programs, consumer, producer)
+        new[starts[consumer[0]] + number[0]] = new[starts[producer[0]] + number[1]]
     given = set(wires.values())
     nodes, tensors = [], dict[str, Tensor]()
     inputs, outputs = list[Port](), list[Port]()
@@ -81,17 +83,24 @@ def link(
     return whole
 
 
-def _joined(programs: Sequence[Program], taker: End, giver: End) -> tuple[int, int]:
-    """The numbers of the two values that a wire makes one."""
-    there, here = programs[giver[0]], programs[taker[0]]
-    out, into = there.outputs[giver[1]], here.inputs[taker[1]]
-    if giver[0] >= taker[0]:
+def _joined(
+    programs: Sequence[Program], consumer: End, producer: End
+) -> tuple[int, int]:
+    """The numbers of the two values that a wire makes one: consumer's, producer's."""
+    there, here = programs[producer[0]], programs[consumer[0]]
+    out, into = there.outputs[producer[1]], here.inputs[consumer[1]]
+    names = f"output {producer[1]} of '{there.region}'"
+    names += f" to input {consumer[1]} of '{here.region}'"
+    if producer[0] >= consumer[0]:
         raise ProgramError(
-            f"'{here.region}' takes what '{there.region}' has yet to make"
+            f'a wire from {names}, which runs first: give the programs in the order of '
+            'execution'
         )
-    if (out.scale, there.values[out.value]) != (into.scale, here.values[into.value]):
+    made, taken = there.values[out.value], here.values[into.value]
+    if (out.scale, made) != (into.scale, taken):
         raise ProgramError(
-            f"'{there.region}' and '{here.region}' mean different things by the "
-            'integers that one gives the other'
+            f'a wire from {names} that differ: {made} of scale {out.scale:.6g} and '
+            f'{taken} of scale {into.scale:.6g}; the regions have to be quantized '
+            'together, in one run'
         )
     return into.value, out.value

@@ -1,4 +1,4 @@
-"""Nodes that move integers and change none, in a few canonical kinds.
+"""Moves: nodes that move integers without changing them, in eight canonical kinds.
 
 ========  =======================  ===============================================
 kind      attributes               what the output is (input contiguous)
@@ -15,8 +15,8 @@ gather    shape, zeros             element i is the input's ``index[i]``; the in
                                    constant ``index``
 ========  =======================  ===============================================
 
-Whoever wants less may treat them all alike: :func:`source_index` says for each
-output element where it comes from, :func:`strided_view` whether strides can say it.
+A back end need not know the kinds: :func:`source_index` gives the source of each output
+element, and :func:`strided_view` the output as a view of the input, if it is one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _slice(x: Tensor, starts: list[int], sizes: list[int], steps: list[int]) -> 
 
 
 def _strided(x: Tensor, shape: list[int], strides: list[int], offset: int) -> Tensor:
-    x = x.contiguous()  # what may lie anywhere in its memory
+    x = x.contiguous()  # it may begin anywhere in its memory
     return x.as_strided(shape, strides, int(x.storage_offset()) + offset)
 
 
@@ -80,7 +80,7 @@ def move(kind: str, x: Tensor, attributes: dict[str, Any], **index: Tensor) -> T
 def source_index(
     kind: str, shape: tuple[int, ...], attributes: dict[str, Any], **index: Tensor
 ) -> Tensor:
-    """Where each element of the output comes from.
+    """The source of each element of the output.
 
     Args:
         kind: One of :data:`MOVES`.

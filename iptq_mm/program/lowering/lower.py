@@ -104,7 +104,7 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
 
 
 def _code(function: dict[str, Any] | None) -> Callable | None:
-    """What computes an integer function; None if there is none of this name."""
+    """The code of an integer function; None if no function has this name."""
     name = (function or {}).get('type')
     return getattr(FUNCTIONS.module_dict.get(name), 'integer', None)
 

@@ -80,7 +80,7 @@ def device_of(arguments: Sequence[Any]) -> torch.device:
 
 
 def _described(x: Any, pixels: Pixels | None, rows: bool) -> tuple:
-    """What a program depends on in an argument, with or without the rows."""
+    """The part of a key for one argument, with or without the number of rows."""
     if isinstance(x, Tensor):
         if is_real(x) or is_image(x, pixels):
             return 'real', tuple(x.shape)[not rows :], x.device

@@ -1,4 +1,4 @@
-"""What people give a program, checked: tensors or arrays, type, shape, scale."""
+"""Checks of what users give a program: tensors or arrays, type, shape and scale."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from torch import Tensor
 from ..ir.graph import Port, Program
 from ..ir.interface import interface
 
-#: Places of an image, by height and by width, that are looked at for whole pixels.
+#: Positions of an image, by height and by width, that are checked for whole pixels.
 _SAMPLES = 8
-#: Of so many rows of an image one is looked at, after the first call.
+#: After the first call, one of so many rows of an image is checked.
 _ROWS = 8
-#: How far from whole numbers pixels may be in the mean: those of half precision are
-#: 0.02 away, any others 0.25.
+#: Mean distance of pixels from whole numbers that is accepted. Images in half precision
+#: are 0.02 away, arbitrary floats 0.25.
 _ROUGH = 0.15
-#: How many times the calibrated range an image may reach before it is no normalized
-#: one: 0 to 255 is a hundred times.
+#: An image that reaches so many times the calibrated range is not normalized. Pixels
+#: of 0 to 255 reach a hundred times.
 _FAR = 8.0
 
 
 class _Wanted(NamedTuple):
-    """What an input has to be.
+    """The requirements of an input.
 
     Attributes:
+        port: Its port.
         shape: Its shape.
-        low, high: What floats may be; None: anything.
+        low, high: Bounds of floats; None: none.
     """
 
     port: Port
@@ -39,10 +40,10 @@ class _Wanted(NamedTuple):
 
 
 class Given:
-    """Checks what a program is given.
+    """Checks the inputs of a program.
 
-    The scale of floats is looked at in whole at the first call, and in a part of their
-    rows later: who scales images in a wrong way, always does.
+    All elements of float images are checked at the first call, and those of some rows
+    later: wrong scaling is wrong in every image.
 
     Args:
         program: The program.
@@ -63,8 +64,8 @@ class Given:
 
         Raises:
             TypeError: If one is neither.
-            ValueError: If number, shapes, types or numbers are not what is wanted; the
-                message says what is.
+            ValueError: If number, shapes, types or scale are wrong; the message says
+                what the program takes.
         """
         given = [x if isinstance(x, Tensor) else self._tensor(x) for x in reals]
         if len(given) != len(self._wanted):
@@ -107,7 +108,7 @@ def _wanted(program: Program, port: Port, shape: tuple[int, ...]) -> _Wanted:
 
 
 def _wrong(wanted: _Wanted, x: Tensor, first: bool) -> str:
-    """What is wrong with an input, or nothing."""
+    """The error message about an input; empty if it is right."""
     if x.shape != wanted.shape:
         return _wrong_shape(wanted, tuple(x.shape))
     pixels = wanted.port.pixels
@@ -134,7 +135,7 @@ def _wrong(wanted: _Wanted, x: Tensor, first: bool) -> str:
 
 
 def _whole(wanted: _Wanted, x: Tensor) -> bool:
-    """Whether floats, turned back, are near whole numbers, by a few of each image."""
+    """Whether floats become nearly whole pixels, by a few positions of each image."""
     pixels = wanted.port.pixels
     assert pixels is not None
     height, width = (-(-size // _SAMPLES) for size in wanted.shape[2:])
@@ -145,7 +146,7 @@ def _whole(wanted: _Wanted, x: Tensor) -> bool:
 
 
 def _wrong_shape(wanted: _Wanted, shape: tuple[int, ...]) -> str:
-    """What to do about a shape."""
+    """The error message about a shape: what to do about it."""
     needed = wanted.shape
     said = f'the program was traced for shape {needed}, not {shape}'
     last = len(needed) == 4 and (needed[0], *needed[2:], needed[1])

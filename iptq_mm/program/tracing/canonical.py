@@ -1,7 +1,7 @@
-"""From torch's many ways to move numbers to the kinds of :mod:`.moves`.
+"""From torch's many functions that move elements to the kinds of ``ir.moves``.
 
-A function is run on a tensor without data. If the result is a view of it, its
-strides say what happened, whatever the function was called.
+The function runs on a tensor without data. If the result is a view of that tensor, its
+strides determine the move, whatever the name of the function.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 
 class Move(NamedTuple):
-    """A node to be.
+    """A move that becomes a node.
 
     Attributes:
         kind: One of :data:`~iptq_mm.program.ir.moves.MOVES`.
-        attributes: Its attributes.
+        attributes: Attributes of the node.
         shape: Shape of its output.
-        positions: Its index, of a gather.
+        positions: Index of a gather; None: it is another move.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Move(NamedTuple):
 def canonical_moves(
     func: Callable, shape: Sequence[int], args: tuple, kwargs: dict
 ) -> list[list[Move]]:
-    """What a torch function does to a tensor.
+    """The moves that a torch function makes.
 
     Args:
         func: A function that only moves elements.
@@ -44,8 +44,8 @@ def canonical_moves(
         kwargs: Keyword arguments.
 
     Returns:
-        For each tensor that it returns the moves that lead there, one after the
-        other; none if it is the tensor itself.
+        For each tensor that the function returns, the moves that make it, one after
+        the other; no moves if it is the argument itself.
     """
     shape = tuple(shape)
     if func in (torch.roll, Tensor.roll):
@@ -92,11 +92,11 @@ def _reshape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[Move]:
 def _permutation(
     shape: tuple[int, ...], sizes: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[int] | None:
-    """Which dimension of a contiguous tensor each one is, if each is one."""
+    """For each dimension of a view, the dimension of the tensor that it is, if any."""
     if len(shape) != len(sizes):
         return None
     natural = _contiguous_strides(shape)
-    # Of size 1 any will do: they are taken in order.
+    # Dimensions of size 1 are interchangeable: they are taken in order.
     pairs = zip(shape, natural, strict=True)
     left = {d: (n, s if n > 1 else 1) for d, (n, s) in enumerate(pairs)}
     dims = []
@@ -116,7 +116,7 @@ def _slice(
     strides: tuple[int, ...],
     offset: int,
 ) -> Move | None:
-    """Strides of a contiguous tensor's part as starts and steps, if they are that."""
+    """A view of a contiguous tensor as a slice, if it is one."""
     natural = _contiguous_strides(shape)
     starts = []
     for stride in natural:
@@ -156,7 +156,7 @@ def _roll(
 def _pad(
     shape: tuple[int, ...], pad: Sequence[int], mode: str = 'constant', value: Any = 0
 ) -> list[Move]:
-    """Zeros around; where a number is negative, less of the tensor."""
+    """Zeros around a tensor; a negative number removes elements instead."""
     if mode != 'constant' or value:
         raise ValueError(f'padding in mode {mode} with {value} is no move')
     missing = [0] * (2 * len(shape) - len(pad))
@@ -172,7 +172,7 @@ def _pad(
 
 
 def _gather(shape: tuple[int, ...], source: Tensor) -> list[Move]:
-    """Any move, by the position of each element."""
+    """Any move, by the source position of each element."""
     wanted, index = tuple(source.shape), source.flatten()
     count = math.prod(shape)
     if len(index) == count and torch.equal(index, torch.arange(count)):

@@ -1,9 +1,9 @@
 """Integers that know which value of the program they are.
 
-A :class:`Recorded` tensor is the payload of a QTensor while a program is traced. The
-rules move it around as they do in integer mode; each function that they may use has
-a handler here, which takes down what happened. Everything else is an error: numbers
-that a program cannot know must decide nothing.
+A :class:`Recorded` tensor is the payload of a QTensor while a program is traced. Rules
+call torch functions on it as they do in integer mode. Each function that they may call
+has a handler here, which records a node. Any other function is an error, because its
+result might depend on the integers in a way that the program does not have.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ...qtensor import UnsupportedOperationError
 from ...qtensor.aliasing import shares_memory
-from ...qtensor.context import describe_location
-from ...qtensor.rules import function_name
-from ...qtensor.shape_rules import _METADATA as _ABOUT_QTENSORS
-from ...qtensor.shape_rules import _VIEWS
+from ...qtensor.errors import unsupported
+from ...qtensor.rules.dispatch import function_name
+from ...qtensor.rules.metadata import SIZE_QUERIES
+from ...qtensor.rules.movement import REARRANGING
 from .canonical import canonical_moves
 from .recorder import Recorder
 
 _METADATA = {
-    *_ABOUT_QTENSORS,
+    *SIZE_QUERIES,
     Tensor.dtype.__get__,  # type: ignore[attr-defined]
     Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
     Tensor.is_floating_point,
@@ -52,15 +51,22 @@ _COPIES = {
     Tensor.int,
     Tensor.short,
 }
-_MOVES = {*_VIEWS, F.pad, Tensor.unfold} - _COPIES
+_MOVES = {*REARRANGING, F.pad, Tensor.unfold} - _COPIES
+
+
+#: What to do about a function without a handler.
+_REMEDY = (
+    'run this model in eager integer mode, use_backend(model, None), or write the rule '
+    'with functions that have a handler in program/tracing/recorded.py'
+)
 
 
 class Recorded(Tensor):
     """A tensor of integers that is value ``number`` of ``recorder``.
 
     Attributes:
-        recorder: Takes down what is done with it.
-        number: Which value it is; another one after an in-place change.
+        recorder: Records what is done with it.
+        number: Number of its value; an in-place operation gives it another one.
         shared: Whether another tensor views the same memory.
     """
 
@@ -85,7 +91,7 @@ class Recorded(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Do what ``func`` does, and take it down."""
+        """Run ``func``, and record it."""
         kwargs = kwargs or {}
         if func in _METADATA:
             with torch._C.DisableTorchFunctionSubclass():
@@ -98,21 +104,22 @@ class Recorded(Tensor):
             or not isinstance(source, Recorded)
             or any(isinstance(x, Recorded) for x in rest)
         ):
-            raise UnsupportedOperationError(
-                f'{describe_location()}: a rule uses {function_name(func)} on integers '
-                'that depend on the input, which the integer program has no node for'
+            raise unsupported(
+                f'a rule calls {function_name(func)} on integers that depend on the '
+                'input, and no kind of node stands for it',
+                _REMEDY,
             )
         return handler(func, source, args[1:], kwargs)
 
 
 def _result(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
-    """What ``func`` gives of the numbers that are there."""
+    """The result of ``func`` on the plain integers."""
     with torch._C.DisableTorchFunctionSubclass():
         return func(x.plain, *args, **kwargs)
 
 
 def _wrapped(result: Tensor, x: Recorded, number: int) -> Recorded:
-    """``result`` as a value made of ``x``."""
+    """``result``, computed from ``x``, as value ``number``."""
     new = Recorded.wrap(result, x.recorder, number)
     new.shared = shares_memory(result, x.plain)
     x.shared |= new.shared
@@ -124,9 +131,10 @@ def _copy(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
     value = x.recorder.values[x.number]
     info = None if result.is_floating_point() else torch.iinfo(result.dtype)
     if info is None or not info.min <= value.low <= value.high <= info.max:
-        raise UnsupportedOperationError(
-            f'{describe_location()}: {result.dtype} for integers in '
-            f'{value.low}..{value.high}'
+        raise unsupported(
+            f'a rule converts integers in {value.low}..{value.high} to {result.dtype}, '
+            'which does not hold them',
+            'let the rule use a wider integer type',
         )
     if shares_memory(result, x.plain) and result.shape == x.shape:
         return x
@@ -156,13 +164,17 @@ def _add(
     func: Callable, x: Recorded, args: tuple, kwargs: dict, sign: int = 1
 ) -> Recorded:
     if kwargs or len(args) != 1:
-        raise UnsupportedOperationError('a sum of integers with further arguments')
+        raise unsupported(
+            f'a rule calls {function_name(func)} with further arguments', _REMEDY
+        )
     (addend,) = args
     result = _result(func, x, args, kwargs)
     if isinstance(addend, Tensor):
         addend = sign * addend.long()
     elif not isinstance(addend, int):
-        raise UnsupportedOperationError(f'integers plus {addend}')
+        raise unsupported(
+            f'a rule adds {addend!r} to integers', 'let the rule add integers only'
+        )
     else:
         addend *= sign
     number = x.recorder.add_constant(x.number, addend, result.shape)
@@ -195,13 +207,13 @@ def _shift_channels(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> R
 
 
 def _in_place(function: Callable) -> Callable:
-    """The handler of an in-place method: the tensor becomes another value."""
+    """The handler of an in-place method, which gives the tensor another value."""
 
     def update(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
         if x.shared:
-            raise UnsupportedOperationError(
-                f'{describe_location()}: a rule changes integers in place that another '
-                'tensor views: make it a new tensor'
+            raise unsupported(
+                'a rule changes integers in place that another tensor views',
+                'let the rule make a new tensor',
             )
         new = HANDLERS[function](function, x, args, kwargs)
         x.plain.copy_(new.plain)

@@ -1,4 +1,4 @@
-"""How a program is put together, node by node."""
+"""Recording of a program, node by node."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...intmath import storage_dtype
 from ...pixels import Pixels
+from ...qtensor.context import describe_location
 from ..ir.graph import Node, Operand, Port, Program, Value
 from .canonical import Move
 
@@ -21,12 +22,15 @@ TensorPool = MutableMapping[tuple, Tensor]
 
 
 class Recorder:
-    """Takes down values and nodes.
+    """Records the values and nodes of a program.
+
+    Args:
+        pool: Tensors of other programs, which this one shares; None: none.
 
     Attributes:
         values: Values so far.
-        nodes: Nodes so far, some of which nobody may need.
-        inputs: Ports by which integers enter.
+        nodes: Nodes so far; :meth:`finish` drops those that no output needs.
+        inputs: Ports of the inputs.
     """
 
     def __init__(self, pool: TensorPool | None = None) -> None:
@@ -47,18 +51,18 @@ class Recorder:
         scale: float,
         pixels: Pixels | None = None,
     ) -> int:
-        """A new input of the program; its number."""
+        """Add an input of the program; returns the number of its value."""
         number = self._value(shape, low, high)
         self.inputs.append(Port(number, scale, pixels))
         return number
 
     def tensor(self, tensor: Tensor, name: str, narrow: bool = False) -> str:
-        """The name of a constant tensor, ``name`` unless it is known or taken.
+        """Add a constant tensor; returns its name.
 
         Args:
             tensor: Integers.
-            name: The name wanted.
-            narrow: Whether only the numbers matter, not their type.
+            name: Its name, unless an equal tensor has one or the name is taken.
+            narrow: Whether to store it in the narrowest type that holds its elements.
         """
         tensor = tensor.detach().cpu()
         if narrow and tensor.numel():
@@ -87,9 +91,9 @@ class Recorder:
         site: str = '',
         function: dict[str, Any] | None = None,
     ) -> int:
-        """A new node; the number of what it makes.
+        """Add a node; returns the number of the value that it makes.
 
-        Without a site, what was made before is not made again.
+        If an equal node without a site exists already, its value is used.
         """
         constants, attributes = constants or {}, attributes or {}
         key = repr((kind, operands, bounds, constants, attributes))
@@ -104,14 +108,14 @@ class Recorder:
         return output
 
     def moved(self, source: int, moves: Sequence[Move]) -> int:
-        """What moves make of a value."""
+        """Add moves of a value, one after the other; returns the last value."""
         for kind, attributes, shape, positions in moves:
             constants: dict[str, int | str] = {}
             if positions is not None:
                 constants['index'] = self.tensor(positions, 'index')
             value, maker = self.values[source], self._makers.get(source)
             if kind == 'reshape' and maker is not None and maker.kind == 'reshape':
-                (source,) = maker.values  # one reshape after another is the last
+                (source,) = maker.values  # of two reshapes, the last one counts
                 if self.values[source].shape == shape:
                     continue
             source = self.node(
@@ -122,7 +126,7 @@ class Recorder:
     def add_constant(
         self, source: int, addend: int | Tensor, shape: Sequence[int]
     ) -> int:
-        """A value plus a constant."""
+        """Add the node for a value plus a constant; returns the number of the sum."""
         value = self.values[source]
         if isinstance(addend, int):
             least = most = addend
@@ -134,23 +138,37 @@ class Recorder:
         return self.node('add_constant', [source], shape, bounds, {'addend': constant})
 
     def clamped(self, source: int, low: int | None, high: int | None) -> int:
-        """A value kept within bounds."""
+        """Clamp a value; returns the number of the result.
+
+        Args:
+            source: Number of the value.
+            low: Lower bound; None: none.
+            high: Upper bound; None: none.
+
+        Raises:
+            ValueError: If the value has no integer within these bounds.
+        """
         value, maker = self.values[source], self._makers.get(source)
+        wanted = f'{"" if low is None else low}..{"" if high is None else high}'
         low = value.low if low is None else max(low, value.low)
         high = value.high if high is None else min(high, value.high)
         if low > high:
-            raise ValueError(f'nothing of {value.low}..{value.high} is left')
+            raise ValueError(
+                f'{describe_location()}: a clamp to {wanted} of integers in '
+                f'{value.low}..{value.high} leaves no integer: clamp to bounds within '
+                'the calibrated range, or calibrate with inputs that reach them'
+            )
         if (low, high) == (value.low, value.high):
             return source
         if maker is not None and maker.kind == 'add_constant':
-            # One clamp to both bounds is one after the other.
+            # The clamp of the sum becomes narrower instead.
             operands, constants = maker.operands, maker.constants
         else:
             operands, constants = [source], {'addend': 0}
         return self.node('add_constant', operands, value.shape, (low, high), constants)
 
     def finish(self, region: str, outputs: Sequence[Port]) -> Program:
-        """The program, without what no output needs, numbered in order."""
+        """The program: nodes that an output needs, values numbered in their order."""
         needed = {port.value for port in outputs}
         nodes = []
         for node in reversed(self.nodes):

@@ -1,8 +1,8 @@
 """Tracing: the program of a region, from one call in integer mode.
 
-The module's own code runs, unmodified, on real integers; what it does to those that
-depend on the input is taken down. All else (masks, relative positions, folded
-embeddings) is there as tensors already, and becomes the program's constants.
+The module's own code runs, unmodified, on actual integers. What it does to integers
+that depend on the input is recorded as nodes. Everything else (masks, relative
+positions, folded embeddings) is a tensor by then and becomes a constant of the program.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from .recorder import Recorder, TensorPool
 
 
 class Traced(NamedTuple):
-    """A program, and what the module makes of its outputs.
+    """A program, and how the module nests its outputs.
 
     Attributes:
         program: The program.
-        rebuild: From the real output tensors to what ``forward`` returns.
+        rebuild: Maps the real output tensors to the return value of ``forward``.
     """
 
     program: Program
@@ -42,18 +42,19 @@ class Traced(NamedTuple):
 
 
 class Tracing(Integer):
-    """Integer mode that takes down what it does.
+    """Integer mode that records the nodes of a program.
+
+    Args:
+        mode: The integer mode of the region, whose constants it shares.
+        recorder: Records the nodes.
 
     Attributes:
-        recorder: Takes it down.
-        outputs: Ports of what has left the region, by the real tensor that left.
+        recorder: Records the nodes.
+        outputs: The real tensors that have left the region, with their ports.
     """
 
     def __init__(self, mode: Integer, recorder: Recorder) -> None:
-        super().__init__(mode.plan)
-        # Constants that were made serve here, too, and the other way round.
-        vars(self).update(vars(mode))
-        self.saturation = None
+        super().__init__(mode.plan, mode.constants)
         self.recorder = recorder
         self.outputs: list[tuple[Tensor, Port]] = []
 
@@ -105,7 +106,7 @@ class Tracing(Integer):
             result.shape,
             (plan.output.qmin, plan.output.qmax),
             self._named(site, constants),
-            # What a function needs to know of its arguments is in its constants.
+            # A function takes no arguments but its constants.
             {} if nonlinear else _plain(attributes),
             site,
             dict(plan.function or {}) if nonlinear else None,
@@ -129,13 +130,13 @@ class Tracing(Integer):
         return Recorded.wrap(result, self.recorder, number)
 
     def _operand(self, x: QTensor) -> int | str:
-        """Number of a value, name of a constant."""
+        """The operand of a node: the number of a value, or the name of a constant."""
         if isinstance(x.payload, Recorded):
             return x.payload.number
         return self.recorder.tensor(x.payload, x.source.removeprefix('parameter:'))
 
     def _named(self, site: str, constants: Mapping[str, Any]) -> dict[str, int | str]:
-        """Constants with names in the place of tensors."""
+        """Constants with the names of tensors instead of the tensors."""
         return {
             name: self.recorder.tensor(value, f'{site}.{name}')
             if isinstance(value, Tensor)
@@ -157,11 +158,11 @@ def trace(
         args: Arguments of its ``forward``; the program is for their shapes and for
             everything in them that is no float tensor.
         kwargs: The same.
-        pool: Tensors of other programs of this model, to be shared.
+        pool: Tensors of other programs of this model, which this one shares.
 
     Raises:
         TypeError: If the module is no quantized region.
-        UnsupportedOperationError: If a rule computes what no node stands for.
+        UnsupportedOperationError: If a rule computes what no kind of node stands for.
     """
     region = bound_region(module)
     if region is None or not isinstance(region.mode, Integer):
@@ -195,20 +196,20 @@ def trace(
 
 
 def _inputs(operation: Operation) -> int | None:
-    """Operands that the integers of an operation depend on but by its constants."""
+    """How many operands a node takes; None: all. Constants stand for the others."""
     if isinstance(operation, NonLinear):
-        return 1  # gamma and beta are constants by now
-    return 2 if operation.kind in ('linear', 'conv2d') else None  # so is a bias
+        return 1  # gamma and beta have become constants
+    return 2 if operation.kind in ('linear', 'conv2d') else None  # so has a bias
 
 
 def _bare(x: QTensor) -> QTensor:
-    """The same value, not recorded."""
+    """The same value with plain integers."""
     payload = x.payload.plain if isinstance(x.payload, Recorded) else x.payload
     return QTensor(payload, x.qparams, x.source, x.constant)
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments in types that any file format knows."""
+    """Arguments in types that a file can hold."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in attributes.items()
@@ -216,7 +217,7 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
-    """How to nest leaves like a result; most are a tensor or a tuple of tensors."""
+    """A function that nests leaves like ``result``; fast for the common results."""
     if spec.is_leaf():
         return itemgetter(0)
     kind = type(result)
@@ -226,5 +227,5 @@ def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
 
 
 def _own(leaf: Any) -> Any:
-    """A part of the result that no input changes; the caller may change it."""
+    """A part of the result that depends on no input: a copy, for the caller."""
     return leaf.clone() if isinstance(leaf, Tensor) else leaf

@@ -37,7 +37,7 @@ def error(expected, actual):
 def computed(net, done, x):
     """What the float region computes with the powers it was left with."""
     mode = FloatMode()
-    mode.powers = done.powers['backbone']
+    mode.channel_shifts = done.powers['backbone']
     with torch.no_grad(), bound(net.backbone, mode):
         return net(x)
 

@@ -19,7 +19,7 @@ from iptq_mm.calibration import (
 )
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import Fake
-from iptq_mm.modes.base import amplified
+from iptq_mm.modes.base import shift_channels
 from iptq_mm.plan import PlanError, RegionPlan
 from iptq_mm.qtensor import QTensor
 from iptq_mm.record import RegionRecord
@@ -57,14 +57,14 @@ def test_integers_are_those_of_the_fake_quantized_model(model):
     module = outlier(model)
     net, record, cfg = quantized(module, CFG)
     plan = assign(net, cfg, {'backbone': record})['backbone']
-    assert plan.powers == record.powers != {}
+    assert plan.channel_shifts == record.channel_shifts != {}
     with bound(net.backbone, Fake(plan)):
         fake = net(X)
     integers = frozen(net, plan, cfg)(X)
     assert sqnr(integers, fake) > sqnr(module(X), fake) > 15
     # Both go wrong without: the powers count in each.
     for site in plan.sites.values():
-        site.input_powers = None
+        site.input_shifts = None
     assert sqnr(module(X), frozen(net, plan, cfg)(X)) < 10
     with bound(net.backbone, Fake(plan)):
         assert sqnr(module(X), net(X)) < 10
@@ -91,12 +91,12 @@ def test_an_outlier_costs_less():
 
 
 def test_candidates_see_what_the_integers_will_be():
-    """Constants are for the amplified input, of up to 16 bits."""
+    """Constants are for the input with shifted channels, of up to 16 bits."""
     module = outlier()
     _, record, _ = quantized(module, CFG, wide=dict(bits=13))
     _, plain, _ = quantized(module, wide=dict(bits=13))
-    assert not record.refused and record.powers
-    for site in record.powers:
+    assert not record.refused and record.channel_shifts
+    for site in record.channel_shifts:
         ours, theirs = (r.candidates[site]['ibert_layernorm'] for r in (record, plain))
         assert ours.input_sqnr_db > theirs.input_sqnr_db + 3
         # Outputs of 8 bits gain little, the region's output of 13 bits does.
@@ -120,16 +120,19 @@ def test_plans_and_records_keep_powers():
     net, record, cfg = quantized(outlier(), CFG)
     plan = assign(net, cfg, {'backbone': record})['backbone']
     again = RegionPlan.from_tensor(plan.to_tensor())
-    assert again.to_dict() == plan.to_dict() and again.powers == record.powers
+    assert (
+        again.to_dict() == plan.to_dict()
+        and again.channel_shifts == record.channel_shifts
+    )
     assert same(frozen(net, plan, cfg)(X), frozen(net, again, cfg)(X))
     file = io.BytesIO()
     torch.save(record.state_dict(), file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    assert RegionRecord.from_state_dict(state).powers == record.powers
+    assert RegionRecord.from_state_dict(state).channel_shifts == record.channel_shifts
     merged = RegionRecord()
     merged.merge(record)
-    assert merged.powers == record.powers
+    assert merged.channel_shifts == record.channel_shifts
 
 
 def test_old_plans_and_records_have_none():
@@ -137,10 +140,10 @@ def test_old_plans_and_records_have_none():
     plan = assign(net, cfg, {'backbone': record})['backbone']
     data = plan.to_dict()
     assert not any('input_powers' in site for site in data['sites'].values())
-    assert RegionPlan.from_dict(data).powers == {}
+    assert RegionPlan.from_dict(data).channel_shifts == {}
     state = record.state_dict()
     del state['powers']
-    assert RegionRecord.from_state_dict(state).powers == {}
+    assert RegionRecord.from_state_dict(state).channel_shifts == {}
 
 
 @pytest.mark.parametrize('powers', [[-1], [16], [1.0], ['1'], 3])
@@ -176,7 +179,7 @@ def test_layer_norm_takes_16_bits(bits, powers):
     st.lists(st.integers(0, 8), min_size=4, max_size=4),
     st.integers(0, 1000),
 )
-def test_amplified_integers_are_exact(limits, powers, seed):
+def test_shifted_integers_are_exact(limits, powers, seed):
     """At the ends of int8 and int16, too, beyond which the shift goes."""
     low, high = limits
     generator = torch.Generator().manual_seed(seed)
@@ -184,7 +187,7 @@ def test_amplified_integers_are_exact(limits, powers, seed):
     q[0, 0], q[0, 1] = low, high
     qparams = QParams(0.37, low, high)
     narrow = torch.int8 if high < 128 else torch.int16
-    x = amplified(QTensor(q.to(narrow), qparams, 'a'), powers)
+    x = shift_channels(QTensor(q.to(narrow), qparams, 'a'), powers)
     factors = torch.tensor([2**p for p in powers])
     assert torch.equal(x.payload.long(), q * factors)
     most = 2 ** max(powers)
@@ -193,7 +196,7 @@ def test_amplified_integers_are_exact(limits, powers, seed):
     assert int(x.payload.max()) <= x.qparams.qmax
     assert x.source == 'a'
     # Floats, with and without a quantizer.
-    real = amplified(QTensor(qparams.dequantize(q), qparams), powers)
+    real = shift_channels(QTensor(qparams.dequantize(q), qparams), powers)
     assert torch.equal(real.payload, qparams.dequantize(q) * factors)
     assert real.qparams == x.qparams
-    assert amplified(QTensor(q.float()), powers).qparams is None
+    assert shift_channels(QTensor(q.float()), powers).qparams is None

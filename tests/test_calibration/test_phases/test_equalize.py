@@ -187,11 +187,13 @@ def test_a_whole_run_has_powers():
     net = model()
     done = quantization.quantize_model(net, cfg, BATCHES)
     plan, record = done.plans['backbone'], done.records['backbone']
-    assert len(plan.powers) == 5 and plan.powers == record.powers
+    assert (
+        len(plan.channel_shifts) == 5 and plan.channel_shifts == record.channel_shifts
+    )
     x = images(2, 3, 32, 32, seed=5)
     assert sqnr(model()(x), net(x)) > 20
     state = net.backbone.state_dict()['quantization_plan']
-    assert RegionPlan.from_tensor(state).powers == plan.powers
+    assert RegionPlan.from_tensor(state).channel_shifts == plan.channel_shifts
 
 
 @pytest.mark.parametrize('last', ['equalize', 'observe', 'analyse'])

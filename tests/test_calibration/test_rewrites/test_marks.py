@@ -23,7 +23,7 @@ def test_a_window_of_padding(bits, corrected):
     made, rest = with_exact_marks(codes, scale, weight, bound, PIXELS, lost)
     assert torch.equal(made[:, :3], codes[:, :3]) and made.dtype == codes.dtype
     assert made.abs().max() <= bound
-    zero = torch.tensor(PIXELS.zero).view(1, 4, 1, 1)
+    zero = torch.tensor(PIXELS.zero_point).view(1, 4, 1, 1)
     real = (weight.double() * zero).sum((1, 2, 3))
     integer = (made.double() * zero).sum((1, 2, 3)) * scale + rest
     wanted = real - (0 if lost is None else lost.double())

@@ -51,7 +51,7 @@ def test_every_function_holds_at_any_scale(name, scale):
             affine = dict(gamma=gamma, beta=gamma.flip(0))
         reals = torch.linspace(x.qmin, x.qmax, size, dtype=torch.float64) * scale
         seen = function.reference(reals[None], **affine)
-        out = QParams.affine(float(seen.min()), float(seen.max()), 16)
+        out = QParams.asymmetric(float(seen.min()), float(seen.max()), 16)
         program = lone(
             function.kind,
             [((2, size), x.qmin, x.qmax)],

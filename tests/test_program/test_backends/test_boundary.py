@@ -5,7 +5,7 @@ import torch
 from program_cases import equal, integers, quantized_vit, vit_program
 from region_models import images
 
-from iptq_mm.modes.shared_integers import hand_over, made_of
+from iptq_mm.modes.shared_integers import share_integers, shared_integers_of
 from iptq_mm.native import conversions as native_conversions
 from iptq_mm.native import library
 from iptq_mm.program import Deployed, run, use_backend
@@ -52,7 +52,7 @@ def test_real_outputs_of_the_reference_are_those_of_native():
     with torch.autocast('cpu', torch.bfloat16):
         outputs = [Deployed(program, name)(x) for name in ('reference', 'native')]
     assert equal(*outputs)
-    some, others = ([made_of(y).integers for y in ys] for ys in outputs)
+    some, others = ([shared_integers_of(y).integers for y in ys] for ys in outputs)
     assert equal(some, others)
 
 
@@ -63,7 +63,7 @@ def test_real_outputs_are_the_integers_times_the_scale():
     real = NodeByNode(program, CPU).run_real(x)
     for port, y, integer in zip(program.outputs, real, run(program, q), strict=True):
         assert torch.equal(y, integer.float() * port.scale) and y.is_contiguous()
-        assert torch.equal(made_of(y).integers, integer)
+        assert torch.equal(shared_integers_of(y).integers, integer)
 
 
 def test_shared_integers_are_not_quantized_again():
@@ -71,7 +71,7 @@ def test_shared_integers_are_not_quantized_again():
     port = program.inputs[0]
     value = program.values[port.value]
     qparams = boundary._qparams(port.scale, value.low, value.high)
-    real = hand_over(torch.zeros(value.shape), q, qparams)
+    real = share_integers(torch.zeros(value.shape), q, qparams)
     assert equal(quantized_inputs(program, [real], TORCH), [q])
 
 

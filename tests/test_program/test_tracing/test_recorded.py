@@ -25,7 +25,7 @@ COMPUTATIONS = {
     'clamped on one side': lambda x: x.clamp(min=5),
     'masked': lambda x: (x.long() - torch.arange(6) * 1000).clamp_(-2500, 90).int(),
     'clamped twice': lambda x: (x.long() + 3).clamp(-5, 9).clamp(0, 50),
-    'amplified': lambda x: x.short() << torch.tensor([0, 1, 2, 3, 0, 1]),
+    'shifted channels': lambda x: x.short() << torch.tensor([0, 1, 2, 3, 0, 1]),
     'in place': lambda x: x.clone().int().add_(5).neg_(),
     'viewed': lambda x: x.mT.flatten()[3:].view(3, 3).roll(1, 0),
     'as it was': lambda x: x.contiguous().detach().clone(),
@@ -75,6 +75,16 @@ def test_refused(name):
     _, _, x = start()
     with pytest.raises(UnsupportedOperationError):
         REFUSED[name](x)
+
+
+def test_errors_say_what_to_do():
+    _, _, x = start()
+    with pytest.raises(UnsupportedOperationError, match=r'cumsum.*; run this model in'):
+        torch.cumsum(x, 0)
+    with pytest.raises(UnsupportedOperationError, match='int8, which .*; .* a wider'):
+        (x.short() + 500).to(torch.int8)
+    with pytest.raises(ValueError, match=r'clamp to 300\.\. of .*no integer: clamp to'):
+        x.short().clamp(min=300)
 
 
 def test_metadata_is_free():

@@ -20,8 +20,7 @@ from torch import nn
 
 from iptq_mm.modes import Integer, bound_region
 from iptq_mm.program import Program, run, trace
-from iptq_mm.qtensor import QTensor, UnsupportedOperationError, rule
-from iptq_mm.qtensor.rules import RULES
+from iptq_mm.qtensor import RULES, QTensor, UnsupportedOperationError, rule
 
 
 def outputs(net: nn.Module, traced, x) -> list:
@@ -111,10 +110,10 @@ def test_tensors_are_kept_once():
     assert len([n for n in program.tensors if n.startswith('last.weight')]) == 1
 
 
-def test_amplified_channels():
+def test_shifted_channels():
     net = quantized(Custom(lambda m, x: m.last(x)), [rows()])
     plan = integer_mode(net).plan
-    plan.sites['last/linear:0'].input_powers = [i % 3 for i in range(16)]
+    plan.sites['last/linear:0'].input_shifts = [i % 3 for i in range(16)]
     bound_region(net.backbone).mode = Integer(plan)
     with torch.no_grad():
         made = trace(net.backbone, (rows(),))

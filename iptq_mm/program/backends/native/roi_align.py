@@ -12,7 +12,7 @@ import mmcv.ops
 import torch
 from torch import Tensor, nn
 
-from ....modes.shared_integers import made_of
+from ....modes.shared_integers import shared_integers_of
 from ....native.commands import F32, I8, I16
 from ....native.commands import RoIAlign as Command
 from ....native.library import available, run
@@ -39,7 +39,7 @@ class RoIAlign(Replacement, mmcv.ops.RoIAlign):
         plain = _is_plain(input, 4) and _is_plain(rois, 2) and rois.shape[1] == 5
         if not (plain and self._has_places(input, rois) and available()):
             return super().forward(input, rois)
-        made = made_of(input)
+        made = shared_integers_of(input)
         if made is not None and made.integers.dtype in _TYPES:
             x, step = made.integers, made.qparams.scale
         else:

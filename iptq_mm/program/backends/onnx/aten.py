@@ -1,7 +1,7 @@
-"""Graphs of aten operations (:mod:`...lowering.lower`) in ONNX's operators.
+"""Translation of graphs of aten operations (:mod:`...lowering.lower`) to ONNX.
 
-What a tensor has in its graph are torch's numbers, not always in torch's type: bounds
-follow the numbers, and what is known to fit 32 bits is computed there.
+A tensor in ONNX has the same integers as in torch, but not always the same type: bounds
+are tracked, and integers that are known to fit 32 bits are computed in 32 bits.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from . import emitters  # noqa: F401  (they register)
 from .builder import Builder, Known
 from .calls import EMITTERS, Call
 
-#: Keywords that say nothing about the numbers, or are looked at.
+#: Keywords that do not change the integers, or that emitters consider.
 _KEYWORDS = {'dtype', 'layout', 'device', 'pin_memory', 'rounding_mode'}
 
 
 def translate(b: Builder, graph: fx.GraphModule, feeds: Sequence[Known]) -> Known:
-    """What a graph makes of its inputs.
+    """Translate a graph; returns its output.
 
-    What depends on known tensors alone is computed now.
+    Operations on constants are computed now.
 
     Raises:
         ProgramError: If there is no ONNX operator for an operation.

@@ -95,14 +95,14 @@ class Builder:
         bounds: tuple[int, int] | None = None,
         **attributes: Any,
     ) -> Ref:
-        """What an operator makes.
+        """Add an operator, unless an equal one exists; returns its output.
 
         Args:
             kind: Name of the ONNX operator.
-            *inputs: What it takes.
-            dtype: Type of the result; that of the first input if None.
-            bounds: Of the result; those of its type if None.
-            **attributes: The operator's.
+            *inputs: Its inputs.
+            dtype: Type of the output; None: that of the first input.
+            bounds: Bounds of the output; None: those of its type.
+            **attributes: Attributes of the operator.
         """
         dtype = dtype or inputs[0].dtype
         key = (kind, tuple(x.name for x in inputs), repr(attributes))
@@ -114,7 +114,7 @@ class Builder:
         return self._made[key]
 
     def moved(self, kind: str, *inputs: Ref, **attributes: Any) -> Ref:
-        """:meth:`op` that makes numbers of the first input, of the same type."""
+        """:meth:`op`, for an output with the type and bounds of the first input."""
         x = inputs[0]
         return self.op(kind, *inputs, bounds=(x.low, x.high), **attributes)
 

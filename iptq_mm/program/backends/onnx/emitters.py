@@ -1,4 +1,4 @@
-"""What expresses each aten operation (see :mod:`.aten`)."""
+"""ONNX operators for each aten operation (see :mod:`.aten`)."""
 
 from __future__ import annotations
 

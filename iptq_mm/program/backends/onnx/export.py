@@ -15,7 +15,7 @@ from ...ir.store import PROGRAM_VERSION
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-#: What the metadata says about the ports.
+#: The explanation of inputs and outputs in the metadata.
 ABOUT = (
     'Inputs are clip(round(real / scale), low, high), halves to even, or pixels '
     '(0..255) minus 128 where the metadata says so; '
@@ -29,17 +29,17 @@ ABOUT = (
 def to_onnx(program: Program) -> ModelProto:
     """The program as an ONNX model with integer operators only.
 
-    Inputs and outputs are the program's integers. How real numbers become them
-    stands in the metadata: ``inputs`` and ``outputs``, JSON lists of name, scale, low
-    and high, of images also the order of channels, mean and std; besides ``region``,
-    ``iptq_mm_version`` and ``program_version``.
+    Its inputs and outputs are the program's integers. The metadata says how real
+    numbers become these: ``inputs`` and ``outputs`` are JSON lists of name, scale, low
+    and high, for images also with the order of channels, mean and std. It also has
+    ``region``, ``iptq_mm_version`` and ``program_version``.
 
     Args:
         program: The program.
 
     Returns:
-        A model of the ONNX opset 18, with the program's shapes. Its integers are those
-        of :func:`iptq_mm.program.run`.
+        A model of ONNX opset 18 for the program's shapes. It gives the integers of
+        :func:`iptq_mm.program.run`.
 
     Raises:
         RuntimeError: If the package ``onnx`` is missing.

@@ -1,4 +1,4 @@
-"""Nodes of a program in ONNX's operators."""
+"""Translation of the nodes of a program to ONNX operators."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Translator:
     """Translates the nodes of a program one after the other.
 
     Attributes:
-        b: The graph that grows.
-        known: Values and tensors that there are.
+        b: Builder of the ONNX graph.
+        known: Values that are translated already, and tensors.
     """
 
     def __init__(self, program: Program) -> None:
@@ -34,7 +34,7 @@ class Translator:
         self.known.update(program.tensors.items())
 
     def node(self, node: Node) -> Ref:
-        """What a node makes, of the type of its value.
+        """Translate a node; returns its output, in the type of its value.
 
         Raises:
             ProgramError: If an operation has no counterpart.
@@ -54,7 +54,7 @@ class Translator:
         return self.b.cast(clamped, dtype_name(value.dtype))
 
     def constants(self, node: Node) -> dict[str, Any]:
-        """Constants of a node: ints and tensors."""
+        """The constants of a node, with tensors in place of their names."""
         return {
             name: self.program.tensors[x] if isinstance(x, str) else x
             for name, x in node.constants.items()
@@ -142,7 +142,7 @@ def _scaled(b: Builder, x: Ref, constants: Mapping[str, Any]) -> Ref:
 
 _AFFINE = ('multiplier', 'offset', 'shift')
 
-#: Kinds that have better operators than those of their aten graph.
+#: Kinds for which ONNX has better operators than the aten graph of the node uses.
 _SPECIAL = {
     'linear': _linear,
     'conv2d': _conv2d,

@@ -1,1 +1,1 @@
-"""One program for any number of rows, as of boxes."""
+"""Programs that serve any number of rows, as the boxes of a detector are."""

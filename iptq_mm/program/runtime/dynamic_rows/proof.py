@@ -1,8 +1,8 @@
-"""Programs that treat the rows of their inputs one by one, and all alike.
+"""Proof that a program computes the rows of its inputs one by one, and all alike.
 
 A row is a slice along the first dimension: an image, or one of the boxes that a
-detector looks at again, of which there are as many as it found. If no node lets rows
-meet, nor knows one from another, the same program serves any number of them.
+detector has found, whose number is different in every image. If no node combines rows
+or treats one unlike another, the same program serves any number of them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ _SIZED = {'reshape': 'shape', 'expand': 'shape', 'slice': 'sizes', 'strided': 's
 
 
 def row_count(program: Program) -> int | None:
-    """How many rows a program is for; None where rows may meet, or differ.
+    """The number of rows of a row-wise program; None if it cannot be proved to be one.
 
-    What is shown is that value ``i`` along the first dimension of every output, and
-    of every value on the way, depends on value ``i`` of the inputs only, by the same
-    numbers for every ``i``. One row alone shows nothing.
+    In a row-wise program, row ``i`` of every value depends on row ``i`` of the inputs
+    only, by the same constants for every ``i``. A program for one row proves nothing.
     """
     shapes = {value.shape[:1] for value in program.values}
     if len(shapes) != 1 or shapes == {()}:
@@ -68,29 +67,31 @@ def with_rows(program: Program, rows: int) -> Program:
 
 
 def row_wise(trace_rows: Callable[[int], Traced]) -> Traced | None:
-    """The trace of a module for two rows, if it serves for any number.
+    """The trace of a module for two rows, if it serves any number of them.
 
-    That module code does the same for another number is no more than seen, at three.
+    The program is proved to be row-wise. That the module's code makes the same program
+    for other numbers is only observed, at three rows.
 
     Args:
         trace_rows: Traces the module for a number of rows.
 
     Returns:
-        None if rows may meet, or the module knows how many there are.
+        None if rows may meet, or the program depends on their number.
     """
     try:
         few = trace_rows(2)
         if row_count(few.program) != 2:
             return None
         more = trace_rows(3)
-    except (RuntimeError, ValueError, IndexError):  # it is for a certain number of rows
+    # The module may take a certain number of rows only.
+    except (RuntimeError, ValueError, IndexError):
         return None
     same = same_program(with_rows(few.program, 3), more.program)
     return few if same and _frame(few) == _frame(more) is not None else None
 
 
 def _frame(traced: Traced) -> list | None:
-    """What a module returns but the outputs; None if there are other tensors."""
+    """The return value without the outputs; None if it has other tensors."""
     outputs = [torch.empty(0) for _ in traced.program.outputs]
     leaves, spec = tree_flatten(traced.rebuild(outputs))
     places = [next((i for i, y in enumerate(outputs) if x is y), None) for x in leaves]
@@ -101,7 +102,7 @@ def _frame(traced: Traced) -> list | None:
 
 
 def same_program(one: Program, other: Program) -> bool:
-    """Whether two programs compute the same, whatever they call their tensors."""
+    """Whether two programs are equal but for the names of their tensors."""
     if (one.values, one.inputs, one.outputs) != (
         other.values,
         other.inputs,
@@ -130,7 +131,7 @@ def _bare(node: Node) -> tuple:
 
 
 def _keeps_rows(program: Program, node: Node, rows: int) -> bool:
-    """Whether row ``i`` of what a node makes depends on row ``i`` only."""
+    """Whether row ``i`` of a node's output depends on row ``i`` of its inputs only."""
     rank = len(program.values[node.output].shape)
     given = [program.values[v].shape for v in node.values]
     if node.kind in _ELEMENTWISE:
@@ -146,7 +147,7 @@ def _keeps_rows(program: Program, node: Node, rows: int) -> bool:
 
 
 def _alike(tensor: Tensor, rank: int) -> bool:
-    """Whether a tensor that is broadcast to so many dimensions has no rows."""
+    """Whether a tensor, broadcast to ``rank`` dimensions, is the same for all rows."""
     return tensor.dim() < rank or tensor.shape[0] == 1
 
 
@@ -192,14 +193,14 @@ def _gather(program: Program, node: Node, rank: int, rows: int) -> bool:
 
 
 def _local_index(program: Program, node: Node) -> tuple[Tensor, int]:
-    """Where the elements of the first row come from, and elements of a row."""
+    """Sources of the elements of the first row, and the number of elements of a row."""
     index = program.tensors[str(node.constants['index'])].long()
     rows = program.values[node.output].shape[0]
     return index.view(rows, -1)[0], _row_size(program, node)
 
 
 def _index_of(rows: int, local: Tensor, size: int) -> Tensor:
-    """The index of a gather that does to each row what ``local`` does to one."""
+    """The index of a gather that does to every row what ``local`` does to one."""
     starts = torch.arange(rows).view(-1, 1) * size
     index = torch.where(local < 0, -1, starts + local).flatten()
     return index.to(torch.int32 if rows * size < 2**31 else torch.int64)

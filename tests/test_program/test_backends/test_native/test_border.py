@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iptq_mm.intmath import QParams
-from iptq_mm.modes.shared_integers import hand_over, made_of
+from iptq_mm.modes.shared_integers import share_integers, shared_integers_of
 from iptq_mm.native import library
 from iptq_mm.pixels import Pixels
 from iptq_mm.program.backends.boundary import TORCH, quantized_inputs
@@ -38,14 +38,14 @@ def test_between_real_tensors(data):
     cases = [(real, quantized_inputs(made, [real], TORCH)[0]) for real in reals]
     if not pixels:  # floats that bring their integers along are not looked at
         q = cases[0][1]
-        cases.append((hand_over(q * 0.0, q, QParams(scale, low, high)), q))
+        cases.append((share_integers(q * 0.0, q, QParams(scale, low, high)), q))
     previous = library.level()
     for name in library.levels():
         library.use_level(name)
         native = NativeProgram(made)
         for x, expected in cases:
             (real,) = native.run_real([x])
-            assert torch.equal(made_of(real).integers, expected)
+            assert torch.equal(shared_integers_of(real).integers, expected)
             assert torch.equal(real, expected.float() * scale)
             assert torch.equal(native.run([expected])[0], expected)
     library.use_level(previous)

@@ -1,4 +1,4 @@
-"""Whole programs, threads, and the library itself."""
+"""Whole programs, threads, and what is said about them."""
 
 from functools import cache, lru_cache
 
@@ -18,7 +18,7 @@ from program_cases import (
 from region_models import images, quantized, same
 
 from iptq_mm.modes import bound_region
-from iptq_mm.modes.shared_integers import made_of
+from iptq_mm.modes.shared_integers import shared_integers_of
 from iptq_mm.native import library
 from iptq_mm.program import run, trace, use_backend
 from iptq_mm.program.backends.native import backend
@@ -108,7 +108,7 @@ def test_real_outputs_and_their_codes():
     native = NativeProgram(made)
     codes = native.run(integers(made, 0))
     real = native.run_real(reals(made, 0))
-    pairs = [(x, made_of(x).integers) for x in real]
+    pairs = [(x, shared_integers_of(x).integers) for x in real]
     native.run_real(reals(made, 1))
     for port, q, (x, kept) in zip(made.outputs, codes, pairs, strict=True):
         assert torch.equal(q, kept) and kept.dtype == q.dtype

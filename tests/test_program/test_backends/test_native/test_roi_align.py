@@ -11,7 +11,7 @@ from mmcv.ops import RoIAlign
 from torch import nn
 
 from iptq_mm.intmath import QParams
-from iptq_mm.modes.shared_integers import hand_over
+from iptq_mm.modes.shared_integers import share_integers
 from iptq_mm.native import library
 from iptq_mm.native.conversions import dequantize
 from iptq_mm.program.backends.native.roi_align import accelerate
@@ -69,7 +69,7 @@ def test_integers_of_a_region(level, dtype, three_threads):
     qparams = QParams(0.0123456789, -high, high)
     x, rois = dequantize(q, qparams.scale), boxes(30, 2, 120)
     expected = own(x, rois)
-    hand_over(x, q, qparams)
+    share_integers(x, q, qparams)
     assert torch.equal(quick(x, rois), expected)
     x.add_(1)  # no longer what the region made
     assert torch.equal(quick(x, rois), own(x, rois))

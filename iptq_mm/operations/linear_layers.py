@@ -1,4 +1,4 @@
-"""Linear layers and convolutions: int8 products and one requantization."""
+"""Linear layers and convolutions: an int8 product and one requantization."""
 
 from __future__ import annotations
 
@@ -23,8 +23,13 @@ from .base import (
 )
 
 
-class _Affine(Operation):
-    """``requantize(x * weight) + bias``, the bias inside the rounding."""
+class _LinearLayer(Operation):
+    """``requantize(x @ weight.T + bias)`` with one rounding.
+
+    The integers of channel c are, with the constants of :meth:`prepare`::
+
+        (accumulator * multiplier[c] + offset[c]) >> shift[c]
+    """
 
     roles = (ACTIVATION, WEIGHT, BIAS)
 
@@ -32,8 +37,8 @@ class _Affine(Operation):
         """See the base class.
 
         The accumulator of channel c has the scale ``S_x * S_w[c]``. The bias is
-        added to the 64-bit product, at ``2**-shift`` of an output step, where
-        it is as fine as can be and a channel without weights needs no care.
+        added after the multiplication, at the scale ``S_out * 2**-shift``. There it
+        has the most bits, and a channel whose weights are all 0 is no special case.
         """
         x, weight = site.qparams[0], site.qparams[1]
         integers = site.payloads[1]
@@ -45,15 +50,15 @@ class _Affine(Operation):
         bias = site.real(2)
         if bias is None:
             bias = torch.zeros_like(ratio)
-        # Beyond 2**30 output steps a bias is saturation, whatever is added.
+        # A bias beyond 2**30 output scales saturates the output, whatever is added.
         bias = (bias.cpu() / site.out.scale).clamp(-(2.0**30), 2.0**30)
         largest = int(bias.abs().max()).bit_length()
         multiplier, shift = dyadic(ratio.cpu(), 32, max_shift=61 - largest)
         assert isinstance(shift, Tensor)
         offset = (bias * torch.pow(2.0, shift.double())).round().long()
         half = torch.ones_like(shift) << (shift - 1)
-        # The value at the middle of the codes brings an asymmetric 8-bit input
-        # into int8, for the CPU's and GPU's instructions.
+        # An asymmetric 8-bit input minus the middle of its range fits int8, as the
+        # instructions of CPUs and GPUs want it.
         fits = x.qmin >= -128 and x.qmax <= 127
         middle = x.qmin + 128 if x.qmax - x.qmin <= 255 and not fits else 0
         return {
@@ -65,7 +70,7 @@ class _Affine(Operation):
         }
 
 
-class Linear(_Affine):
+class Linear(_LinearLayer):
     """``F.linear`` on the last dimension."""
 
     kind = 'linear'
@@ -85,7 +90,7 @@ class Linear(_Affine):
         return wide.add_(constants['offset']) >> constants['shift']
 
 
-class Conv2d(_Affine):
+class Conv2d(_LinearLayer):
     """``F.conv2d``."""
 
     kind = 'conv2d'
@@ -107,11 +112,11 @@ class Conv2d(_Affine):
 
 
 class TransposedConv2d(Conv2d):
-    """The convolution of 1x1 in a transposed one whose stride is its kernel.
+    """The 1x1 convolution within a transposed convolution whose stride is its kernel.
 
-    It makes ``kh * kw`` outputs of each pixel and channel, which then move to where
-    they belong: see :func:`iptq_mm.qtensor.layer_rules.conv_transpose2d`. The weight
-    arrives as such rows; the parameter has another layout, hence another role.
+    It makes ``kh * kw`` outputs for each pixel and channel, which then move to their
+    places: see :func:`iptq_mm.qtensor.rules.products.conv_transpose2d`. The weight
+    arrives as rows; the parameter has another layout and hence another role.
     """
 
     roles = (ACTIVATION, TRANSPOSED, BIAS)

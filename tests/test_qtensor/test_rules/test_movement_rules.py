@@ -121,7 +121,7 @@ def test_a_weight_that_is_viewed_becomes_a_constant():
     torch.testing.assert_close(part.real_values(), real[1:], rtol=1e-3, atol=1e-3)
     for same in (weight.contiguous(), weight.detach(), weight.clone()):
         assert same.whole and same.qparams is weight.qparams
-    with pytest.raises(UnsupportedOperationError, match='one scale a channel'):
+    with pytest.raises(UnsupportedOperationError, match='one scale per channel'):
         weight.scaled(2.0)
 
 

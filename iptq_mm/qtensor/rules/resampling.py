@@ -1,4 +1,4 @@
-"""Rules that repeat or leave out pixels."""
+"""Rules that repeat pixels or leave them out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .errors import UnsupportedOperationError
-from .padding import pair
-from .rules import rule
-from .tensor import QTensor
+from ...patches import pair
+from ..errors import unsupported
+from ..mode import Mode
+from ..tensor import QTensor
+from .table import rule
 
 
+# The nearest pixel is a gather. Other interpolations would be weighted sums.
 @rule(F.interpolate, computes=True)
 def _interpolate(
-    running: Any,
+    running: Mode,
     x: QTensor,
     size: Any = None,
     scale_factor: Any = None,
@@ -26,25 +28,25 @@ def _interpolate(
     antialias: bool = False,
 ) -> QTensor:
     if mode not in ('nearest', 'nearest-exact') or x.payload.dim() != 4:
-        raise UnsupportedOperationError(
-            f"interpolate with mode='{mode}' and {x.payload.dim()} dimensions; only "
-            'the nearest pixel of images has a rule: choose a smaller region'
+        raise unsupported(
+            f"interpolate with mode='{mode}' and {x.payload.dim()} dimensions has no "
+            'rule, only the nearest pixel of images has'
         )
     height, width = x.payload.shape[-2:]
-    places = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width)
+    index = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width)
     # Torch itself says which pixel is the nearest.
     nearest = F.interpolate(
-        places, size, scale_factor, mode, recompute_scale_factor=recompute_scale_factor
+        index, size, scale_factor, mode, recompute_scale_factor=recompute_scale_factor
     )
     down, across = nearest.shape[-2] // height, nearest.shape[-1] // width
-    if torch.equal(nearest, _repeated(places, down, across)):
+    if torch.equal(nearest, _repeated(index, down, across)):
         return x.like(_repeated(x.payload, down, across))
-    index = nearest[0, 0].long().to(x.payload.device)
-    return x.like(x.payload.flatten(-2)[..., index])
+    gathered = nearest[0, 0].long().to(x.payload.device)
+    return x.like(x.payload.flatten(-2)[..., gathered])
 
 
 def _repeated(x: Tensor, down: int, across: int) -> Tensor:
-    """Each pixel as a block of pixels.
+    """Each pixel repeated as a block of pixels.
 
     Args:
         x: Shape (B, C, H, W).
@@ -57,9 +59,11 @@ def _repeated(x: Tensor, down: int, across: int) -> Tensor:
     return blocks.reshape(batch, channels, height * down, width * across)
 
 
+# A window of one pixel selects by the stride. A larger one would be a maximum of
+# integers: correct, but no model that is supported needs it.
 @rule(F.max_pool2d, torch.max_pool2d)
 def _max_pool2d(
-    mode: Any,
+    mode: Mode,
     x: QTensor,
     kernel_size: Any,
     stride: Any = None,
@@ -69,10 +73,10 @@ def _max_pool2d(
     return_indices: bool = False,
 ) -> QTensor:
     if pair(kernel_size) != (1, 1) or return_indices:
-        raise UnsupportedOperationError(
-            f'maximum pooling with kernel {kernel_size}; only kernel 1, which leaves '
-            'pixels out, has a rule: choose a smaller region'
+        raise unsupported(
+            f'maximum pooling with kernel {kernel_size} has no rule, only kernel 1, '
+            'which selects pixels, has'
         )
-    # A window of one pixel; without a stride, all of them.
+    # Without a stride, the stride is the kernel: every pixel stays.
     down, across = pair(stride or 1)
     return x.like(x.payload[..., ::down, ::across])

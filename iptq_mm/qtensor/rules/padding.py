@@ -1,4 +1,4 @@
-"""Padding with what stands for 0.0."""
+"""Padding with the integer that stands for 0.0."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from ..intmath import QParams, storage_dtype
-from .errors import UnsupportedOperationError
-from .tensor import QTensor
+from ...intmath import QParams, storage_dtype
+from ...patches import pair
+from ..errors import unsupported
+from ..tensor import QTensor
+
+_NO_PIXELS = 'set quantization.pixels=False'
 
 
 def padded(x: QTensor, pad: Sequence[int]) -> QTensor:
-    """Zeros around a tensor; around pixels, what a black-and-white zero became.
+    """A tensor with zeros around it; pixels are padded with their zero point.
 
     Args:
         x: Integers, or floats before calibration.
-        pad: As of ``torch.nn.functional.pad``.
+        pad: As in ``torch.nn.functional.pad``.
 
     Raises:
         UnsupportedOperationError: If pixels are padded along another dimension than
             height and width.
     """
-    if x.zero is None:
+    if x.zero_point is None:
         return x.like(F.pad(x.payload, pad))
     if x.payload.dim() != 4 or any(pad[4:]):
-        raise UnsupportedOperationError(
-            'padding of pixels along batch or channels: set quantization.pixels=False'
+        raise unsupported(
+            'padding of pixels along the batch or the channels has no rule', _NO_PIXELS
         )
-    zero = torch.tensor(x.zero, device=x.payload.device).view(-1, 1, 1)
+    zero = torch.tensor(x.zero_point, device=x.payload.device).view(-1, 1, 1)
     if not x.is_integer:
         return x.like(F.pad(x.payload - zero, pad) + zero)
     assert isinstance(x.qparams, QParams)
@@ -46,18 +49,8 @@ def padded_for(x: QTensor, padding: Any) -> QTensor:
         UnsupportedOperationError: If the padding is given by a word.
     """
     if isinstance(padding, str):
-        raise UnsupportedOperationError(
-            f"padding '{padding}' of pixels: set quantization.pixels=False"
-        )
+        raise unsupported(f"padding '{padding}' of pixels has no rule", _NO_PIXELS)
     height, width = pair(padding)
     if not (height or width):
         return x
     return padded(x, (width, width, height, height))
-
-
-def pair(value: Any) -> Any:
-    """Height and width; a word ('same') stays a word."""
-    if isinstance(value, str):
-        return value
-    height, width = (value, value) if isinstance(value, int) else value
-    return height, width
