@@ -1,4 +1,4 @@
-"""Whole programs, threads, and the library itself."""
+"""Whole programs, threads, and what is said about them."""
 
 from functools import cache, lru_cache
 
