@@ -1,8 +1,9 @@
 # make setup   a virtual environment in .venv with everything (first time: slow)
 # make test    what CI runs: lint, types, tests
+# make quick   the same without the slow tests: three minutes
 # make demo    quantize and evaluate a small model
 # make audit   prove the presets of all shipped configs
-# make lint    style and types only
+# make lint    style, types and layers only
 # make format  let ruff rewrite the files
 
 VENV := .venv
@@ -20,7 +21,7 @@ SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
 FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup install test audit lint format demo
+.PHONY: setup install test quick audit lint format demo
 
 setup:
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
@@ -51,7 +52,11 @@ install:
 	@echo "$(FINGERPRINT)" > $(STAMP)
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest --durations=20
+
+# Two processes of one thread each: no test in it is about threads or time.
+quick: lint
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not presets' -n 2
 
 # Too long for every change: tests with this mark are left out of make test.
 audit: setup
@@ -61,6 +66,7 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 format: setup
 	$(VENV)/bin/ruff check --fix .

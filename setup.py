@@ -134,6 +134,8 @@ if __name__ == '__main__':
         'vision transformers',
         long_description=get_description(),
         long_description_content_type='text/markdown',
+        license='Apache-2.0',
+        license_files=['LICENSE'],
         keywords='computer vision, quantization, vision transformer',
         packages=find_packages(include=('iptq_mm', 'iptq_mm.*')),
         cmdclass={'build_py': BuildWithLibrary},
@@ -142,10 +144,13 @@ if __name__ == '__main__':
         python_requires='>=3.10',
         classifiers=[
             'Development Status :: 4 - Beta',
+            'Intended Audience :: Developers',
+            'Intended Audience :: Science/Research',
             'Operating System :: OS Independent',
             'Programming Language :: Python :: 3',
             'Programming Language :: Python :: 3.10',
             'Programming Language :: Python :: 3.11',
+            'Programming Language :: C++',
             'Topic :: Scientific/Engineering :: Artificial Intelligence',
         ],
         # torch and the OpenMMLab packages stay out of here: pip would resolve

@@ -1,6 +1,7 @@
 """Integer-only post-training quantization of OpenMMLab vision transformers."""
 
-from .utils import guard_float_models, repair_torchvision
+from .float_guard import guard_float_models
+from .utils import repair_torchvision
 from .version import __version__
 
 # Before anything imports mmpretrain or mmdet.

@@ -29,6 +29,18 @@ class Run:
     predictions: list[dict]
 
 
+#: Fixtures that quantize and evaluate a model: who wants one is slow.
+WHOLE_RUNS = {'vit_run', 'swin_run', 'detector_run'}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what needs a whole run as slow, wherever it stands."""
+    for item in items:
+        if WHOLE_RUNS.intersection(getattr(item, 'fixturenames', ())):
+            item.add_marker('slow')
+
+
 @pytest.fixture
 def one_thread():
     """Sums of floats depend on the number of threads; those of integers do not."""
@@ -77,7 +89,11 @@ def detector_run(tiny_data, tmp_path_factory):
     return _run(cfg, tmp_path_factory.mktemp('mask_rcnn'))
 
 
-@pytest.fixture(params=['vit', 'swin', 'detector'])
+@pytest.fixture(
+    params=[
+        pytest.param(n, marks=pytest.mark.slow) for n in ('vit', 'swin', 'detector')
+    ]
+)
 def run(request):
     """Each of the runs."""
     return request.getfixturevalue(f'{request.param}_run')

@@ -10,6 +10,8 @@ from iptq_mm.engine.run.pipeline import quantize_and_compare
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from iptq_mm.engine.loading.command_line import mistakes_end_it
-from iptq_mm.engine.sweep import SettingComparison, load_settings
+from iptq_mm.engine.sweep import Sweep, load_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +55,7 @@ def main() -> int:
     folder = args.out_dir or f'work_dirs/compare/{Path(args.settings).stem}'
     command = shlex.join(['python', 'tools/compare.py', *sys.argv[1:]])
     settings = load_settings(args.settings, args.checkpoint)
-    comparison = SettingComparison(settings, folder, command)
+    comparison = Sweep(settings, folder, command)
     if args.list:
         for setting in comparison.matching(args.only):
             print(f'{comparison.state(setting):8} {setting.name}')

@@ -17,6 +17,7 @@ from typing import Any
 
 import iptq_mm  # noqa: F401  (before mmdet)
 from iptq_mm.utils.files import atomic_write
+from iptq_mm.utils.markdown import table
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Name and config of each setting.
@@ -49,9 +50,9 @@ def main() -> int:
     results = {}
     for name, config in SETTINGS:
         results[name] = _setting(name, ROOT / config, folder, args.again)
-    table = _table(results, folder)
-    atomic_write(folder / 'table.md', table)
-    print(f'\n{table}')
+    text = _table(results, folder)
+    atomic_write(folder / 'table.md', text)
+    print(f'\n{text}')
     for path in _pictures(folder, Path(args.data)):
         print(f'picture: {path}')
     return 0
@@ -87,10 +88,8 @@ def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, An
 
 def _table(results: dict[str, dict[str, Any]], folder: Path) -> str:
     """The one table, as Markdown."""
-    lines = [
-        '| backbone | box AP | mask AP | checkpoint, MB | its backbone, MB | seconds |',
-        '|---|---|---|---|---|---|',
-    ]
+    head = ['backbone', 'box AP', 'mask AP', 'checkpoint, MB', 'its backbone, MB']
+    lines = []
     first = next(iter(results.values()))
     rows = [('float', first['float'], ROOT / 'demo' / 'swin_cascade_demo.pth', first)]
     rows += [
@@ -100,12 +99,10 @@ def _table(results: dict[str, dict[str, Any]], folder: Path) -> str:
     for name, metrics, checkpoint, r in rows:
         seconds = r['seconds']['float' if name == 'float' else 'integer']
         whole, backbone = (_megabytes(checkpoint, p) for p in ('', 'backbone.'))
-        lines.append(
-            f'| {name} | {100 * metrics["coco/bbox_mAP"]:.1f} '
-            f'| {100 * metrics["coco/segm_mAP"]:.1f} | {whole:.1f} | {backbone:.1f} '
-            f'| {seconds:.0f} |'
-        )
-    return '\n'.join(lines) + '\n'
+        precisions = [100 * metrics[f'coco/{kind}_mAP'] for kind in ('bbox', 'segm')]
+        figures = [f'{figure:.1f}' for figure in (*precisions, whole, backbone)]
+        lines.append([name, *figures, f'{seconds:.0f}'])
+    return table([*head, 'seconds'], lines) + '\n'
 
 
 def _megabytes(checkpoint: Path, prefix: str) -> float:

@@ -14,12 +14,15 @@ normalized, stand in either file (``image``), and are printed.
 import argparse
 import sys
 
-from iptq_mm.engine.export.program import export_config
+import torch
+
+from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
     add_image_shape,
     add_integer_model,
     mistakes_end_it,
 )
+from iptq_mm.program.backends.base import backend_named
 from iptq_mm.program.backends.onnx.export import ABOUT
 from iptq_mm.program.ir.interface import interface
 
@@ -45,6 +48,11 @@ def parse_args() -> argparse.Namespace:
     )
     add_image_shape(parser)
     parser.add_argument('--print', action='store_true', help='print the program, too')
+    parser.add_argument(
+        '--backend',
+        choices=['native'],
+        help='with --print: print the steps that this back end makes of the program',
+    )
     return parser.parse_args()
 
 
@@ -52,7 +60,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run the tool."""
     args = parse_args()
-    program = export_config(
+    program = export_program(
         args.config,
         args.checkpoint,
         args.out,
@@ -61,7 +69,9 @@ def main() -> int:
         shape=args.shape and tuple(args.shape),
         cfg_options=args.cfg_options,
     )
-    if args.print:
+    if args.print and args.backend:
+        print(backend_named(args.backend).prepare(program, torch.device('cpu')))
+    elif args.print:
         print(program)
     shapes = program.input_shapes
     print(f'wrote {program.region} for inputs of {shapes} to {args.out}')

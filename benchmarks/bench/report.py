@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from statistics import median
 from typing import Any
+
+from iptq_mm.utils.markdown import table
 
 from .interleave import Spread, ratios, spread
 
@@ -61,7 +62,7 @@ def case_table(case: dict[str, Any], reference: str) -> str:
                 f'{entry["ready"]:.1f}',
             ]
         )
-    text = f'## {case["case"]}\n' + _table(columns, rows)
+    text = f'## {case["case"]}\n' + table(columns, rows)
     if case['functions']:
         counts = sorted(case['functions'].items())
         text += '\n\nFunctions: ' + ', '.join(f'{n} {name}' for name, n in counts) + '.'
@@ -77,7 +78,7 @@ def overview(cases: list[dict[str, Any]], reference: str) -> str:
         found = (_spread(entries, reference, name) for name in names)
         rows.append([case['case'], *(f'{s.median:.2f}' if s else '-' for s in found)])
     head = f'## Times as fast as {reference}, medians\n'
-    return head + _table(['case', *names], rows)
+    return head + table(['case', *names], rows)
 
 
 def growth(cases: list[dict[str, Any]]) -> str:
@@ -87,7 +88,7 @@ def growth(cases: list[dict[str, Any]]) -> str:
     for case in cases:
         entries: Entries = case['contenders']
         rows.append([case['case'], *(_cell(entries.get(name, {})) for name in names)])
-    return '## Time and resident memory, ms / MB\n' + _table(['case', *names], rows)
+    return '## Time and resident memory, ms / MB\n' + table(['case', *names], rows)
 
 
 def _cell(entry: dict[str, Any]) -> str:
@@ -129,9 +130,3 @@ def machine_lines(facts: dict[str, Any]) -> str:
             'Ratios by round: 10 % / **median** / 90 %.',
         ]
     )
-
-
-def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [columns, ['---'] * len(columns)]
-    lines += [row + [''] * (len(columns) - len(row)) for row in rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

@@ -1,4 +1,4 @@
-"""The phases observe, analyse, assign and freeze, and what they need."""
+"""Calibration: the phases from a float model to an integer one, and their config."""
 
 from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig

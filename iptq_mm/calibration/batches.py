@@ -1,4 +1,4 @@
-"""The phases that look at activations: observe, analyse, assign."""
+"""Calibration batches through the float model, its regions in a mode of the phase."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ Forward = Callable[[Any], Any]
 
 
 class _Done(Exception):
-    """Every region has run: the rest of the model has nothing to show."""
+    """Ends a forward pass whose regions have all run: nothing of interest follows."""
 
 
 def run_batches(
     model: nn.Module, modes: Mapping[str, Mode], forward: Forward, batches: Iterable
 ) -> None:
-    """Run batches; stop each when the last region is done, see :class:`Calls`."""
+    """Run the model on batches; end each pass when the last region is done.
+
+    Args:
+        model: The float model.
+        modes: By region, the mode that it runs in.
+        forward: Runs a batch.
+        batches: The batches. See :class:`~.calls.Calls` for when a pass may end.
+    """
     calls = Calls(modes)
 
     def count(name: str, outputs: Any) -> None:

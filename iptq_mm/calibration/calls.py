@@ -1,4 +1,4 @@
-"""When a calibration batch has nothing more to show."""
+"""When the forward pass of a calibration batch may end."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Before calibration: what modules made of their parameters, and keep.
+"""Tensors that modules derived from their parameters and keep, before calibration.
 
-Such a tensor has to be made anew of the integers, in this process and wherever the
-checkpoint is loaded. What ``train()``, ``eval()`` and loading make is
-(:func:`~iptq_mm.modes.real_parameters.derive_again`), and so is what calls of the
-region make, since these leave nothing behind. The rest is forgotten or refused here.
+A derived tensor has to be computed again from the integers, in this process and
+wherever the checkpoint is loaded. Tensors that ``train()``, ``eval()`` or loading
+compute are (:func:`~iptq_mm.modes.real_parameters.derive_again`), and so are tensors
+that calls of the region compute, since calls leave nothing behind. All others are
+forgotten or refused here.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ def check_derived(name: str, module: nn.Module) -> None:
 def forget_caches(
     model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
 ) -> dict[str, list[str]]:
-    """Let regions forget what calls of the float model left in their attributes.
+    """Empty the caches that calls of the float model left in attributes of regions.
 
-    It may be made of the float parameters, and would stay so. A cache is what a call
-    makes anew when it is not there.
+    A cache may hold results of the float parameters, and would keep them. An attribute
+    is a cache if a call computes it again when it is missing.
 
     Args:
         model: The float model.

@@ -1,4 +1,4 @@
-"""Gradients of a region's outputs, for float modes that ask what an error does."""
+"""Gradients of a region's outputs, which tell float modes what an error does there."""
 
 from __future__ import annotations
 

@@ -42,22 +42,22 @@ class Planner:
 
     Args:
         record: What calibration saw.
-        config: What the user wants.
-        handed: Quantizers of the inputs that other regions hand over, by name.
+        config: The quantization settings.
+        produced: Quantizers of the inputs that other regions produce, by name.
     """
 
     def __init__(
         self,
         record: RegionRecord,
         config: QuantizationConfig,
-        handed: Mapping[str, QParams] | None = None,
+        produced: Mapping[str, QParams] | None = None,
     ) -> None:
         self.record = record
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._uses = record.consumers()
-        self._handed = handed or {}
+        self._produced = produced or {}
 
     def qparams(self, value: str, bits: int) -> QParams:
         """The quantizer of a value at so many bits."""
@@ -67,8 +67,8 @@ class Planner:
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
-            # What was always 0 fits any scale; one of an ordinary size keeps the
-            # ratios to other scales within what integers express.
+            # A value that was always 0 fits any scale. One of an ordinary size keeps
+            # the ratios to other scales within the range of multipliers.
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
         if narrow and value in self.record.clipping:
@@ -105,7 +105,7 @@ class Planner:
         Args:
             module: Class name of the region's module.
             functions: Registry dict of the function of each non-linear site;
-                None: not chosen yet, every input as wide as can be.
+                None: not chosen yet, every input has as many bits as possible.
             built: The same functions, built.
         """
         plan = RegionPlan(module, pixels=self.record.pixels)
@@ -128,10 +128,10 @@ class Planner:
         return plan
 
     def _bits(self, built: dict[str, IntegerFunction] | None) -> dict[str, int]:
-        """Bits of each value: the most that any of its users wants."""
+        """Bits of each value: the most that any of its consumers wants."""
         bits: dict[str, int] = {}
-        rectified = Rectified(self.record, self._uses, self._handed)
-        for name, uses in reversed(self._uses.items()):  # users first
+        rectified = Rectified(self.record, self._uses, self._produced)
+        for name, uses in reversed(self._uses.items()):  # consumers first
             wanted = [
                 bits[site] if site in rectified.alone else self._wanted(site, i, built)
                 for site, i in uses
@@ -139,17 +139,17 @@ class Planner:
             bits[name] = max(wanted, default=self.config.activation.bits)
             if name in self.record.outputs or name in rectified.beside:
                 bits[name] = max(bits[name], self.config.wide.bits)
-            if name in self._handed:
-                bits[name] = self._handed[name].bits
+            if name in self._produced:
+                bits[name] = self._produced[name].bits
         return {name: bits[name] for name in self._uses}
 
     def _made(self, bits: dict[str, int]) -> dict[str, QParams]:
-        """The quantizer of each value as it is made."""
+        """The quantizer of each value where it is produced."""
         made: dict[str, QParams] = {}
-        rectified = Rectified(self.record, self._uses, self._handed)
+        rectified = Rectified(self.record, self._uses, self._produced)
         for name, b in bits.items():
-            if name in self._handed:
-                made[name] = self._handed[name]
+            if name in self._produced:
+                made[name] = self._produced[name]
             elif name in rectified.operands:
                 results = [self.qparams(r, bits[r]) for r in rectified.operands[name]]
                 made[name] = before_relu(self.record.values[name], results)
@@ -211,7 +211,7 @@ def choose_functions(
 def plan_parameters(
     module: nn.Module, record: RegionRecord, config: QuantizationConfig
 ) -> dict[str, ParameterPlan]:
-    """How each parameter of a region becomes integers.
+    """The plan of each parameter of a region: role, bits and scales.
 
     Raises:
         ValueError: If a parameter holds NaN or is used in two ways that exclude
@@ -240,7 +240,7 @@ def plan_parameters(
 
 
 def one_scale(value: Tensor, role: str) -> ParameterPlan:
-    """The plan of a parameter that is no weight: its bits hold every value."""
+    """The plan of a parameter that is not a weight: one scale that clips nothing."""
     bits = PARAMETER_BITS[role]
     amax = float(value.abs().max()) if value.numel() else 0.0
     scale = QParams.symmetric(amax, bits).scale

@@ -1,4 +1,8 @@
-"""Regions that hand integers to each other agree on what these stand for."""
+"""Regions that exchange integers: the consumer takes over the producer's quantizer.
+
+Producer and consumer then agree on the scale of the integers between them, and nothing
+is requantized on the way.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +13,28 @@ from ..plan import RegionPlan
 from ..record import RegionRecord
 
 
-def givers_first(
+def producers_first(
     records: Mapping[str, RegionRecord],
 ) -> Iterator[tuple[str, RegionRecord]]:
-    """Regions in an order in which each comes after those that it takes from.
+    """Names and records of regions, each after the regions whose outputs it consumes.
 
-    Where they take from each other in turns, as they come.
+    Regions that consume each other's outputs come in the given order.
     """
     left = dict(records)
     while left:
-        ready = [n for n, r in left.items() if not _givers(r) & left.keys() - {n}]
+        ready = [n for n, r in left.items() if not _producers(r) & left.keys() - {n}]
         name = (ready or list(left))[0]
         yield name, left.pop(name)
 
 
-def handed_inputs(
+def inputs_from_producers(
     record: RegionRecord, plans: Mapping[str, RegionPlan]
 ) -> dict[str, QParams]:
-    """Quantizers of the inputs that regions with plans hand over, by name.
+    """Quantizers of the inputs that other regions produce, by name of the input.
 
     Args:
-        record: Of the region that takes them.
-        plans: Of other regions.
+        record: Of the consuming region; it knows where each input came from.
+        plans: Of regions that are planned already; inputs from others are left out.
     """
     found = {}
     for name, origin in record.producers.items():
@@ -41,5 +45,5 @@ def handed_inputs(
     return {name: qparams for name, qparams in found.items() if qparams is not None}
 
 
-def _givers(record: RegionRecord) -> set[str]:
+def _producers(record: RegionRecord) -> set[str]:
     return {origin[0] for origin in record.producers.values() if origin}

@@ -1,4 +1,4 @@
-"""Names of regions."""
+"""The regions that a config names: which modules they are, and whether they can run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .config import ConfigError, QuantizationConfig
 
 
 def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
-    """The names of all modules that run as regions.
+    """Names of all modules that run as regions.
 
-    A list or dict of modules (the heads of a cascade's stages) never runs itself, nor
-    does a head of several tasks: its name stands for those of its members.
+    A list or dict of modules (the heads of a cascade's stages) is never called itself,
+    nor is a head of several tasks: its name stands for the names of its members.
 
     Args:
         model: The model.
@@ -41,7 +41,12 @@ def expanded(model: nn.Module, regions: Sequence[str]) -> list[str]:
 
 
 def parts_beside(model: nn.Module, name: str) -> list[str]:
-    """The parts of a model that are there where ``name`` looks for one."""
+    """Names of the existing parts beside a missing one, for error messages.
+
+    Args:
+        model: The model.
+        name: Path of the missing part.
+    """
     parent, _, _ = name.rpartition('.')
     try:
         module = model.get_submodule(parent)

@@ -1,4 +1,4 @@
-"""ReLU keeps the scale of its operand: what that means for ranges."""
+"""Ranges around ReLU, which does not requantize: its output has its input's scale."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from ..intmath import QParams
 from ..record import RegionRecord
 from ..statistics import Statistics
 
-#: Largest magnitude of what ReLU takes: 16 bits.
+#: Largest magnitude of an operand of ReLU: 16 bits.
 _LIMIT = 2**15 - 1
 
 
 class Rectified:
     """The ReLUs of a region.
 
-    A value that only ReLU uses is made at the scale that suits the *result*, so that
-    all codes of that are positive. One that others use, too, has a scale of its own,
-    with the bits of wide values, and ReLU takes that over.
+    If ReLU is the only consumer of a value, the value gets the scale that suits the
+    *result* of the ReLU, so that all codes of the result are positive levels. A value
+    with other consumers has a scale of its own, with the bits of wide values, which
+    the result of the ReLU takes over.
 
     Attributes:
-        operands: By value that only ReLU uses, the sites of these.
-        alone: Those sites.
-        beside: The other ReLUs.
+        operands: By value whose only consumers are ReLUs, the sites of these ReLUs.
+        alone: All sites in ``operands``.
+        beside: Sites of the other ReLUs.
 
     Args:
         record: What calibration saw.
-        uses: By value, the sites that use it and as which operand.
-        decided: Values whose quantizers are what they are.
+        uses: By value, its consuming sites, and which of their operands it is.
+        decided: Values whose quantizers are given.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class Rectified:
 
 
 def before_relu(seen: Statistics, results: Sequence[QParams]) -> QParams:
-    """The quantizer of a value that only ReLU uses.
+    """The quantizer of a value whose only consumers are ReLUs.
 
     Args:
-        seen: The values.
-        results: What the results of the ReLUs would have by themselves.
+        seen: Statistics of the value.
+        results: Quantizers that the results of the ReLUs would have by themselves.
 
     Returns:
         The coarsest scale of ``results``, and a range that holds the negative part.
@@ -69,8 +70,8 @@ def after_relu(own: QParams, scale: float) -> QParams:
     """The quantizer of a ReLU's result.
 
     Args:
-        own: What it would have by itself.
-        scale: Of the operand.
+        own: The quantizer that it would have by itself.
+        scale: Scale of the operand, which the result keeps.
     """
     high = round(own.qmax * own.scale / scale)
     return QParams(scale, 0, min(max(high, 1), own.qmax))

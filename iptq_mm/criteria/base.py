@@ -1,4 +1,4 @@
-"""How the function of a site is chosen from what its candidates do."""
+"""The interface of criteria: how the function of a site is chosen."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Criterion(ABC):
     """A figure of merit for candidates; subclasses register in ``CRITERIA``.
 
     Attributes:
-        needs_gradients: Whether it looks at what errors do to the region's
-            outputs: the analysis then goes backward, too.
+        needs_gradients: Whether it uses the effect of errors on the region's outputs:
+            the analysis then runs a backward pass, too.
         draws: How often for a batch, see
             :class:`~iptq_mm.calibration.gradients.Differentiating`.
     """

@@ -1,4 +1,4 @@
-"""What is known of the error of one candidate function at one site."""
+"""The errors of one candidate function at one site, as sums over the images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (300 dB). float32
+from ..utils.decibels import decibels
+
+#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (:data:`MOST_DB`). float32
 #: values that differ at all stay below 1e15; the limit serves the exact ones,
 #: and keeps every figure finite, hence comparable and valid JSON.
 MAX_RATIO = 1e30
@@ -101,7 +103,7 @@ class CandidateErrors:
         images: int,
         elements: int | None = None,
     ) -> None:
-        """Add what the errors of a batch do to the region's outputs.
+        """Add the effect of a batch's errors on the region's outputs.
 
         Args:
             error: Outputs of the candidate minus the float ones, as in
@@ -231,9 +233,7 @@ def _check_shapes(x: Tensor, q: Tensor, images: int) -> None:
 def _decibels(signal: float, error: float) -> float:
     if math.isnan(signal) or math.isnan(error):
         return math.nan
-    if error == 0:
-        return 10 * math.log10(MAX_RATIO)
-    return 10 * math.log10(_limited(signal / error))
+    return decibels(signal, error)
 
 
 def _average_sqnr(ratio: float, images: int) -> float:

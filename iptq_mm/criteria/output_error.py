@@ -1,4 +1,4 @@
-"""What a candidate does to the region's outputs."""
+"""The error that a candidate causes at the region's outputs."""
 
 from __future__ import annotations
 

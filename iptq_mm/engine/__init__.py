@@ -1,4 +1,4 @@
-"""Quantization inside mmengine runners."""
+"""Quantization inside mmengine runners: calibration data, hook, evaluation, export."""
 
 from .evaluate.comparing_loop import ComparingLoop
 from .export.checkpoint import export_config, save_quantized

@@ -1,6 +1,6 @@
 """Quantized modules in configs, and converters of public checkpoints."""
 
-from ..utils import guard_float_models
+from ..float_guard import guard_float_models
 from .quantized import await_plan, build_quantized
 
 guard_float_models()  # who imports models late may have a runner by now

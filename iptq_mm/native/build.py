@@ -1,7 +1,7 @@
-"""Compiling the native library: plain C++17, no dependency, a few seconds.
+"""Compiles the native library: plain C++17 without dependencies, within a minute.
 
-Works without the package (``setup.py`` loads this file alone). Each instruction
-set has a translation unit of its own, so that nothing compiled for a newer CPU
+This file works without the package, since ``setup.py`` loads it alone. Each instruction
+set has a translation unit of its own, so that nothing that was compiled for a newer CPU
 runs on an older one.
 """
 
@@ -31,10 +31,14 @@ _FLAGS = [
 ]
 _X86 = ['-DIPTQ_X86']
 _AVX512 = ['f', 'bw', 'dq', 'vl', 'vnni']
-_UNITS: dict[str, list[str]] = {'executor.cpp': [], 'isa_portable.cpp': []}
+_UNITS: dict[str, list[str]] = {
+    'executor.cpp': [],
+    'layout.cpp': [],
+    'isa/portable.cpp': [],
+}
 _X86_UNITS = {
-    'isa_avx2.cpp': ['-mavx2'],
-    'isa_avx512.cpp': [
+    'isa/avx2.cpp': ['-mavx2'],
+    'isa/avx512.cpp': [
         '-mavx2',
         '-mbmi2',
         *(f'-mavx512{part}' for part in _AVX512),
@@ -47,31 +51,40 @@ _ADVICE = 'name a folder that can be written as XDG_CACHE_HOME'
 
 
 class BuildError(RuntimeError):
-    """There is no compiler, no place for the library, or the sources were refused."""
+    """The library cannot be built.
+
+    There is no compiler, it refuses the sources, or the folder cannot be written.
+    """
 
 
 def compiler() -> str | None:
-    """The C++ compiler: ``$CXX`` if that is set, else g++ or clang++; None without."""
+    """Returns the C++ compiler: ``$CXX`` if set, else g++ or clang++, or None."""
     chosen = os.environ.get('CXX')
     names = [chosen] if chosen else ['g++', 'clang++']
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def signature() -> str:
-    """Hash of the sources, the flags and the kind of machine."""
+    """Returns a hash of the sources, the flags and the kind of machine.
+
+    The library has that of its own sources: ``library.py`` compares them.
+    """
     digest = hashlib.sha256(platform.machine().encode())
     digest.update(repr([_FLAGS, _UNITS, _X86_UNITS]).encode())
-    for path in sorted(SOURCES.iterdir()):
-        digest.update(path.name.encode())
+    paths = (path for path in SOURCES.rglob('*') if path.is_file())
+    for name, path in sorted(
+        (path.relative_to(SOURCES).as_posix(), path) for path in paths
+    ):
+        digest.update(name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def cached_path() -> Path:
-    """Where :func:`build` puts a library of these sources by default.
+    """Returns the file in the user's cache folder that :func:`build` makes by default.
 
     Raises:
-        BuildError: If there is no such folder.
+        BuildError: If there is neither a cache folder nor a home directory.
     """
     root = os.environ.get('XDG_CACHE_HOME')
     try:
@@ -82,18 +95,17 @@ def cached_path() -> Path:
 
 
 def build(target: str | os.PathLike | None = None) -> Path:
-    """Compile the library, unless the cache has it.
+    """Compiles the library, unless the cache has it.
 
     Args:
-        target: File to make; None: one in the user's cache folder, named by the
-            hash of the sources.
+        target: File to make; None: :func:`cached_path`, whose name has the signature.
 
     Returns:
         The library.
 
     Raises:
         BuildError: If there is no compiler or it fails, with its messages, or the
-            cache folder cannot be written.
+            folder cannot be written.
     """
     if target is None and cached_path().exists():
         return cached_path()
@@ -102,7 +114,8 @@ def build(target: str | os.PathLike | None = None) -> Path:
     if command is None:
         raise BuildError('no C++ compiler: install g++ or clang++, or set CXX')
     x86 = platform.machine().lower() in ('x86_64', 'amd64')
-    flags = _FLAGS + (_X86 if x86 else [])
+    flags = [*_FLAGS, *(_X86 if x86 else []), f'-I{SOURCES}']
+    flags.append(f'-DIPTQ_SIGNATURE="{signature()}"')
     units = {**_UNITS, **(_X86_UNITS if x86 else {})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +123,7 @@ def build(target: str | os.PathLike | None = None) -> Path:
     except OSError as error:
         raise BuildError(f'{path} cannot be written ({error}): {_ADVICE}') from error
     with temporary as folder:
-        objects = [Path(folder, f'{name}.o') for name in units]
+        objects = [Path(folder, f'{Path(name).stem}.o') for name in units]
         _run_all(
             [command, *flags, *more, '-c', str(SOURCES / name), '-o', str(made)]
             for (name, more), made in zip(units.items(), objects, strict=True)
@@ -122,7 +135,7 @@ def build(target: str | os.PathLike | None = None) -> Path:
 
 
 def _run_all(commands: Iterable[list[str]]) -> None:
-    """Run compilers side by side."""
+    """Runs compilers side by side."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     running = [(c, subprocess.Popen(c, **pipes)) for c in commands]  # type: ignore
     messages = [process.communicate()[0] for _, process in running]

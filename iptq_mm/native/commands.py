@@ -1,10 +1,12 @@
-"""The commands of the native library, field by field those of ``commands.h``.
+"""The commands of the native library, with the fields of ``src/commands.h``.
 
-All fields have 64 bits: numbers, or addresses of buffers.
+That header says what each field means. :mod:`.layout` compares both when the library is
+opened.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, ClassVar
 
 from .fields import (
@@ -13,8 +15,8 @@ from .fields import (
     Interpolation,
     Real,
     Requantization,
+    ScoreAddition,
     Softmax,
-    Stage,
     Sum,
     View,
     Window,
@@ -25,22 +27,57 @@ from .fields import (
 #: Columns of a vector of accumulators.
 LANES = 16
 #: Most additions to attention scores.
-STAGES = 2
+ADDITIONS = 2
 #: Bytes that a kernel may read beyond a buffer's end.
 SLACK = 64
 
-#: Types of elements.
-U8, I8, I16, I32, I64, F32 = range(6)
-#: Forms of LayerNorm.
-IVIT, IBERT, FQVIT = range(3)
-#: Exponentials of softmaxes.
-TABLES, QUADRATIC, CHORD, TANGENT, POWERS = range(5)
-#: What follows a matrix product.
-NOTHING, TABLE, ADD, RESCALE = range(4)
+
+class Type(IntEnum):
+    """Types of elements."""
+
+    U8 = 0
+    I8 = 1
+    I16 = 2
+    I32 = 3
+    I64 = 4
+    F32 = 5
+
+
+class Norm(IntEnum):
+    """Forms of LayerNorm."""
+
+    IVIT = 0
+    IBERT = 1
+    FQVIT = 2
+
+
+class Exponential(IntEnum):
+    """Exponentials of softmaxes."""
+
+    TABLES = 0
+    QUADRATIC = 1
+    CHORD = 2
+    TANGENT = 3
+    POWERS = 4
+
+
+class Post(IntEnum):
+    """What follows a matrix product."""
+
+    NOTHING = 0
+    TABLE = 1
+    ADD = 2
+    RESCALE = 3
+
+
+U8, I8, I16, I32, I64, F32 = Type
+IVIT, IBERT, FQVIT = Norm
+TABLES, QUADRATIC, CHORD, TANGENT, POWERS = Exponential
+NOTHING, TABLE, ADD, RESCALE = Post
 
 
 class Command(Fields):
-    """A command; its first field is its kind."""
+    """A command; its first field, the kind, tells the library which one."""
 
     kind_number: ClassVar[int]
 
@@ -53,68 +90,68 @@ class Gemm(Command):
 
     kind_number = 0
     _fields_ = fields(
-        'kind a a_row m n k taps',
+        'kind *a a_row m n k taps',
         ('window', Window),
-        'weights bits width start quick multiplier offset up shift low high rows '
-        'post table table_type residual residual_row residual_rows',
+        '*weights bits width *start quick *multiplier *offset *up *shift low high '
+        '*rows post *table table_type *residual residual_row *residual_rows',
         ('sum', Sum),
         ('line', Interpolation),
-        'out out_type out_row',
+        '*out out_type out_row',
     )
 
 
 class Attention(Command):
-    """``softmax(q k^T) v`` of each group."""
+    """``softmax(q k^T) v`` of each group (a head of an image or of a window)."""
 
     kind_number = 1
     _fields_ = fields(
-        'kind groups queries keys depth value_depth q k v q_at k_at v_at out_at '
+        'kind groups queries keys depth value_depth *q *k *v *q_at *k_at *v_at *out_at '
         'q_row k_row v_row out_row q_zero_point',
         ('score', Requantization),
-        'stages',
-        ('stage', Stage * STAGES),
+        'additions',
+        ('addition', ScoreAddition * ADDITIONS),
         ('softmax', Softmax),
         'p_type',
         ('result', Requantization),
-        'out out_type',
+        '*out out_type',
     )
 
 
 class LayerNorm(Command):
-    """A LayerNorm of each row."""
+    """LayerNorm of each row."""
 
     kind_number = 2
     _fields_ = fields(
-        'kind form x x_row rows size rows_from up root_shift epsilon '
-        'reciprocal_bits drop shift multiplier exponent addend low high '
-        'zero_point out out_type out_row'
+        'kind form *x x_row rows size *rows_from up root_shift epsilon '
+        'reciprocal_bits drop shift *multiplier *exponent *addend low high '
+        'zero_point *out out_type out_row'
     )
 
 
-#: Of commands on strided tensors.
+#: Fields of the commands on one or two strided tensors.
 _UNARY = (('shape', Word * DIMS), ('out', View), ('a', View))
 _BINARY = (*_UNARY, ('b', View))
 
 
-class Affine(Command):
-    """Sum of one or two tensors, requantized."""
+class Add(Command):
+    """Elementwise sum of one or two tensors, requantized."""
 
     kind_number = 3
     _fields_ = fields('kind', *_BINARY, ('sum', Sum))
 
 
-class Product(Command):
-    """Product of two tensors, requantized."""
+class Multiply(Command):
+    """Elementwise product of two tensors, requantized."""
 
     kind_number = 4
     _fields_ = fields('kind', *_BINARY, ('result', Requantization))
 
 
 class Lookup(Command):
-    """``table[a - first]``."""
+    """Elementwise ``table[a - first]``."""
 
     kind_number = 5
-    _fields_ = fields('kind', *_UNARY, 'table first')
+    _fields_ = fields('kind', *_UNARY, '*table first')
 
 
 class Copy(Command):
@@ -127,14 +164,14 @@ class Copy(Command):
 
 
 class Gather(Command):
-    """Runs of bytes from anywhere, or filled."""
+    """Runs of bytes copied from anywhere, or filled with zeros."""
 
     kind_number = 7
-    _fields_ = fields('kind a out runs_from runs size element zero_point')
+    _fields_ = fields('kind *a *out *runs_from runs size element zero_point')
 
 
 class Mean(Command):
-    """Mean along the last dimensions."""
+    """Mean along the last dimensions, requantized."""
 
     kind_number = 8
     _fields_ = fields(
@@ -148,44 +185,44 @@ class Mean(Command):
 
 
 class SoftmaxRows(Command):
-    """Softmax of rows, alone."""
+    """Softmax of rows that are no part of an attention."""
 
     kind_number = 9
     _fields_ = fields(
-        'kind rows size x x_type x_zero_point x_row',
+        'kind rows size *x x_type x_zero_point x_row',
         ('softmax', Softmax),
-        'out out_type out_row',
+        '*out out_type out_row',
     )
 
 
 class MatMul(Command):
-    """Product of two tensors of each group."""
+    """Matrix product of two activations, of each group."""
 
     kind_number = 10
     _fields_ = fields(
-        'kind groups m n k a a_type a_zero_point b a_at b_at out_at a_row b_row '
+        'kind groups m n k *a a_type a_zero_point *b *a_at *b_at *out_at a_row b_row '
         'out_row by_columns',
         ('result', Requantization),
-        'out out_type',
+        '*out out_type',
     )
 
 
 class Quantize(Command):
-    """Tensors become the integers of a program."""
+    """The integers of a tensor."""
 
     kind_number = 11
     _fields_ = fields(
-        'kind count x x_type x_zero_point',
+        'kind count *x x_type x_zero_point',
         ('scale', Real),
-        'factor shift channels plane low high out out_type out_zero_point',
+        '*factor *shift channels plane low high *out out_type out_zero_point',
     )
 
 
 class Dequantize(Command):
-    """Integers become floats; a copy of them may go along."""
+    """The floats that integers stand for, and a copy of the integers if wanted."""
 
     kind_number = 12
-    _fields_ = fields('kind count x x_type', ('scale', Real), 'out codes')
+    _fields_ = fields('kind count *x x_type', ('scale', Real), '*out *codes')
 
 
 class RoIAlign(Command):
@@ -193,21 +230,21 @@ class RoIAlign(Command):
 
     kind_number = 13
     _fields_ = fields(
-        'kind count rois x x_type',
+        'kind count *rois *x x_type',
         ('step', Real),
         'channels height width rows columns',
         ('scale', Real),
-        'sampling aligned out',
+        'sampling aligned *out',
     )
 
 
-#: Classes by number of kind.
+#: All commands, in the order of their numbers.
 KINDS: tuple[type[Command], ...] = (
     Gemm,
     Attention,
     LayerNorm,
-    Affine,
-    Product,
+    Add,
+    Multiply,
     Lookup,
     Copy,
     Gather,

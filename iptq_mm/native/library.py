@@ -1,4 +1,7 @@
-"""The compiled library, loaded with ctypes; none is no harm."""
+"""Opens the compiled library with ctypes and runs commands.
+
+Without a library and without a compiler, callers fall back to torch.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,30 @@ from pathlib import Path
 
 import torch
 
-from .build import INSTALLED, BuildError, build
-from .commands import KINDS, Command
+from .build import INSTALLED, BuildError, build, signature
+from .commands import Command
+from .layout import differences
 
-#: Instruction set to use instead of the best: portable, avx2, avx512vnni or
-#: avx512vnni+vbmi; none: no library, as on a machine without a compiler.
+#: Environment variable: the instruction set to use instead of the best of the CPU,
+#: portable, avx2, avx512vnni or avx512vnni+vbmi; or none for no library at all, as on a
+#: machine without a compiler.
 ISA_VARIABLE = 'IPTQ_MM_NATIVE_ISA'
 
+#: Differences that an error lists.
+_MOST_LISTED = 4
 _OPENMP = re.compile(r'lib(g|i)?omp[^/]*\.(so|dylib)')
 
 
 class NativeError(RuntimeError):
-    """The native back end cannot be used here."""
+    """The native library cannot be used here."""
 
 
 def library() -> ctypes.CDLL:
-    """The library: that of the installation, or built now into the cache.
+    """Returns the library: that of the installation, or one built now into the cache.
 
     Raises:
-        NativeError: If there is neither a library nor a compiler, the library does
-            not fit this package, or the environment says that there shall be none.
+        NativeError: If there is neither a library nor a compiler, the library is not
+            that of these sources, or the environment forbids it.
     """
     opened = _opened()
     if isinstance(opened, NativeError):
@@ -39,7 +46,7 @@ def library() -> ctypes.CDLL:
 
 @lru_cache(maxsize=1)
 def _opened() -> ctypes.CDLL | NativeError:
-    """The library, or why there is none: a second attempt would say the same."""
+    """Returns the library, or the error, since a second attempt would fail, too."""
     try:
         return _open()
     except NativeError as error:
@@ -51,12 +58,12 @@ def _open() -> ctypes.CDLL:
     if wanted == 'none':
         raise NativeError(f'{ISA_VARIABLE} is none')
     try:
-        loaded = ctypes.CDLL(str(INSTALLED if INSTALLED.exists() else build()))
+        path = INSTALLED if INSTALLED.exists() else build()
+        loaded = ctypes.CDLL(str(path))
     except (BuildError, OSError) as error:
         raise NativeError(f'no native library: {error}') from error
+    _check(loaded, path)
     loaded.iptq_level_name.restype = ctypes.c_char_p
-    loaded.iptq_command_size.restype = ctypes.c_int64
-    loaded.iptq_command_size.argtypes = [ctypes.c_int64]
     loaded.iptq_run.restype = None
     loaded.iptq_run.argtypes = [
         ctypes.c_void_p,
@@ -64,11 +71,6 @@ def _open() -> ctypes.CDLL:
         ctypes.c_int64,
         ctypes.c_void_p,
     ]
-    for kind, command in enumerate(KINDS):
-        if loaded.iptq_command_size(kind) != ctypes.sizeof(command):
-            raise NativeError(
-                f'{INSTALLED} was built from other sources: build the package anew'
-            )
     loaded.iptq_prefetch.restype = None
     loaded.iptq_prefetch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     if wanted:
@@ -76,8 +78,40 @@ def _open() -> ctypes.CDLL:
     return loaded
 
 
+def _check(loaded: ctypes.CDLL, path: Path) -> None:
+    """Makes sure that the library was compiled from the sources of this package.
+
+    Raises:
+        NativeError: If it was not, or its structs are not those of ``commands.py``.
+    """
+    theirs = _text(loaded, 'iptq_signature')
+    if theirs != signature():
+        raise NativeError(
+            f'{path} was compiled from other sources than those of this package '
+            f'({theirs or "older"}, not {signature()}). Install the package again, or '
+            f'delete the file: the library is then compiled when it is first used.'
+        )
+    wrong = differences(_text(loaded, 'iptq_layout'))
+    if wrong:
+        listed = '; '.join(wrong[:_MOST_LISTED])
+        raise NativeError(
+            f'commands.py and fields.py do not have the structs of commands.h and '
+            f'fields.h: {listed}{"; ..." if len(wrong) > _MOST_LISTED else ""}. '
+            f'Give both the same fields in the same order.'
+        )
+
+
+def _text(loaded: ctypes.CDLL, name: str) -> str:
+    """Returns what a function of the library says; empty if there is none."""
+    function = getattr(loaded, name, None)
+    if function is None:
+        return ''
+    function.restype = ctypes.c_char_p
+    return function().decode()
+
+
 def available() -> bool:
-    """Whether there is a library, or a compiler that makes it."""
+    """Returns whether there is a library, or a compiler that makes it."""
     try:
         return library() is not None
     except NativeError:
@@ -85,33 +119,36 @@ def available() -> bool:
 
 
 def loaded() -> bool:
-    """Whether there is a library that something has loaded; nothing is built."""
+    """Returns whether the library was opened before; nothing is built."""
     tried = _opened.cache_info().currsize > 0
     return tried and not isinstance(_opened(), NativeError)
 
 
 def prefetch(lines: ctypes.Array) -> None:
-    """Have the CPU bring cache lines, many at a time; whatever lies there by now.
+    """Lets the CPU load cache lines, many at a time.
+
+    It is harmless if the memory has been freed. Nothing is done before the library is
+    opened.
 
     Args:
-        lines: Their addresses, as ``c_void_p``. Nothing is done without a library.
+        lines: Addresses, an array of ``c_void_p``.
     """
     if loaded():
         library().iptq_prefetch(lines, len(lines))
 
 
 def levels() -> list[str]:
-    """Instruction sets that this CPU has, simplest first."""
+    """Returns the instruction sets that this CPU has, simplest first."""
     return _levels(library())
 
 
 def level() -> str:
-    """The instruction set in use."""
+    """Returns the instruction set in use."""
     return levels()[library().iptq_level()]
 
 
 def use_level(name: str) -> str:
-    """Use another instruction set; returns the previous one.
+    """Switches to another instruction set and returns the previous one.
 
     Raises:
         NativeError: If this CPU does not have it.
@@ -122,17 +159,17 @@ def use_level(name: str) -> str:
 
 
 def run(commands: list[Command], threads: int | None = None) -> None:
-    """Run commands in order, on the threads that torch would use.
+    """Runs commands in order, on the threads that torch would use.
 
     Args:
-        commands: Their buffers belong to the caller and stay alive.
+        commands: The caller keeps their buffers alive.
         threads: Number of threads; None: that of torch.
     """
     Prepared(commands).run(threads)
 
 
 class Prepared:
-    """A list of commands as the library takes it.
+    """A list of commands that is ready to run, any number of times.
 
     Args:
         commands: Kept alive with this object.
@@ -145,7 +182,7 @@ class Prepared:
         self._run = library().iptq_run
 
     def run(self, threads: int | None = None) -> None:
-        """Run them."""
+        """Runs the commands; see :func:`run`."""
         threads = torch.get_num_threads() if threads is None else threads
         parallel = _gomp_parallel() if threads > 1 else None
         self._run(self._list, len(self.commands), threads, parallel)
@@ -169,7 +206,7 @@ def _set_level(loaded: ctypes.CDLL, name: str) -> None:
 
 @lru_cache(maxsize=1)
 def _gomp_parallel() -> int | None:
-    """Address of ``GOMP_parallel`` of the OpenMP library that torch has loaded."""
+    """Returns the address of ``GOMP_parallel`` in the OpenMP library of torch."""
     for path in _loaded_libraries():
         if _OPENMP.match(path.name):
             function = getattr(ctypes.CDLL(str(path)), 'GOMP_parallel', None)
@@ -179,7 +216,7 @@ def _gomp_parallel() -> int | None:
 
 
 def _loaded_libraries() -> list[Path]:
-    """Files mapped into this process; torch's own first."""
+    """Returns the files mapped into this process, torch's own first."""
     try:
         lines = Path('/proc/self/maps').read_text().splitlines()
     except OSError:  # not Linux

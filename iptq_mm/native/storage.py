@@ -1,4 +1,4 @@
-"""How the library keeps integers: a type, and what code 0 stands for."""
+"""How the library stores integers: a type of element and a zero point."""
 
 from __future__ import annotations
 
@@ -6,48 +6,50 @@ from dataclasses import dataclass
 
 import torch
 
-from .commands import I8, I16, I32, I64, U8
+from .commands import I8, I16, I32, I64, U8, Type
 
 _SIZES = {U8: 1, I8: 1, I16: 2, I32: 4, I64: 8}
-
-
 _TYPES = {torch.int8: I8, torch.int16: I16, torch.int32: I32, torch.int64: I64}
 
 
 @dataclass(frozen=True)
 class Storage:
-    """How an integer is kept.
+    """How integers are stored: as ``code = integer + zero_point``.
 
     Attributes:
-        type: One of the types of ``commands.py``.
-        zero_point: The code that stands for 0: ``integer = code - zero_point``.
+        type: Type of a code, such as ``U8``.
+        zero_point: The code of 0.
+
+    Example:
+        >>> storage_for(-3, 252)  # 256 integers fit unsigned bytes
+        Storage(type=<Type.U8: 0>, zero_point=3)
     """
 
-    type: int
+    type: Type
     zero_point: int = 0
 
     @property
     def size(self) -> int:
-        """Bytes of an element."""
+        """Bytes of a code."""
         return _SIZES[self.type]
 
     @property
     def bound(self) -> int:
-        """Largest magnitude of an integer."""
+        """Largest magnitude of an integer that can be stored."""
         if self.type == U8:
             return max(abs(self.zero_point), abs(255 - self.zero_point))
         return abs(self.zero_point) + 2 ** (8 * self.size - 1)
 
 
-#: What signed bytes are kept as.
+#: How int8 is stored.
 SIGNED_BYTES = Storage(U8, 128)
 
 
 def storage_for(low: int, high: int) -> Storage:
-    """The native storage of integers in ``low..high``: bytes for 256 codes.
+    """Returns the smallest storage of integers in ``low..high``.
 
     Raises:
-        OverflowError: If they have more than 32 bits.
+        OverflowError: If they need more than 32 bits.
     """
     if low >= -128 and high <= 127:
         return SIGNED_BYTES
@@ -61,5 +63,5 @@ def storage_for(low: int, high: int) -> Storage:
 
 
 def storage_of(dtype: torch.dtype) -> Storage:
-    """How torch keeps integers."""
+    """Returns the storage that torch uses for a type of integers."""
     return Storage(_TYPES[dtype])

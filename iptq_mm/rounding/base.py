@@ -1,4 +1,4 @@
-"""How the weights of a layer become integers."""
+"""The interface of roundings, which turn the weights of a layer into integers."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
@@ -71,6 +73,21 @@ def atomic_save(data: Any, path: str | os.PathLike) -> None:
             torch.save(data, stream)
 
     write_whole(path, write)
+
+
+def try_save(data: Any, path: str | os.PathLike, otherwise: str) -> None:
+    """:func:`atomic_save` of an aid, whose loss does not end a run.
+
+    Args:
+        data: What to save.
+        path: Where.
+        otherwise: What happens without the file, for the warning that a full disk
+            gives.
+    """
+    try:
+        atomic_save(data, path)
+    except OSError as error:
+        print_log(f'{error}: {otherwise}', 'current', logging.WARNING)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Pictures: what the integer model sees, and what was chosen for it."""
+"""Pictures of detections side by side, and of the chosen functions."""
 
 from .assignment import plot_assignment
 from .detections import side_by_side

@@ -190,6 +190,11 @@ class Custom(nn.Module):
         return self.body(self, self.norm(self.first(x)))
 
 
+def plain_net() -> Net:
+    """A model whose region is a :class:`Custom` with nothing between its layers."""
+    return Net(Custom(lambda self, x: self.last(x)))
+
+
 def rows(*shape: int, seed: int = 0) -> Tensor:
     """Inputs of :class:`Custom`, whose last dimension is 8."""
     generator = torch.Generator().manual_seed(seed)

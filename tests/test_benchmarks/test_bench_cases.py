@@ -64,6 +64,7 @@ def test_images_are_the_same_every_time(tiny_case):
     assert not torch.equal(images, tiny_case.images(seed=1))
 
 
+@pytest.mark.slow
 def test_outputs_tell_images_apart(tiny_case):
     (logits,) = tiny_case.float_outputs
     (integers,) = tiny_case.integer_outputs

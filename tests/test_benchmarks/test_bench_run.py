@@ -22,6 +22,7 @@ def run(monkeypatch, capsys):
     return scripts.runner(module, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_table_and_data(run, tiny_config, tmp_path):
     out = tmp_path / 'results.json'
     case = f'{tiny_config}:32x32:b1'

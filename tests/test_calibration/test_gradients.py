@@ -15,8 +15,7 @@ from region_models import (
 )
 from torch import nn
 
-from iptq_mm.calibration import analyse, observe
-from iptq_mm.calibration.phases import analysing
+from iptq_mm.calibration import analyse, observe, sampling
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.study.replaying import ReplayingFloat
 from iptq_mm.modes import Region, bind, unbind
@@ -196,7 +195,7 @@ def test_two_calls_for_an_image():
 def test_sampled_rows_are_scaled(monkeypatch):
     batch = rows(2, 64)
     _, _, whole = analysed(Custom(pooled), [batch], draws=30)
-    monkeypatch.setattr(analysing, 'MAX_ELEMENTS', 16 * 16)
+    monkeypatch.setattr(sampling, 'MAX_ELEMENTS', 16 * 16)
     _, _, sampled = analysed(Custom(pooled), [batch], draws=30)
     for name, errors in whole.candidates['norm/layer_norm:0'].items():
         other = sampled.candidates['norm/layer_norm:0'][name]

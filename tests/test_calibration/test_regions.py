@@ -1,7 +1,8 @@
-"""Names of regions."""
+"""Names of regions, and whether they can be quantized."""
 
 import pytest
-from region_models import config
+import torch
+from region_models import config, plain_net, quantized, rows
 from torch import nn
 
 from iptq_mm.calibration import ConfigError, check_regions, expanded
@@ -65,3 +66,31 @@ def test_members_may_not_lie_in_each_other(model):
     cfg = config(regions=expanded(model, ['roi_head', 'roi_head.bbox_head']))
     with pytest.raises(ConfigError, match='lies inside another region'):
         check_regions(model, cfg)
+
+
+def test_unknown_region():
+    with pytest.raises(ConfigError, match=r"no part 'neck' .*it has \['backbone'\]"):
+        check_regions(plain_net(), config(regions=['neck']))
+    with pytest.raises(ConfigError, match="no part ''"):
+        check_regions(plain_net(), config(regions=['']))
+    with pytest.raises(ConfigError, match="no part 'backbone.p'"):
+        check_regions(plain_net(), config(regions=['backbone.p']))
+
+
+def test_nested_region():
+    with pytest.raises(ConfigError, match="'backbone.last' lies inside another"):
+        check_regions(plain_net(), config(regions=['backbone.last', 'backbone']))
+
+
+def test_region_quantized_already():
+    net = quantized(plain_net().backbone, [rows()])
+    with pytest.raises(ConfigError, match="'backbone' is quantized already"):
+        check_regions(net, config())
+
+
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_bad_weights_name_the_parameter(value):
+    net = plain_net()
+    net.backbone.last.weight.data[1, 2] = value
+    with pytest.raises(ValueError, match=r"'backbone.last.weight' holds NaN or inf"):
+        check_regions(net, config())

@@ -57,6 +57,7 @@ def build(cfg):
 
 
 @pytest.mark.parametrize('name', ALL)
+@pytest.mark.slow
 def test_parses_and_builds(name, quick_init):
     cfg = load(name)
     model = build(cfg)
@@ -66,6 +67,7 @@ def test_parses_and_builds(name, quick_init):
 
 
 @pytest.mark.parametrize('name', IPTQ)
+@pytest.mark.slow
 def test_has_all_that_quantization_reads(name):
     cfg = load(name)
     quantization = cfg.quantization
@@ -84,6 +86,7 @@ def test_has_all_that_quantization_reads(name):
 
 
 @pytest.mark.parametrize('name', WHOLE)
+@pytest.mark.slow
 def test_whole_detectors(name, quick_init):
     """All but what has no layers: and nothing else changes."""
     cfg, model = load(name), build(load(name))
@@ -100,6 +103,7 @@ def test_whole_detectors(name, quick_init):
 @pytest.mark.parametrize(
     ('name', 'bits'), [('w8a8', (8, 8)), ('w6a6', (6, 6)), ('w4a8', (4, 8))]
 )
+@pytest.mark.slow
 def test_names_tell_the_bits(name, bits):
     preset = load(f'_base_/quantization/{name}.py').quantization
     assert (preset.weight.bits, preset.activation.bits) == bits
@@ -192,6 +196,7 @@ class TestSample:
         }
         assert len(folders) == 2
 
+    @pytest.mark.slow
     def test_detection_sample(self):
         from mmdet.registry import DATASETS
 

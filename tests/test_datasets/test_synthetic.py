@@ -36,6 +36,7 @@ def slope(field):
     seed=st.integers(0, 2**32),
     alpha=st.floats(0, 2),
 )
+@pytest.mark.slow
 def test_any_size(height, width, kind, seed, alpha):
     data = made(size=(height, width), kind=kind, seed=seed, alpha=alpha)
     image = data.image(1)
@@ -45,6 +46,7 @@ def test_any_size(height, width, kind, seed, alpha):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.slow
 def test_an_image_depends_on_seed_and_index_only(kind):
     few, many = made(kind=kind), made(kind=kind, num_images=9)
     assert np.array_equal(few[3]['img'], many[3]['img'])
@@ -53,6 +55,7 @@ def test_an_image_depends_on_seed_and_index_only(kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.slow
 def test_colors_are_those_of_the_preprocessor(kind):
     mean, std = np.array([150, 120, 90]), np.array([30, 20, 10])
     data = made(kind=kind, num_images=60, mean=mean, std=std)

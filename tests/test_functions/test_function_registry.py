@@ -139,7 +139,7 @@ def test_too_wide_an_input_is_refused(name):
     else:
         x = QParams(1e-3, -(2**16), 2**16)
     site = FunctionSite(x, QParams(1e-3, 0, 255), gamma=torch.ones(8).double())
-    with pytest.raises(ValueError, match='bits|steps'):
+    with pytest.raises(ValueError, match='bits|integers'):
         function.prepare(site)
 
 

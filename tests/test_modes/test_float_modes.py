@@ -21,9 +21,10 @@ from region_models import (
     tensors,
 )
 
-from iptq_mm.calibration.phases.analysing import MAX_ELEMENTS, Analysing
+from iptq_mm.calibration.phases.analysing import Analysing
 from iptq_mm.calibration.phases.observing import Observing
 from iptq_mm.calibration.planner import Planner
+from iptq_mm.calibration.sampling import MAX_ELEMENTS
 from iptq_mm.record import RegionRecord
 
 

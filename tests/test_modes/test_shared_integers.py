@@ -9,7 +9,7 @@ from torch import nn
 
 from iptq_mm.calibration import assign, freeze_regions, observe
 from iptq_mm.calibration.phases.analyse import analyse
-from iptq_mm.calibration.region_order import givers_first
+from iptq_mm.calibration.region_order import producers_first
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import regions_in, shared_integers
 from iptq_mm.modes.shared_integers import integers_for_consumer, share_integers
@@ -151,7 +151,7 @@ def test_order():
         'd': record(('e', 'x')),
         'e': record(('d', 'x')),
     }
-    order = [name for name, _ in givers_first(records)]
+    order = [name for name, _ in producers_first(records)]
     assert order.index('a') < order.index('b') < order.index('c')
     assert sorted(order) == sorted(records)
 

@@ -92,13 +92,13 @@ def test_a_work_dir_that_is_a_file(tool, vit_run):
 
 def test_ctrl_c(tool, vit_run, monkeypatch):
     """The phases that were finished are kept, and the message says so."""
-    from iptq_mm.engine.quantize import model as quantization
+    from iptq_mm.engine.quantize import phases
 
     def interrupt(*args):
         # Python makes this of the signal, unless the shell had it ignored.
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quantization, 'analyse', interrupt)
+    monkeypatch.setattr(phases, 'analyse', interrupt)
     ran = tool(vit_run.config, '--work-dir', 'there')
     assert ran.code == 130 and 'Traceback' not in ran.err
     assert 'interrupted: phases of calibration that were finished are kept' in ran.err
@@ -107,18 +107,18 @@ def test_ctrl_c(tool, vit_run, monkeypatch):
 
 
 def test_out_of_memory(tool, vit_run, monkeypatch):
-    from iptq_mm.engine.quantize import model as quantization
+    from iptq_mm.engine.quantize import phases
 
-    monkeypatch.setattr(quantization, 'observe', lambda *_: torch.empty(1 << 60))
+    monkeypatch.setattr(phases, 'observe', lambda *_: torch.empty(1 << 60))
     ran = tool(vit_run.config)
     assert ran.code == 1
     assert 'out of memory: use smaller batches' in ran.mistake
 
 
 def test_bugs_show_their_trace(tool, vit_run, monkeypatch):
-    from iptq_mm.engine.quantize import model as quantization
+    from iptq_mm.engine.quantize import phases
 
-    monkeypatch.setattr(quantization, 'observe', lambda *_: {}['bug'])
+    monkeypatch.setattr(phases, 'observe', lambda *_: {}['bug'])
     with pytest.raises(KeyError, match='bug'):
         tool(vit_run.config)
 

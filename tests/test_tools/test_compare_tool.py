@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iptq_mm.engine.sweep import rows
+from iptq_mm.engine.sweep import results as sweep_results
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/compare.py'
@@ -36,7 +36,7 @@ def settings(vit_run, tmp_path):
 def quick(vit_run, monkeypatch):
     """Runs give the tiny ViT's results at once."""
     results = vit_run.results
-    monkeypatch.setattr(rows, 'quantize_and_compare', lambda *_, **__: results)
+    monkeypatch.setattr(sweep_results, 'quantize_and_compare', lambda *_, **__: results)
 
 
 def lines_of(folder):

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from iptq_mm.native import library
 from iptq_mm.program import Deployed
 from iptq_mm.program.ir.interface import interface
 
@@ -61,7 +62,10 @@ def test_one_program_of_backbone_and_head(tool, vit_run, tmp_path):
     image = dict(channels='RGB', mean=[127.5] * 3, std=[64.0] * 3)
     assert port['image'] == image
     code, out, _ = tool(*arguments, '--out', 'vit.program', '--print')
-    assert code == 0 and 'program of backbone+head' in out
+    assert code == 0 and '\nprogram of backbone+head: ' in out
+    told = tool(*arguments, '--out', 'vit.program', '--print', '--backend', 'native')
+    kind = 'native program' if library.available() else 'program'
+    assert f'\n{kind} of backbone+head: ' in told.out
     model = Deployed.load('vit.program', 'reference')
     assert said in out and out.endswith(f'{interface(model.program)}\n')
     assert model.program.inputs[0].image.to_dict() == image and said in repr(model)

@@ -25,7 +25,7 @@ def few_resamplings(monkeypatch):
 
 
 def table():
-    """What the study wrote of every pair."""
+    """What the study wrote of every candidate."""
     return list(csv.DictReader(io.StringIO(Path('out/criteria.csv').read_text())))
 
 
@@ -90,7 +90,7 @@ def test_literal_forms_and_the_evaluation_split(tool, vit_run):
 
 
 def test_what_is_measured_is_what_happens(tool, vit_run, started):
-    """A pair in integers, against the plan in a mode of its own."""
+    """A candidate in integers, against the plan in a mode of its own."""
     options = ['--work-dir', 'out', '--no-literal', '--images', '2']
     assert tool(vit_run.config, *options).code == 0
     what_if = started[0]

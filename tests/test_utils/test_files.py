@@ -1,6 +1,7 @@
 """Files are whole or not there, whatever happens."""
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from iptq_mm.utils.files import (
     atomic_save,
     atomic_write,
     replaced_together,
+    try_save,
     write_whole,
 )
 
@@ -151,3 +153,12 @@ def test_what_a_killed_process_left(tmp_path):
     with replaced_together(tmp_path) as new:
         (new / 'a').touch()
     assert os.listdir(tmp_path) == ['a']
+
+
+def test_an_aid_that_cannot_be_saved_is_a_warning(tmp_path, caplog):
+    (tmp_path / 'file').touch()
+    with caplog.at_level(logging.WARNING):
+        try_save({}, tmp_path / 'file' / 'state.pth', 'the run goes on')
+    assert 'the run goes on' in caplog.text
+    try_save({'a': 1}, tmp_path / 'state.pth', 'the run goes on')
+    assert torch.load(tmp_path / 'state.pth', weights_only=True) == {'a': 1}

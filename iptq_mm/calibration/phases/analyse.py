@@ -1,4 +1,4 @@
-"""The phase that tries every candidate function at every site."""
+"""The phase analyse: the error of every candidate function at every site."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...registry import CRITERIA
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
-from ..region_order import givers_first, handed_inputs
+from ..region_order import inputs_from_producers, producers_first
 from .analysing import Analysing
 from .observe import has_choices
 
@@ -26,7 +26,15 @@ def analyse(
     forward: Forward,
     batches: Iterable,
 ) -> None:
-    """Try every candidate function at every site, in one pass."""
+    """Measure the error of every candidate function at every site, in one pass.
+
+    Args:
+        model: The float model.
+        config: Candidates and criterion.
+        records: From the phase that observes; get the errors by site and candidate.
+        forward: Runs a batch.
+        batches: Calibration batches.
+    """
     functions = config.functions()
     criterion = CRITERIA.build(dict(config.criterion))
     draws = criterion.draws if criterion.needs_gradients else 0
@@ -36,13 +44,13 @@ def analyse(
 
     modes: dict[str, Mode] = {}
     plans: dict[str, RegionPlan] = {}
-    for name, record in givers_first(records):
+    for name, record in producers_first(records):
         if not has_choices(record):
             continue
         record.candidates.clear()
         record.constants.clear()
         record.refused.clear()
-        planner = Planner(record, config, handed_inputs(record, plans))
+        planner = Planner(record, config, inputs_from_producers(record, plans))
         plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
         modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
     run_batches(model, modes, forward, batches)

@@ -1,4 +1,4 @@
-"""Float values; every non-linear site tries each candidate function."""
+"""The mode of the phase analyse: float values, on which sites try their candidates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ...record import Prepared, RegionRecord
 from ..gradients import Differentiating
-
-#: Elements of an image that the candidates of a site are tried on. A detector's
-#: first stages have tens of millions; evenly spread rows tell the same.
-MAX_ELEMENTS = 2**19
+from ..sampling import spread_rows
 
 
 @dataclass
 class Visit:
-    """What the candidates of a site get to see of a call.
+    """One call of a non-linear site, as its candidates get it.
 
     Attributes:
         site: Name of the site.
@@ -114,12 +111,15 @@ class Analysing(Differentiating):
         if isinstance(operation, NonLinear):
             x = inputs[0]
             assert x is not None
-            seen = [x.like(self._spread(x.payload)), *inputs[1:]]
-            real, elements = self._spread(value), value.numel()
+            images = self.images
+            seen = [x.like(spread_rows(x.payload, images)), *inputs[1:]]
+            real, elements = spread_rows(value, images), value.numel()
             visit = Visit(site, operation, seen, attributes, real, elements)
             if self.draws:
                 self._waiting.append(visit)
-                self.watch(value, lambda g: visit.gradients.append(self._spread(g)))
+                self.watch(
+                    value, lambda g: visit.gradients.append(spread_rows(g, images))
+                )
             else:
                 self._try_all(visit)
         return QTensor(value, self.plan.sites[site].output, site)
@@ -132,12 +132,6 @@ class Analysing(Differentiating):
             if not visit.gradients:  # no output depends on this site
                 visit.gradients = [torch.zeros_like(visit.value)] * self.draws
             self._try_all(visit)
-
-    def _spread(self, x: Tensor) -> Tensor:
-        """Evenly spread rows of each image, shape (images, rows, row length)."""
-        rows = x.detach().reshape(self.images, -1, x.shape[-1])
-        keep = max(1, MAX_ELEMENTS // x.shape[-1])
-        return rows[:, :: -(-rows.shape[1] // keep)].contiguous()
 
     @torch.no_grad()
     def _try_all(self, visit: Visit) -> None:
@@ -172,7 +166,7 @@ class Analysing(Differentiating):
         qparams: QParams,
         constants: Constants,
     ) -> Tensor:
-        """What a candidate makes of the input, as real values."""
+        """The output of a candidate, as real values."""
         device, out = visit.value.device, self.plan.sites[visit.site].output
         constants = {
             k: v.to(device) if isinstance(v, Tensor) else v

@@ -1,4 +1,4 @@
-"""The phase that moves ranges from activations into parameters."""
+"""The phase equalize: moves ranges from activations into parameters, exactly."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Powers = dict[str, dict[str, list[int]]]
 
 @dataclass
 class Equalization:
-    """What :func:`equalize` did.
+    """What :func:`equalize` changed.
 
     Attributes:
-        powers: By region, what the sites multiply their operands by from now on,
-            see :func:`~iptq_mm.modes.base.shift_channels`. The new parameters compute
-            what the old ones did only together with these.
+        powers: By region, the powers of two that sites multiply their operands by from
+            now on, see :func:`~iptq_mm.modes.base.shift_channels`. The new parameters
+            are equivalent to the old ones only together with these powers.
         sites: By equalizer, how many sites got factors.
     """
 
@@ -73,9 +73,10 @@ def channel_ranges(
 def channel_maps(
     model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
 ) -> dict[str, ChannelMap]:
-    """Which channel arrives where, by region; looks at the first batch.
+    """Where each channel arrives, by region; runs the first batch.
 
-    Regions of convolutions alone are left out: no equalizer has anything to do there.
+    Regions of convolutions alone are left out, because equalizers act around LayerNorm
+    and attention only.
     """
     seen = {name: _Kinds() for name in config.regions}
     run_batches(model, seen, forward, islice(iter(batches), 1))

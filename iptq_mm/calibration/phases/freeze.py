@@ -1,98 +1,27 @@
-"""The phase that turns parameters into integers, and corrects biases for it."""
+"""The phase freeze: parameters become integers, and biases correct the mean error."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ...intmath import storage_dtype
 from ...modes.install import install
-from ...moments import Moments
 from ...operations import TRANSPOSED, WEIGHTS
 from ...patches import from_transposed_rows, transposed_rows
+from ...pixels import Pixels
 from ...plan import ParameterPlan, RegionPlan
 from ...record import RegionRecord
 from ...registry import ROUNDINGS
 from ...rounding import NearestRounding, Rounding
+from ...rounding.base import Rounded
 from ..config import QuantizationConfig
 from ..planner import one_scale
 from ..rewrites.marks import marked_layer, with_exact_marks
+from .bias_correction import correctable_biases, mean_loss
 from .measure import RegionInputs
-from .measuring import Inputs, InputsByWeight
-
-
-def quantize_parameters(
-    module: nn.Module,
-    plan: RegionPlan,
-    record: RegionRecord,
-    config: QuantizationConfig,
-    inputs: InputsByWeight | None = None,
-) -> dict[str, Tensor]:
-    """Round the parameters of a region.
-
-    Bias correction (Nagel et al., arXiv 1906.04721, section 4.2) adds to a bias
-    what quantization takes from the mean of the outputs,
-    ``W E[x] - W_q E[x_q]``, rounding of weights and of inputs alike.
-
-    Args:
-        module: The region's float module.
-        plan: Its plan, parameters included; a rounding may change scales.
-        record: Which parameters meet at a site.
-        config: Rounding and bias correction.
-        inputs: What the weights get, if the config wants it.
-
-    Returns:
-        Integers by parameter, of the narrowest type.
-    """
-    rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
-    values = {n: p.detach() for n, p in module.named_parameters()}
-    biases = _biases(record, values) if config.weight.bias_correction else {}
-    integers, marked = {}, marked_layer(record, plan.pixels)
-    for name, parameter in list(plan.parameters.items()):
-        if parameter.role not in WEIGHTS:
-            continue
-        seen, weight = _inputs_of(name, inputs or {}), values[name]
-        if parameter.role == TRANSPOSED:
-            weight = transposed_rows(weight)
-        bias = biases.get(name) if seen else None
-        if seen is None and rounding.needs_inputs:  # grouped, or too many inputs
-            codes, scale = NearestRounding()(weight, parameter.scales(), parameter.bits)
-        else:
-            codes, scale = rounding(
-                weight,
-                parameter.scales(),
-                parameter.bits,
-                seen.moments if seen else None,
-                centred=bias is not None,
-            )
-        lost = None
-        if name == marked[0] and plan.pixels is not None:
-            marks = scale, weight, parameter.bound, plan.pixels
-            codes, _ = with_exact_marks(codes, *marks)
-        integers[name] = codes
-        if parameter.role == TRANSPOSED:
-            integers[name] = from_transposed_rows(codes, parameter.shape)
-        plan.parameters[name] = replace(parameter, scale=scale.tolist())
-        if seen and bias is not None:
-            real = codes.flatten(1).double().cpu() * scale.cpu()[:, None]
-            lost = weight.flatten(1).double().cpu() @ seen.mean
-            lost -= real @ seen.moments.mean
-            # Places of a transposed convolution's kernel share a bias.
-            lost = lost.view(len(values[bias]), -1).mean(1)
-            values[bias] = values[bias].double() + lost.to(weight.device)
-            plan.parameters[bias] = one_scale(values[bias], plan.parameters[bias].role)
-        if name == marked[0]:
-            integers[name], rest = with_exact_marks(codes, *marks, lost)
-            bias = marked[1]
-            values[bias] = values[bias].double() + rest.to(weight.device)
-            plan.parameters[bias] = one_scale(values[bias], plan.parameters[bias].role)
-    for name, parameter in plan.parameters.items():
-        if parameter.role not in WEIGHTS:
-            integers[name] = nearest(values[name], parameter)
-    return integers
+from .measuring import InputsByWeight, SeenInputs, seen_by
 
 
 def freeze_regions(
@@ -109,7 +38,7 @@ def freeze_regions(
         config: Rounding and bias correction.
         plans: By region.
         records: By region; without them no bias is corrected.
-        inputs: From :func:`measure`, if the config wants it.
+        inputs: From :func:`~.measure.measure`, if the config wants it.
     """
     for name, plan in plans.items():
         module = model.get_submodule(name)
@@ -120,6 +49,58 @@ def freeze_regions(
         install(name, module, plan, integers)
 
 
+def quantize_parameters(
+    module: nn.Module,
+    plan: RegionPlan,
+    record: RegionRecord,
+    config: QuantizationConfig,
+    inputs: InputsByWeight | None = None,
+) -> dict[str, Tensor]:
+    """Round the parameters of a region: weights first, since these change biases.
+
+    Args:
+        module: The region's float module.
+        plan: Its plan, parameters included. Gets the scales that a rounding chose, and
+            those of corrected biases.
+        record: Which parameters meet at a site.
+        config: Rounding and bias correction.
+        inputs: What the weights get, if the config wants it.
+
+    Returns:
+        Integers by parameter, of the narrowest type.
+    """
+    rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
+    values = {n: p.detach() for n, p in module.named_parameters()}
+    biases = correctable_biases(record, values) if config.weight.bias_correction else {}
+    marked_weight, marked_bias = marked_layer(record, plan.pixels)
+    integers: dict[str, Tensor] = {}
+
+    def add_to_bias(name: str, added: Tensor) -> None:
+        values[name] = values[name].double() + added.to(values[name].device)
+        plan.parameters[name] = one_scale(values[name], plan.parameters[name].role)
+
+    for name, parameter in list(plan.parameters.items()):
+        if parameter.role not in WEIGHTS:
+            continue
+        weight, seen = _rows(values[name], parameter), seen_by(name, inputs or {})
+        bias, lost = biases.get(name) if seen else None, None
+        rounded = _rounded(rounding, weight, parameter, seen, bias is not None)
+        if name == marked_weight:
+            rounded, _ = _with_marks(rounded, weight, parameter, plan.pixels)
+        if seen and bias is not None:
+            lost = mean_loss(weight, rounded, seen, len(values[bias]))
+            add_to_bias(bias, lost)
+        if name == marked_weight:
+            rounded, rest = _with_marks(rounded, weight, parameter, plan.pixels, lost)
+            add_to_bias(marked_bias, rest)
+        integers[name] = _of_the_module(rounded.codes, parameter)
+        plan.parameters[name] = replace(parameter, scale=rounded.scale.tolist())
+    for name, parameter in plan.parameters.items():
+        if parameter.role not in WEIGHTS:
+            integers[name] = nearest(values[name], parameter)
+    return integers
+
+
 def nearest(value: Tensor, plan: ParameterPlan) -> Tensor:
     """The integers of a parameter with one scale, of the narrowest type."""
     scale = plan.scales().to(value.device)
@@ -127,62 +108,48 @@ def nearest(value: Tensor, plan: ParameterPlan) -> Tensor:
     return q.to(storage_dtype(-plan.bound, plan.bound))
 
 
-class _Seen(NamedTuple):
-    """Inputs of a weight over all its sites: moments, and the mean of the real ones."""
+def _rounded(
+    rounding: Rounding,
+    weight: Tensor,
+    plan: ParameterPlan,
+    seen: SeenInputs | None,
+    corrected: bool,
+) -> Rounded:
+    """A weight in integers.
 
-    moments: Moments
-    mean: Tensor
-
-
-def _inputs_of(weight: str, inputs: InputsByWeight) -> _Seen | None:
-    """What all sites of a weight saw, at whatever scales."""
-    parts = [i for (name, _), i in inputs.items() if name == weight and i.moments.count]
-    if not parts:
-        return None
-    moments = parts[0].moments
-    if len(parts) > 1:
-        sums = [(m.scale * m.sum, m.scale**2 * m.second) for m in map(_moments, parts)]
-        moments = Moments.from_state_dict(
-            {
-                'scale': 1.0,
-                'count': sum(m.count for m in map(_moments, parts)),
-                'sum': torch.stack([s for s, _ in sums]).sum(0),
-                'second': torch.stack([s for _, s in sums]).sum(0),
-            }
-        )
-    mean = torch.stack([i.real_mean * i.moments.count for i in parts]).sum(0)
-    return _Seen(moments, mean / moments.count)
-
-
-def _outputs(weight: Tensor, record: RegionRecord, name: str) -> int:
-    """Output channels of a weight."""
-    transposed = TRANSPOSED in record.parameters.get(name, ())
-    return weight.shape[1 if transposed else 0]
-
-
-def _moments(inputs: Inputs) -> Moments:
-    return inputs.moments
-
-
-def _biases(record: RegionRecord, values: dict[str, Tensor]) -> dict[str, str]:
-    """The bias that belongs to each weight and to no other.
-
-    A bias that the model puts together from parameters has the name of the first
-    of them, and as a rule not its shape.
+    Args:
+        rounding: As the config has it. Weights without moments, of grouped
+            convolutions or with too many inputs, are rounded to the nearest if it
+            needs any.
+        weight: The real weight; dimension 0 is the output channel.
+        plan: Its plan.
+        seen: Its inputs.
+        corrected: Whether its bias will make up for the mean error.
     """
-    partners: dict[str, set[str]] = {}
-    for site, kind in record.operations.items():
-        if kind in ('linear', 'conv2d'):
-            _, weight, bias = (*record.sources[site], None)[:3]
-            names = [str(n).removeprefix('parameter:') for n in (weight, bias)]
-            if all(n in values for n in names):
-                partners.setdefault(names[0], set()).add(names[1])
-    every = [bias for found in partners.values() for bias in found]
-    return {
-        weight: bias
-        for weight, found in partners.items()
-        for bias in found
-        if len(found) == 1
-        and every.count(bias) == 1
-        and values[bias].shape == (_outputs(values[weight], record, weight),)
-    }
+    if seen is None and rounding.needs_inputs:
+        return NearestRounding()(weight, plan.scales(), plan.bits)
+    moments = seen.moments if seen else None
+    return rounding(weight, plan.scales(), plan.bits, moments, centred=corrected)
+
+
+def _with_marks(
+    rounded: Rounded,
+    weight: Tensor,
+    plan: ParameterPlan,
+    pixels: Pixels | None,
+    lost: Tensor | None = None,
+) -> tuple[Rounded, Tensor]:
+    """See :func:`~iptq_mm.calibration.rewrites.marks.with_exact_marks`."""
+    assert pixels is not None  # else no weight has a channel for marks
+    codes, rest = with_exact_marks(*rounded, weight, plan.bound, pixels, lost)
+    return Rounded(codes, rounded.scale), rest
+
+
+def _rows(weight: Tensor, plan: ParameterPlan) -> Tensor:
+    """A weight with the output channels in dimension 0."""
+    return transposed_rows(weight) if plan.role == TRANSPOSED else weight
+
+
+def _of_the_module(codes: Tensor, plan: ParameterPlan) -> Tensor:
+    """Inverse of :func:`_rows`: the shape that the module's parameter has."""
+    return from_transposed_rows(codes, plan.shape) if plan.role == TRANSPOSED else codes

@@ -1,4 +1,4 @@
-"""The phase that looks at what weights get as inputs."""
+"""The phase measure: moments of the inputs that weights will get."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def measure(
     batches: Iterable,
     guided: bool = False,
 ) -> RegionInputs:
-    """What the weights get as inputs.
+    """Moments of the inputs of every weight, by region.
 
     Args:
         model: The float model.
         plans: Quantizers of all values, by region.
         forward: Runs a batch.
         batches: Calibration batches.
-        guided: Whether inputs count by what errors of their outputs do.
+        guided: Whether inputs count by the effect of an error at their output on the
+            outputs of the region.
     """
     inputs: RegionInputs = {name: {} for name in plans}
     modes = {n: Measuring(plan, inputs[n], guided) for n, plan in plans.items()}

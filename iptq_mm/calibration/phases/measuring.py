@@ -1,10 +1,10 @@
-"""Float values; the moments of what linear layers and convolutions will get."""
+"""The mode of the phase measure: moments of the inputs of weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ SMALL = 2**10
 
 
 class Inputs:
-    """What calibration kept of the inputs of a weight.
+    """Sums over the inputs of a weight, which merge exactly.
 
     Attributes:
         moments: Of the quantized inputs.
@@ -68,6 +68,43 @@ class Inputs:
 
 #: By name of the weight and scale of the inputs: a head may see several levels.
 InputsByWeight = dict[tuple[str, float], Inputs]
+
+
+class SeenInputs(NamedTuple):
+    """Inputs of a weight over all its sites.
+
+    Attributes:
+        moments: Of the quantized inputs.
+        mean: Of the real inputs, float64, shape (K,).
+    """
+
+    moments: Moments
+    mean: Tensor
+
+
+def seen_by(weight: str, inputs: InputsByWeight) -> SeenInputs | None:
+    """Inputs of a weight over all its sites and scales; None if they were not measured.
+
+    Args:
+        weight: Name of the weight.
+        inputs: Of all weights of its region.
+    """
+    parts = [i for (name, _), i in inputs.items() if name == weight and i.moments.count]
+    if not parts:
+        return None
+    moments = parts[0].moments
+    if len(parts) > 1:
+        every = [part.moments for part in parts]
+        moments = Moments.from_state_dict(
+            {
+                'scale': 1.0,
+                'count': sum(m.count for m in every),
+                'sum': torch.stack([m.scale * m.sum for m in every]).sum(0),
+                'second': torch.stack([m.scale**2 * m.second for m in every]).sum(0),
+            }
+        )
+    mean = torch.stack([i.real_mean * i.moments.count for i in parts]).sum(0)
+    return SeenInputs(moments, mean / moments.count)
 
 
 class Measuring(Differentiating):
@@ -157,7 +194,7 @@ class Measuring(Differentiating):
 
 
 def _spread(maps: int, positions: int) -> tuple[int, int]:
-    """Of how many maps, and of how many rows and columns of them, one is looked at."""
+    """Strides over maps, and over rows and columns of a map, that limit the windows."""
     excess = maps * positions / MAX_WINDOWS
     if excess <= 1:
         return 1, 1

@@ -1,4 +1,4 @@
-"""The phase that looks at what every site sees."""
+"""The phase observe: statistics of every value, and which site uses which."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def observe(
     batches: Iterable,
     powers: Mapping[str, dict[str, list[int]]] | None = None,
 ) -> dict[str, RegionRecord]:
-    """Run the float model and record what every site sees.
+    """Records of what every site sees when the float model runs.
 
-    See :func:`check_observed` for what may be missing then.
+    :func:`check_observed` finds what may be missing in them.
 
     Args:
         model: The float model.

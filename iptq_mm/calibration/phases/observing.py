@@ -1,4 +1,4 @@
-"""Float values; every site reports what it sees to the record."""
+"""The mode of the phase observe: float values, reported to the record by each site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phase that chooses the ranges of narrow values by the error at the outputs."""
+"""The phase search: ranges of narrow values by the error at the region's outputs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .searching import Searching
 
 #: Where values are clipped, as shares of the largest magnitude that was seen.
 SHARES = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-#: Random directions at the outputs of each image. What matters are rare large
-#: values: more images tell more than more directions.
+#: Random directions at the outputs of each image. Rare large values decide, so that
+#: more images are worth more than more directions.
 DRAWS = 1
 
 #: By region and value, the effect of each share.
@@ -32,7 +32,7 @@ def search_ranges(
     forward: Forward,
     batches: Iterable,
 ) -> list[Effects]:
-    """What clipping each value at each of ``SHARES`` does to the outputs.
+    """The effect on the outputs of clipping each value at each of ``SHARES``.
 
     Args:
         model: The float model.
@@ -69,7 +69,7 @@ def search_ranges(
 
 
 def narrow_values(record: RegionRecord) -> list[str]:
-    """Values that some site may want at the bits of activations."""
+    """Names of the values that some site may want at the bits of activations."""
     kinds = {'linear', 'conv2d', 'matmul', 'gelu'}
     return [
         value

@@ -1,4 +1,4 @@
-"""Float values; what each clipping of each value does to the region's outputs."""
+"""The mode of the phase search: float values, and the effect of clipping each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from ...intmath import QParams
 from ...operations import Operation
 from ...qtensor import QTensor
 from ..gradients import Differentiating
-
-#: Elements of an image that a value is looked at by; evenly spread rows.
-MAX_ELEMENTS = 2**19
+from ..sampling import spread_rows
 
 
 class Searching(Differentiating):
@@ -68,7 +66,7 @@ class Searching(Differentiating):
             return
 
         def use(gradient: Tensor) -> None:
-            x, g = self._rows(value.detach()), self._rows(gradient)
+            x, g = (spread_rows(v, self.images).flatten(1) for v in (value, gradient))
             found = []
             for q in self.quantizers[name]:
                 error = torch.fake_quantize_per_tensor_affine(
@@ -79,9 +77,3 @@ class Searching(Differentiating):
             self.effects[name] = self.effects.get(name, 0) + effects
 
         self.watch(value, use)
-
-    def _rows(self, x: Tensor) -> Tensor:
-        """Evenly spread rows of each image, shape (images, elements)."""
-        rows = x.reshape(self.images, -1, x.shape[-1])
-        keep = max(1, MAX_ELEMENTS // x.shape[-1])
-        return rows[:, :: -(-rows.shape[1] // keep)].reshape(self.images, -1)

@@ -1,1 +1,1 @@
-"""Whether an integer region does what its plan lets one expect."""
+"""The check after freezing: whether integers are as good as their plan predicts."""

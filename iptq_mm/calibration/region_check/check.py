@@ -1,8 +1,8 @@
 """Regions after quantization: integer against float, on the same inputs.
 
-What linear layers, convolutions and products lose by quantization is known from the
-plan, so that anything far worse comes from a fault: of this package, of a module that
-keeps what it should not, or of a function that does not suit its site.
+The plan determines the quantization error of linear layers, convolutions and products.
+An error that is far larger has another cause: a bug of this package, a module that
+keeps float tensors, or a function that does not suit its site.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _compared(
         }
 
     found = sums_of(ExpectedValues(plan))
-    if _is_suspicious(found):  # then what was made of the weights is looked at, too
+    if _is_suspicious(found):  # then the rounded weights may explain it
         own = _rounded(twin, module, integer)
         found = sums_of(ExpectedValues(plan, parameters=own))
         if _is_suspicious(found):
@@ -153,9 +153,10 @@ def _compared(
 
 
 def _rounded(twin: nn.Module, module: nn.Module, integer: Integer) -> dict[str, Tensor]:
-    """What rounding and corrections made of weights and their biases.
+    """Real values of weights and biases after rounding and bias correction.
 
-    A weight that is steps away from its float self was not rounded but spoiled.
+    Weights that are many steps away from their float values are left out: they were not
+    rounded but spoiled.
     """
     real, made = dict(twin.named_parameters()), {}
     for name, value in module.named_parameters():

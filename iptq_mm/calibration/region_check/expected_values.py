@@ -17,12 +17,12 @@ from ...operations import NonLinear, Operation
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 
-#: Elements of a value that are looked at.
+#: Most sampled elements of a value.
 MAX_ELEMENTS = 2**12
 
 
 class Sampling(Mode):
-    """Mixed into a mode: samples of what sites make, in the order they ran.
+    """Mixed into a mode: samples of the sites' outputs, in the order they ran.
 
     Attributes:
         values: Real values by site, float32, at most ``MAX_ELEMENTS`` of each, the same
@@ -72,7 +72,7 @@ class IntegerValues(Sampling, Integer):
 
 
 class ExpectedValues(Sampling, Fake):
-    """Values on the grids of the plan: what quantization costs.
+    """Values on the grids of the plan: the error that quantization alone explains.
 
     Args:
         plan: The plan.

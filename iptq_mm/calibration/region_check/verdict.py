@@ -1,4 +1,4 @@
-"""What the figures of integer regions beside float ones say."""
+"""Judges the errors of integer regions, and reports them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mmengine.logging import print_log
 
 from ...plan import RegionPlan
 from ...utils.decibels import decibels
-from .. import ConfigError, QuantizationConfig
+from ..config import ConfigError, QuantizationConfig
 
-#: A region's values may be so much worse than expected, in dB. With sound functions
-#: none was more than 3 dB worse: tiny ViT and Swin in five settings of 4 to 8 bits, and
-#: DeiT-Tiny.
+#: How much worse than expected the values of a region may be, in dB. With sound
+#: functions none was more than 3 dB worse: tiny ViT and Swin in five settings of 4 to
+#: 8 bits, and DeiT-Tiny.
 MARGIN = 10.0
 
 #: By name of a value: sums of squares of the float values, of the integers' errors, of
@@ -44,7 +44,7 @@ class RegionCheck:
 
 
 def judged(sums: Sums) -> RegionCheck:
-    """What the sums of a region say.
+    """The check of a region from its sums.
 
     Args:
         sums: In the order in which the values were made.
@@ -73,7 +73,7 @@ def report(
     plans: dict[str, RegionPlan],
     config: QuantizationConfig,
 ) -> dict[str, dict[str, Any]]:
-    """Say what was found, and end the run if something is wrong.
+    """Log the checks, and end the run if a region is wrong.
 
     Functions that the config left no choice about, or in the literal form of a paper,
     are the user's wish: what they spoil is never an error.

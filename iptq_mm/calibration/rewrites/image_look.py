@@ -1,4 +1,4 @@
-"""A look at all images that calibrate: whether they are pixels of 8 bits."""
+"""A look at all calibration images: are they 8-bit pixels?"""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WHOLE = 0.01
 
 
 class _Enough(Exception):
-    """Every region has got its image: nothing else is to be seen in a batch."""
+    """Ends a forward pass: every region has got its image, nothing follows."""
 
 
 class ImageLook:
-    """What the calls of a region show of its images.
+    """Findings about the images that a region gets.
 
     Args:
         region: Its name.

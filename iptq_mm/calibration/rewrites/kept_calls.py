@@ -1,7 +1,7 @@
-"""Calls of regions that are kept, to see whether new parameters compute the same.
+"""Kept calls of regions, to verify that new parameters compute the same.
 
 A whole forward pass would not do: the number of objects that a detector finds may
-hang on the last bit of a float, and with it the rows that its heads get.
+depend on the last bit of a float, and with it the inputs of its heads.
 """
 
 from __future__ import annotations

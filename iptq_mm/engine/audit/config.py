@@ -1,4 +1,4 @@
-"""One command from a config to the audit of its model."""
+"""From a config to the audit of the quantized model that it builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Float and integer model on the same images, side by side."""
+"""The test loop that evaluates the float and the integer model on the same images."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ..loading.foreign import foreign_errors
 from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from ..quantize.progress import progress_of
-from .comparison import Comparison
 from .float_cache import FloatCache, fingerprint
+from .output_comparison import OutputComparison
 from .pixel_watch import PixelWatch
 from .rehearsal import rehearse
 
@@ -38,7 +38,7 @@ class ComparingLoop(TestLoop):
 
     A ``before_test`` hook has to quantize the model (``QuantizationHook``). The
     metrics of both come from the standard evaluator. Every region output is
-    compared as it is made, so nothing is kept but sums.
+    compared as it is made, so that only sums are kept.
 
     Args:
         runner: The runner.
@@ -95,7 +95,7 @@ class ComparingLoop(TestLoop):
                 'ComparingLoop: no hook quantized the model; start from a float model '
                 "and add dict(type='iptq_mm.QuantizationHook') to custom_hooks"
             )
-        self.comparison = Comparison(inside(self.float_model), regions)
+        self.comparison = OutputComparison(inside(self.float_model), regions)
         watch = PixelWatch(inside(self.integer_model), regions)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()

@@ -1,6 +1,6 @@
-"""What a float model gave for the evaluation images, kept for later runs.
+"""The float model's outputs for the evaluation images, kept for later runs.
 
-Settings that are compared share the float model and the images: one run of the
+The settings of a sweep share the float model and the images, so that one run of the
 float model serves them all.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,18 +19,18 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ...calibration import ConfigError
-from ...utils.files import atomic_save
+from ...utils.files import try_save
 from ..quantize.state import state_key
 
 #: More than this is not kept: class tokens and logits of 50,000 images are 230 MB.
 MOST_BYTES = 256 * 2**20
 
-#: Outputs of each region, one entry a call, as ``Comparison.expected``.
+#: Outputs of each region, one entry a call, as ``OutputComparison.expected``.
 Expected = dict[str, list[list[Tensor]]]
 
 
 class FloatCache:
-    """Records what the float model of a classifier gives, or replays it.
+    """Records the outputs of a classifier's float model, or replays them.
 
     Attributes:
         path: The file, named by the digest of model, weights, images and device.
@@ -92,9 +91,10 @@ class FloatCache:
         ]
 
     def record(self, images: str, samples: list[Any], expected: Expected) -> None:
-        """Keep what the float model gave for a batch.
+        """Keep the outputs of the float model for a batch.
 
-        Nothing is kept of a model that is no classifier, or gives too much.
+        Nothing is kept of a model that is not a classifier, or whose outputs are larger
+        than :data:`MOST_BYTES` in all.
 
         Args:
             images: Fingerprint of the batch before the model saw it.
@@ -130,14 +130,7 @@ class FloatCache:
         """
         if self._batches:
             kept = dict(metrics=metrics, seconds=seconds, batches=self._batches)
-            try:
-                atomic_save(kept, self.path)
-            except OSError as error:
-                print_log(
-                    f'{error}: the float model runs again next time',
-                    'current',
-                    logging.WARNING,
-                )
+            try_save(kept, self.path, 'the float model runs again next time')
 
     def _read(self) -> dict[str, Any] | None:
         if not self.path.exists():

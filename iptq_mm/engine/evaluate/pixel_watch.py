@@ -1,4 +1,4 @@
-"""Watches whether images fit the pixels that regions were calibrated on."""
+"""Counts evaluated images beyond the 8-bit pixels that regions were calibrated on."""
 
 from __future__ import annotations
 

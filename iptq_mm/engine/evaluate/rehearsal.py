@@ -1,4 +1,4 @@
-"""One image in floats through model and metrics, before hours are spent."""
+"""A rehearsal of the evaluation on one image, before hours are spent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def rehearse(model: Any, loader: DataLoader, evaluator: Evaluator) -> None:
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """What runs within draws no random numbers from anyone else."""
+    """Restore the states of the random generators when the block ends."""
     states = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Whether a quantized model is of any use, judged by its figures."""
+"""Signs in the results that a quantized model is of no use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_DB = 0.0
 
 
 def warnings(results: Mapping[str, Any]) -> list[str]:
-    """What shows that the integers are of no use; empty where nothing does.
+    """Warnings about results that show the integer model to be of no use.
 
     Args:
         results: As ``results.json`` has them: ``float`` and ``integer`` metrics,

@@ -1,1 +1,1 @@
-"""What is written: configs, checkpoints, programs."""
+"""Writing of results: integer checkpoints, configs and programs."""

@@ -1,4 +1,4 @@
-"""What a quantization leaves behind: checkpoint and config that mm tools load."""
+"""The integer checkpoint and its config, which mm's tools load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from torch import nn
 
 from ...models.quantized import NOTICE
@@ -16,11 +16,11 @@ from ...utils.files import atomic_save, write_whole
 from ...version import __version__
 from ..loading.models import unwrapped
 from ..loading.pretrained import without_pretrained
-from ..loading.scopes import full_type, region_scopes
+from ..loading.scopes import full_type, region_scopes, type_name
 from ..quantize.model_state import whole_state
 from .config_text import BESIDE, config_text
 
-#: Settings of a quantization, which its result has no use for.
+#: Settings of the quantization, which the written config does not need.
 _OF_THE_RUN = ('quantization', 'candidates', 'random_weights', 'backend')
 
 
@@ -119,26 +119,6 @@ def write_config(cfg: Config, path: str | os.PathLike) -> None:
     """
     text = config_text(cfg).encode()  # mmengine reads UTF-8, whatever the locale is
     write_whole(path, lambda beside: beside.write_bytes(text))
-
-
-def region_configs(model: ConfigDict, region: str) -> list[ConfigDict]:
-    """The parts of ``cfg.model`` that build a region.
-
-    Args:
-        model: ``cfg.model``.
-        region: A path in it. A list of parts (the stages of a cascade) has all of
-            its members; one dict may stand for all stages, too. So has a head of
-            several tasks, a dict of parts by name.
-
-    Raises:
-        ConfigError: If there are none.
-    """
-    return [node for node, _ in region_scopes(model, region, None)]
-
-
-def type_name(kind: str | type) -> str:
-    """The name of a type; configs in pure Python have classes."""
-    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__qualname__}'
 
 
 def usual_hooks(cfg: Config) -> list[Any]:

@@ -34,10 +34,10 @@ def config_text(cfg: Config) -> str:
     """Python source of a config.
 
     ``pretty_text`` of mmengine spells infinities, types of tensors, classes and
-    functions such that they cannot be read again, and takes all keys for names. Here,
-    they are expressions that import what they name. What a config in pure Python
-    imports stays lazy. A path that begins with :data:`BESIDE` is found wherever the
-    file lies.
+    functions such that they cannot be read again
+    (``findings/mmengine_config_dump.sh``), and takes all keys for names. Here, they are
+    expressions that import what they name. What a config in pure Python imports stays
+    lazy. A path that begins with :data:`BESIDE` is found wherever the file lies.
 
     Args:
         cfg: The config.

@@ -1,4 +1,4 @@
-"""What images a model's data preprocessor gives, from its config."""
+"""The image format that a model's data preprocessor produces, from its config."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from ...calibration.rewrites.fold_normalization import normalization_of
 from ...program.ir.image_format import ImageFormat
-from .checkpoint import type_name
+from ..loading.scopes import type_name
 
 _FLIPPED = {'RGB': 'BGR', 'BGR': 'RGB'}
 

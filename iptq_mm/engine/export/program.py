@@ -1,4 +1,4 @@
-"""One command from an integer checkpoint to a program on its own."""
+"""From an integer checkpoint to a file with the integer program of its regions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..loading.models import load_quantized
 from .image_format import image_format
 
 
-def export_config(
+def export_program(
     config: str | os.PathLike,
     checkpoint: str | None,
     out: str | os.PathLike,
@@ -35,7 +35,7 @@ def export_config(
     shape: tuple[int, int] | None = None,
     cfg_options: dict[str, Any] | None = None,
 ) -> Program:
-    """Write what a quantized model does to an image as one program.
+    """Write the integer program of a quantized model, its regions joined to one.
 
     Args:
         config: The config that was written beside the integer checkpoint.

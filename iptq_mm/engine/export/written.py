@@ -1,4 +1,4 @@
-"""What was written is read again before it is called a result."""
+"""Reads a written result again, to make sure that it is the model."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is read: command lines, configs, checkpoints, models."""
+"""Reading of command lines, configs, checkpoints and models."""

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint that cannot be loaded."""
+"""Clear errors for checkpoints that cannot be loaded, or fill too few tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch of the kind that a config evaluates, to run a model on."""
+"""An example batch, as the test pipeline of a config makes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
 
 from ...calibration import ConfigError
-from ..export.checkpoint import type_name
+from .scopes import type_name
 
 #: Height and width of an image that stands for the test data: COCO's usual.
 IMAGE = (480, 640)

@@ -124,3 +124,8 @@ def _get(registry: Registry, kind: str) -> Any:
     with contextlib.suppress(Exception):
         return registry.get(kind)
     return None
+
+
+def type_name(kind: str | type) -> str:
+    """The name of a type; configs in pure Python have classes."""
+    return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__qualname__}'

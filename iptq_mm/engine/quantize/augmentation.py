@@ -1,4 +1,4 @@
-"""Test-time augmentation: the model inside, and the views that it gets."""
+"""Test-time augmentation: the wrapped model, and the augmented views as batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One record out of those of all ranks, the same as of a single process."""
+"""Merges the records of all ranks into those that a single process would make."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Errors = dict[str, dict[str, dict[str, CandidateErrors]]]
 
 
 def merged(records: Records) -> Records:
-    """The records of all ranks as one, the same on every rank.
+    """The records of all ranks merged, the same on every rank.
 
     Ranks saw consecutive parts of the images, hence the order of a single
     process is kept.
@@ -36,7 +36,7 @@ def merged(records: Records) -> Records:
 
 
 def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
-    """The ranges of all ranks as one, the same on every rank."""
+    """The ranges of all ranks merged, the same on every rank."""
     for other in dist.all_gather_object(ranges):
         for name, region in other.items():
             ranges[name].merge(region)
@@ -44,7 +44,7 @@ def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
 
 
 def merged_inputs(inputs: RegionInputs) -> RegionInputs:
-    """What the weights get, over all ranks, the same on every rank."""
+    """The inputs of weights of all ranks merged, the same on every rank."""
     if dist.get_world_size() == 1:
         return inputs
     gathered = dist.all_gather_object(inputs)
@@ -68,8 +68,8 @@ def merged_effects(effects: list[Effects]) -> dict[str, list[dict[str, Tensor]]]
 class BatchErrors:
     """Keeps the errors of the candidates by batch.
 
-    Sums of floats depend on their order. Added up batch by batch, in the order
-    of the batches, they do not depend on how these are shared among ranks.
+    Sums of floats depend on their order. Errors are added up batch by batch, in the
+    order of the batches, so that the sums do not depend on the number of ranks.
 
     Args:
         records: Where the analysis leaves the errors of the running batch.

@@ -40,6 +40,16 @@ class QuantizationHook(Hook):
     (``tools/test.py --tta``) regions are named as in the model inside, and all views
     of the images calibrate it.
 
+    Note:
+        Quantization is a ``before_val`` and ``before_test`` hook because that is the
+        first moment at which mmengine has everything that it needs: the checkpoint is
+        loaded, the model is on its device and wrapped, and the evaluation is about to
+        begin. So every tool that evaluates (``tools/test.py`` of mmdet and
+        mmpretrain, ``Runner.val``, ``ComparingLoop``) can quantize by a line in
+        ``custom_hooks``. The priority is ``VERY_HIGH`` because the other hooks of the
+        same event have to see the integer model: a hook that ran earlier could keep
+        float parameters, or modules that quantization replaces.
+
     Args:
         quantization: As ``quantization`` of a config; None: the config's own.
         candidates: As ``candidates`` of a config; None: the config's own.

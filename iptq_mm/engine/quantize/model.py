@@ -1,61 +1,28 @@
-"""The whole quantization of a model, with progress, resume and ranks."""
+"""The whole quantization of a model: phase by phase, on any number of ranks."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
-from mmengine import dist
-from mmengine.logging import print_log
 from torch import nn
 
 from ...calibration import (
     QuantizationConfig,
-    analyse,
-    assign,
-    channel_ranges,
     check_derived,
-    check_observed,
     check_regions,
-    choose_ranges,
-    equalize,
     expanded,
-    fold_batch_norm,
-    fold_normalization,
     forget_caches,
-    freeze_regions,
-    measure,
-    observe,
-    search_ranges,
-    wants_inputs,
 )
-from ...calibration.evaluating import evaluating
-from ...calibration.region_check.check import RegionChecker
-from ...calibration.region_check.verdict import report
 from ...functions import function_name
-from ...modes import regions_in
-from ...modes.attributes import Attributes
 from ...plan import RegionPlan
 from ...record import RegionRecord
 from ..loading.models import unwrapped
-from .distributed import (
-    BatchErrors,
-    merged,
-    merged_effects,
-    merged_inputs,
-    merged_ranges,
-)
 from .model_state import check_state
-from .progress import progress_of, some_batches
-from .seen_images import SeenImages
+from .phases import PHASES, Run, rewrite
 from .state import State, state_key
-
-#: Batches that the integer model runs at most before it is handed over.
-_REHEARSALS = 4
 
 
 @dataclass
@@ -126,102 +93,15 @@ def quantize_model(
     for name in config.regions:
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)
-    kept = Attributes(model.modules(), numbers=True)
     key = {} if state_file is None else state_key(model, repr(config), images)
-    state = State(state_file, key, resume)
-    total = len(batches) if isinstance(batches, Sized) else None
-    if config.pixels:
-        progress = progress_of(batches, 'pixels', total)
-        gather = dist.all_gather_object
-        reasons = fold_normalization(model, config, forward, progress, gather)
-        print_log(f'pixels as input: {_reasons(reasons)}', 'current')
-    folded = fold_batch_norm(model, config, forward, batches)
-    if folded:
-        count = sum(map(len, folded.values()))
-        print_log(f'batch norms that became part of a layer: {count}', 'current')
-    powers = None
-    if config.equalization:
-        began = time.perf_counter()
-        if state.ranges is None:
-            progress = progress_of(batches, 'equalize', total)
-            found = channel_ranges(model, config, forward, batches, progress)
-            state.ranges = merged_ranges(found)
-        done = equalize(model, config, state.ranges, forward, batches)
-        if 'equalize' not in state.seconds:
-            state.finish('equalize', time.perf_counter() - began)
-        powers = done.powers
-        print_log(f'equalized: {_listed(done.sites)}', 'current')
-    if 'observe' not in state.seconds:
-        began = time.perf_counter()
-        seen = SeenImages()
-        progress = seen.each(progress_of(batches, 'observe', total))
-        state.records = merged(observe(model, config, forward, progress, powers))
-        check_observed(state.records)
-        state.finish('observe', time.perf_counter() - began)
-        seen.warn()
-    if config.activation.search_images and 'search' not in state.seconds:
-        began = time.perf_counter()
-        wanted = config.activation.search_images
-        progress = some_batches(batches, 'search', total, wanted, config)
-        effects_of = search_ranges(model, config, state.records, forward, progress)
-        for name, effects in merged_effects(effects_of).items():
-            choose_ranges(state.records[name], effects)
-        state.finish('search', time.perf_counter() - began)
-    if 'analyse' not in state.seconds:
-        began = time.perf_counter()
-        errors = BatchErrors(state.records)
-        wanted = config.calibration.analysis_images
-        progress = errors.each(some_batches(batches, 'analyse', total, wanted, config))
-        analyse(model, config, state.records, forward, progress)
-        errors.merge()
-        state.finish('analyse', time.perf_counter() - began)
-    began = time.perf_counter()
-    plans = assign(model, config, state.records)
-    seconds = {**state.seconds, 'assign': time.perf_counter() - began}
-    inputs = None
-    if wants_inputs(config):
-        began = time.perf_counter()
-        progress = progress_of(batches, 'measure', total)
-        guided = config.weight.guided
-        inputs = merged_inputs(measure(model, plans, forward, progress, guided))
-        seconds['measure'] = time.perf_counter() - began
-    began = time.perf_counter()
-    # What the model keeps of calibration, its integer self has to make anew.
-    kept.put_back()
-    checker = RegionChecker(model, list(plans))
-    freeze_regions(model, config, plans, state.records, inputs)
-    _rehearse(model, forward, batches, checker)
-    checks = report(checker.checks(), plans, config)
-    seconds['freeze'] = time.perf_counter() - began
+    run = Run(model, config, batches, forward, State(state_file, key, resume))
+    rewrite(run)
+    for phase in PHASES:
+        phase.do(run)
+    seconds = {**run.state.seconds, **run.seconds}
     return Quantization(
-        plans, state.records, {k: round(v, 2) for k, v in seconds.items()}, checks
+        run.plans,
+        run.state.records,
+        {name: round(spent, 2) for name, spent in seconds.items()},
+        run.checks,
     )
-
-
-def _rehearse(
-    model: nn.Module, forward: Any, batches: Iterable[Any], checker: RegionChecker
-) -> None:
-    """Run integers: constants are made and their bounds checked now.
-
-    A batch, or a few until every region has run.
-
-    Raises:
-        OverflowError: If an intermediate of a site could leave its type.
-    """
-    names, kept = regions_in(model).keys(), Attributes(model.modules(), numbers=True)
-    try:
-        with evaluating(model), checker.watching(model) as ran:
-            for batch in islice(iter(batches), _REHEARSALS):
-                forward(batch)
-                if ran >= names:
-                    break
-    finally:
-        kept.put_back()
-
-
-def _reasons(reasons: dict[str, str]) -> str:
-    return ', '.join(f'{n}: no, {r}' if r else f'{n}: yes' for n, r in reasons.items())
-
-
-def _listed(done: dict[str, int]) -> str:
-    return ', '.join(f'{count} sites by {name}' for name, count in done.items())

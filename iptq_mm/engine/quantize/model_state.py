@@ -1,4 +1,4 @@
-"""All that a checkpoint of a model has to hold."""
+"""The complete state dict of a model, and whether its regions load from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...calibration import ConfigError
 def whole_state(model: nn.Module) -> OrderedDict[str, Tensor]:
     """The state dict of a model, with what hooks of its modules leave out.
 
-    A ``LoRAModel``, for instance, saves what was trained and takes for granted that
-    the rest is found elsewhere.
+    A ``LoRAModel``, for instance, saves the trained parameters only, and expects the
+    others in another file.
 
     Args:
         model: The model.
@@ -41,9 +41,9 @@ def whole_state(model: nn.Module) -> OrderedDict[str, Tensor]:
 
 
 def check_state(model: nn.Module, regions: list[str]) -> None:
-    """Make sure that what is saved of regions can be loaded again.
+    """Make sure that the saved parameters of regions can be loaded again.
 
-    The model loads its own weights, which changes nothing.
+    The model loads its own weights, which leaves them as they are.
 
     Args:
         model: The float model.

@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 def some_batches(
     batches: Iterable, phase: str, total: int | None, images: int, config: Any
 ) -> Iterator:
-    """About so many images, with progress.
+    """Batches of about ``images`` images, with progress in the log.
 
-    Evenly spread over the batches of all ranks: data sets are often sorted by
-    class.
+    The batches are evenly spread over those of all ranks, because data sets are often
+    sorted by class.
     """
     if total is None:
         yield from progress_of(batches, phase, None)
@@ -33,7 +33,7 @@ def some_batches(
 
 
 def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:
-    """Log about ten lines over a phase."""
+    """The batches of a phase; logs about ten lines on the way."""
     began, step = time.perf_counter(), max(1, (total or 100) // 10)
     for i, batch in enumerate(batches, 1):
         yield batch

@@ -1,4 +1,4 @@
-"""Calibration images that can tell nothing."""
+"""Calibration images that carry no information: of one value, or all the same."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SeenImages:
             yield batch
 
     def warn(self) -> None:
-        """Warn of what ranges cannot be learnt from, over all ranks."""
+        """Warn of images from which no ranges can be learnt, over all ranks."""
         gathered = dist.all_gather_object((self._digests, self._blank))
         digests = [digest for rank, _ in gathered for digest in rank]
         blank, count = sum(b for _, b in gathered), len(digests)

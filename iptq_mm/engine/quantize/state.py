@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,21 @@ from torch import nn
 
 from ...calibration.equalization.ranging import Ranges
 from ...record import RegionRecord
-from ...utils.files import atomic_save
+from ...utils.files import try_save
 
 
 class State:
-    """Finished phases of a quantization and what they found.
+    """Finished phases of a quantization, and their findings.
 
     Attributes:
         seconds: Time of each finished phase.
         records: By region.
-        ranges: By region, what equalization goes by; None before that phase.
+        ranges: By region, the channel ranges that equalizers use; None before that
+            phase.
 
     Args:
         path: File that keeps it; None: it is not kept.
-        key: What tells this quantization from another, see :func:`state_key`.
+        key: Identifies this quantization, see :func:`state_key`.
         resume: Whether to go on with what the file holds.
     """
 
@@ -55,7 +55,7 @@ class State:
     def finish(self, phase: str, seconds: float) -> None:
         """Note that a phase is finished, and keep its records.
 
-        They are an aid: a disk that is full does not end the run.
+        The file only helps to resume: a full disk does not end the run.
         """
         self.seconds[phase] = round(seconds, 2)
         if self.path is not None and dist.is_main_process():
@@ -66,14 +66,8 @@ class State:
                 'records': {n: r.state_dict() for n, r in self.records.items()},
                 'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
             }
-            try:
-                atomic_save(state, self.path)
-            except OSError as error:
-                print_log(
-                    f'{error}: the run goes on, but could not be resumed after {phase}',
-                    'current',
-                    logging.WARNING,
-                )
+            otherwise = f'the run goes on, but could not be resumed after {phase}'
+            try_save(state, self.path, otherwise)
 
     def _read(self) -> dict[str, Any] | None:
         """The state in the file, if it is one of the same quantization."""
@@ -106,7 +100,7 @@ def _ranges(state: dict[str, Any] | None) -> dict[str, Ranges] | None:
 
 
 def state_key(model: nn.Module, settings: str, images: str) -> dict[str, str]:
-    """What a state has to share with a quantization that goes on with it.
+    """The key that a state file must have for a quantization to resume from it.
 
     Args:
         model: The float model; its weights count.

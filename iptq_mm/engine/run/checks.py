@@ -1,4 +1,4 @@
-"""Mistakes in a config, found before hours are spent."""
+"""Checks of a whole config before a run, so that mistakes cost no hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves in its work dir, written as soon as it is known."""
+"""Writes the results of a run to its work dir as soon as they are known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ...utils.files import atomic_write, replaced_together
 from ...version import __version__
 from ...visualization import plot_assignment
 from ..evaluate.comparing_loop import ComparingLoop
-from ..evaluate.report import report
+from ..evaluate.summary import summary
 from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
 from ..export.written import check_written
@@ -97,7 +97,7 @@ class OutcomeHook(Hook):
                     'current',
                     logging.WARNING,
                 )
-        print_log('\n' + report(self.results, found, folder), 'current')
+        print_log('\n' + summary(self.results, found, folder), 'current')
         for warning in self.results['warnings']:
             print_log(f'of little use: {warning}', 'current', logging.WARNING)
         self._draw(found, folder / 'functions.png')

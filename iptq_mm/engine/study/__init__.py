@@ -1,7 +1,7 @@
-"""How the criteria relate to what functions really do to a model."""
+"""A study of the criteria: do their scores predict the measured degradation?"""
 
-from .measurements import Effect, Measurements
-from .rank_correlation import ranks, spearman
+from .measurements import Measurement, Measurements
+from .rank_correlation import fractional_ranks, spearman
 from .what_if import WhatIf
 
-__all__ = ['Effect', 'Measurements', 'WhatIf', 'ranks', 'spearman']
+__all__ = ['Measurement', 'Measurements', 'WhatIf', 'fractional_ranks', 'spearman']

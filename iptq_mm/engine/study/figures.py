@@ -1,4 +1,4 @@
-"""How well a criterion predicts damage: rank correlations and picks."""
+"""How well a criterion predicts degradation: rank correlations and picks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...criteria import Criterion
-from .pairs import Pair, by_site, picked
 from .rank_correlation import spearman
+from .site_candidates import SiteCandidate, by_site, picked
 
 KINDS = ('gelu', 'softmax', 'layer_norm')
 #: Resamplings of the images for a standard error.
@@ -17,11 +17,11 @@ RESAMPLINGS = 100
 
 
 class Correlation(NamedTuple):
-    """Rank correlation of a prediction with the measured damage.
+    """Rank correlation of a prediction with the measured degradation.
 
     Attributes:
         overall: Over all pairs.
-        kinds: Over the pairs of each kind.
+        kinds: Over the candidates of each kind.
         within: Within a site, mean over sites.
     """
 
@@ -34,9 +34,9 @@ class Picks(NamedTuple):
     """What a criterion picks, measured site by site.
 
     Attributes:
-        best: Share of sites where it picks the least damage.
+        best: Share of sites where it picks the least degradation.
         near: ... or at most 0.1 dB more.
-        loss_db: Mean over sites of the damage over the least one, in dB.
+        loss_db: Mean over sites of the degradation over the least one, in dB.
     """
 
     best: float
@@ -52,37 +52,45 @@ class Spread(NamedTuple):
 
 
 def correlation(
-    pairs: list[Pair], prediction: np.ndarray, damage: np.ndarray
+    candidates: list[SiteCandidate], prediction: np.ndarray, degradation: np.ndarray
 ) -> Correlation:
-    """Rank correlation of a prediction (more is worse) with the damage."""
-    kinds = np.array([pair.kind for pair in pairs])
-    places = np.array([f'{p.region}:{p.site}' for p in pairs])
+    """Rank correlation of a prediction (more is worse) with the degradation."""
+    kinds = np.array([candidate.kind for candidate in candidates])
+    places = np.array([f'{p.region}:{p.site}' for p in candidates])
 
     def among(chosen: np.ndarray) -> float:
-        return spearman(prediction[chosen], damage[chosen])
+        return spearman(prediction[chosen], degradation[chosen])
 
     within = [among(places == place) for place in dict.fromkeys(places)]
     return Correlation(
-        spearman(prediction, damage),
+        spearman(prediction, degradation),
         {kind: among(kinds == kind) for kind in KINDS},
         _mean(within),
     )
 
 
-def predictive(pairs: list[Pair], criterion: Criterion, form: str) -> Spread:
-    """How well the scores of a criterion predict the damage.
+def predictive(
+    candidates: list[SiteCandidate], criterion: Criterion, form: str
+) -> Spread:
+    """How well the scores of a criterion predict the degradation.
 
     The standard error is that of the measured images, by resampling them.
     """
-    scores = np.array([criterion.score(pair.errors) for pair in pairs])
-    return spread(pairs, form, lambda damage: correlation(pairs, -scores, damage))
+    scores = np.array([criterion.score(candidate.errors) for candidate in candidates])
+    return spread(
+        candidates,
+        form,
+        lambda degradation: correlation(candidates, -scores, degradation),
+    )
 
 
 def spread(
-    pairs: list[Pair], form: str, figure: Callable[[np.ndarray], Correlation]
+    candidates: list[SiteCandidate],
+    form: str,
+    figure: Callable[[np.ndarray], Correlation],
 ) -> Spread:
-    """A figure of the damage by pair, and its standard error over images."""
-    errors = np.stack([pair.damage[form] for pair in pairs])
+    """A figure of the degradation by candidate, and its standard error over images."""
+    errors = np.stack([candidate.degradation[form] for candidate in candidates])
     generator = np.random.default_rng(0)
     images = errors.shape[1]
     drawn = []
@@ -98,21 +106,25 @@ def spread(
     )
 
 
-def repeatability(pairs: list[Pair], form: str) -> Correlation:
-    """How well the damage on half of the images predicts that on the others.
+def repeatability(candidates: list[SiteCandidate], form: str) -> Correlation:
+    """How well the degradation on half of the images predicts that on the others.
 
     No criterion can be expected to do much better.
     """
-    errors = np.stack([pair.damage[form] for pair in pairs])
-    return correlation(pairs, errors[:, ::2].sum(1), errors[:, 1::2].sum(1))
+    errors = np.stack([candidate.degradation[form] for candidate in candidates])
+    return correlation(candidates, errors[:, ::2].sum(1), errors[:, 1::2].sum(1))
 
 
-def picks(pairs: list[Pair], choose: Callable[[list[Pair]], Pair], form: str) -> Picks:
+def picks(
+    candidates: list[SiteCandidate],
+    choose: Callable[[list[SiteCandidate]], SiteCandidate],
+    form: str,
+) -> Picks:
     """What ``choose`` picks at each site."""
     losses = []
-    for site in by_site(pairs):
-        least = min(pair.damage[form].sum() for pair in site)
-        mine = choose(site).damage[form].sum()
+    for site in by_site(candidates):
+        least = min(candidate.degradation[form].sum() for candidate in site)
+        mine = choose(site).degradation[form].sum()
         losses.append(10 * np.log10(mine / least) if mine > 0 else 0.0)
     loss = np.array(losses)
     return Picks(
@@ -120,14 +132,16 @@ def picks(pairs: list[Pair], choose: Callable[[list[Pair]], Pair], form: str) ->
     )
 
 
-def picks_of(pairs: list[Pair], criterion: Criterion, form: str) -> Picks:
+def picks_of(candidates: list[SiteCandidate], criterion: Criterion, form: str) -> Picks:
     """What a criterion picks at each site."""
-    return picks(pairs, lambda site: picked(criterion, site), form)
+    return picks(candidates, lambda site: picked(criterion, site), form)
 
 
-def least_damaging(form: str) -> Callable[[list[Pair]], Pair]:
+def least_degrading(form: str) -> Callable[[list[SiteCandidate]], SiteCandidate]:
     """Picks by what was measured."""
-    return lambda site: min(site, key=lambda pair: float(pair.damage[form].sum()))
+    return lambda site: min(
+        site, key=lambda candidate: float(candidate.degradation[form].sum())
+    )
 
 
 def _mean(values: list[float]) -> float:

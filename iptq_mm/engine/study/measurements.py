@@ -1,4 +1,4 @@
-"""Measurements that are kept one by one, so that an interrupted study goes on."""
+"""Measurements, kept one by one so that an interrupted study can be resumed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ...utils.files import atomic_write
 Images = tuple[int, ...]
 
 
-class Effect(NamedTuple):
-    """What a choice of functions does to predictions, by image.
+class Measurement(NamedTuple):
+    """The effect of a choice of functions on predictions, by image.
 
     Attributes:
         error: Squared error of the logits.
@@ -34,12 +34,12 @@ class Measurements:
         key: What tells this study from another.
 
     Attributes:
-        resumed: How many effects the file had.
+        resumed: How many measurements the file had.
     """
 
     def __init__(self, path: str | os.PathLike, key: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self._effects: dict[tuple[str, Images], Effect] = {}
+        self._measurements: dict[tuple[str, Images], Measurement] = {}
         lines = (
             self.path.read_text(encoding='utf-8').splitlines()
             if self.path.exists()
@@ -52,31 +52,31 @@ class Measurements:
                     row = json.loads(line)
                 except ValueError:  # the last one, cut by an interruption
                     break
-                effect = Effect(row['error'], row['same'])
-                self._effects[row['name'], tuple(row['images'])] = effect
+                measurement = Measurement(row['error'], row['same'])
+                self._measurements[row['name'], tuple(row['images'])] = measurement
                 kept.append(line)
-        self.resumed = len(self._effects)
+        self.resumed = len(self._measurements)
         atomic_write(self.path, '\n'.join(kept) + '\n')
 
     def __contains__(self, name_and_images: tuple[str, Images]) -> bool:
-        """Whether an effect was measured."""
-        return name_and_images in self._effects
+        """Whether an measurement was measured."""
+        return name_and_images in self._measurements
 
-    def add(self, name: str, images: Images, effect: Effect) -> None:
-        """Keep an effect, in the file at once."""
-        self._effects[name, images] = effect
-        row = {'name': name, 'images': images, **effect._asdict()}
+    def add(self, name: str, images: Images, measurement: Measurement) -> None:
+        """Keep an measurement, in the file at once."""
+        self._measurements[name, images] = measurement
+        row = {'name': name, 'images': images, **measurement._asdict()}
         with open(self.path, 'a') as file:
             file.write(json.dumps(row) + '\n')
 
-    def over(self, name: str, batches: Sequence[Images]) -> Effect:
-        """The effect on the images of several batches.
+    def over(self, name: str, batches: Sequence[Images]) -> Measurement:
+        """The measurement on the images of several batches.
 
         Raises:
             KeyError: If it was not measured on all of them.
         """
-        parts = [self._effects[name, images] for images in batches]
-        return Effect(
+        parts = [self._measurements[name, images] for images in batches]
+        return Measurement(
             [e for part in parts for e in part.error],
             [s for part in parts for s in part.same],
         )

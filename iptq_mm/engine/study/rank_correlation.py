@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def fractional_ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rank of each value from 1 on; equal values share the mean of their ranks."""
     values = np.asarray(values, dtype=np.float64)
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -28,7 +28,7 @@ def spearman(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
     if a.shape != b.shape:
         raise ValueError(f'{len(a)} values cannot be paired with {len(b)}')
     known = ~(np.isnan(a) | np.isnan(b))
-    one, other = ranks(a[known]), ranks(b[known])
+    one, other = fractional_ranks(a[known]), fractional_ranks(b[known])
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return math.nan
     one, other = one - one.mean(), other - other.mean()

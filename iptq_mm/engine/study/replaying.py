@@ -1,4 +1,4 @@
-"""Modes for many variants of one batch, each run from the first site that differs."""
+"""Modes that run many assignments on a batch, each from the first changed site on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...qtensor import QTensor
 
 
 class Replaying(Mode):
-    """Mixed into a mode: what the kept run gave is not computed again.
+    """Mixed into a mode: values of the kept run are not computed again.
 
     A call replays the kept one as long as its inputs are the same, to the bit,
     up to the first site in ``changed``; from there on it computes.
@@ -147,7 +147,7 @@ class ReplayingFloat(Replaying, Substituting):
 
 
 def _copy(x: QTensor) -> QTensor:
-    """The same value in a tensor of its own, whatever becomes of the other."""
+    """The same value in a tensor of its own, safe from later changes of the other."""
     return QTensor(x.payload, x.qparams, x.source)
 
 

@@ -11,43 +11,48 @@ import numpy as np
 
 from ...criteria import Criterion
 from ...utils.files import atomic_write
+from ...utils.markdown import table
 from .figures import (
     KINDS,
     Correlation,
     Spread,
-    least_damaging,
+    least_degrading,
     picks,
     picks_of,
     predictive,
     repeatability,
 )
-from .measurements import Effect
-from .pairs import FORMS, Pair
+from .measurements import Measurement
+from .site_candidates import FORMS, SiteCandidate
 
 _TITLES = {
-    'integer': 'Damage in the integer model (every other site at its best SQNR)',
-    'float': 'Damage alone in the float model',
+    'integer': 'Degradation in the integer model (every other site at its best SQNR)',
+    'float': 'Degradation alone in the float model',
 }
 #: Rows of tables that are no criterion.
 MEASURED = 'measured: {}'
 
 
 class Assigned:
-    """A full assignment and what it did.
+    """A full assignment and its measurements.
 
     Args:
-        name: By what it was chosen.
+        name: Name of the criterion that chose it.
         operations: Weighted operations of an image, all non-linear sites.
-        effect: Measured.
+        measurement: Measured.
         signal: Squared logits by image.
     """
 
     def __init__(
-        self, name: str, operations: float, effect: Effect, signal: Effect
+        self,
+        name: str,
+        operations: float,
+        measurement: Measurement,
+        signal: Measurement,
     ) -> None:
         self.name, self.operations = name, operations
-        self.sqnr_db = decibels(np.array(signal.error), np.array(effect.error))
-        self.agreement = float(np.mean(effect.same))
+        self.sqnr_db = decibels(np.array(signal.error), np.array(measurement.error))
+        self.agreement = float(np.mean(measurement.same))
 
 
 def decibels(signal: np.ndarray, error: np.ndarray) -> float:
@@ -56,59 +61,73 @@ def decibels(signal: np.ndarray, error: np.ndarray) -> float:
     return 10 * float(np.log10(signal.sum() / total)) if total else float('inf')
 
 
-def pairs_csv(
-    pairs: list[Pair], criteria: Mapping[str, Criterion], signal: np.ndarray
+def candidates_csv(
+    candidates: list[SiteCandidate],
+    criteria: Mapping[str, Criterion],
+    signal: np.ndarray,
 ) -> str:
-    """One line a pair: what every criterion says, and what happens."""
+    """CSV with a line for each candidate: scores by all criteria, measurements."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     measured = [f'{what}, {form}' for form in FORMS for what in ('SQNR', 'agreement')]
     writer.writerow(['region', 'site', 'kind', 'candidate', *criteria, *measured])
-    for pair in pairs:
-        scores = [f'{c.score(pair.errors):.6g}' for c in criteria.values()]
-        effects = []
+    for candidate in candidates:
+        scores = [f'{c.score(candidate.errors):.6g}' for c in criteria.values()]
+        measurements = []
         for form in FORMS:
-            effects.append(f'{decibels(signal, pair.damage[form]):.3f}')
-            effects.append(f'{pair.agreement[form]:.4f}')
+            measurements.append(f'{decibels(signal, candidate.degradation[form]):.3f}')
+            measurements.append(f'{candidate.agreement[form]:.4f}')
         writer.writerow(
-            [pair.region, pair.site, pair.kind, pair.candidate, *scores, *effects]
+            [
+                candidate.region,
+                candidate.site,
+                candidate.kind,
+                candidate.function,
+                *scores,
+                *measurements,
+            ]
         )
     return text.getvalue()
 
 
 def tables(
-    pairs: list[Pair], criteria: Mapping[str, Criterion], assigned: list[Assigned]
+    candidates: list[SiteCandidate],
+    criteria: Mapping[str, Criterion],
+    assigned: list[Assigned],
 ) -> str:
     """Markdown: rank correlations and picks for both forms, full assignments."""
     parts = []
     for form in FORMS:
         rows = [
-            _correlation_row(name, predictive(pairs, criterion, form))
+            _correlation_row(name, predictive(candidates, criterion, form))
             for name, criterion in criteria.items()
         ]
         rows.append(
             _correlation_row(
                 MEASURED.format('the other half of the images'),
-                Spread(repeatability(pairs, form), _NOTHING),
+                Spread(repeatability(candidates, form), _NOTHING),
             )
         )
         head = ['rank correlation', 'within a site', *KINDS, 'all pairs']
-        parts += [f'### {_TITLES[form]}', _table(head, rows)]
-        chosen = [(n, picks_of(pairs, c, form)) for n, c in criteria.items()]
+        parts += [f'### {_TITLES[form]}', table(head, rows) + '\n']
+        chosen = [(n, picks_of(candidates, c, form)) for n, c in criteria.items()]
         for other in FORMS:
             if other != form:
-                name = MEASURED.format(f'least damage, {other}')
-                chosen.append((name, picks(pairs, least_damaging(other), form)))
+                name = MEASURED.format(f'least degradation, {other}')
+                chosen.append((name, picks(candidates, least_degrading(other), form)))
         rows = [
             [n, f'{p.best:.0%}', f'{p.near:.0%}', f'{p.loss_db:.2f}'] for n, p in chosen
         ]
-        parts.append(_table(['pick', 'best', 'within 0.1 dB', 'mean loss, dB'], rows))
+        head = ['pick', 'best', 'within 0.1 dB', 'mean loss, dB']
+        parts.append(table(head, rows) + '\n')
     rows = [
         [a.name, f'{a.sqnr_db:.2f}', f'{a.agreement:.1%}', f'{a.operations / 1e6:.2f}']
         for a in assigned
     ]
     head = ['all sites chosen by', 'logit SQNR, dB', 'same class', 'operations, 10^6']
-    return '\n'.join([*parts, '### Full assignments, in integers', _table(head, rows)])
+    return '\n'.join(
+        [*parts, '### Full assignments, in integers', table(head, rows) + '\n']
+    )
 
 
 def write(folder: Path, sections: Mapping[str, str], lines: str) -> Path:
@@ -135,8 +154,3 @@ def _correlation_row(name: str, found: Spread) -> list[str]:
         *(cell(value.kinds[kind], error.kinds[kind]) for kind in KINDS),
         cell(value.overall, error.overall),
     ]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'

@@ -1,4 +1,4 @@
-"""Every candidate at every site, measured: what the criteria should have said."""
+"""The study: measures every candidate at every site, and compares the criteria."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ from ..quantize.hook import STATE_FILE
 from ..quantize.model import quantize_model
 from ..quantize.state import state_key
 from . import report
-from .figures import least_damaging
+from .figures import least_degrading
 from .inputs import Batches, study_batches, study_settings
 from .measurements import Measurements
-from .pairs import FORMS, Pair, assignment_of, by_site, pairs_of, picked, sets_of
-from .readings import readings
-from .what_if import WhatIf, best_sqnr, effect, with_site
+from .site_candidates import (
+    FORMS,
+    SiteCandidate,
+    assignment_of,
+    by_site,
+    picked,
+    sets_of,
+    site_candidates,
+)
+from .variants import variants
+from .what_if import WhatIf, best_sqnr, measurement, with_site
 
 #: Name of the float logits among the measurements; their squares are the signal.
 SIGNAL = 'float logits'
@@ -45,7 +53,7 @@ def study_criteria(
 
     The model is quantized with the candidate of the best SQNR at every site; then
     each site gets each other candidate. Beside it, the float model gets each
-    candidate at one site. Damage is the squared error of the logits. Parameters
+    candidate at one site. Degradation is the squared error of the logits. Parameters
     stay as they are: equalization is left out.
 
     An interrupted study goes on, and one of more images adds to one of fewer.
@@ -53,7 +61,7 @@ def study_criteria(
     Args:
         config: Config of a classifier with a quantization dict.
         checkpoint: Float checkpoint; None: ``load_from`` of the config.
-        work_dir: Where to write ``criteria.md``, ``criteria.csv``, the effects
+        work_dir: Where to write ``criteria.md``, ``criteria.csv``, the measurements
             that were measured and the calibration.
         images: How many images to measure on.
         split: ``calibration``: those of the calibration dataset that were not
@@ -87,73 +95,84 @@ def study_criteria(
     )
     measured = Measurements(folder / 'effects.jsonl', key)
     if measured.resumed:
-        print_log(f'{measured.path}: {measured.resumed} effects are there', 'current')
+        print_log(
+            f'{measured.path}: {measured.resumed} measurements are there', 'current'
+        )
     reference = best_sqnr(quantized.records)
     what_if = WhatIf(model, integer_model, settings, quantized, reference)
-    pairs = pairs_of(quantized.records)
-    _measure_pairs(what_if, pairs, batches, measured)
-    for pair in pairs:
-        pair.take(measured, batches.numbers)
+    candidates = site_candidates(quantized.records)
+    _measure_candidates(what_if, candidates, batches, measured)
+    for candidate in candidates:
+        candidate.take(measured, batches.numbers)
     sections = {}
-    for title, some in sets_of(pairs).items():
+    for title, some in sets_of(candidates).items():
         assignments = _assignments(some)
         _measure_assignments(what_if, assignments, batches, measured)
         assigned = [
             report.Assigned(
                 name,
-                sum(pair.errors.total_cost for pair in chosen),
+                sum(candidate.errors.total_cost for candidate in chosen),
                 measured.over(_assignment_name(chosen), batches.numbers),
                 measured.over(SIGNAL, batches.numbers),
             )
             for name, chosen in assignments.items()
         ]
-        sections[title] = report.tables(some, readings(), assigned)
+        sections[title] = report.tables(some, variants(), assigned)
     signal = np.array(measured.over(SIGNAL, batches.numbers).error)
-    return report.write(folder, sections, report.pairs_csv(pairs, readings(), signal))
+    return report.write(
+        folder, sections, report.candidates_csv(candidates, variants(), signal)
+    )
 
 
-def _measure_pairs(
-    what_if: WhatIf, pairs: list[Pair], batches: Batches, measured: Measurements
+def _measure_candidates(
+    what_if: WhatIf,
+    candidates: list[SiteCandidate],
+    batches: Batches,
+    measured: Measurements,
 ) -> None:
-    """Measure every pair in both forms, each by itself."""
+    """Measure every candidate in both forms, each by itself."""
     for images, batch in batches.each('measure'):
         missing = [
-            pair
-            for pair in pairs
-            if not all((pair.name(form), images) in measured for form in FORMS)
+            candidate
+            for candidate in candidates
+            if not all((candidate.name(form), images) in measured for form in FORMS)
         ]
         if not missing:
             continue
         what_if.start(batch)
         logits = what_if.logits
-        measured.add(SIGNAL, images, effect(torch.zeros_like(logits), logits))
-        for pair in missing:
-            region, site, candidate = pair.region, pair.site, pair.candidate
-            changed = with_site(what_if.reference, region, site, candidate)
-            integer = effect(what_if.in_integers(changed), logits)
-            alone = effect(what_if.in_floats({region: {site: candidate}}), logits)
-            measured.add(pair.name('integer'), images, integer)
-            measured.add(pair.name('float'), images, alone)
+        measured.add(SIGNAL, images, measurement(torch.zeros_like(logits), logits))
+        for candidate in missing:
+            region, site, function = (
+                candidate.region,
+                candidate.site,
+                candidate.function,
+            )
+            changed = with_site(what_if.reference, region, site, function)
+            integer = measurement(what_if.in_integers(changed), logits)
+            alone = measurement(what_if.in_floats({region: {site: function}}), logits)
+            measured.add(candidate.name('integer'), images, integer)
+            measured.add(candidate.name('float'), images, alone)
 
 
-def _assignments(pairs: list[Pair]) -> dict[str, list[Pair]]:
-    """The pair that each criterion picks at every site, and the best measured."""
-    sites = by_site(pairs)
-    chosen = {n: [picked(c, site) for site in sites] for n, c in readings().items()}
+def _assignments(candidates: list[SiteCandidate]) -> dict[str, list[SiteCandidate]]:
+    """The candidate that each criterion picks at every site, and the best measured."""
+    sites = by_site(candidates)
+    chosen = {n: [picked(c, site) for site in sites] for n, c in variants().items()}
     for form in FORMS:
-        name = report.MEASURED.format(f'least damage, {form}')
-        chosen[name] = [least_damaging(form)(site) for site in sites]
+        name = report.MEASURED.format(f'least degradation, {form}')
+        chosen[name] = [least_degrading(form)(site) for site in sites]
     return chosen
 
 
-def _assignment_name(chosen: list[Pair]) -> str:
+def _assignment_name(chosen: list[SiteCandidate]) -> str:
     text = json.dumps(assignment_of(chosen), sort_keys=True)
     return f'assignment {hashlib.sha256(text.encode()).hexdigest()[:16]}'
 
 
 def _measure_assignments(
     what_if: WhatIf,
-    assignments: dict[str, list[Pair]],
+    assignments: dict[str, list[SiteCandidate]],
     batches: Batches,
     measured: Measurements,
 ) -> None:
@@ -165,4 +184,4 @@ def _measure_assignments(
             what_if.start(batch)
         for name in missing:
             logits = what_if.in_integers(wanted[name])
-            measured.add(name, images, effect(logits, what_if.logits))
+            measured.add(name, images, measurement(logits, what_if.logits))

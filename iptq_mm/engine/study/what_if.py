@@ -1,4 +1,4 @@
-"""What choices of functions do to the predictions of a classifier."""
+"""Runs a classifier under many assignments of functions to sites."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ...modes.region import Region
 from ...plan import RegionPlan
 from ...record import RegionRecord
 from ..quantize.model import Quantization
-from .measurements import Effect
-from .pairs import Assignment
+from .measurements import Measurement
 from .replaying import ReplayingFloat, ReplayingInteger
+from .site_candidates import Assignment
 
 
 class WhatIf:
@@ -115,8 +115,8 @@ class WhatIf:
         return logits.double()
 
 
-def effect(logits: Tensor, reference: Tensor) -> Effect:
-    """What became of the float logits.
+def measurement(logits: Tensor, reference: Tensor) -> Measurement:
+    """Squared error of logits, and whether their class is the float one, by image.
 
     Args:
         logits: Shape (images, classes).
@@ -124,7 +124,7 @@ def effect(logits: Tensor, reference: Tensor) -> Effect:
     """
     same = logits.argmax(1) == reference.argmax(1)
     error = (logits - reference).square().sum(1)
-    return Effect(error.tolist(), same.int().tolist())
+    return Measurement(error.tolist(), same.int().tolist())
 
 
 def _restricted(record: RegionRecord, chosen: Mapping[str, str]) -> RegionRecord:

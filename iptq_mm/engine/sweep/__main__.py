@@ -1,9 +1,9 @@
-"""Measures the row of the order in the only argument: a worker of a comparison."""
+"""A worker process of a sweep: measures the row that its only argument orders."""
 
 import json
 import sys
 
-from .rows import Order, measure
+from .results import Order, measure
 
 if __name__ == '__main__':
     measure(Order(**json.loads(sys.argv[1])))

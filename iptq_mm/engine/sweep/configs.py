@@ -1,4 +1,4 @@
-"""The config of a setting: that of a file, with what the setting changes."""
+"""The config of a setting: a config file, with the changes of the setting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACES = ('work_dir', 'load_from', 'launcher')
 
 
 class Configs:
-    """Makes the configs of settings; what many share is read once.
+    """Makes the configs of settings; files that many settings share are read once.
 
     Args:
         base: Config of the settings that name none.

@@ -1,4 +1,4 @@
-"""A whole comparison: which rows are missing, measuring them, writing tables."""
+"""A whole sweep: which rows are missing, measuring them, writing tables."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from pathlib import Path
 from ...calibration import ConfigError
 from ...utils.files import atomic_write
 from ..export.checkpoint import write_config
-from .rows import Order, Row
+from .results import Order, Row
 from .settings import Setting, SettingList
 from .table import write_csv, write_markdown
 from .workers import in_processes, one_by_one
 
 
-class SettingComparison:
-    """Settings, and the folder that holds what came out of them.
+class Sweep:
+    """Settings, and the folder of their results.
 
-    The folder has ``table.csv``, ``table.md``, a JSON file for each row in
-    ``rows/``, what each row printed in ``logs/``, and in ``float/`` what the float
-    models gave.
+    The folder has ``table.csv``, ``table.md``, a JSON file for each row in ``rows/``,
+    the log of each row in ``logs/``, and the outputs of the float models in ``float/``.
 
     Args:
         settings: What to compare.

@@ -1,4 +1,4 @@
-"""Lists of settings to compare: reading and checking them."""
+"""Lists of settings for a sweep: reading and checking them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTING_KEYS = ('name', 'config', 'checkpoint', 'seed', 'candidates', 'options')
 
 @dataclass(frozen=True)
 class Setting:
-    """One row to be.
+    """A setting, which gives one row of the table.
 
     Attributes:
         name: Name of the row.
@@ -68,7 +68,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SettingList:
-    """What a file of settings says.
+    """The contents of a file of settings.
 
     Attributes:
         title: Heading of the table.

@@ -1,4 +1,4 @@
-"""The rows of a comparison as CSV and as Markdown."""
+"""The table of a sweep as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from .rows import Row
+from ...utils.markdown import table
+from .results import Row
 from .settings import Setting, SettingList
 
 #: What the Markdown table shows of the metrics, unless the settings say otherwise.
@@ -20,7 +21,7 @@ Rows = Sequence[Row | None]
 
 
 def write_csv(settings: SettingList, rows: Rows) -> str:
-    """All figures of all rows, unrounded; a cell is empty where there is none.
+    """CSV with all figures of all rows, unrounded; missing figures are empty cells.
 
     Args:
         settings: What was asked for.
@@ -93,7 +94,7 @@ def _joined(named: dict) -> str:
 
 
 def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
-    """The figures that are looked at, rounded, with what made them.
+    """Markdown with the most important figures, rounded, and with their origin.
 
     Args:
         settings: What was asked for.
@@ -113,8 +114,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
         for setting, row in zip(settings.settings, rows, strict=True)
     ]
     titles = [title for title in lines[0] if any(line[title] for line in lines)]
-    table = [titles, ['---', *['---:'] * (len(titles) - 1)]]
-    table += [[line[title] for title in titles] for line in lines]
+    cells = [[line[title] for title in titles] for line in lines]
     failed = [
         f'- {row.name}: {" ".join(row.error.split())}'
         for row in rows
@@ -124,7 +124,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
         [
             *head,
             '',
-            *(f'| {" | ".join(cells)} |' for cells in table),
+            table(titles, cells, align='l' + 'r' * (len(titles) - 1)),
             *(['', 'Failed:', '', *failed] if failed else []),
             '',
         ]
@@ -134,7 +134,7 @@ def write_markdown(settings: SettingList, rows: Rows, command: str) -> str:
 def _line(setting: Setting, row: Row | None, metrics: list[str]) -> dict[str, str]:
     """The cells of a line of the Markdown table, by title."""
     figures = row or Row('', '')
-    line = {'setting': setting.name.replace('|', '\\|')}
+    line = {'setting': setting.name}
     for name in metrics:
         title = USUAL_METRICS.get(name, name)
         line[f'float {title}'] = _metric(name, figures.floats.get(name))

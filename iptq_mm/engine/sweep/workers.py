@@ -1,4 +1,4 @@
-"""Measuring rows in this process, or several at a time in others."""
+"""Measures rows in this process, or several at a time in processes of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from .rows import Order, Row, measure
+from .results import Order, Row, measure
 
 #: Seconds between two looks at running processes.
 _PAUSE = 0.1
@@ -88,7 +88,7 @@ def _started(order: Order, threads: int) -> subprocess.Popen:
 
 
 def _check_written(order: Order, status: int) -> None:
-    """Let a process that died be a failed row."""
+    """Write a failed row for a process that died before it wrote its own."""
     if Row.read(Path(order.row_file), order.key) is None:
         error = f'its process ended with status {status}, see {order.log_file}'
         Row(order.name, order.key, error).write(Path(order.row_file))

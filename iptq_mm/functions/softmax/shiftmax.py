@@ -38,6 +38,19 @@ class Shiftmax(SoftmaxFunction):
 
     Source: I-ViT (arXiv 2207.01405), Shiftmax. The sound form approximates the
     same real function: log2(e) is 1.4375, the sum of the three published shifts.
+    Example::
+
+        >>> import torch
+        >>> from iptq_mm.functions import FunctionSite
+        >>> from iptq_mm.intmath import QParams
+        >>> x, out = QParams.symmetric(8.0, 8), QParams(1 / 255, 0, 255)
+        >>> function = Shiftmax()
+        >>> constants = function.prepare(FunctionSite(x, out))  # floats, once
+        >>> q = x.quantize(torch.tensor([[0.0, 1.0, 2.0]]))
+        >>> function.integer(q, constants)  # integers only
+        tensor([[ 23,  65, 167]])
+        >>> (torch.softmax(torch.tensor([[0.0, 1.0, 2.0]]), -1) * 255).round()
+        tensor([[ 23.,  62., 170.]])
 
     Args:
         n: Largest base-2 exponent, at most 30; larger ones are clamped to it.

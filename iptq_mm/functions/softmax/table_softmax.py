@@ -50,7 +50,7 @@ class TableSoftmax(SoftmaxFunction):
         """
         scale, span = site.x.scale, site.x.qmax - site.x.qmin
         if span > 2**31:
-            raise ValueError(f'the input spans {span} steps, more than 2**31')
+            raise ValueError(f'the input spans {span} integers, more than 2**31')
         common = {**prepare_quotient(site.out), 'wide': int(span >= 2**31)}
         index = torch.arange(256, dtype=torch.float64)
 

@@ -6,6 +6,8 @@
 namespace iptq {
 namespace {
 
+inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+
 inline i32 clamp(i64 value, i64 low, i64 high) {
   return static_cast<i32>(value < low ? low : value > high ? high : value);
 }
@@ -68,15 +70,6 @@ inline void write_row(i64 type, i64 zero_point, void* data, i64 at, i64 stride, 
     case kI32: return write_as<i32>(data, zero_point, at, stride, n, from);
     default: return write_as<i64>(data, zero_point, at, stride, n, from);
   }
-}
-
-// Row of the result that a row of a product is; -1: none.
-inline i64 target_of(const Gemm& g, i64 row) { return g.rows ? g.rows[row] : row; }
-
-// What is added to a row of the result.
-inline const i16* residual_of(const Gemm& g, i64 target) {
-  const i64 row = g.residual_rows ? g.residual_rows[target] : target;
-  return g.residual + row * g.residual_row;
 }
 
 }  // namespace

@@ -1,144 +1,180 @@
 // The commands of a program: plain structs of 64-bit fields.
 //
-// Python builds them (../commands.py has the same fields in the same order), one
-// call runs the whole list. A value of at most 256 codes is stored in unsigned
-// bytes as `q + zero_point`, so that the byte product needs no other form; wider
-// ones are int16 or int32 with the zero point 0. Sizes and strides count elements, not bytes.
+// Python builds them (../commands.py has the same fields, and compares when it opens the
+// library), one call runs the whole list. A tensor of at most 256 different integers is
+// kept in unsigned bytes, code = integer + zero_point, so that the byte product needs one
+// form only; wider ones are int16 or int32 with the zero point 0. Sizes and strides count
+// elements, not bytes. The comment behind a pointer is the shape that it points at; rows
+// may be further apart than they are long, by the field `*_row`.
 #pragma once
 
 #include "fields.h"
 
 namespace iptq {
 
-enum Kind : i64 {
-  kGemm,
-  kAttention,
-  kLayerNorm,
-  kAffine,
-  kProduct,
-  kLookup,
-  kCopy,
-  kGather,
-  kMean,
-  kSoftmax,
-  kMatMul,
-  kQuantize,
-  kDequantize,
-  kRoIAlign,
-  kKinds
-};
+// All commands; the first field of each is its position in this list.
+#define IPTQ_COMMANDS(X) \
+  X(Gemm)                \
+  X(Attention)           \
+  X(LayerNorm)           \
+  X(Add)                 \
+  X(Multiply)            \
+  X(Lookup)              \
+  X(Copy)                \
+  X(Gather)              \
+  X(Mean)                \
+  X(SoftmaxRows)         \
+  X(MatMul)              \
+  X(Quantize)            \
+  X(Dequantize)          \
+  X(RoIAlign)
 
-enum Post : i64 { kNothing, kTable, kAdd, kRescale };
+#define IPTQ_KIND(Command) Command,
+enum class Kind : i64 { IPTQ_COMMANDS(IPTQ_KIND) };
+#undef IPTQ_KIND
+constexpr int kKinds = static_cast<int>(Kind::RoIAlign) + 1;
 
-// Matrix product of bytes and packed weights, requantized by channel.
+// What follows a matrix product: nothing, a function of single codes as a table, the
+// addition of a residual, or another scale.
+IPTQ_ENUM(Post, kNothing, kTable, kAdd, kRescale)
+
+// Matrix product of bytes and packed weights, requantized by channel; see
+// epilogue/epilogue.inl. N is n rounded up to whole vectors of 16.
+//   out (m, n) = epilogue(start + a (m, taps * k) @ weights (taps * k, n))
 struct Gemm {
   i64 kind;
-  const u8* a;
+  const u8* a;             // (m, k); with a window the images that it describes
   i64 a_row;
   i64 m, n, k;             // k: the depth of a tap
-  i64 taps;                // 0: no window
+  i64 taps;                // kernel_height * kernel_width; 0: no window, one tap
   Window window;
-  const i8* weights;       // see panels.h
-  i64 bits, width;         // of a weight; vectors of a panel
-  const i32* start;        // accumulators' initial values, padded
-  i64 quick;               // which of the two forms the next three have
-  const i64* multiplier;
-  const i64* offset;
-  const i32* up;
-  const i32* shift;
-  i64 low, high;           // of the result, its zero point added
-  const i32* rows;         // row of the result for each row of a; -1: none
-  i64 post;
-  const void* table;       // kTable: by code - low, of the type of the result
-  i64 table_type;
-  const i16* residual;     // kAdd
+  const i8* weights;       // panels, see product/panels.h; depthwise: (taps, N)
+  i64 bits, width;         // of a weight: 8 or 4; most vectors of a panel: 1 to 4
+  const i32* start;        // (N,), initial accumulators: equation (1) of the epilogue
+  i64 quick;               // whether the next four are of the quick form
+  const i64* multiplier;   // (N,)
+  const i64* offset;       // (N,)
+  const i32* up;           // (N,), quick: left shifts of accumulators; or null: none
+  const i32* shift;        // (N,)
+  i64 low, high;           // range of the codes of the product, zero point included
+  const i32* rows;         // (m,), row of the result for each row of a; -1: none; or null
+  i64 post;                // a Post
+  const void* table;       // kTable: (high - low + 1,), at least 256; by code - low
+  i64 table_type;          // kU8 or kI16
+  const i16* residual;     // kAdd: (rows of the result, n)
   i64 residual_row;
-  const i32* residual_rows;  // the residual's row by the result's; or null
+  const i32* residual_rows;  // (rows of the result,), its row of the residual; or null
   Sum sum;                 // kAdd, kRescale
   Interpolation line;      // kTable, if it is one
-  void* out;
+  void* out;               // (m, n)
   i64 out_type, out_row;
+
+  IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, bits, width, start,
+              quick, multiplier, offset, up, shift, low, high, rows, post, table,
+              table_type, residual, residual_row, residual_rows, sum, line, out, out_type,
+              out_row)
 };
 
-// softmax(q k^T) v of each group (an image's head, a window's head).
+// softmax(q k^T) v of each group (a head of an image or of a window).
 struct Attention {
   i64 kind;
   i64 groups, queries, keys, depth, value_depth;
-  const u8 *q, *k, *v;
-  const i64 *q_at, *k_at, *v_at, *out_at;  // offsets by group
+  const u8* q;             // (groups, queries, depth)
+  const u8* k;             // (groups, keys, depth)
+  const u8* v;             // (groups, keys, value_depth)
+  const i64 *q_at, *k_at, *v_at, *out_at;  // (groups,), where each group begins
   i64 q_row, k_row, v_row, out_row;
   i64 q_zero_point;        // that of keys and values is 128
-  Requantization score;
-  i64 stages;
-  Stage stage[kStages];
-  Softmax softmax;         // to codes of probabilities
-  i64 p_type;              // kU8 or kI16
-  Requantization result;   // its zero point added
-  void* out;
+  Requantization score;    // of q k^T
+  i64 additions;           // how many of the next
+  ScoreAddition addition[kAdditions];
+  Softmax softmax;         // of the scores, to codes of probabilities
+  i64 p_type;              // of probabilities: kU8 or kI16
+  Requantization result;   // makes codes, zero point included
+  void* out;               // (groups, queries, value_depth)
   i64 out_type;
+
+  IPTQ_FIELDS(Attention, kind, groups, queries, keys, depth, value_depth, q, k, v, q_at,
+              k_at, v_at, out_at, q_row, k_row, v_row, out_row, q_zero_point, score,
+              additions, addition, softmax, p_type, result, out, out_type)
 };
 
-// Softmax of rows, alone.
+// Softmax of rows that are no part of an attention.
 struct SoftmaxRows {
   i64 kind;
   i64 rows, size;
-  const void* x;
+  const void* x;           // (rows, size)
   i64 x_type, x_zero_point, x_row;
   Softmax softmax;
-  void* out;
+  void* out;               // (rows, size)
   i64 out_type, out_row;
+
+  IPTQ_FIELDS(SoftmaxRows, kind, rows, size, x, x_type, x_zero_point, x_row, softmax, out,
+              out_type, out_row)
 };
 
-// a b of each group, neither of them constant. `a` is of bytes or of int16.
+// out (m, n) = a (m, k) @ b (k, n) of each group, neither of them constant.
 struct MatMul {
   i64 kind;
   i64 groups, m, n, k;
-  const void* a;
+  const void* a;           // (groups, m, k), bytes or int16
   i64 a_type, a_zero_point;
-  const u8* b;
-  const i64 *a_at, *b_at, *out_at;  // offsets by group
+  const u8* b;             // (groups, n, k) if by_columns, else (groups, k, n)
+  const i64 *a_at, *b_at, *out_at;  // (groups,), where each group begins
   i64 a_row, b_row, out_row;
-  i64 by_columns;          // a row of b is a column of the product, or a depth
-  Requantization result;   // its zero point added
-  void* out;
+  i64 by_columns;          // whether a row of b is a column of the product
+  Requantization result;   // makes codes, zero point included
+  void* out;               // (groups, m, n)
   i64 out_type;
+
+  IPTQ_FIELDS(MatMul, kind, groups, m, n, k, a, a_type, a_zero_point, b, a_at, b_at,
+              out_at, a_row, b_row, out_row, by_columns, result, out, out_type)
 };
 
 // How a LayerNorm centres its rows, and what it does with the root.
-enum Norm : i64 { kIViT, kIBERT, kFQViT };
+IPTQ_ENUM(Norm, kIViT, kIBERT, kFQViT)
 
-// A LayerNorm of each row.
+// LayerNorm of each row; see normalization/layer_norm.inl.
 struct LayerNorm {
   i64 kind;
   i64 form;                // a Norm
-  const i16* x;
+  const i16* x;            // (rows, size)
   i64 x_row;
-  i64 rows, size;
-  const i32* from;         // row of x for each row of the result; -1: zeros
+  i64 rows, size;          // of the result
+  const i32* rows_from;    // (rows,), row of x for each; -1: zeros; null: the same
   i64 up;                  // fraction bits of x - mean; not of kIViT
   i64 root_shift, epsilon, reciprocal_bits, drop, shift;
-  const i32* multiplier;
-  const i32* exponent;     // of the multiplier; kFQViT
-  const i64* addend;       // the zero point of the result added
-  i64 low, high;
-  i64 zero_point;          // code of an absent row
-  void* out;
+  const i32* multiplier;   // (size,)
+  const i32* exponent;     // (size,), of the multiplier; kFQViT
+  const i64* addend;       // (size,), zero point of the result included
+  i64 low, high;           // range of the codes
+  i64 zero_point;          // of the result: what rows of zeros are filled with
+  void* out;               // (rows, size)
   i64 out_type, out_row;
+
+  IPTQ_FIELDS(LayerNorm, kind, form, x, x_row, rows, size, rows_from, up, root_shift,
+              epsilon, reciprocal_bits, drop, shift, multiplier, exponent, addend, low,
+              high, zero_point, out, out_type, out_row)
 };
 
-// Elementwise: a sum of one or two (b absent: data null), or a product.
-struct Affine {
+// Elementwise: a sum of two tensors, or one tensor rescaled (b.data null).
+struct Add {
   i64 kind;
   i64 shape[kDims];
   View out, a, b;
   Sum sum;
+
+  IPTQ_FIELDS(Add, kind, shape, out, a, b, sum)
 };
 
-struct Product {
+// Elementwise: a product of two tensors.
+struct Multiply {
   i64 kind;
   i64 shape[kDims];
   View out, a, b;
   Requantization result;
+
+  IPTQ_FIELDS(Multiply, kind, shape, out, a, b, result)
 };
 
 // Elementwise: table[a - first].
@@ -146,8 +182,10 @@ struct Lookup {
   i64 kind;
   i64 shape[kDims];
   View out, a;
-  const i32* table;
+  const i32* table;        // (largest a - first + 1,)
   i64 first;
+
+  IPTQ_FIELDS(Lookup, kind, shape, out, a, table, first)
 };
 
 // Elementwise: moves elements of `size` bytes.
@@ -156,16 +194,21 @@ struct Copy {
   i64 shape[kDims];
   i64 size;
   View out, a;
+
+  IPTQ_FIELDS(Copy, kind, shape, size, out, a)
 };
 
-// Copies runs of `size` bytes; from < 0: fills with `zero_point`.
+// Copies runs of `size` bytes from anywhere, or fills them with elements of zero.
 struct Gather {
   i64 kind;
   const u8* a;
-  u8* out;
-  const i64* from;         // byte offset of each run
+  u8* out;                 // (runs, size)
+  const i64* runs_from;    // (runs,), byte of `a` where each begins; -1: zeros
   i64 runs, size;
-  i64 element, zero_point;
+  i64 element;             // bytes of an element of zero
+  i64 zero_point;          // that element
+
+  IPTQ_FIELDS(Gather, kind, a, out, runs_from, runs, size, element, zero_point)
 };
 
 // Mean along the dimensions whose stride in `out` is 0 and that come last.
@@ -174,33 +217,42 @@ struct Mean {
   i64 shape[kDims];
   i64 kept;                // leading dimensions that stay
   View out, a;
-  Requantization result;
+  Requantization result;   // of the sum
+
+  IPTQ_FIELDS(Mean, kind, shape, kept, out, a, result)
 };
 
-// Where tensors become the integers of a program.
+// Tensors become the integers of a program: floats are rounded, pixels restored before,
+// integers stored otherwise.
 struct Quantize {
   i64 kind;
   i64 count;
-  const void* x;
-  i64 x_type;              // kF32, or that of integers
-  i64 x_zero_point;        // of the latter
-  double scale;            // clamp(round(x / scale)), halves to even
-  const double *factor, *shift;  // by channel, or null: round(float(x * factor + shift))
-  i64 channels, plane;     // elements of a channel
+  const void* x;           // (count,); with factors (images, channels, plane)
+  i64 x_type;              // kF32, or the type of integers
+  i64 x_zero_point;        // of integers
+  double scale;            // clamp(round(x / scale), low, high), halves to even
+  const double* factor;    // (channels,), or null; then x is float(x * factor + shift)
+  const double* shift;     // (channels,)
+  i64 channels, plane;     // plane: elements of a channel
   i64 low, high;
-  void* out;
+  void* out;               // (count,)
   i64 out_type, out_zero_point;
+
+  IPTQ_FIELDS(Quantize, kind, count, x, x_type, x_zero_point, scale, factor, shift,
+              channels, plane, low, high, out, out_type, out_zero_point)
 };
 
-// And the other way round: x * scale.
+// And the other way round: x * scale, with the zero point 0.
 struct Dequantize {
   i64 kind;
   i64 count;
-  const void* x;
-  i64 x_type;              // the same
+  const void* x;           // (count,)
+  i64 x_type;              // kI8, kI16 or kI32
   double scale;            // a float
-  float* out;
-  void* codes;             // a copy of x, or null
+  float* out;              // (count,)
+  void* codes;             // (count,), a copy of x, or null
+
+  IPTQ_FIELDS(Dequantize, kind, count, x, x_type, scale, out, codes)
 };
 
 // Averages of samples in the bins of boxes on maps whose channels lie side by side.
@@ -209,7 +261,7 @@ struct RoIAlign {
   i64 count;
   const float* rois;       // (count, 5): number of the image, x1, y1, x2, y2
   const void* x;           // (images, height, width, channels)
-  i64 x_type;              // kF32, kI8 or kI16, that times `step`
+  i64 x_type;              // kF32, or kI8 or kI16 and times `step`
   double step;             // a float
   i64 channels, height, width;
   i64 rows, columns;       // of bins
@@ -217,6 +269,9 @@ struct RoIAlign {
   i64 sampling;            // samples of a bin along an axis; 0: one a pixel
   i64 aligned;             // whether pixels have their centres at halves
   float* out;              // (count, channels, rows, columns)
+
+  IPTQ_FIELDS(RoIAlign, kind, count, rois, x, x_type, step, channels, height, width, rows,
+              columns, scale, sampling, aligned, out)
 };
 
 }  // namespace iptq

@@ -9,7 +9,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "kernels.h"
+#include "api.h"
+#include "isa/kernels.h"
 
 #ifdef IPTQ_X86
 #include <immintrin.h>
@@ -137,8 +138,6 @@ int current_level() {
 }  // namespace
 }  // namespace iptq
 
-#define IPTQ_API extern "C" __attribute__((visibility("default")))
-
 using Body = void (*)(void*);
 using Parallel = void (*)(Body, void*, unsigned threads, unsigned flags);
 
@@ -186,16 +185,4 @@ IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
 // Has the CPU bring cache lines. Addresses may have become void.
 IPTQ_API void iptq_prefetch(const void* const* lines, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) __builtin_prefetch(lines[i]);
-}
-
-// Size of a command's struct, for who builds them elsewhere.
-IPTQ_API std::int64_t iptq_command_size(std::int64_t kind) {
-  using namespace iptq;
-  const i64 sizes[kKinds] = {sizeof(Gemm),    sizeof(Attention), sizeof(LayerNorm),
-                             sizeof(Affine),  sizeof(Product),   sizeof(Lookup),
-                             sizeof(Copy),    sizeof(Gather),    sizeof(Mean),
-                             sizeof(SoftmaxRows), sizeof(MatMul),
-                             sizeof(Quantize), sizeof(Dequantize),
-                             sizeof(RoIAlign)};
-  return kind >= 0 && kind < kKinds ? sizes[kind] : 0;
 }

@@ -1,7 +1,10 @@
-// What the commands are made of; ../fields.py has the same fields.
+// What the commands are made of; ../fields.py has the same fields, and layout.cpp lets
+// Python make sure of it.
 #pragma once
 
 #include <cstdint>
+
+#include "layout.h"
 
 namespace iptq {
 
@@ -19,70 +22,106 @@ constexpr int kLanes = 16;     // columns of a vector of accumulators
 constexpr int kMaxWidth = 4;   // most such vectors in a panel of weights
 constexpr int kTileRows = 6;   // rows of a register tile
 constexpr int kTileColumns = kLanes * kMaxWidth;
+constexpr int kAdditions = 2;  // most additions to attention scores
+constexpr int kSlack = 64;     // bytes that a kernel may read beyond a buffer's end
 
-enum Type : i64 { kU8, kI8, kI16, kI32, kI64, kF32 };
+// Types of elements.
+IPTQ_ENUM(Type, kU8, kI8, kI16, kI32, kI64, kF32)
 
-// (x * multiplier + offset) >> shift, clamped; of sums and products.
+// clamp((x * multiplier + offset) >> shift, low, high)
 struct Requantization {
   i64 multiplier, offset, shift, low, high;
-  i64 narrow;  // whether 32 bits hold the result before it is clamped
+  i64 fits_int32;          // whether 32 bits hold the result before it is clamped
+
+  IPTQ_FIELDS(Requantization, multiplier, offset, shift, low, high, fits_int32)
 };
 
-// (a * left + b * right + offset) >> shift, clamped.
+// clamp((a * left + b * right + offset) >> shift, low, high)
 struct Sum {
   i64 left, right, offset, shift, low, high;
-  i64 narrow;
+  i64 fits_int32;          // the same
+
+  IPTQ_FIELDS(Sum, left, right, offset, shift, low, high, fits_int32)
 };
 
 // interpolated_gelu: a quicker way to the same result as a table. All but the offset
-// fit 16 bits.
+// fit 16 bits. With p = min(((min(|x|, last) << left) * multiplier) >> 16, end), the
+// position of |x| in the table with `fraction_bits` fraction bits, i = its integer part
+// and f = its fraction:
+//   y = clamp((max(x, 0) * relu + (table[i] << (fraction_bits + up)) + slope[i] * f +
+//              offset) >> shift, low, high)
 struct Interpolation {
-  const i16 *table, *slope;  // 64 of each, or null; slopes times 2**up
-  i64 last, left, multiplier, fraction_bits;  // what makes a position of |x|
+  const i16* table;        // (64,); null: not this function
+  const i16* slope;        // (64,), times 2**up
+  i64 last, left, multiplier, fraction_bits;
   i64 relu, up, offset, shift, low, high;
+
+  IPTQ_FIELDS(Interpolation, table, slope, last, left, multiplier, fraction_bits, relu,
+              up, offset, shift, low, high)
 };
 
-// A convolution: rows of `a` are pixels, those of the result, too. The depth of the
-// product is that of a pixel, for each of the window's taps in turn.
+// A convolution as a product: the pixels of its input are the rows of `a`, those of its
+// result are the rows of the result. The depth of the product is that of a pixel, for
+// each of the window's taps (ky, kx) in turn; pixel (y, x) of the result takes
+//   (y * stride_height - pad_top + ky * dilation_height,
+//    x * stride_width - pad_left + kx * dilation_width)
 struct Window {
-  i64 height, width;            // of the input
-  i64 made_height, made_width;  // of the result
+  i64 height, width;           // of the input
+  i64 out_height, out_width;   // of the result
   i64 kernel_height, kernel_width, stride_height, stride_width;
-  i64 top, left, down, across;  // padding; dilation
-  i64 image, row, pixel;        // distances in the input
-  const u8* zeros;              // a pixel of zeros
-  i64 by_channel;               // every channel is a convolution of its own
+  i64 pad_top, pad_left, dilation_height, dilation_width;
+  i64 image, row, pixel;       // distances in the input, in elements
+  const u8* zeros;             // (channels,), a pixel of zero points, for the padding
+  i64 depthwise;               // whether every channel is a convolution of its own
+
+  IPTQ_FIELDS(Window, height, width, out_height, out_width, kernel_height, kernel_width,
+              stride_height, stride_width, pad_top, pad_left, dilation_height,
+              dilation_width, image, row, pixel, zeros, depthwise)
 };
 
-// A number added to the scores: bias of relative positions, or a mask.
-struct Stage {
-  const i32* addend;
-  const i64* at;           // by group
-  i64 row;
+// A tensor added to the scores: a bias of relative positions, or a mask.
+struct ScoreAddition {
+  const i32* addend;       // tables of (queries, keys)
+  const i64* at;           // (groups,), where each group's table begins
+  i64 row;                 // distance of a table's rows
   Sum sum;
+
+  IPTQ_FIELDS(ScoreAddition, addend, at, row, sum)
 };
 
-constexpr int kStages = 2;
+// Exponentials of softmaxes, see softmax/exponentials.inl. All but the first are
+// computed from the number of halvings, h = -log2 of the exponential.
+IPTQ_ENUM(Exponential, kTables, kQuadratic, kChord, kTangent, kPowers)
 
-// The exponentials of softmaxes. All but the first begin with a number of halvings.
-enum Exponential : i64 { kTables, kQuadratic, kChord, kTangent, kPowers };
-
-// Softmax of a row.
+// Softmax of a row: differences d to the largest score, exponentials e of -d, and
+//   r = (sum(e) / 2 + one) / sum(e)
+//   p = min((e * r + (1 << (quotient_shift - 1))) >> quotient_shift, high)
 struct Softmax {
   i64 form;                // an Exponential
-  i64 clamp, down;         // of differences to the largest number
-  i64 multiplier, cap;     // from differences to halvings; cap 0: none
-  i64 half;                // kTangent: what rounds halvings to the nearest
-  const i32* table;        // kTables: exponentials, or null; kPowers: codes
-  const u16 *fine, *medium, *mantissa, *exponent;  // kTables otherwise
+  i64 clamp, down;         // d = min(d, clamp), then >> down with rounding
+  i64 multiplier, cap;     // h = min(d * multiplier, cap); cap 0: none
+  i64 half;                // kTangent: what rounds h to the nearest integer
+  const i32* table;        // kTables: (largest d + 1,), or null; kPowers: (codes,)
+  const u16* fine;         // kTables without table: (32,), by the lowest 5 bits of d
+  const u16* medium;       // (32,), by the next 5 bits
+  const u16* mantissa;     // (64,), by what is above these
+  const u16* exponent;     // (64,), right shifts of the product of the three
   i64 codes;               // kPowers: how many
-  i64 one, quotient_shift, high, zero_point;
+  i64 one, quotient_shift, high;
+  i64 zero_point;          // of the probabilities
+
+  IPTQ_FIELDS(Softmax, form, clamp, down, multiplier, cap, half, table, fine, medium,
+              mantissa, exponent, codes, one, quotient_shift, high, zero_point)
 };
 
+// A strided tensor of codes: integer = code - zero_point.
 struct View {
-  void* data;
-  i64 type, zero_point;
-  i64 stride[kDims];
+  void* data;              // elements of the command's shape
+  i64 type;                // a Type
+  i64 zero_point;
+  i64 stride[kDims];       // in elements; 0: repeated
+
+  IPTQ_FIELDS(View, data, type, zero_point, stride)
 };
 
 }  // namespace iptq

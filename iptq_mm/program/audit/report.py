@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...utils.markdown import table
 from .model import ModelAudit
 from .outside import FloatPart
 from .programs import ProgramAudit
@@ -126,31 +127,10 @@ def _falling(counts: dict[str, int]) -> list[tuple[str, int]]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A Markdown table with aligned columns; numbers to the right."""
+    """The lines of a table, numbers to the right; none without rows."""
     rows = list(rows)
     if not rows:
         return []
-    cells = [[_cell(x) for x in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [
-        all(isinstance(x, int) for x in column) for column in zip(*rows, strict=True)
-    ]
-    if not right[-1]:  # it may be long, and nothing is aligned to it
-        widths[-1] = len(header[-1])
-    lines = [
-        '| '
-        + ' | '.join(
-            x.rjust(width) if to_right else x.ljust(width)
-            for x, width, to_right in zip(line, widths, right, strict=True)
-        )
-        + ' |'
-        for line in cells
-    ]
-    rule = [
-        '-' * (w - 1) + (':' if r else '-') for w, r in zip(widths, right, strict=True)
-    ]
-    return [lines[0], '| ' + ' | '.join(rule) + ' |', *lines[1:], '']
-
-
-def _cell(x: Any) -> str:
-    return str(x).replace('|', '\\|').replace('\n', ' ')
+    columns = zip(*rows, strict=True)
+    align = ['r' if all(isinstance(x, int) for x in c) else 'l' for c in columns]
+    return [table(header, rows, ''.join(align), padded=True), '']

@@ -31,6 +31,10 @@ class Executable(ABC):
     def __init__(self, program: Program, conversions: Conversions = TORCH) -> None:
         self.program, self.conversions = program, conversions
 
+    def __str__(self) -> str:
+        """What is run, as text; the program itself unless a back end shows more."""
+        return str(self.program)
+
     @abstractmethod
     def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
         """Run the program.

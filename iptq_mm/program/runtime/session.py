@@ -65,7 +65,8 @@ class Session:
         In the order of their last use, the latest at the end::
 
             for made in bound_region(model.backbone).session.programs:
-                print(made.program)
+                print(made.program)  # its nodes
+                print(made.executable)  # what the back end made of them
         """
         return self._cache.prepared
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from iptq_mm.calibration import ConfigError, channel_ranges, equalize
 from iptq_mm.calibration.equalization import Equalizer
-from iptq_mm.engine.quantize import model as quantization
+from iptq_mm.engine.quantize import phases
+from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.plan import RegionPlan
 from iptq_mm.registry import EQUALIZERS
 
@@ -185,7 +186,7 @@ def no_phase(*args):
 def test_a_whole_run_has_powers():
     cfg = config(equalization=ALL, wide=WIDE)
     net = model()
-    done = quantization.quantize_model(net, cfg, BATCHES)
+    done = quantize_model(net, cfg, BATCHES)
     plan, record = done.plans['backbone'], done.records['backbone']
     assert (
         len(plan.channel_shifts) == 5 and plan.channel_shifts == record.channel_shifts
@@ -199,15 +200,15 @@ def test_a_whole_run_has_powers():
 @pytest.mark.parametrize('last', ['equalize', 'observe', 'analyse'])
 def test_a_resumed_run_is_the_same(tmp_path, monkeypatch, last):
     cfg, file = config(equalization=ALL, wide=WIDE), tmp_path / 'state.pth'
-    whole = quantization.quantize_model(model(), cfg, BATCHES)
+    whole = quantize_model(model(), cfg, BATCHES)
     following = dict(equalize='observe', observe='analyse', analyse='assign')[last]
     with monkeypatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr(quantization, following, no_phase)
-        quantization.quantize_model(model(), cfg, BATCHES, file)
-    monkeypatch.setattr(quantization, 'channel_ranges', no_phase)
+        patch.setattr(phases, following, no_phase)
+        quantize_model(model(), cfg, BATCHES, file)
+    monkeypatch.setattr(phases, 'channel_ranges', no_phase)
     if last != 'equalize':
-        monkeypatch.setattr(quantization, 'observe', no_phase)
-    again = quantization.quantize_model(model(), cfg, BATCHES, file, resume=True)
+        monkeypatch.setattr(phases, 'observe', no_phase)
+    again = quantize_model(model(), cfg, BATCHES, file, resume=True)
     assert again.plans['backbone'].to_dict() == whole.plans['backbone'].to_dict()
 
 

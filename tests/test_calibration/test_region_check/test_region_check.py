@@ -21,7 +21,7 @@ from iptq_mm.calibration import ConfigError
 from iptq_mm.calibration.region_check import check as region_check
 from iptq_mm.calibration.region_check import verdict as region_verdict
 from iptq_mm.calibration.region_check.verdict import judged
-from iptq_mm.engine.quantize import model as quantization
+from iptq_mm.engine.quantize import phases
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.modes import bound_region
 
@@ -77,13 +77,13 @@ def test_sound_families_pass(bits, family):
 
 def _with_fault(monkeypatch, fault):
     """Something goes wrong while the model is frozen."""
-    freeze = quantization.freeze_regions
+    freeze = phases.freeze_regions
 
     def frozen(model, *args):
         freeze(model, *args)
         fault(model.backbone)
 
-    monkeypatch.setattr(quantization, 'freeze_regions', frozen)
+    monkeypatch.setattr(phases, 'freeze_regions', frozen)
 
 
 def _other_codes(backbone):
@@ -180,13 +180,13 @@ def test_every_region_is_compared(monkeypatch):
     with torch.no_grad():
         checks = quantize_model(TwoRegions().eval(), settings, batches).checks
     assert set(checks) == {'backbone', 'head'}
-    freeze = quantization.freeze_regions
+    freeze = phases.freeze_regions
 
     def frozen(model, *args):
         freeze(model, *args)
         model.head.last.weight.copy_(model.head.last.weight.flip(0))
 
-    monkeypatch.setattr(quantization, 'freeze_regions', frozen)
+    monkeypatch.setattr(phases, 'freeze_regions', frozen)
     with torch.no_grad(), pytest.raises(ConfigError, match="'head' .* 'last/linear:0'"):
         quantize_model(TwoRegions().eval(), settings, batches)
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.evaluate import comparing_loop
-from iptq_mm.engine.evaluate.comparison import Comparison
-from iptq_mm.engine.evaluate.report import report
+from iptq_mm.engine.evaluate.output_comparison import OutputComparison
+from iptq_mm.engine.evaluate.summary import summary
 from iptq_mm.modes import Integer, Region
 from iptq_mm.plan import RegionPlan
 
@@ -90,7 +90,7 @@ def _comparison(names=('backbone',)):
             parent.add_module(part, nn.Module())
             parent = parent.get_submodule(part)
         parent.add_module(last, nn.Identity())
-    return model, regions, Comparison(model, regions)
+    return model, regions, OutputComparison(model, regions)
 
 
 def test_sums_over_calls_and_batches():
@@ -143,7 +143,7 @@ def test_report_of_odd_metrics(vit_run):
     results['assignment'] = {}
     results['float'] = {'list': [1.0, 2.0], 'a': 1.0, 'text': 'x', 'gone': None}
     results['integer'] = {'list': [1.0], 'a': 0.5, 'b': 2.0}
-    text = report(results, Quantized(), vit_run.folder)
+    text = summary(results, Quantized(), vit_run.folder)
     assert 'list' not in text and '-0.5000' in text and 'nan' in text
 
 

@@ -44,6 +44,7 @@ def test_what_takes_no_pixels_is_not_watched():
 
 
 @pytest.mark.parametrize('backend', [None, 'reference'])
+@pytest.mark.slow
 def test_a_run_says_so(tiny_data, tmp_path, backend):
     """Calibrated on images of 8 bits, evaluated on some of 16."""
     data = tmp_path / 'data'
@@ -62,6 +63,7 @@ def test_a_run_says_so(tiny_data, tmp_path, backend):
     assert "region 'backbone' clips 3 of 6 evaluated images to 8-bit pixels" in log
 
 
+@pytest.mark.slow
 def test_nothing_is_said_where_all_is_well(tiny_data, tmp_path):
     cfg = tiny_models.vit(tiny_data / 'classification', dims=32)
     cfg.quantization.pixels = True

@@ -139,6 +139,7 @@ def lora(tiny_data):
     return cfg
 
 
+@pytest.mark.slow
 def test_a_model_that_saves_a_part_of_itself(lora, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     init = lora.model.backbone.module.pop('init_cfg')

@@ -68,6 +68,7 @@ def test_views_are_what_the_model_inside_gets(vit_run, tmp_path):
         assert torch.equal(flipped, plain.flip(-1))
 
 
+@pytest.mark.slow
 def test_detector(tiny_data, tmp_path):
     cfg = tiny_models.mask_rcnn(tiny_data / 'detection')
     del cfg.model.roi_head['mask_head'], cfg.model.roi_head['mask_roi_extractor']

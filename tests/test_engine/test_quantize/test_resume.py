@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from iptq_mm.engine.quantize import model as quantization
+from iptq_mm.engine.quantize import phases
 from iptq_mm.engine.quantize.state import State, state_key
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 
@@ -23,7 +23,7 @@ def interrupted(vit_run, tmp_path, monkeypatch):
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(quantization, 'analyse', fail)
+        patch.setattr(phases, 'analyse', fail)
         with pytest.raises(Interrupted):
             quantize_and_compare(vit_run.config, work_dir=str(tmp_path))
     return tmp_path
@@ -33,13 +33,13 @@ def interrupted(vit_run, tmp_path, monkeypatch):
 def observed(monkeypatch):
     """How often the observing phase ran."""
     calls = []
-    original = quantization.observe
+    original = phases.observe
 
     def observe(*args):
         calls.append(args)
         return original(*args)
 
-    monkeypatch.setattr(quantization, 'observe', observe)
+    monkeypatch.setattr(phases, 'observe', observe)
     return calls
 
 
@@ -65,7 +65,7 @@ def test_goes_on_after_the_last_phase(vit_run, interrupted, observed):
 def test_nothing_is_left_to_calibrate(vit_run, tmp_path, observed, monkeypatch):
     quantize_and_compare(vit_run.config, work_dir=str(tmp_path))
     first = (tmp_path / 'plan.json').read_text()
-    monkeypatch.setattr(quantization, 'analyse', None)
+    monkeypatch.setattr(phases, 'analyse', None)
     quantize_and_compare(vit_run.config, work_dir=str(tmp_path), resume=True)
     assert len(observed) == 1
     assert (tmp_path / 'plan.json').read_text() == first

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from tiny_runs import CLASSES
 
 from iptq_mm.calibration import ConfigError, expanded
-from iptq_mm.engine.export.checkpoint import region_configs
 from iptq_mm.engine.loading.models import load_quantized, new_model
+from iptq_mm.engine.loading.scopes import region_scopes
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.modes import regions_in
 
@@ -74,6 +74,7 @@ NAMES = ['backbone', 'head.task_heads.shape', 'head.task_heads.side.task_heads.l
 
 
 @pytest.mark.parametrize('head', ['head', 'head.task_heads'])
+@pytest.mark.slow
 def test_whole_run(cfg, tmp_path, head):
     cfg.quantization.regions = ['backbone', head]
     config, _ = tiny_models.write(cfg, tmp_path, 'tasks')
@@ -89,14 +90,15 @@ def test_whole_run(cfg, tmp_path, head):
 def test_names(cfg):
     model = new_model(cfg)
     assert expanded(model, ['backbone', 'head']) == NAMES
-    types = [node['type'] for node in region_configs(cfg.model, 'head')]
+    types = [node['type'] for node, _ in region_scopes(cfg.model, 'head', None)]
     assert types == ['LinearClsHead', 'LinearClsHead']
-    assert region_configs(cfg.model, 'head.task_heads.shape')[0].num_classes == 3
+    ((node, _),) = region_scopes(cfg.model, 'head.task_heads.shape', None)
+    assert node.num_classes == 3
     with pytest.raises(ConfigError, match="region 'head.task_heads.form' is not built"):
-        region_configs(cfg.model, 'head.task_heads.form')
+        region_scopes(cfg.model, 'head.task_heads.form', None)
 
 
 def test_an_empty_dict_is_no_region():
     model = Config(dict(model=dict(head=dict(task_heads=dict())))).model
     with pytest.raises(ConfigError, match="region 'head' is not built"):
-        region_configs(model, 'head')
+        region_scopes(model, 'head', None)

@@ -94,6 +94,7 @@ def test_seed_of_the_config_is_used_and_0_if_there_is_none(
     assert results['seed'] == 0
 
 
+@pytest.mark.slow
 def test_random_weights_fetch_nothing(tiny_data, tmp_path):
     cfg = tiny_models.swin(tiny_data / 'classification')
     cfg.model.backbone.init_cfg = [
@@ -229,6 +230,7 @@ class FlatBBoxHead(BBoxHead):
         return self.fc_cls(x), self.fc_reg(x)
 
 
+@pytest.mark.slow
 def test_second_stage_head_as_region(tiny_data, tmp_path):
     """It sees the proposals of its own model: its outputs are not compared."""
     cfg = tiny_models.mask_rcnn(tiny_data / 'detection')

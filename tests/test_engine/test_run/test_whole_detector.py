@@ -24,7 +24,7 @@ logging.getLogger('torch.__trace').propagate = False
 WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
 HEADS = [f'roi_head.{kind}_head.{i}' for kind in ('bbox', 'mask') for i in (0, 1)]
 
-pytestmark = pytest.mark.usefixtures('one_thread')
+pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.slow]
 
 
 def cascade(data):

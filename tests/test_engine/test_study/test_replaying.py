@@ -60,6 +60,7 @@ def variants(plan):
 
 
 @pytest.mark.parametrize('make', [deit, mmdet_swin])
+@pytest.mark.slow
 def test_variants_are_what_they_would_be_alone(make, computed):
     batch, other = images(2, 3, 32, 32), images(2, 3, 40, 32, seed=1)
     cfg = config(SEVERAL)
@@ -72,7 +73,7 @@ def test_variants_are_what_they_would_be_alone(make, computed):
     assert full == len(plan.sites)
     mode.vary(plan)
     assert same(net(batch), reference) and computed[0] == full
-    effects = []
+    measurements = []
     for variant in list(variants(plan))[::3]:
         computed[0] = 0
         region.mode = mode
@@ -80,10 +81,10 @@ def test_variants_are_what_they_would_be_alone(make, computed):
         replayed, work = net(batch), computed[0]
         region.mode = Integer(variant)
         assert same(net(batch), replayed)
-        effects.append((work, same(replayed, reference)))
-    work = [w for w, _ in effects]
+        measurements.append((work, same(replayed, reference)))
+    work = [w for w, _ in measurements]
     assert work == sorted(work, reverse=True) and full > work[0] > work[-1] > 0
-    assert not all(equal for _, equal in effects)
+    assert not all(equal for _, equal in measurements)
     # Other inputs have nothing in common with what was kept.
     computed[0] = 0
     region.mode = mode

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iptq_mm.engine.sweep import SettingComparison, load_settings
-from iptq_mm.engine.sweep import rows as rows_module
+from iptq_mm.engine.sweep import Sweep, load_settings, results
 
 
 @pytest.fixture
@@ -28,9 +27,7 @@ def compared(listed, tmp_path):
 
     def run(text, **arguments):
         said = []
-        comparison = SettingComparison(
-            listed(text), tmp_path / 'out', 'the command', said.append
-        )
+        comparison = Sweep(listed(text), tmp_path / 'out', 'the command', said.append)
         return comparison.run(**arguments), said
 
     return run
@@ -45,5 +42,5 @@ def measured(vit_run, monkeypatch):
         names.append(Path(config).parent.name)
         return copy.deepcopy(vit_run.results)
 
-    monkeypatch.setattr(rows_module, 'quantize_and_compare', run)
+    monkeypatch.setattr(results, 'quantize_and_compare', run)
     return names

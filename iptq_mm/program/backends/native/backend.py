@@ -15,7 +15,6 @@ from ....registry import BACKENDS
 from ...ir.graph import Program
 from ..base import Backend, Executable
 from ..boundary import Conversions, fastest_conversions
-from ..reference import NodeByNode
 from .context import Unsupported
 from .program import NativeProgram
 
@@ -45,12 +44,12 @@ class Native(Backend):
             library()
         except NativeError as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
-            return NodeByNode(program, device)
+            return _reference(program, device)
         try:
             made = NativeProgram(program)
         except Unsupported as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
-            return NodeByNode(program, device)
+            return _reference(program, device)
         where = f"back end 'native': {level()}, {torch.get_num_threads()} threads"
         if not made.left:
             _say(f'{where}, region {program.region}')
@@ -62,6 +61,11 @@ class Native(Backend):
                 WARNING,
             )
         return made
+
+
+def _reference(program: Program, device: torch.device) -> Executable:
+    """A program as the reference prepares it; back ends do not import one another."""
+    return BACKENDS.build(dict(type='reference')).prepare(program, device)
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
-"""The border of a program: tensors become its integers, and integers real tensors.
+"""Commands that convert a program's inputs and outputs.
 
-The same as torch does it, to the last bit, in one pass and on all threads: torch
-makes several, in double precision. A native program is not much slower than these.
+They give the same bits as torch. Torch makes several passes in double precision, which
+take about as long as a native program; these commands make one, on all threads.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ...ir.graph import Port, Value
 def enter(
     port: Port, value: Value, dtype: torch.dtype, storage: Storage, address: int
 ) -> tuple[Quantize, list[Tensor]]:
-    """How a tensor enters a program; ``x`` lacks its address.
+    """The command that converts an input; the caller sets its ``x``.
 
     Args:
-        port: Where it enters.
-        value: What it becomes.
-        dtype: Of the tensor: float32, the value's own, or uint8 for pixels.
-        storage: How the integers are kept.
-        address: Where.
+        port: The input.
+        value: The integers that it becomes.
+        dtype: Type of the tensor: float32, that of the value, or uint8 for pixels.
+        storage: Storage of the integers.
+        address: Address of the integers.
 
     Returns:
-        The command, and tensors of which it has addresses.
+        The command, and tensors whose addresses it holds.
     """
     count = torch.Size(value.shape).numel()
     if dtype != torch.float32:
@@ -52,12 +52,12 @@ def enter(
 
 
 def leave(port: Port, value: Value, address: int) -> Dequantize:
-    """How integers leave a program; ``out`` lacks the address of the result.
+    """The command that converts an output; the caller sets its ``out``.
 
     Args:
-        port: Where they leave.
+        port: The output.
         value: The integers.
-        address: Where they are.
+        address: Address of the integers.
     """
     count = torch.Size(value.shape).numel()
     return dequantize_command(value.dtype, port.scale, address, count)

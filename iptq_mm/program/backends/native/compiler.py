@@ -22,6 +22,7 @@ from .compilation import Compilation
 from .context import EMITTERS, EmitterContext, Unsupported
 from .copying import as_torch
 from .fallback import fallback
+from .fusion.attention import emit_attention
 from .fusion.attention_pattern import AttentionPattern, find_attention
 from .fusion.epilogue import fuse
 from .kernels import (  # noqa: F401  (they register emitters)
@@ -33,7 +34,6 @@ from .kernels import (  # noqa: F401  (they register emitters)
     reduction,
     softmax,
 )
-from .kernels.attention import emit_attention
 from .layout.builder import Arena, Builder
 from .layout.memory import plan_memory
 from .layout.steps import Step
@@ -63,89 +63,95 @@ def compile_program(
         place_buffers,
         build_commands,
     ]
-    made = Compilation(program)
+    compilation = Compilation(program)
     for stage in stages:
-        stage(made)
+        stage(compilation)
         if watch is not None:
-            watch(stage.__name__, made)
-    return made
+            watch(stage.__name__, compilation)
+    return compilation
 
 
-def match_attention(made: Compilation) -> None:
+def match_attention(compilation: Compilation) -> None:
     """Find products and softmaxes that one command computes."""
-    made.attention = find_attention(made.program, made.uses)
+    compilation.attention = find_attention(compilation.program, compilation.uses)
 
 
-def lower_nodes(made: Compilation) -> None:
+def lower_nodes(compilation: Compilation) -> None:
     """Make the steps of all nodes, with fusion, and the copies of the outputs."""
-    context, program = made.context, made.program
+    context, program = compilation.context, compilation.program
     for port in program.inputs:
         value = program.values[port.value]
         place = TensorRef.new(context.storage(value), value.shape, pinned=True)
-        made.inputs.append(place)
+        compilation.inputs.append(place)
         context.refs[port.value] = place
-    absorbed = {id(n) for pattern in made.attention.values() for n in pattern.nodes}
+    absorbed = {
+        id(n) for pattern in compilation.attention.values() for n in pattern.nodes
+    }
     for node in program.nodes:
-        if id(node) in made.attention:
-            _lower_attention(made, made.attention[id(node)])
+        if id(node) in compilation.attention:
+            _lower_attention(compilation, compilation.attention[id(node)])
         elif id(node) not in absorbed:
-            _lower_node(made, node)
+            _lower_node(compilation, node)
     context.node = None
-    made.outputs = [as_torch(context, port.value, True) for port in program.outputs]
+    compilation.outputs = [
+        as_torch(context, port.value, True) for port in program.outputs
+    ]
 
 
-def finish_steps(made: Compilation) -> None:
+def finish_steps(compilation: Compilation) -> None:
     """Pack weights and complete the fields, now that nothing changes any more."""
-    for step in made.context.steps:
+    for step in compilation.context.steps:
         if isinstance(step, Step):
             step.finish()
 
 
-def place_buffers(made: Compilation) -> None:
+def place_buffers(compilation: Compilation) -> None:
     """Place all buffers in one arena; those that never live together share memory."""
-    boundary = [ref.buffer for ref in (*made.inputs, *made.outputs)]
-    made.offsets, made.size = plan_memory(made.context.steps, boundary)
+    boundary = [ref.buffer for ref in (*compilation.inputs, *compilation.outputs)]
+    compilation.offsets, compilation.size = plan_memory(
+        compilation.context.steps, boundary
+    )
 
 
-def build_commands(made: Compilation) -> None:
+def build_commands(compilation: Compilation) -> None:
     """Allocate the arena, and make commands with addresses of the steps."""
-    made.arena = Arena(made.offsets, made.size)
-    builder = Builder(made.arena)
-    made.commands = [builder.build(step) for step in made.context.steps]
-    made.constants = builder.kept
+    compilation.arena = Arena(compilation.offsets, compilation.size)
+    builder = Builder(compilation.arena)
+    compilation.commands = [builder.build(step) for step in compilation.context.steps]
+    compilation.constants = builder.kept
     # Address maps can be large, and nobody needs them any more.
-    made.context.refs.clear()
+    compilation.context.refs.clear()
 
 
-def _lower_attention(made: Compilation, pattern: AttentionPattern) -> None:
+def _lower_attention(compilation: Compilation, pattern: AttentionPattern) -> None:
     """One step for all nodes of a pattern, or steps for each of them."""
-    context = made.context
+    context = compilation.context
     context.node = pattern.result
     result = _attempt(
         context,
         pattern.nodes,
         lambda: emit_attention(context, pattern),
-        lambda error: made.unfused.update([error.reason('attention')]),
+        lambda error: compilation.unfused.update([error.reason('attention')]),
     )
     if result is None:
         for node in pattern.nodes:
-            _lower_node(made, node)
+            _lower_node(compilation, node)
         return
     assert result.producer is not None
     result.producer.fused = list(pattern.nodes[:-1])
-    _locate(made, pattern.result, result)
+    _locate(compilation, pattern.result, result)
 
 
-def _lower_node(made: Compilation, node: Node) -> None:
-    context = made.context
+def _lower_node(compilation: Compilation, node: Node) -> None:
+    context = compilation.context
     context.node = node
     result = _attempt(
         context,
         [node],
         lambda: fuse(context, node) or _emit(context, node),
-        lambda error: made.fallbacks.update([error.reason(node.kind)]),
+        lambda error: compilation.fallbacks.update([error.reason(node.kind)]),
     )
-    _locate(made, node, fallback(context, node) if result is None else result)
+    _locate(compilation, node, fallback(context, node) if result is None else result)
 
 
 def _emit(context: EmitterContext, node: Node) -> TensorRef:
@@ -200,8 +206,8 @@ def _attempt(
     return None
 
 
-def _locate(made: Compilation, node: Node, result: TensorRef) -> None:
+def _locate(compilation: Compilation, node: Node, result: TensorRef) -> None:
     """Note where a result is; its step may be changed by a single consumer only."""
-    if made.uses[node.output] != 1:
+    if compilation.uses[node.output] != 1:
         result = replace(result, producer=None)
-    made.context.refs[node.output] = result
+    compilation.context.refs[node.output] = result

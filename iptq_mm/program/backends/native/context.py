@@ -11,7 +11,7 @@ from torch import Tensor
 from ....intmath.dyadic import Dyadic
 from ....native.storage import Storage, storage_for
 from ...ir.graph import Node, Program, Value
-from .layout.steps import Call, Step
+from .layout.steps import ReferenceStep, Step
 from .layout.tensor_ref import TensorRef
 
 #: The first magnitude that 32 bits do not hold.
@@ -37,7 +37,8 @@ class Unsupported(Exception):
     def reason(self, what: str) -> str:
         """The reason as a clause whose subject is ``what``."""
         case = f' for {self.case}' if self.case else ''
-        return f'{what} has no kernel{case}' + (self.remedy and f'; {self.remedy}')
+        remedy = f': {self.remedy}' if self.remedy else ''
+        return f'{what} has no kernel{case}{remedy}'
 
     def __str__(self) -> str:
         return self.reason('the program')
@@ -75,7 +76,7 @@ class EmitterContext:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.steps: list[Step | Call] = []
+        self.steps: list[Step | ReferenceStep] = []
         self.refs: dict[int, TensorRef] = {}
         self.node: Node | None = None
 

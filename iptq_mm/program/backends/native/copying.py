@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ....native.commands import Affine, Copy, Gather
+from ....native.commands import Add, Copy, Gather
 from ....native.fields import DIMS
 from ....native.storage import Storage, storage_of
 from .context import EmitterContext
@@ -115,7 +115,7 @@ def copied(
     if storage == x.storage:
         step = Step(Copy, {**fields, 'size': storage.size}, copies=True)
     else:
-        step = Step(Affine, {**fields, 'sum': identity()}, copies=True)
+        step = Step(Add, {**fields, 'sum': identity()}, copies=True)
     context.append(step)
     return out
 

@@ -1,4 +1,13 @@
-"""A native program as text: its steps, what was fused into them, what fell back."""
+"""A native program as text: its steps, what was fused into them, what fell back.
+
+To see it::
+
+    python tools/export.py WORK_DIR/integer.py --out FILE --print --backend native
+
+or, in Python, where a model runs by this back end::
+
+    print(bound_region(model.backbone).session.programs[-1].executable)
+"""
 
 from __future__ import annotations
 
@@ -9,7 +18,7 @@ from torch import Tensor
 from ....native.commands import ADD, RESCALE, TABLE
 from ...ir.graph import Node, Program
 from .compilation import Compilation
-from .layout.steps import Address, Call, Step, addresses
+from .layout.steps import Address, ReferenceStep, Step, addresses
 
 #: Fields of commands that are sizes.
 _SIZES = (
@@ -30,29 +39,29 @@ _SIZES = (
 _EPILOGUES = {TABLE: 'table', ADD: 'add', RESCALE: 'rescale'}
 
 
-def dump(made: Compilation) -> str:
-    """A compilation for people to read, as far as it has come.
+def dump(compilation: Compilation) -> str:
+    """The text of a compilation, as far as it has come.
 
     One line for each step: its number, its command, sizes, buffers by their offset in
     the arena (``b0``, ``b1``, ... before they have one), the value that it makes and
-    the kinds of the nodes that it computes (``linear + gelu``)::
+    the kinds of the nodes that it computes::
 
-        4 Gemm m=5 n=64 k=16 epilogue=table | a=@256 out=@0 | %4 int8[5,64] = ...
+        5 Gemm m=6 n=8 k=4 epilogue=table | a=@0 out=@64 | %9 int8[6,8] = linear + gelu
 
     At the end stands what the reference computes, and why.
     """
-    program, steps = made.program, made.context.steps
+    program, steps = compilation.program, compilation.context.steps
     lines = [
         f'native program of {program.region}: {len(program.nodes)} nodes, '
-        f'{len(steps)} steps' + (f', arena of {made.size} bytes' if made.size else '')
+        f'{len(steps)} steps, arena of {compilation.size} bytes'
     ]
-    shown = _addresses_of(made)
-    for port, ref in zip(program.inputs, made.inputs, strict=False):
+    shown = _addresses_of(compilation)
+    for port, ref in zip(program.inputs, compilation.inputs, strict=False):
         lines.append(f'input {_value(program, port.value)} {shown(ref.address)}')
     number = {id(node): i for i, node in enumerate(program.nodes)}
     for i, step in enumerate(steps):
-        if isinstance(step, Call):
-            parts = ['reference', _call_buffers(step, shown)]
+        if isinstance(step, ReferenceStep):
+            parts = ['reference', _reference_buffers(step, shown)]
             nodes = [step.node]
         else:
             parts = [_sizes(step), _buffers(step, shown)]
@@ -60,22 +69,22 @@ def dump(made: Compilation) -> str:
             nodes = sorted([*nodes, *step.fused], key=lambda n: number[id(n)])
         what = _purpose(program, step, nodes)
         lines.append(f'{i:3} ' + ' | '.join([*parts, what]))
-    for port, ref in zip(program.outputs, made.outputs, strict=False):
+    for port, ref in zip(program.outputs, compilation.outputs, strict=False):
         lines.append(f'output {_value(program, port.value)} {shown(ref.address)}')
-    for reason, count in sorted(made.unfused.items()):
+    for reason, count in sorted(compilation.unfused.items()):
         lines.append(f'{count} lowered node by node: {reason}')
-    for reason, count in sorted(made.fallbacks.items()):
+    for reason, count in sorted(compilation.fallbacks.items()):
         lines.append(f'{count} left to the reference: {reason}')
     return '\n'.join(lines) + '\n'
 
 
-def _addresses_of(made: Compilation) -> Callable[[Address], str]:
+def _addresses_of(compilation: Compilation) -> Callable[[Address], str]:
     """How addresses are shown."""
     names: dict[int, str] = {}
 
     def shown(address: Address) -> str:
-        if address.buffer in made.offsets:
-            return f'@{made.offsets[address.buffer] + address.offset}'
+        if address.buffer in compilation.offsets:
+            return f'@{compilation.offsets[address.buffer] + address.offset}'
         name = names.setdefault(id(address.buffer), f'b{len(names)}')
         return f'{name}+{address.offset}' if address.offset else name
 
@@ -116,14 +125,14 @@ def _buffers(step: Step, shown: Callable[[Address], str]) -> str:
     )
 
 
-def _call_buffers(call: Call, shown: Callable[[Address], str]) -> str:
+def _reference_buffers(step: ReferenceStep, shown: Callable[[Address], str]) -> str:
     operands = [
-        'constant' if isinstance(x, Tensor) else shown(x[0]) for x in call.operands
+        'constant' if isinstance(x, Tensor) else shown(x[0]) for x in step.operands
     ]
-    return f'operands={",".join(operands)} out={shown(call.result[0])}'
+    return f'operands={",".join(operands)} out={shown(step.result[0])}'
 
 
-def _purpose(program: Program, step: Step | Call, nodes: list[Node]) -> str:
+def _purpose(program: Program, step: Step | ReferenceStep, nodes: list[Node]) -> str:
     """What a step is for: ``%4 int8[5,64] = linear + gelu``."""
     if not nodes:
         return 'copy of an output'

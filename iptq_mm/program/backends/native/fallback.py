@@ -9,12 +9,12 @@ from ...ir.graph import Node
 from ...ir.semantics import node_function
 from .context import EmitterContext
 from .copying import as_torch
-from .layout.steps import Address, Call
+from .layout.steps import Address, ReferenceStep
 from .layout.tensor_ref import TensorRef
 
 
 def fallback(context: EmitterContext, node: Node) -> TensorRef:
-    """Emit a call of the reference, between tensors as torch stores them."""
+    """Emit a step of the reference, between tensors as torch stores them."""
     value, tensors = context.value(node), context.program.tensors
     constants = {
         k: tensors[v] if isinstance(v, str) else v for k, v in node.constants.items()
@@ -26,8 +26,9 @@ def fallback(context: EmitterContext, node: Node) -> TensorRef:
     ]
     out = TensorRef.new(storage_of(value.dtype), value.shape)
     result = (Address(out.buffer), value.dtype, value.shape)
-    call = Call(lambda block: compute(block, constants), operands, result, node)
-    context.steps.append(call)
+    context.steps.append(
+        ReferenceStep(lambda x: compute(x, constants), operands, result, node)
+    )
     return out
 
 

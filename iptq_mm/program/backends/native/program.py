@@ -125,7 +125,7 @@ class NativeProgram(Executable):
 def _parts(
     commands: Sequence[Command | ReferenceCall],
 ) -> list[Prepared | ReferenceCall]:
-    """As few calls as can be."""
+    """The commands as few calls: one for all between two calls of the reference."""
     parts: list[Prepared | ReferenceCall] = []
     run: list[Command] = []
     for command in commands:
@@ -138,13 +138,13 @@ def _parts(
 
 
 class _Route(NamedTuple):
-    """From the inputs' tensors to those of the outputs.
+    """All commands for given types of the inputs.
 
     Attributes:
-        enter: What lacks the address of an input.
-        leave: What lacks that of an output.
-        parts: All that is to be run, in order.
-        kept: Tensors of which commands have addresses.
+        enter: Conversions of the inputs; each call sets their ``x``.
+        leave: Conversions of the outputs; each call sets their ``out``.
+        parts: Everything to run, in order.
+        kept: Tensors whose addresses the commands hold.
     """
 
     enter: list[Quantize]

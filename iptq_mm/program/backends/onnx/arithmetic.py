@@ -3,7 +3,7 @@
 ONNX shifts unsigned numbers only, and its division truncates. In ONNX Runtime 1.21 to
 1.31, Min, Max, Clip and Sign of int64 compare the low halves of equal high halves as
 signed numbers (microsoft/onnxruntime#32475): they are not used, nor is ReduceMax.
-Overflow wraps, as in torch.
+``findings/onnxruntime_int64_order.sh`` shows it. Overflow wraps, as in torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Clamping, extremes and sums, exact where ONNX Runtime's own operators are not.
 
 See :mod:`.arithmetic` for Min, Max and Clip. ReduceSum of ONNX Runtime 1.31 adds
-64-bit numbers as doubles; its matrix product is exact, and faster.
+64-bit numbers as doubles (``findings/onnxruntime_int64_sum.sh``); its matrix product is
+exact, and faster.
 """
 
 from __future__ import annotations

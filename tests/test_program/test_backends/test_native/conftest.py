@@ -1,15 +1,9 @@
 """Every test of a kernel runs with every instruction set that the CPU has."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from iptq_mm.native import library
-
-# program_cases lies beside this folder.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,7 +1,16 @@
 """Native programs as text."""
 
 import torch
-from native_cases import SIGNED_BYTES, WIDE, add, function, linear, move, program, weights
+from native_cases import (
+    SIGNED_BYTES,
+    WIDE,
+    add,
+    function,
+    linear,
+    move,
+    program,
+    weights,
+)
 
 from iptq_mm.intmath import QParams, dyadic
 from iptq_mm.program.backends.native.compiler import compile_program
@@ -70,7 +79,7 @@ input %0 int16[1,6,16] @448
   6 Gemm m=6 n=16 k=64 epilogue=add | a=@0 out=@1216 residual=@960 | %23 int16[1,6,16] = linear + add
   7 Copy size=2 shape=[1,1,1,1,1,96] | out=@704 a=@1216 | copy of an output
 output %23 int16[1,6,16] @704
-"""
+"""  # noqa: E501
 
 
 def test_a_transformer_block():
@@ -107,5 +116,5 @@ def test_what_the_reference_computes():
     assert '  0 reference | operands=@' in text and '= softmax\n' in text
     assert text.endswith(
         '1 left to the reference: softmax has no kernel for the literal form of '
-        'shiftmax; shiftmax without literal=True has one\n'
+        'shiftmax: shiftmax without literal=True has one\n'
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from setuptools.command.build_py import build_py
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture

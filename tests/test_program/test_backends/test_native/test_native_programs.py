@@ -17,6 +17,7 @@ from program_cases import (
 )
 from region_models import images, quantized, same
 
+from iptq_mm.modes import bound_region
 from iptq_mm.modes.shared_integers import shared_integers_of
 from iptq_mm.native import build as native_build
 from iptq_mm.native import library
@@ -122,8 +123,10 @@ def test_as_a_back_end():
         try:
             use_backend(net, 'native')
             assert same(expected, net(x))
+            made = bound_region(net.backbone).session.programs[-1].executable
         finally:
             use_backend(net, None)
+    assert str(made).startswith('native program of backbone: 54 nodes, ')
 
 
 def test_the_environment_chooses_the_instruction_set(monkeypatch):
@@ -198,4 +201,6 @@ def test_says_what_runs(level, monkeypatch):
     assert level in said and 'threads' in said and 'reference' not in said
     literal = function_program('shiftmax', {'literal': True})
     said = run_and_log(literal, monkeypatch)
-    assert '1 of 1 nodes (softmax: shiftmax, literal)' in said
+    assert (
+        '1 of 1 nodes (softmax has no kernel for the literal form of shiftmax: ' in said
+    )

@@ -84,6 +84,7 @@ def test_the_file_alone_gives_the_features(path, tmp_path):
 
 
 @pytest.mark.parametrize('net', [quantized_vit, quantized_swin])
+@pytest.mark.slow
 def test_back_end(net):
     model, x = net(), images(1, 3, 40, 56, seed=7)
     if net is quantized_vit:

@@ -107,6 +107,7 @@ def test_vision_transformer():
     assert any(name.startswith('layers.0.attn/softmax:0/') for name in names)
 
 
+@pytest.mark.slow
 def test_mmdet_swin_with_padding_and_shifted_windows():
     program = swin_program()
     assert program.count()['pad'] and program.count()['roll']
@@ -114,11 +115,13 @@ def test_mmdet_swin_with_padding_and_shifted_windows():
     check(program, seeds=(0,))
 
 
+@pytest.mark.slow
 def test_distilled_transformer():
     net = quantized(deit(), [images(1, 3, 32, 32, seed=s) for s in range(2)])
     check(trace(net.backbone, (images(3, 3, 32, 32),)).program, seeds=(0,))
 
 
+@pytest.mark.slow
 def test_mmpretrain_swin():
     net = quantized(mmpretrain_swin(), [images(1, 3, 32, 32, seed=s) for s in range(2)])
     check(trace(net.backbone, (images(1, 3, 32, 32),)).program, seeds=(0,))

@@ -1,1 +1,1 @@
-"""Nodes that become part of the command of another node."""
+"""Several nodes as one command: attention, and the epilogue of products."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from .....native.commands import STAGES
+from .....native.commands import ADDITIONS
 from ....ir.graph import Node, Program
 
 #: Kinds of nodes that may stand between the first product and the softmax.
@@ -66,7 +66,7 @@ def _match(
         if node.kind == 'softmax' and softmax is None:
             softmax = node
         elif node.kind == 'matmul' and softmax is not None:
-            if node.operands[0] != before.output or len(additions) > STAGES:
+            if node.operands[0] != before.output or len(additions) > ADDITIONS:
                 return None
             return AttentionPattern(
                 first, tuple(additions), softmax, node, tuple(nodes)

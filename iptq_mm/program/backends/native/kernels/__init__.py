@@ -1,1 +1,1 @@
-"""From nodes to commands: one file for each kind of kernel."""
+"""Emitters: from nodes to commands, one file for each kind of kernel."""

@@ -93,16 +93,16 @@ def _window(node: Node, x: TensorRef, weight: Tensor, shape: Sequence[int]) -> d
     return {
         'height': x.shape[1],
         'width': x.shape[2],
-        'made_height': shape[1],
-        'made_width': shape[2],
+        'out_height': shape[1],
+        'out_width': shape[2],
         'kernel_height': weight.shape[2],
         'kernel_width': weight.shape[3],
         'stride_height': sh,
         'stride_width': sw,
-        'top': top,
-        'left': left,
-        'down': down,
-        'across': across,
+        'pad_top': top,
+        'pad_left': left,
+        'dilation_height': down,
+        'dilation_width': across,
         'image': image,
         'row': row,
         'pixel': pixel,
@@ -138,7 +138,7 @@ def _grouped(
     """A depthwise convolution, or a product for each group."""
     x, taps, fields = _taps(context, node, x, weight, shape)
     if weight.shape[1] == 1 and groups == len(weight):
-        fields['window']['by_channel'] = 1
+        fields['window']['depthwise'] = 1
         return emit_product(context, node, x, taps, shape, fields)
     whole = TensorRef.new(context.storage(context.value(node)), shape)
     n, c = len(weight) // groups, weight.shape[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .....intmath.dyadic import Dyadic
-from .....native.commands import Affine, Lookup, Product
+from .....native.commands import Add, Lookup, Multiply
 from .....native.fields import DIMS
 from .....native.storage import storage_of
 from ....ir.graph import Node, Value
@@ -21,10 +21,8 @@ from .requantization import requantization, sum_fields
 
 #: Entries that a table may have.
 _MOST_CODES = 2**16
-
-
 #: What to do about a sum of a 4-bit and a 16-bit operand.
-FINER = 'more bits for the coarser operand make it shorter'
+_FINER = 'more bits for the coarser operand make it shorter'
 
 
 class _Constant(Buffer):
@@ -78,7 +76,7 @@ def _fields(
 ) -> dict[str, object]:
     """Shape and views of an elementwise command."""
     strides = [out.strides, *(_spread(x, shape) for x in operands)]
-    # In the order in which the result lies.
+    # The outermost loop is the outermost dimension of the result in memory.
     dims = sorted(range(len(shape)), key=lambda d: -out.strides[d])
     ordered = [tuple(s[d] for d in dims) for s in strides]
     sizes, steps = collapsed(tuple(shape[d] for d in dims), ordered)
@@ -101,12 +99,12 @@ def _sum(
     shift: int,
 ) -> TensorRef:
     if max(map(abs, factors)) >= INT32:
-        raise Unsupported('a factor of more than 32 bits', FINER)
+        raise Unsupported('a factor of more than 32 bits', _FINER)
     fields = _fields(out, out.shape, operands)
     bound = max(x.storage.bound for x in operands)
     low, high = value.low, value.high
     fields['sum'] = sum_fields(*factors, shift, low, high, out.storage, bound)
-    context.append(Step(Affine, fields))
+    context.append(Step(Add, fields))
     return out
 
 
@@ -172,7 +170,7 @@ def add_constant(context: EmitterContext, node: Node) -> TensorRef:
 
 @emitter('cat')
 def cat(context: EmitterContext, node: Node) -> TensorRef:
-    """Each part requantized into its place."""
+    """A concatenation: each operand is requantized into its slice of the result."""
     value, out = _result(context, node, [])
     dim, start = node.attributes['dim'] % len(value.shape), 0
     for i in range(len(node.operands)):
@@ -208,7 +206,7 @@ def _multiplied(
             'multiplier': 1,
             **{k: whole[k] for k in ('offset', 'shift', 'low', 'high')},
         }
-    context.append(Step(Product, fields))
+    context.append(Step(Multiply, fields))
     return out
 
 

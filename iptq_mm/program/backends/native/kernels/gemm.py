@@ -1,27 +1,27 @@
 """The builder of a ``Gemm``: a matrix product whose epilogue may still grow.
 
 What the command computes of each accumulator, in the order of execution; ``c`` is the
-output channel, ``x`` an input code (a byte), ``w`` a weight::
+output channel, ``x`` an input code (a byte), ``w`` a weight. The numbers are those of
+``epilogue/epilogue.inl``, which derives the equations and has an example::
 
-    (1)  acc  = start[c] + sum_k x[k] * w[c, k]           int32
-    (2)  code = clamp((acc * multiplier[c] + offset[c]) >> shift[c], low, high)
-    (3)  out  = code                                      NOTHING
-                table[code - low]                         TABLE
-                clamp((code * left + residual * right
-                       + half) >> shift, ...)             ADD
-                clamp((code * left + half) >> shift, ...) RESCALE
+    acc  = start[c] + sum_k x[k] * w[c, k]                                (1)
+    code = clamp((acc * multiplier[c] + offset[c]) >> shift[c], low, high) (3)
+    out  = code                                           NOTHING
+           table[code - low]                              TABLE           (5)
+           clamp((code * left + residual * right
+                  + half) >> shift, ...)                  ADD             (6)
+           clamp((code * left + half) >> shift, ...)      RESCALE         (7)
 
 (1) An input code is its integer plus the zero point of the input, which is the same
 for all ``k``. What it adds to the sum is a constant of the channel; the accumulator
 begins with its negative, ``start[c] = -input_zero_point * sum_k w[c, k]``.
 
-(2) The requantization of :mod:`.weights`, which has two forms. The zero point of the
+(3) The requantization, which has two forms: see :mod:`.weights`. The zero point of the
 result is part of ``offset``, ``low`` and ``high``.
 
-(3) The epilogue (:mod:`..fusion.epilogue`): at most one table, residual add or rescale
-of a later node. Integers between (2) and (3) stay in registers; where the epilogue is
-arithmetic, they are integers (the zero point of (2) is 0), and the zero point of
-``out`` is part of ``half``.
+(5) to (7) The epilogue: at most one table, residual add or rescale of a later node
+(:mod:`..fusion.epilogue`). Integers between (3) and these stay in registers. In (6) and
+(7), the zero point of (3) is 0, and that of ``out`` is part of ``half``.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class GemmBuilder(Step):
         self.finished = True
 
     def _weight_fields(self) -> dict:
-        if self.fields['window'].get('by_channel'):
+        if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
         self.packed = made = packed(self.weight)
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}

@@ -1,18 +1,20 @@
-"""Products of two activations outside of attention."""
+"""Products of two activations, and how such a product reads its operands."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from .....native.commands import I16, U8, MatMul
-from .....native.storage import Storage
+from .....native.storage import SIGNED_BYTES, Storage
 from ....ir.graph import Node
 from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, stored
 from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
-from .attention import as_bytes, group_offsets
 from .requantization import requantization
 from .softmax import largest_sum
 
@@ -22,7 +24,7 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
     """``a @ b``, ``b`` of signed bytes, ``a`` of at most 16 bits."""
     value = context.value(node)
     if min(len(context.program.values[v].shape) for v in node.values) < 2:
-        raise Unsupported('vectors', 'one with a dimension of size 1 added has one')
+        raise Unsupported('vectors', 'add a dimension of size 1')
     _check_sums(context, node)
     a, b, by_columns = _left(context, node), *_right(context, node)
     storage = context.storage(value)
@@ -98,3 +100,43 @@ def _spread(x: TensorRef, batch: tuple[int, ...]) -> TensorRef:
     """An operand broadcast to leading dimensions."""
     moved = x.moved('expand', {'shape': [*batch, *x.shape[-2:]]})
     return replace(moved, producer=None)
+
+
+def as_bytes(
+    context: EmitterContext, node: Node, index: int, swap: bool = False
+) -> TensorRef:
+    """An operand of a product as bytes by strides, the last dimension dense.
+
+    Args:
+        context: The context.
+        node: The product.
+        index: Which operand; all but the first are signed.
+        swap: Whether to swap the last two dimensions.
+    """
+    operand = node.operands[index]
+    if not isinstance(operand, int):
+        raise Unsupported('a constant operand')
+    x, value = context.refs[operand], context.program.values[operand]
+    wanted = context.storage(value)
+    if wanted.type != U8 or (index and wanted != SIGNED_BYTES):
+        raise Unsupported('operands of more than 8 bits')
+    if swap:
+        x = x.moved('permute', {'dims': _swapped(len(x.shape))})
+    if x.storage != wanted:
+        return stored(context, x, wanted)
+    if x.address_map is not None or x.strides[-1] != 1:
+        return dense(context, x)
+    return x
+
+
+def _swapped(rank: int) -> list[int]:
+    return [*range(rank - 2), rank - 1, rank - 2]
+
+
+def group_offsets(x: TensorRef, row: int) -> tuple[Tensor, int]:
+    """Offset of each group, in elements, and the distance between its rows."""
+    offsets = torch.full(x.shape[:-2], x.offset, dtype=torch.int64)
+    for d, (n, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2], strict=True)):
+        steps = torch.arange(n) * stride
+        offsets += steps.view([-1 if i == d else 1 for i in range(len(x.shape) - 2)])
+    return offsets.flatten().contiguous(), x.strides[row]

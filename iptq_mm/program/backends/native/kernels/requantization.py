@@ -1,4 +1,4 @@
-"""Constants of requantizations as commands have them."""
+"""Requantizations: their constants in the form of the commands."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def sum_fields(
 ) -> dict:
     """Fields of a ``Sum`` that makes codes.
 
+    Args:
+        left: Factor of the first operand.
+        right: Factor of the second operand.
+        shift: Shift of the sum.
+        low: Smallest result.
+        high: Largest result.
+        storage: Storage of the result.
+        bound: Largest magnitude of an operand; 0: unknown.
+
     Raises:
         Unsupported: If the zero point does not fit into the offset.
     """
@@ -32,12 +41,12 @@ def sum_fields(
         'shift': shift,
         'low': low + storage.zero_point,
         'high': high + storage.zero_point,
-        'narrow': is_narrow(bound * (abs(left) + abs(right)), offset, shift),
+        'fits_int32': fits_int32(bound * (abs(left) + abs(right)), offset, shift),
     }
 
 
-def is_narrow(product: int, offset: int, shift: int) -> bool:
-    """Whether 32 bits hold ``(+-product + offset) >> shift``; 0 says nothing."""
+def fits_int32(product: int, offset: int, shift: int) -> bool:
+    """Whether 32 bits hold ``(+-product + offset) >> shift``; unknown where it is 0."""
     return product > 0 and (product + abs(offset) >> shift) < INT32 - 1
 
 
@@ -48,9 +57,9 @@ def requantization(
 
     Args:
         factor: What to multiply by.
-        value: What the result is.
-        zero_point: Of the result: a code is the result plus it.
-        bound: Largest magnitude of what is multiplied; 0: not known.
+        value: The result.
+        zero_point: Zero point of the result: a code is the result plus it.
+        bound: Largest magnitude of an integer that is multiplied; 0: unknown.
 
     Raises:
         Unsupported: If the zero point does not fit into the offset.
@@ -65,5 +74,5 @@ def requantization(
         'shift': shift,
         'low': value.low + zero_point,
         'high': value.high + zero_point,
-        'narrow': is_narrow(bound * abs(multiplier), offset, shift),
+        'fits_int32': fits_int32(bound * abs(multiplier), offset, shift),
     }

@@ -1,7 +1,7 @@
 """Packed weights, and the requantization of their channels in native form.
 
-Equation (2) of :mod:`.gemm`, ``y = (acc * multiplier + offset) >> shift`` of a
-channel, has two forms in C++.
+Equation (3) of :mod:`.gemm`, ``y = (acc * multiplier + offset) >> shift`` of a
+channel, has two forms in C++ (``epilogue/epilogue.inl``).
 
 *Exact*: as it stands, in 64 bits, for any constants.
 
@@ -13,7 +13,7 @@ is left to do on 32-bit lanes, 16 at a time::
     up   = max(0, 32 - shift)
     rest = shift + up - 32                                              (>= 0)
 
-    y = (((acc << up) * multiplier + (offset << up)) >> 32) >> rest
+    y = (((acc << up) * multiplier + (offset << up)) >> 32) >> rest       (4)
 
 For shifts below 32, ``up`` multiplies the numerator by ``2**up``, so that the sum of
 both shifts is ``shift + up``; rounding down twice is rounding down once. Where all
@@ -45,7 +45,7 @@ _INT64 = 2**63
 
 @dataclass(frozen=True, eq=False)
 class PackedWeights:
-    """Weights in the order in which the kernel reads them: see ``panels.h``.
+    """Weights in the order in which the kernel reads them: see ``product/panels.h``.
 
     Attributes:
         source: The weight that was packed.

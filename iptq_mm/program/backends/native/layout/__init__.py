@@ -1,1 +1,1 @@
-"""Where the integers of a native program lie."""
+"""Tensors in buffers, steps that use them, their memory, and commands."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from .....native.commands import Command
 from .....native.fields import Fields
 from .memory import ALIGNMENT
-from .steps import Address, Buffer, Call, FieldValue, Step
+from .steps import Address, Buffer, FieldValue, ReferenceStep, Step
 
 
 class Arena:
@@ -50,12 +50,12 @@ class Arena:
 class ReferenceCall:
     """A node that the reference computes, on tensors of the arena."""
 
-    def __init__(self, call: Call, arena: Arena) -> None:
-        self._function = call.function
+    def __init__(self, step: ReferenceStep, arena: Arena) -> None:
+        self._function = step.function
         self._operands = [
-            x if isinstance(x, Tensor) else arena.view(*x) for x in call.operands
+            x if isinstance(x, Tensor) else arena.view(*x) for x in step.operands
         ]
-        self._result = arena.view(*call.result)
+        self._result = arena.view(*step.result)
 
     def run(self) -> None:
         """Run it."""
@@ -77,13 +77,13 @@ class Builder:
         self._arena = arena
         self.kept: list[Tensor] = []
 
-    def build(self, step: Step | Call) -> Command | ReferenceCall:
+    def build(self, step: Step | ReferenceStep) -> Command | ReferenceCall:
         """The command of a finished step.
 
         Raises:
             TypeError: If its command has no field of a name that an emitter has set.
         """
-        if isinstance(step, Call):
+        if isinstance(step, ReferenceStep):
             return ReferenceCall(step, self._arena)
         return self._structure(step.command, step.fields, step.command.__name__)
 

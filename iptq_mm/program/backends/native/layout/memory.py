@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .....native.commands import SLACK
-from .steps import Buffer, Call, Step, used_buffers
+from .steps import Buffer, ReferenceStep, Step, used_buffers
 
 #: Bytes: a cache line, and the widest vector.
 ALIGNMENT = 64
 
 
 def plan_memory(
-    steps: Sequence[Step | Call], boundary: Iterable[Buffer] = ()
+    steps: Sequence[Step | ReferenceStep], boundary: Iterable[Buffer] = ()
 ) -> tuple[dict[Buffer, int], int]:
     """Offsets at which no two buffers overlap that are alive at the same time.
 
@@ -50,7 +50,7 @@ def plan_memory(
 
 
 def _lives(
-    steps: Sequence[Step | Call],
+    steps: Sequence[Step | ReferenceStep],
 ) -> tuple[dict[Buffer, int], dict[Buffer, int]]:
     """The first and the last step that uses each buffer."""
     first: dict[Buffer, int] = {}

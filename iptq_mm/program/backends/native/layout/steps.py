@@ -1,8 +1,8 @@
 """Steps of a native program, before buffers have addresses.
 
 Lowering makes a list of steps: a :class:`Step` for each command of the C++ library, a
-:class:`Call` for each node that the reference computes. Both name their memory by
-:class:`Buffer`; :mod:`.memory` gives buffers their offsets in one arena, and
+:class:`ReferenceStep` for each node that the reference computes. Both name their memory
+by :class:`Buffer`; :mod:`.memory` gives buffers their offsets in one arena, and
 :mod:`.builder` turns steps into commands.
 """
 
@@ -88,7 +88,7 @@ class Step:
 
 
 @dataclass(eq=False)
-class Call:
+class ReferenceStep:
     """A node that the reference computes in Python, between commands.
 
     Attributes:
@@ -116,7 +116,7 @@ def addresses(value: FieldValue, name: str = '') -> Iterator[tuple[str, Address]
             yield from addresses(part, name)
 
 
-def used_buffers(step: Step | Call) -> list[Buffer]:
+def used_buffers(step: Step | ReferenceStep) -> list[Buffer]:
     """Buffers that a finished step reads or writes, each once."""
     used = step.fields if isinstance(step, Step) else [step.operands, step.result]
     return list(dict.fromkeys(address.buffer for _, address in addresses(used)))

@@ -1,0 +1,64 @@
+// Sums of two numbers of 16 bits, with 32 bits throughout.
+#pragma once
+
+#include <cstdlib>
+
+#include "isa/vectors_avx512.inl"
+
+namespace iptq {
+namespace {
+
+// A factor of up to 31 bits as two words: high * 2**16 + low.
+struct Halves {
+  i64 low, high;
+
+  explicit Halves(i64 factor) : low(static_cast<i16>(factor)), high((factor - low) >> 16) {}
+};
+
+// A sum of two words, with 32 bits throughout: factors are halves, and what those below
+// add up to is carried to those above.
+struct WordSum {
+  __m512i low, high, low_offset, high_offset;
+  __m128i shift;
+  WordLimits limits;
+
+  explicit WordSum(const Sum& s)
+      : low(pair(Halves(s.left).low, Halves(s.right).low)),
+        high(pair(Halves(s.left).high, Halves(s.right).high)),
+        low_offset(_mm512_set1_epi32(static_cast<i32>(s.offset & 0xFFFF))),
+        high_offset(_mm512_set1_epi32(static_cast<i32>(s.offset >> 16))),
+        shift(_mm_cvtsi64_si128(s.shift - 16)),
+        limits(s.low, s.high) {}
+
+  // Whether no sum overflows, whatever the words are.
+  static bool fits(const Sum& s) {
+    const Halves left(s.left), right(s.right);
+    const i64 most = INT32_MAX, words = -i64{INT16_MIN};
+    const i64 below = words * (std::abs(left.low) + std::abs(right.low)) + 0xFFFF;
+    const i64 above = words * (std::abs(left.high) + std::abs(right.high)) +
+                      std::abs(s.offset >> 16) + words;
+    return s.shift >= 16 && s.low >= INT16_MIN && s.high <= INT16_MAX &&
+           std::abs(left.high) <= INT16_MAX && std::abs(right.high) <= INT16_MAX &&
+           below <= most && above <= most;
+  }
+
+  __m512i operator()(__m512i a, __m512i b) const {
+    const __m512i first = shifted(_mm512_unpacklo_epi16(a, b));
+    const __m512i second = shifted(_mm512_unpackhi_epi16(a, b));
+    return limits(_mm512_packs_epi32(first, second));
+  }
+
+ private:
+  static __m512i pair(i64 left, i64 right) {
+    return _mm512_set1_epi32(static_cast<i32>(right << 16 | (left & 0xFFFF)));
+  }
+
+  __m512i shifted(__m512i pairs) const {
+    const __m512i below = _mm512_dpwssd_epi32(low_offset, pairs, low);
+    const __m512i above = _mm512_dpwssd_epi32(high_offset, pairs, high);
+    return _mm512_sra_epi32(_mm512_add_epi32(above, _mm512_srai_epi32(below, 16)), shift);
+  }
+};
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,11 @@
+// The kernels for x86 with AVX2.
+#include "epilogue/epilogue_plain.inl"
+#include "normalization/layer_norm_plain.inl"
+#include "product/pack_plain.inl"
+#include "product/tile_plain.inl"
+#include "softmax/softmax_plain.inl"
+#include "isa/kernels.inl"
+
+namespace iptq {
+Kernels avx2_kernels() { return all_kernels(); }
+}  // namespace iptq

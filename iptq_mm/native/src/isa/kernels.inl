@@ -1,0 +1,40 @@
+// All kernels, compiled once for each instruction set. The including file has included
+// what is written by hand for its instruction set (*_avx512.inl), or the plain forms of
+// it (*_plain.inl).
+#include "detection/roi_align.inl"
+#include "elementwise/conversions.inl"
+#include "elementwise/copying.inl"
+#include "elementwise/elementwise.inl"
+#include "elementwise/reduction.inl"
+#include "isa/kernels.h"
+#include "normalization/layer_norm.inl"
+#include "product/gemm.inl"
+#include "product/matmul.inl"
+#include "softmax/attention.inl"
+
+namespace iptq {
+namespace {
+
+// In the order of IPTQ_COMMANDS.
+const Kernel* all_kernels() {
+  static const Kernel kernels[kKinds] = {
+      {gemm_tasks, gemm_scratch, gemm_run},
+      {attention_tasks, attention_scratch, attention_run},
+      {layer_norm_tasks, no_scratch, layer_norm_run},
+      {strided_tasks<Add>, no_scratch, add_run},
+      {strided_tasks<Multiply>, no_scratch, multiply_run},
+      {strided_tasks<Lookup>, no_scratch, lookup_run},
+      {strided_tasks<Copy>, no_scratch, copy_run},
+      {gather_tasks, no_scratch, gather_run},
+      {mean_tasks, no_scratch, mean_run},
+      {softmax_tasks, softmax_scratch, softmax_run},
+      {matmul_tasks, matmul_scratch, matmul_run},
+      {conversion_tasks<Quantize>, no_scratch, quantize_run},
+      {conversion_tasks<Dequantize>, no_scratch, dequantize_run},
+      {roi_align_tasks, no_scratch, roi_align_run},
+  };
+  return kernels;
+}
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,225 @@
+// Matrix product with packed weights; everything after it in its epilogue.
+//
+// Rows of `a` are divided into chunks of 40 tiles of 6 rows, which stay in the L2 cache.
+// For each chunk, for each panel of weights, for each tile of the chunk:
+//
+//                panel 0   panel 1   panel 2           n columns
+//             +---------+---------+---------+
+//   chunk 0   | tile 0  | tile 40 | ...     |          a unit of work is a tile of a
+//   (40 tiles | tile 1  | tile 41 |         |          panel; a task is a run of units
+//   of 6 rows)| ...     | ...     |         |          in this order
+//             +---------+---------+---------+
+//   chunk 1   | ...     |         |         |
+//
+// Where the depth is so long that a panel leaves the cache, the tiles of a chunk are
+// computed a slice of depth at a time, their accumulators kept in memory between.
+#pragma once
+
+#include "epilogue/epilogue.inl"
+#include "product/depthwise.inl"
+#include "product/tiles.inl"
+#include "product/unpack.inl"
+#include "product/window.inl"
+
+namespace iptq {
+namespace {
+
+constexpr i64 kChunkTiles = 40;  // 240 rows of `a`, which stay in the L2 cache
+constexpr i64 kTasksOfThread = 8;
+constexpr i64 kSliceGroups = 640;  // of 4 depths: 160 KB of weights
+
+// Units of work: tiles within panels within chunks of rows.
+struct GemmGrid {
+  PanelLayout panels;
+  i64 tiles, units, chunk;
+
+  // With a chunk for each thread, where that moves less from cache to cache.
+  explicit GemmGrid(const Gemm& g, i64 tasks = 1)
+      : panels(g.n, g.k, g.width),
+        tiles(ceil_div(g.m, kTileRows)),
+        units(tiles * panels.count),
+        chunk(kChunkTiles) {
+    const i64 rows = ceil_div(tiles, ceil_div(tasks, kTasksOfThread));
+    if (g.m * (g.n + g.k) > g.n * g.k && rows < chunk) chunk = rows;
+  }
+
+  i64 tiles_from(i64 first) const {
+    return tiles - first < chunk ? tiles - first : chunk;
+  }
+};
+
+// A place in the grid.
+struct GemmPlace {
+  i64 chunk, panel, tile;  // first tile of the chunk; tile within it
+
+  GemmPlace(const GemmGrid& grid, i64 unit)
+      : chunk(unit / (grid.chunk * grid.panels.count) * grid.chunk) {
+    unit -= chunk * grid.panels.count;
+    panel = unit / grid.tiles_from(chunk);
+    tile = unit % grid.tiles_from(chunk);
+  }
+
+  // On to the next panel, if the chunk is done to the next one.
+  void next(const GemmGrid& grid) {
+    tile = 0;
+    if (++panel < grid.panels.count) return;
+    panel = 0;
+    chunk += grid.chunk;
+  }
+};
+
+// Where a task begins. Those of a thread become smaller: whoever is late at the end has
+// little left, and is waited for by all others.
+inline i64 first_unit(i64 units, i64 task, i64 tasks) {
+  constexpr i64 kPercent[kTasksOfThread] = {0, 20, 38, 54, 68, 80, 89, 96};
+  if (tasks % kTasksOfThread || units < 4 * tasks) return units * task / tasks;
+  const i64 done = 100 * (task / kTasksOfThread) + kPercent[task % kTasksOfThread];
+  return units * done / (100 * (tasks / kTasksOfThread));
+}
+
+i64 gemm_tasks(const void* command, i64 threads) {
+  i64 units = GemmGrid(*static_cast<const Gemm*>(command)).units;
+  i64 tasks = threads > 1 ? threads * kTasksOfThread : 1;
+  return units < tasks ? units : tasks;
+}
+
+inline bool unpacks(const Gemm& g) {
+  return !g.window.depthwise && (g.bits == 4 || !kByteProducts);
+}
+
+inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
+
+// What a thread works in.
+struct GemmMemory {
+  char* panel;           // unpacked
+  char* wide;            // rows of `a` as int16
+  i32* sums;             // of the tiles of a chunk, or of one tile
+  const char** pointers;
+  i64 bytes = 0;
+
+  GemmMemory(const Gemm& g, char* memory) {
+    auto take = [&](i64 size) {
+      char* at = memory + bytes;
+      bytes += ceil_div(size, 64) * 64;
+      return at;
+    };
+    const i64 depth = ceil_div(g.k, 4) * 4 * taps_of(g);
+    const i64 element = kByteProducts ? 1 : 2, row = kTileColumns * sizeof *sums;
+    panel = take(unpacks(g) ? depth * g.width * kLanes * element : 0);
+    wide = take(kByteProducts ? 0 : kTileRows * depth * 2);
+    sums = reinterpret_cast<i32*>(take(kChunkTiles * kTileRows * row));
+    pointers = reinterpret_cast<const char**>(take(taps_of(g) * kTileRows * 8));
+  }
+};
+
+i64 gemm_scratch(const void* command) {
+  return GemmMemory(*static_cast<const Gemm*>(command), nullptr).bytes;
+}
+
+// A part of the depth whose weights stay in the L2 cache: whole taps, or some groups of
+// one tap.
+struct DepthSlice {
+  i64 tap, taps;      // the first one, how many
+  i64 group, groups;  // of 4 depths of a tap: the first one, how many
+  bool first, last;   // whether it begins or ends the depth
+
+  // The slice from a group of a tap on.
+  DepthSlice(i64 tap, i64 group, i64 all_taps, i64 all_groups) : tap(tap), group(group) {
+    const i64 whole = kSliceGroups / all_groups;
+    taps = whole < 1 ? 1 : whole < all_taps - tap ? whole : all_taps - tap;
+    const i64 rest = all_groups - group;
+    groups = whole < 1 && rest > kSliceGroups ? kSliceGroups : rest;
+    first = tap == 0 && group == 0;
+    last = tap + taps == all_taps && group + groups == all_groups;
+  }
+};
+
+// Has the cache fetch what the epilogue of a tile will touch. Compilers take a
+// function of nothing but fetches for one without effect, unless it is inlined first.
+__attribute__((always_inline)) inline void fetch_results(
+    const Gemm& g, i64 row, i64 column, i64 columns) {
+  const i64 end = g.m - row < kTileRows ? g.m : row + kTileRows;
+  const i64 size = g.out_type == kU8 || g.out_type == kI8 ? 1 : g.out_type == kI16 ? 2 : 4;
+  for (; row < end; ++row) {
+    const i64 target = target_of(g, row);
+    if (target < 0) continue;
+    const char* out =
+        static_cast<const char*>(g.out) + (target * g.out_row + column) * size;
+    for (i64 b = 0; b < columns * size; b += 64) __builtin_prefetch(out + b, 1);
+    if (g.post != kAdd) continue;
+    const i16* residual = residual_of(g, target) + column;
+    for (i64 c = 0; c < columns; c += 32) __builtin_prefetch(residual + c);
+  }
+}
+
+// The tiles of a panel up to `last` of the chunk, as far as a slice of the depth.
+void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
+                i64 last, const char* b, const GemmMemory& m, const DepthSlice& slice) {
+  const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
+  const bool whole = slice.first && slice.last;
+  const i64 part = slice.tap * panels.groups + slice.group;
+  for (i64 t = place.tile; t < last; ++t) {
+    const i64 row = (place.chunk + t) * kTileRows;
+    const i64 rows = g.m - row < kTileRows ? g.m - row : kTileRows;
+    i32* sums = m.sums + (whole ? 0 : (t - place.tile) * kTileRows * kTileColumns);
+    if (slice.last) fetch_results(g, row + kTileRows, column, width * kLanes);
+    if (g.taps) point_pixels(g, row, rows, m.pointers);
+    else point_rows(g, row, rows, m.pointers);
+    if (g.window.depthwise) {
+      depthwise_tile(g, m.pointers, rows, column, width * kLanes, sums);
+      finish(g, sums, row, rows, column, width);
+      continue;
+    }
+    const char** at = m.pointers + slice.tap * kTileRows;
+    const i64 scale = kByteProducts ? 1 : 2, groups = slice.groups * scale;
+    if constexpr (!kByteProducts)
+      widen_rows(at, slice.taps, rows, 4 * slice.group, 4 * slice.groups, m.wide);
+    else if (slice.group)
+      for (i64 i = 0; i < rows; ++i) at[i] += 4 * slice.group;
+    const i32* start = slice.first ? g.start + column : sums;
+    tile_of<kByteProducts>(rows, width)(at, slice.taps, b + part * scale * 64 * width,
+                                        groups, start, slice.first ? 0 : kTileColumns,
+                                        sums, kTileColumns);
+    if (slice.last) finish(g, sums, row, rows, column, width);
+  }
+}
+
+// The tiles of a panel up to `last` of the chunk, slice after slice.
+void gemm_panel(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
+                i64 last, const char* b, const GemmMemory& m) {
+  const i64 taps = g.window.depthwise ? 1 : taps_of(g), groups = panels.groups;
+  for (i64 tap = 0, group = 0; tap < taps;) {
+    const DepthSlice slice(tap, group, taps, groups);
+    gemm_slice(g, panels, place, last, b, m, slice);
+    group = (group + slice.groups) % groups;
+    tap += group ? 0 : slice.taps;
+  }
+}
+
+void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
+  const Gemm& g = *static_cast<const Gemm*>(command);
+  const GemmGrid grid(g, tasks);
+  const PanelLayout& panels = grid.panels;
+  const GemmMemory memory(g, scratch);
+  i64 unit = first_unit(grid.units, task, tasks), ready = -1;
+  const i64 end = first_unit(grid.units, task + 1, tasks);
+  for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {
+    i64 last = grid.tiles_from(place.chunk);
+    if (last - place.tile > end - unit) last = place.tile + end - unit;
+    const i64 groups = panels.groups * taps_of(g);
+    const i8* weights = g.weights + panels.at(place.panel, g.bits) * taps_of(g);
+    const char* b = reinterpret_cast<const char*>(weights);
+    if (unpacks(g)) {
+      const i64 columns = panels.width_of(place.panel) * kLanes;
+      if (ready != place.panel)
+        unpack_panel<kByteProducts>(weights, g.bits, groups, columns, memory.panel);
+      ready = place.panel;
+      b = memory.panel;
+    }
+    gemm_panel(g, panels, place, last, b, memory);
+    unit += last - place.tile;
+  }
+}
+
+}  // namespace
+}  // namespace iptq

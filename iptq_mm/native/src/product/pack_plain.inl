@@ -1,0 +1,14 @@
+// Keys as panels of bytes: nothing by hand.
+#pragma once
+
+#include "product/panels.h"
+
+namespace iptq {
+namespace {
+
+inline i64 pack_vectors(const u8*, i64, i64, i64, i64, const PanelLayout&, char*, i32*) {
+  return 0;
+}
+
+}  // namespace
+}  // namespace iptq

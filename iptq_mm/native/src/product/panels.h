@@ -1,0 +1,62 @@
+// The layout of packed weights.
+//
+// A weight w[d][c] multiplies depth d of a row (of all taps: d = tap * k4 + depth within
+// the tap, k4 = k rounded up to a multiple of 4) for column c of the result. Columns are
+// divided into panels of `width` vectors of 16 columns; the last panel may be narrower. A
+// panel holds the whole depth, in groups of 4:
+//
+//   weights:  | panel 0             | panel 1             | ... | last panel  |
+//
+//   panel of C columns (C = 16 * width):
+//               column 0      column 1            column C-1
+//     group 0 | d0 d1 d2 d3 | d0 d1 d2 d3 | ... | d0 d1 d2 d3 |
+//     group 1 | d4 d5 d6 d7 | d4 d5 d6 d7 | ... | d4 d5 d6 d7 |
+//     ...
+//
+// A byte product (vpdpbusd) takes 4 depths of 16 columns at a time, that is one vector of
+// 64 bytes of a group. Columns and depths that are missing are zeros. With g = d / 4,
+// and c counted from the panel's first column, the byte of w[d][c] within its panel is
+//
+//   (g * C + c) * 4 + d % 4                                                    (1)
+//
+// With 4 bits a weight is half a byte, and (1) counts halves, the lower one first.
+//
+// Example: k = 8, n = 40, width 2. Panel 0 has the columns 0 to 31 in 256 bytes, panel 1
+// the columns 32 to 47, of which 40 to 47 are zeros. w[6][35] is in panel 1, C = 16,
+// g = 1, c = 3: byte 256 + (1 * 16 + 3) * 4 + 2 = 334; with 4 bits it is the lower half
+// of byte 167.
+#pragma once
+
+#include "arithmetic.inl"
+
+namespace iptq {
+namespace {
+
+// Where panels of (k, n) weights begin.
+struct PanelLayout {
+  i64 groups;   // of 4 depths, of a tap
+  i64 vectors;  // of 16 columns
+  i64 width;    // vectors of a panel, at most
+  i64 count;    // panels
+
+  PanelLayout(i64 n, i64 k, i64 width)
+      : groups(ceil_div(k, 4)),
+        vectors(ceil_div(n, kLanes)),
+        width(width),
+        count(ceil_div(vectors, width)) {}
+
+  // Vectors of a panel.
+  i64 width_of(i64 panel) const {
+    i64 rest = vectors - panel * width;
+    return rest < width ? rest : width;
+  }
+  // First column of a panel.
+  i64 column(i64 panel) const { return panel * width * kLanes; }
+  // Bytes before a panel, for each tap.
+  i64 at(i64 panel, i64 bits) const {
+    return column(panel) * groups * 4 * bits / 8;
+  }
+};
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,68 @@
+// Register tiles: the part of a product whose accumulators stay in registers, 6 rows by
+// 4 vectors of 16 columns at most. For each group g of 4 depths:
+//
+//                            weights of group g of a panel (see panels.h)
+//                            | vector 0 | vector 1 | vector 2 | vector 3 |
+//   a, 4 bytes of each row
+//     row 0 | a[4g .. 4g+3] | sum[0][0]  sum[0][1]  sum[0][2]  sum[0][3]
+//     row 1 | a[4g .. 4g+3] | sum[1][0]  ...
+//     ...
+//     row 5 | a[4g .. 4g+3] | sum[5][0]  ...                   sum[5][3]
+//
+// The 4 bytes of a row are repeated in all lanes, and lane c of sum[i][j] grows by
+//
+//   a[i][4g] * w[4g][16j + c] + ... + a[i][4g+3] * w[4g+3][16j + c]            (1)
+//
+// 24 accumulators, 4 vectors of weights and one of the row make 29 of 32 registers. Where
+// there are no byte products, rows and weights are widened to int16 (unpack.inl), a group
+// becomes two of 2 depths, and a tile is computed one vector of columns after the other.
+//
+// Accumulators start from `start`, not from 0: see (1) in epilogue/epilogue.inl.
+#pragma once
+
+#include "product/panels.h"
+
+namespace iptq {
+namespace {
+
+// a: for each tap kTileRows addresses of rows, of which the first `rows` are read
+// b: a panel, from the first group of these taps on
+// start, out: (rows, width * 16), rows `start_row` and `out_row` apart
+using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
+                      const i32* start, i64 start_row, i32* out, i64 out_row);
+
+template <int Width, bool Bytes>
+Tile tile_of_rows(i64 rows) {
+  static const Tile tiles[kTileRows] = {
+      tile<1, Width, Bytes>, tile<2, Width, Bytes>, tile<3, Width, Bytes>,
+      tile<4, Width, Bytes>, tile<5, Width, Bytes>, tile<6, Width, Bytes>};
+  return tiles[rows - 1];
+}
+
+// Bytes: 4 unsigned bytes times 4 signed ones, else 2 int16 times 2 int16.
+template <bool Bytes>
+Tile tile_of(i64 rows, i64 width) {
+  switch (width) {
+    case 1: return tile_of_rows<1, Bytes>(rows);
+    case 2: return tile_of_rows<2, Bytes>(rows);
+    case 3: return tile_of_rows<3, Bytes>(rows);
+    default: return tile_of_rows<4, Bytes>(rows);
+  }
+}
+
+// out = start + a b of all panels.
+template <bool Bytes>
+void multiply(const char* a, i64 a_row, i64 rows, const PanelLayout& panels,
+              const char* packed, const i32* start, i32* out, i64 out_row) {
+  const char* at[kTileRows] = {};
+  for (i64 i = 0; i < rows; ++i) at[i] = a + i * a_row;
+  for (i64 p = 0; p < panels.count; ++p) {
+    const i64 column = panels.column(p);
+    tile_of<Bytes>(rows, panels.width_of(p))(at, 1, packed + panels.at(p, 8),
+                                             panels.groups, start + column, 0,
+                                             out + column, out_row);
+  }
+}
+
+}  // namespace
+}  // namespace iptq

@@ -1,0 +1,161 @@
+"""The emitter of attention: one step for the whole pattern."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .....native.commands import U8, Attention
+from .....native.storage import Storage
+from ....ir.graph import Node, Value
+from ..context import INT32, EmitterContext, Unsupported
+from ..kernels.matmul import as_bytes, group_offsets
+from ..kernels.requantization import fits_int32, requantization
+from ..kernels.softmax import largest_sum, probability_storage, softmax_fields
+from ..layout.steps import Address, Step
+from ..layout.tensor_ref import TensorRef
+from .attention_pattern import AttentionPattern
+
+
+def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> TensorRef:
+    """Emit the step of an attention.
+
+    Raises:
+        Unsupported: If a part of it has no kernel.
+    """
+    fields = _scores(context, pattern) | _softmax(context, pattern)
+    value = context.value(pattern.result)
+    queries, keys = context.value(pattern.scores).shape[-2:]
+    v = as_bytes(context, pattern.result, 1)
+    sums = 128 * largest_sum(context, pattern.softmax, keys)
+    if fields['p_type'] != U8 and sums >= INT32:
+        raise Unsupported('sums of more than 32 bits')
+    storage = context.storage(value)
+    out = _heads_last(storage, value.shape)
+    depth = value.shape[-1]
+    factor = context.factor(pattern.result)
+    v_at, v_row = group_offsets(v, -2)
+    out_at, out_row = group_offsets(out, -2)
+    fields |= {
+        'queries': queries,
+        'keys': keys,
+        'value_depth': depth,
+        'v': Address(v.buffer),
+        'v_at': v_at,
+        'v_row': v_row,
+        'result': requantization(factor, value, storage.zero_point, INT32 - 1),
+        'out': Address(out.buffer),
+        'out_at': out_at,
+        'out_row': out_row,
+        'out_type': storage.type,
+    }
+    return context.emit(Step(Attention, fields), out)
+
+
+def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
+    """Fields of queries, keys and scores."""
+    node = pattern.scores
+    value, bound = context.value(node), context.number(node, 'bound')
+    if bound >= INT32:
+        raise Unsupported('scores of more than 32 bits')
+    q = as_bytes(context, node, 0)
+    k = as_bytes(context, node, 1, swap=True)
+    if q.shape[:-2] != k.shape[:-2]:
+        raise Unsupported('heads that share keys')
+    groups = math.prod(q.shape[:-2])
+    additions = [_addition(context, n, groups) for n in pattern.additions]
+    empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
+    q_at, q_row = group_offsets(q, -2)
+    k_at, k_row = group_offsets(k, -2)
+    return {
+        'groups': groups,
+        'depth': q.shape[-1],
+        'q': Address(q.buffer),
+        'q_at': q_at,
+        'q_row': q_row,
+        'q_zero_point': q.storage.zero_point,
+        'k': Address(k.buffer),
+        'k_at': k_at,
+        'k_row': k_row,
+        'score': requantization(context.factor(node), value, 0, bound),
+        'additions': len(additions),
+        'addition': [*additions, empty, empty][:2],
+    }
+
+
+def _addition(context: EmitterContext, node: Node, groups: int) -> dict:
+    """Fields of an addition to the scores."""
+    value = context.value(node)
+    if max(abs(value.low), value.high) >= INT32 // 2:
+        raise Unsupported('scores of more than 31 bits')
+    if node.kind == 'add_constant':
+        addend = node.constants['addend']
+        left, right, shift = 1, 1, 0
+    else:
+        first = isinstance(node.operands[0], str)
+        addend = node.operands[0 if first else 1]
+        left, right = (context.number(node, n) for n in ('left', 'right'))
+        left, right = (right, left) if first else (left, right)
+        shift = context.number(node, 'shift')
+    if max(abs(left), abs(right)) >= INT32:
+        raise Unsupported('a factor of more than 32 bits')
+    tensor = context.tensor(addend)
+    table, at = _table(tensor, value, groups)
+    offset = 1 << (shift - 1) if shift else 0
+    source = node.values[0]
+    product = context.program.values[source].bound * abs(left)
+    product += int(table.abs().max()) * abs(right)
+    return {
+        'addend': table,
+        'at': at,
+        'row': value.shape[-1],
+        'sum': {
+            'left': left,
+            'right': right,
+            'offset': offset,
+            'shift': shift,
+            'low': value.low,
+            'high': value.high,
+            'fits_int32': fits_int32(product, offset, shift),
+        },
+    }
+
+
+def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
+    """An addend as tables of (queries, keys), and the table's offset for each group."""
+    if int(addend.abs().max()) >= INT32:
+        raise Unsupported('addends of more than 32 bits')
+    queries, keys = value.shape[-2:]
+    while addend.ndim < 2:
+        addend = addend.unsqueeze(0)
+    tables = addend.expand(*addend.shape[:-2], queries, keys).to(torch.int32)
+    tables = tables.contiguous()
+    numbers = torch.arange(math.prod(tables.shape[:-2])).view(tables.shape[:-2])
+    at = numbers.expand(value.shape[:-2]).reshape(groups) * (queries * keys)
+    return tables, at.contiguous()
+
+
+def _softmax(context: EmitterContext, pattern: AttentionPattern) -> dict:
+    """Fields of the softmax and its probabilities."""
+    value = context.value(pattern.softmax)
+    if value.low != 0 or value.high > 65535:
+        raise Unsupported('probabilities of more than 16 bits')
+    kept = probability_storage(value)
+    fields = softmax_fields(context, pattern.softmax, value, kept)
+    return {'softmax': fields, 'p_type': kept.type}
+
+
+def _heads_last(storage: Storage, shape: tuple[int, ...]) -> TensorRef:
+    """A new tensor (..., heads, queries, depth), stored with the heads next to depth.
+
+    The projection after an attention reads (..., queries, heads, depth).
+    """
+    if len(shape) < 3:
+        return TensorRef.new(storage, shape)
+    *lead, heads, queries, depth = shape
+    out = TensorRef.new(storage, (*lead, queries, heads, depth))
+    rank = len(shape)
+    dims = [*range(rank - 3), rank - 2, rank - 3, rank - 1]
+    return out.moved('permute', {'dims': dims})

@@ -1,0 +1,110 @@
+"""Attention: one command for two products and softmax."""
+
+import pytest
+import torch
+from native_cases import SIGNED_BYTES, WIDE, add, check, function, program
+
+from iptq_mm.intmath import QParams, dyadic
+from iptq_mm.native.commands import Add, Attention, Copy
+
+
+def attention(
+    groups,
+    queries,
+    keys,
+    depth,
+    high=65535,
+    scale=3e-4,
+    stages=(),
+    name='table_softmax',
+    value_depth=None,
+    options=None,
+):
+    """A program; scores are ``scale`` wide, probabilities at most ``high``."""
+    value_depth = value_depth or depth
+
+    def build(r):
+        q = r.input((*groups, queries, depth), *SIGNED_BYTES, 1.0)
+        k = r.input((*groups, depth, keys), *SIGNED_BYTES, 1.0)
+        v = r.input((*groups, keys, value_depth), -128, 127, 1.0)
+        shape = (*groups, queries, keys)
+        bound = depth * 127 * 127
+        factor = dyadic(min(32767 / bound * 1.5, 100.0), 32)
+        constants = {
+            'bound': bound,
+            'multiplier': factor.multiplier,
+            'shift': factor.shift,
+        }
+        scores = r.node('matmul', [q, k], shape, WIDE, constants)
+        generator = torch.Generator().manual_seed(1)
+        for stage in stages:
+            if stage == 'bias':
+                table = torch.randint(
+                    -9999, 9999, (groups[-1], queries, keys), generator=generator
+                ).to(torch.int16)
+                scores = add(r, [scores, r.tensor(table, 'table')], shape, WIDE)
+            else:
+                hidden = torch.rand(queries, keys, generator=generator) < 0.4
+                scores = r.add_constant(scores, hidden * -400000, shape)
+        out = QParams(1.0 / high, 0, high)
+        p = function(r, name, scores, scale, out, options=options)
+        factor = dyadic(0.8 * 255 / (high * 127), 47)
+        constants = {
+            'bound': keys * high * 128,
+            'multiplier': factor.multiplier,
+            'shift': factor.shift,
+        }
+        result = (*groups, queries, value_depth)
+        return r.node('matmul', [p, v], result, (-113, 142), constants)
+
+    return program(build)
+
+
+@pytest.mark.parametrize('high', [255, 127, 32767, 65535])
+@pytest.mark.parametrize(
+    'queries, keys, depth',
+    [(1, 1, 4), (7, 5, 3), (49, 49, 32), (13, 70, 64), (6, 33, 80)],
+)
+def test_any_size(level, queries, keys, depth, high):
+    native = check(attention((2, 3), queries, keys, depth, high))
+    # Keys are turned, the output is kept as torch keeps it.
+    assert [type(c) for c in native.commands] == [
+        *[Copy] * (keys > 1),
+        Attention,
+        Add,
+    ]
+
+
+@pytest.mark.parametrize('scale', [1e-6, 3e-4, 0.01, 2.0])
+def test_any_scale(level, scale):
+    """Differences of one byte, of two, and of more; nearly flat, nearly one-hot."""
+    check(attention((2,), 9, 40, 16, scale=scale))
+
+
+@pytest.mark.parametrize(
+    'stages', [('bias',), ('mask',), ('bias', 'mask')], ids='-'.join
+)
+def test_biases_and_masks(level, stages):
+    check(attention((4, 3), 10, 35, 16, stages=stages))
+
+
+def test_values_may_have_another_depth(level):
+    check(attention((3,), 8, 20, 16, value_depth=72))
+
+
+SOFTMAXES = ['i_softmax', 'shiftmax', 'bit_softmax', 'log_int_softmax']
+
+
+@pytest.mark.parametrize('name', SOFTMAXES)
+@pytest.mark.parametrize('scale', [1e-6, 3e-4, 0.01, 2.0])
+@pytest.mark.parametrize('high', [255, 65535])
+def test_other_softmaxes(level, name, scale, high):
+    check(attention((2,), 7, 37, 8, high, scale, ('bias',), name))
+
+
+def test_published_forms_are_left_to_the_reference(level):
+    options = {'literal': True}
+    native = check(attention((2,), 5, 8, 4, name='shiftmax', options=options), 1)
+    case = 'has no kernel for the literal form of shiftmax'
+    assert [reason.split(':')[0] for reason in native.fallbacks] == [f'softmax {case}']
+    assert f'1 lowered node by node: attention {case}' in str(native)

@@ -1,0 +1,52 @@
+"""Products of activations outside of attention."""
+
+import pytest
+from native_cases import SIGNED_BYTES, WIDE, check, function, move, program
+
+from iptq_mm.intmath import QParams, dyadic
+
+
+def matmul(r, a, b, shape, bounds, ratio):
+    left, right = r.values[a], r.values[b]
+    bound = left.shape[-1] * left.bound * right.bound
+    factor = dyadic(ratio, max(32, bound.bit_length() + 1))
+    return r.node(
+        'matmul',
+        [a, b],
+        shape,
+        bounds,
+        {'bound': bound, 'multiplier': factor.multiplier, 'shift': factor.shift},
+    )
+
+
+@pytest.mark.parametrize('m, k, n', [(1, 1, 1), (7, 5, 3), (13, 40, 70), (6, 64, 64)])
+@pytest.mark.parametrize('left', [SIGNED_BYTES, (-30, 225), (-3000, 5000)])
+def test_products(level, m, k, n, left):
+    def build(r):
+        a, b = r.input((2, m, k), *left, 1.0), r.input((2, k, n), *SIGNED_BYTES, 1.0)
+        return matmul(r, a, b, (2, m, n), (-100, 155), 0.9 / left[1])
+
+    check(program(build))
+
+
+def test_products_with_swapped_and_shared_operands(level):
+    def build(r):
+        a = r.input((3, 2, 5, 16), *SIGNED_BYTES, 1.0)
+        b = r.input((2, 9, 16), *SIGNED_BYTES, 1.0)
+        swapped = move(r, b, 'permute', (2, 16, 9), dims=[0, 2, 1])
+        return matmul(r, a, swapped, (3, 2, 5, 9), WIDE, 0.1)
+
+    check(program(build))
+
+
+def test_probabilities_that_are_used_twice(level):
+    """No attention, since softmax is an output, too; sums stay below 32 bits."""
+
+    def build(r):
+        x = r.input((2, 6, 600), *WIDE, 1.0)
+        v = r.input((2, 600, 8), *SIGNED_BYTES, 1.0)
+        out = QParams(1 / 65535, 0, 65535)
+        p = function(r, 'table_softmax', x, 1e-3, out)
+        return [p, matmul(r, p, v, (2, 6, 8), WIDE, 0.003)]
+
+    check(program(build))
