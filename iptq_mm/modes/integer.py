@@ -14,8 +14,9 @@ from ..intmath import QParams, storage_dtype
 from ..intmath.dyadic import Dyadic, dyadic, requantize
 from ..operations import NonLinear, Operation
 from ..plan import RegionPlan, SitePlan
-from ..qtensor import QTensor, UnsupportedOperationError
-from ..qtensor.context import current_location, describe_location
+from ..qtensor import QTensor
+from ..qtensor.context import current_location
+from ..qtensor.errors import unsupported
 from .base import Mode, operand_qparams, quantized_constant
 from .blocks import in_blocks
 from .shared_integers import integers_for_consumer, share_integers
@@ -36,7 +37,7 @@ class Saturation:
 
 
 class Integer(Mode):
-    """Runs the plan. Between :meth:`enter` and :meth:`leave` all is integer.
+    """Runs a region by its plan, in integers between :meth:`enter` and :meth:`leave`.
 
     Args:
         plan: The region's plan.
@@ -44,8 +45,8 @@ class Integer(Mode):
 
     Attributes:
         plan: The region's plan.
-        saturation: By site, while counting is switched on.
-        constants: What was computed from plan and parameters.
+        saturation: Counts by site; None: nothing is counted.
+        constants: Constants that were computed from plan and parameters.
     """
 
     trains = False
@@ -64,8 +65,9 @@ class Integer(Mode):
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region."""
         if name not in self.plan.inputs:
-            raise UnsupportedOperationError(
-                f'{describe_location()}: {name} was not seen in calibration'
+            raise unsupported(
+                f'{name} was not seen in calibration, so it has no scale',
+                'calibrate with calls of every kind that is used',
             )
         qparams = self.plan.inputs[name]
         integers = integers_for_consumer(value, qparams)
@@ -80,10 +82,10 @@ class Integer(Mode):
             UnsupportedOperationError: If something put floats in their place.
         """
         if value.is_floating_point():
-            raise UnsupportedOperationError(
-                f"{describe_location()}: parameter '{name}' holds floats, not its "
-                'integers: something replaced or converted it after quantization; '
-                'build the model from integer.py again'
+            raise unsupported(
+                f"parameter '{name}' holds floats, not its integers: something "
+                'replaced or converted it after quantization',
+                'build the model from integer.py again',
             )
         qparams = self.constants.parameter(name, value)
         return QTensor(value.detach(), qparams, f'parameter:{name}', constant=True)
@@ -127,9 +129,9 @@ class Integer(Mode):
         site = self.next_site(operation)
         plan = self.plan.sites.get(site)
         if plan is None or plan.operation != operation.kind:
-            raise UnsupportedOperationError(
-                f"{describe_location()}: site '{site}' was not seen in calibration, so "
-                'it has no scale; calibrate with images of every kind that is used'
+            raise unsupported(
+                f"site '{site}' was not seen in calibration, so it has no scale",
+                'calibrate with images of every kind that is used',
             )
         operands = list(inputs)
         for position, wanted in plan.inputs.items():
