@@ -17,8 +17,8 @@ from .weight_qparams import WeightQParams
 #: Largest magnitude of the integers of an added constant. It is far beyond every value,
 #: as an infinite entry of an attention mask has to be.
 _FAR = 2**30
-#: Least real value of ``_FAR``. Softmax hides a score that is lower by so much: exp(-32)
-#: is about 1e-14.
+#: Least real value of ``_FAR``. Softmax hides a score that is lower by so much:
+#: exp(-32) is about 1e-14.
 _FAR_ENOUGH = 32.0
 
 #: Answers every torch function that meets a QTensor; see :func:`answer_with`.
