@@ -1,0 +1,115 @@
+"""Print a fingerprint of quantized models: what must not change when code does.
+
+python benchmarks/fingerprint.py WORK_DIR [WORK_DIR ...] --out before.json
+
+Run it in two versions of the repository on the work dirs that each of them made with
+``tools/quantize.py``: where both files are equal, so are plans, integers, figures and
+what the exported programs compute. A version also takes the work dirs of another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iptq_mm.program import load_program, run
+
+#: Results that differ from run to run: parts of their names.
+VOLATILE = ('seconds', 'time', 'version', 'work_dir', 'config', 'checkpoint')
+#: What ``tools/export.py`` and ``tools/audit.py --json`` wrote beside the model, if
+#: they did.
+PROGRAM, AUDIT = 'integer.program', 'audit.json'
+
+
+def fingerprint(folder: Path) -> dict[str, Any]:
+    """The fingerprint of a work dir.
+
+    Args:
+        folder: With ``plan.json``, ``integer.pth`` and ``results.json``, as
+            ``tools/quantize.py`` leaves it.
+
+    Returns:
+        Hashes of the plan, the tensors of the checkpoint and the results; where there
+        is an exported program or an audit, of the program's outputs for random integers
+        and of the audit.
+
+    Raises:
+        OSError: If a file is missing.
+    """
+    state = torch.load(folder / 'integer.pth', weights_only=True, map_location='cpu')
+    state = state.get('state_dict', state)
+    tensors = {k: _of_tensor(v) for k, v in state.items() if isinstance(v, Tensor)}
+    found = {
+        'plan': _of_json(folder / 'plan.json'),
+        'tensors': len(tensors),
+        'checkpoint': _hash(json.dumps(tensors, sort_keys=True).encode()),
+        'results': _of_json(folder / 'results.json'),
+    }
+    if (folder / PROGRAM).exists():
+        program = load_program(folder / PROGRAM)
+        found['nodes'] = len(program.nodes)
+        random = torch.Generator().manual_seed(0)
+        values = [program.values[port.value] for port in program.inputs]
+        inputs = [
+            torch.randint(v.low, v.high + 1, v.shape, generator=random).to(v.dtype)
+            for v in values
+        ]
+        found['outputs'] = [_of_tensor(output) for output in run(program, inputs)]
+    if (folder / AUDIT).exists():
+        found['audit'] = _of_json(folder / AUDIT)
+    return found
+
+
+def _of_tensor(x: Tensor) -> str:
+    return _hash(
+        f'{x.dtype}{tuple(x.shape)}'.encode() + x.contiguous().numpy().tobytes()
+    )
+
+
+def _of_json(path: Path) -> str:
+    kept = _without_volatile(json.loads(path.read_text(encoding='utf-8')))
+    return _hash(json.dumps(kept, sort_keys=True).encode())
+
+
+def _without_volatile(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_volatile(part)
+        for key, part in value.items()
+        if not any(word in key for word in VOLATILE)
+    }
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def main() -> int:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folders', nargs='+', type=Path, metavar='WORK_DIR')
+    parser.add_argument('--out', type=Path, help='JSON file; default: print it')
+    args = parser.parse_args()
+    try:
+        found = {folder.name: fingerprint(folder) for folder in args.folders}
+    except OSError as error:
+        print(f'error: {error}: give work dirs of tools/quantize.py', file=sys.stderr)
+        return 1
+    text = json.dumps(found, indent=1)
+    if args.out is None:
+        print(text)
+    else:
+        args.out.write_text(f'{text}\n', encoding='utf-8')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
