@@ -7,7 +7,7 @@ from region_models import Custom, attempt, bound, integer_mode, quantized, rows
 from torch import nn
 from torch.nn import functional as F
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.qtensor import RULES, QTensor, UnsupportedOperationError, rule
 from iptq_mm.record import RegionRecord
 
