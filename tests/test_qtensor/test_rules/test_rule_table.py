@@ -39,7 +39,7 @@ def observe(body):
 UNSUPPORTED = {
     'sigmoid': torch.sigmoid,
     'tanh': lambda x: x.tanh(),
-    'silu': F.silu,
+    'mish': F.mish,
     'relu6': F.relu6,
     'normalize': lambda x: F.normalize(x, dim=-1),
     'numpy': lambda x: x.numpy(),
