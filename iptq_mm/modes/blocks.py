@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..operations import OPERATIONS, NonLinear
+
 #: Elements of a block: 1 MB of 64-bit integers, an L2 cache.
 BLOCK = 2**17
 
-#: Operations that compute every row (last dimension) of their first operand alone.
-_BY_ROW = ('linear', 'gelu', 'softmax', 'layer_norm')
 #: Elementwise operations.
 _BY_ELEMENT = ('add', 'mul')
 
@@ -34,7 +34,8 @@ def in_blocks(kind: str, operands: Sequence[Tensor | None], compute: Compute) ->
     x = operands[0]
     if x is None or x.numel() <= BLOCK:
         return compute(operands)
-    if kind in _BY_ROW:
+    if kind == 'linear' or isinstance(OPERATIONS[kind], NonLinear):
+        # Each row (last dimension) of the first operand by itself.
         rows = x.reshape(-1, x.shape[-1])
         step = max(1, BLOCK // x.shape[-1])
         parts = [compute([r, *operands[1:]]) for r in rows.split(step)]

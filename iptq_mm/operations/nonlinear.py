@@ -17,6 +17,8 @@ from .base import ACTIVATION, NORM, Operation, SiteInputs
 class NonLinear(Operation):
     """An operation that an integer function of the registry computes.
 
+    It works along the last dimension of its first operand: no row depends on another.
+
     Attributes:
         saved: Whether the plan has the constants. It has not if they can be made
             again from integer parameters.

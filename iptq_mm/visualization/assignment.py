@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..operations import OPERATIONS, NonLinear
 from ..record import RegionRecord
 from ..utils.files import write_whole
 
+#: Titles of kinds; the others have their names.
 _TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
 
 
@@ -28,7 +30,11 @@ def plot_assignment(
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    kinds = {k: _series(k, assignment, records) for k in _TITLES}
+    kinds = {
+        kind: _series(kind, assignment, records)
+        for kind, operation in OPERATIONS.items()
+        if isinstance(operation, NonLinear)
+    }
     figure, axes = pyplot.subplots(
         len(kinds), 1, figsize=(10, 9), constrained_layout=True
     )
@@ -47,7 +53,9 @@ def plot_assignment(
                 fillstyle='none',
                 color=line.get_color(),
             )
-        axis.set_title(f'{_TITLES[kind]} (ring: chosen)', loc='left', fontsize=10)
+        axis.set_title(
+            f'{_TITLES.get(kind, kind)} (ring: chosen)', loc='left', fontsize=10
+        )
         axis.set_ylabel('SQNR, dB')
         axis.set_xticks(range(len(sites)))
         labels = [site for site, _, _ in sites]

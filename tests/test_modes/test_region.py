@@ -8,7 +8,7 @@ import torch
 from region_models import Custom, Net, bound, mmdet_swin, quantized, rows, same, tensors
 from torch import nn
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.modes import Region, bind, bound_region, regions_in, running, unbind
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 from iptq_mm.qtensor.context import current_location

@@ -7,7 +7,7 @@ import torch
 from region_models import Custom, Net, images, quantized, rows, vit
 from torch import nn
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.modes import Region, bind
 from iptq_mm.program import use_backend
 from iptq_mm.record import RegionRecord

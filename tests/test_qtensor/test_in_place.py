@@ -4,7 +4,7 @@ import pytest
 import torch
 from region_models import Custom, attempt, bound, quantized, rows, sqnr
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.qtensor import UnsupportedOperationError
 from iptq_mm.record import RegionRecord
 

@@ -6,7 +6,7 @@ from region_models import Custom, bound, rows
 from torch import nn
 from torch.nn import functional as F
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.intmath import QParams
 from iptq_mm.modes.base import FloatMode, quantized_constant
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError, WeightQParams

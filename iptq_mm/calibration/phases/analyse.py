@@ -15,7 +15,7 @@ from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
-from .analysing import Analysing
+from .analyse_mode import Analysing
 from .observe import has_choices
 
 

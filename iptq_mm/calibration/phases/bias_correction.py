@@ -14,7 +14,7 @@ from torch import Tensor
 from ...operations import TRANSPOSED
 from ...record import RegionRecord
 from ...rounding.base import Rounded
-from .measuring import SeenInputs
+from .measure_mode import SeenInputs
 
 
 def correctable_biases(

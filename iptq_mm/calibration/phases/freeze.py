@@ -21,7 +21,7 @@ from ..planner import one_scale
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
 from .measure import RegionInputs
-from .measuring import InputsByWeight, SeenInputs, seen_by
+from .measure_mode import InputsByWeight, SeenInputs, seen_by
 
 
 def freeze_regions(

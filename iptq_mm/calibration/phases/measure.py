@@ -10,7 +10,7 @@ from ...plan import RegionPlan
 from ...registry import ROUNDINGS
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
-from .measuring import InputsByWeight, Measuring
+from .measure_mode import InputsByWeight, Measuring
 
 #: By region.
 RegionInputs = dict[str, InputsByWeight]

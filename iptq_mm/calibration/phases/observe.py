@@ -11,7 +11,7 @@ from ...pixels import pixels_of
 from ...record import RegionRecord
 from ..batches import Forward, run_batches
 from ..config import ConfigError, QuantizationConfig
-from .observing import Observing
+from .observe_mode import Observing
 
 
 def observe(

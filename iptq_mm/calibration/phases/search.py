@@ -13,7 +13,7 @@ from ...record import RegionRecord
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
-from .searching import Searching
+from .search_mode import Searching
 
 #: Where values are clipped, as shares of the largest magnitude that was seen.
 SHARES = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)

@@ -20,7 +20,7 @@ from ...operations import WEIGHT
 from ...record import RegionRecord
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
-from ..phases.observing import Observing
+from ..phases.observe_mode import Observing
 from .kept_calls import Call, change, kept_calls, outputs_of
 
 #: Relative difference of the float outputs that reordered float32 sums may make.

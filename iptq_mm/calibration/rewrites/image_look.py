@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from ...pixels import Pixels, is_image, padded
 from ...record import RegionRecord
 from ..batches import Forward, run_batches
-from ..phases.observing import Observing
+from ..phases.observe_mode import Observing
 from .kept_calls import Call
 
 #: How far from a whole number a pixel may come back from normalization.

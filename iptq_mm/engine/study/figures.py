@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ...criteria import Criterion
+from ...operations import OPERATIONS, NonLinear
 from .rank_correlation import spearman
 from .site_candidates import SiteCandidate, by_site, picked
 
-KINDS = ('gelu', 'softmax', 'layer_norm')
+#: Kinds of operations for which functions are chosen.
+KINDS = tuple(k for k, x in OPERATIONS.items() if isinstance(x, NonLinear))
 #: Resamplings of the images for a standard error.
 RESAMPLINGS = 100
 

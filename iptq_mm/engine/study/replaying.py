@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...calibration.phases.analysing import Analysing, Visit
+from ...calibration.phases.analyse_mode import Analysing, Visit
 from ...modes.base import Mode
 from ...modes.integer import Integer
 from ...operations import NonLinear, Operation

@@ -20,10 +20,10 @@ from ..ir.semantics import node_function
 
 #: Kind of the node that looks up a table, known to :mod:`.compiler_spellings` only. Its
 #: operands are ``[x, table]``; constants: ``low``, the argument of the first entry, and
-#: ``middle``, which is added to the entry.
+#: ``base``, which is added to the entry.
 LOOK_UP = 'look_up'
-#: Kinds of elementwise functions.
-_ELEMENTWISE = ('gelu',)
+#: Kinds of functions whose results depend on one integer each.
+_TABULATED = ('gelu',)
 
 
 def with_lookup_tables(program: Program) -> Program:
@@ -66,12 +66,12 @@ def _held(program: Program, node: Node) -> Constants:
 
 
 def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
-    """The table of a node (all of its values minus ``middle``, int8) and constants.
+    """The table of a node (all of its values minus ``base``, int8) and constants.
 
     None if the node is no function of one integer, or has more than 2**16 arguments or
     2**8 values.
     """
-    if node.kind not in _ELEMENTWISE or not node.values:
+    if node.kind not in _TABULATED or not node.values:
         return None
     x, made = program.values[node.values[0]], program.values[node.output]
     if x.high - x.low >= 2**16 or x.bound >= 2**31 or made.high - made.low >= 2**8:
@@ -80,15 +80,15 @@ def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
     arguments = torch.arange(x.low, x.high + 1).to(x.dtype)
     values = node_function(node, made)([arguments], constants)
     are_bytes = made.low >= -128 and made.high <= 127
-    middle = 0 if are_bytes else made.low + 128
-    bytes_ = (values.to(torch.int32) - middle).to(torch.int8)
-    return bytes_, {'low': x.low, 'middle': middle}
+    base = 0 if are_bytes else made.low + 128
+    bytes_ = (values.to(torch.int32) - base).to(torch.int8)
+    return bytes_, {'low': x.low, 'base': base}
 
 
 def values_looked_up(x: Sequence[Tensor], constants: Constants) -> Tensor:
     """The function of a node of the kind :data:`LOOK_UP`, before it is clamped."""
     index = x[0].to(torch.int32) - constants['low']
-    return look_up(x[1], index).to(torch.int32) + constants['middle']
+    return look_up(x[1], index).to(torch.int32) + constants['base']
 
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:

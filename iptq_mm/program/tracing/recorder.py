@@ -140,6 +140,10 @@ class Recorder:
     def clamped(self, source: int, low: int | None, high: int | None) -> int:
         """Clamp a value; returns the number of the result.
 
+        There is no kind of node for a clamp. Every node clamps its result to the bounds
+        of its value, so a clamp is recorded as a node ``add_constant`` that adds 0 and
+        whose result has narrower bounds.
+
         Args:
             source: Number of the value.
             low: Lower bound; None: none.

@@ -21,8 +21,8 @@ from region_models import (
     tensors,
 )
 
-from iptq_mm.calibration.phases.analysing import Analysing
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.analyse_mode import Analysing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.calibration.sampling import MAX_ELEMENTS
 from iptq_mm.record import RegionRecord

@@ -7,7 +7,7 @@ from region_models import Custom, attempt, bound, integer_mode, quantized, rows
 from torch import nn
 from torch.nn import functional as F
 
-from iptq_mm.calibration.phases.observing import Observing
+from iptq_mm.calibration.phases.observe_mode import Observing
 from iptq_mm.qtensor import RULES, QTensor, UnsupportedOperationError, rule
 from iptq_mm.record import RegionRecord
 
@@ -39,7 +39,7 @@ def observe(body):
 UNSUPPORTED = {
     'sigmoid': torch.sigmoid,
     'tanh': lambda x: x.tanh(),
-    'silu': F.silu,
+    'mish': F.mish,
     'relu6': F.relu6,
     'normalize': lambda x: F.normalize(x, dim=-1),
     'numpy': lambda x: x.numpy(),

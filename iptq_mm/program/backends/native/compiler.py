@@ -1,7 +1,9 @@
 """The compiler: from an integer program to commands of the C++ library.
 
-:func:`compile_program` is the table of contents. Nodes are lowered in order, and each
-in the first of four ways that is possible:
+:func:`compile_program` is the table of contents. Nodes are lowered in order. An
+attention that :func:`match_attention` found becomes one step if possible
+(:mod:`.fusion.attention`). Every other node is lowered in the first of four ways that
+is possible:
 
 1. it is fused into the product before it (:mod:`.fusion.epilogue`);
 2. it only moves integers: its result is another view of the same buffer;

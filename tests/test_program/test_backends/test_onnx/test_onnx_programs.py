@@ -129,6 +129,7 @@ def test_mmpretrain_swin():
 
 def test_every_kind_is_tested():
     programs = [vit_program(), swin_program(), *(make() for make in LONE.values())]
+    programs += [function_program(*form) for form in functions()]
     kinds = {node.kind for program in programs for node in program.nodes}
     kinds |= {name.split()[0] for name in MOVED}
     assert kinds >= set(OPERATIONS) | set(ELEMENTWISE) | set(MOVES)

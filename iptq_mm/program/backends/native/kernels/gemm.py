@@ -38,7 +38,7 @@ from .....native.storage import Storage
 from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
 from .requantization import sum_fields
-from .weights import PackedWeights, by_taps, channel_constants, packed
+from .weights import PackedWeights, by_taps, channel_constants, packed_once
 
 
 class EpilogueSum(NamedTuple):
@@ -142,7 +142,7 @@ class GemmBuilder(Step):
     def _weight_fields(self) -> dict:
         if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
-        self.packed = made = packed(self.weight)
+        self.packed = made = packed_once(self.weight)
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
 
     def _channel_fields(self) -> dict:

@@ -65,8 +65,8 @@ class PackedWeights:
 _IN_USE: WeakValueDictionary[tuple, PackedWeights] = WeakValueDictionary()
 
 
-def packed(weight: Tensor) -> PackedWeights:
-    """:func:`pack`, or its earlier result for this weight while that is in use."""
+def packed_once(weight: Tensor) -> PackedWeights:
+    """What :func:`pack` makes of a weight; packed anew only if no program uses it."""
     version = 0 if weight.is_inference() else weight._version
     key = weight.data_ptr(), tuple(weight.shape), weight.stride(), version
     made = _IN_USE.get(key)

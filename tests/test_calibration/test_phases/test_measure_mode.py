@@ -14,9 +14,9 @@ from region_models import (
     tensors,
 )
 
-from iptq_mm.calibration.phases import measuring
+from iptq_mm.calibration.phases import measure_mode
 from iptq_mm.calibration.phases.freeze import quantize_parameters
-from iptq_mm.calibration.phases.measuring import Inputs, Measuring
+from iptq_mm.calibration.phases.measure_mode import Inputs, Measuring
 from iptq_mm.modes import running
 from iptq_mm.patches import patches
 
@@ -160,8 +160,8 @@ def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided, small):
     model = mmdet_swin()
     x = images(2, 3, 64, 48)  # 16 x 12 positions each
     net, plan, _ = calibrated(model, [x])
-    monkeypatch.setattr(measuring, 'MAX_WINDOWS', 100)
-    monkeypatch.setattr(measuring, 'SMALL', small)
+    monkeypatch.setattr(measure_mode, 'MAX_WINDOWS', 100)
+    monkeypatch.setattr(measure_mode, 'SMALL', small)
     inputs = {}
     mode = Measuring(plan, inputs, guided)
     with torch.no_grad(), running(net, {'backbone': mode}):
@@ -185,7 +185,7 @@ def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided, small):
 def test_layers_of_very_many_inputs_are_left_out(monkeypatch):
     module = Custom(lambda self, x: self.last(x))
     net, plan, record = calibrated(module, [rows()])
-    monkeypatch.setattr(measuring, 'MAX_FEATURES', 8)
+    monkeypatch.setattr(measure_mode, 'MAX_FEATURES', 8)
     inputs, _ = measured(net, plan, [rows()])
     assert {name for name, _ in inputs} == {'first.weight'}  # of 8 inputs
     cfg = config(weight=dict(bits=8, rounding=dict(type='second_order')))
