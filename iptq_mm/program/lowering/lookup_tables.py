@@ -22,7 +22,8 @@ from ..ir.semantics import node_function
 #: operands are ``[x, table]``; constants: ``low``, the argument of the first entry, and
 #: ``base``, which is added to the entry.
 LOOK_UP = 'look_up'
-#: Kinds of functions whose results depend on one integer each.
+#: Kinds of functions whose results depend on one integer each, but for some published
+#: forms; see :func:`_table`.
 _TABULATED = ('gelu',)
 
 
@@ -68,8 +69,8 @@ def _held(program: Program, node: Node) -> Constants:
 def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
     """The table of a node (all of its values minus ``base``, int8) and constants.
 
-    None if the node is no function of one integer, or has more than 2**16 arguments or
-    2**8 values.
+    None if the node is no function of one integer, as I-ViT's published GELU, which
+    depends on the largest of its row, or has more than 2**16 arguments or 2**8 values.
     """
     if node.kind not in _TABULATED or not node.values:
         return None
@@ -78,7 +79,10 @@ def _table(program: Program, node: Node) -> tuple[Tensor, Constants] | None:
         return None
     constants = _held(program, node)
     arguments = torch.arange(x.low, x.high + 1).to(x.dtype)
-    values = node_function(node, made)([arguments], constants)
+    compute = node_function(node, made)
+    values, alone = (compute([x], constants) for x in (arguments, arguments[:, None]))
+    if not torch.equal(values, alone.flatten()):
+        return None
     are_bytes = made.low >= -128 and made.high <= 127
     base = 0 if are_bytes else made.low + 128
     bytes_ = (values.to(torch.int32) - base).to(torch.int8)

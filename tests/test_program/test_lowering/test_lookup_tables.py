@@ -54,6 +54,21 @@ def test_not_of_results_that_bytes_do_not_hold():
     assert [node.kind for node in with_lookup_tables(program).nodes] == ['gelu']
 
 
+def test_not_of_results_that_depend_on_the_row():
+    """I-ViT's published GELU subtracts the largest number of the row."""
+    function = dict(type='shift_gelu', literal=True)
+    x, out = QParams.symmetric(6.0, 8), QParams.symmetric(5.0, 8)
+    constants = FUNCTIONS.build(dict(function)).prepare(FunctionSite(x, out))
+    bounds = (out.qmin, out.qmax)
+    shape = ((4, 64), x.qmin, x.qmax)
+    program = lone('gelu', [shape], bounds, constants, function=function, site='alone')
+    assert [node.kind for node in with_lookup_tables(program).nodes] == ['gelu']
+    value = program.values[program.inputs[0].value]
+    random = torch.Generator().manual_seed(0)
+    given = torch.randint(-40, 41, value.shape, generator=random).to(value.dtype)
+    assert equal(whole_graph(program, CPU)(given), run(program, [given]))
+
+
 def test_softmax_has_two_look_ups():
     function = FUNCTIONS.build(dict(type='table_softmax'))
     x, out = QParams(3e-4, -32767, 32767), QParams(1 / 65535, 0, 65535)
