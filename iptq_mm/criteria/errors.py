@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..utils.decibels import decibels
 
-#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (:data:`MOST_DB`). float32
+#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (see ``decibels``). float32
 #: values that differ at all stay below 1e15; the limit serves the exact ones,
 #: and keeps every figure finite, hence comparable and valid JSON.
 MAX_RATIO = 1e30

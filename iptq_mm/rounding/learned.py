@@ -67,7 +67,7 @@ class LearnedRounding(SecondOrderRounding):
         self.regularization, self.compensated = regularization, compensated
 
     def solve(self, problem: Quadratic, scale: Tensor) -> Rounded:
-        """See :meth:`QuadraticRounding.solve`."""
+        """See :meth:`~.quadratic.QuadraticRounding.solve`."""
         start = super().solve(problem, scale)
         if not problem.hessian.diagonal().any():  # nothing to learn from
             return start

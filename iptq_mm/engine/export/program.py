@@ -80,8 +80,8 @@ def joined_program(
     Args:
         model: A quantized mm model.
         batch: As the data loader gives it.
-        regions: See :func:`export_config`.
-        keep: See :func:`export_config`.
+        regions: See :func:`export_program`.
+        keep: See :func:`export_program`.
         images: What images the data preprocessor gives.
 
     Raises:

@@ -155,7 +155,7 @@ def test_a_rank_that_fails(vit_run, tmp_path, around, rank):
 def test_results_that_cannot_be_written(vit_run, tmp_path, around):
     """The others do not wait for the rank that writes, and end badly with it."""
     script = around(
-        'from iptq_mm.engine import outcome\n'
+        'from iptq_mm.engine.run import outcome\n'
         'def fail(*_):\n    raise OSError(28, "the disk is full", "integer.py")\n'
         'outcome.write_config = fail',
         'print("ENDED", RANK, type(sys.exc_info()[1]), sys.exc_info()[1], flush=True)',

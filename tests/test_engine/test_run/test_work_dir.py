@@ -14,7 +14,7 @@ from iptq_mm.engine.run.work_dir import announce_replacement, held
 
 HOLD = """
 import sys, time
-from iptq_mm.engine.work_dir import held
+from iptq_mm.engine.run.work_dir import held
 with held(sys.argv[1]):
     print('held', flush=True)
     time.sleep(60)

@@ -133,7 +133,7 @@ def odd_rule():
 
 def test_rules_without_a_node_are_named(odd_rule):
     net = quantized(Custom(lambda m, x: torch.cumsum(m.last(x), 1)), [rows()])
-    with pytest.raises(UnsupportedOperationError, match=r'cumsum.*no node'):
+    with pytest.raises(UnsupportedOperationError, match=r'cumsum.*no kind of node'):
         trace(net.backbone, (rows(),))
 
 
