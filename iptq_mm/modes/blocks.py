@@ -27,14 +27,14 @@ def in_blocks(kind: str, operands: Sequence[Tensor | None], compute: Compute) ->
     """``compute(operands)``, computed block by block if the operation permits.
 
     Args:
-        kind: Kind of the operation.
+        kind: Kind of the operation, or of another node of a program.
         operands: Its integer operands. Parameters are not cut.
         compute: Computes the result for operands that are cut along rows.
     """
     x = operands[0]
     if x is None or x.numel() <= BLOCK:
         return compute(operands)
-    if kind == 'linear' or isinstance(OPERATIONS[kind], NonLinear):
+    if kind == 'linear' or isinstance(OPERATIONS.get(kind), NonLinear):
         # Each row (last dimension) of the first operand by itself.
         rows = x.reshape(-1, x.shape[-1])
         step = max(1, BLOCK // x.shape[-1])
