@@ -54,9 +54,11 @@ install:
 test: lint
 	$(PY) -m pytest --durations=20
 
-# Two processes of one thread each: no test in it is about threads or time.
+# Two processes of one thread each: no test in it is about threads or time. Tests of
+# a file share a process, and so the models that they make.
 quick: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not presets' -n 2
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not presets' \
+		-n 2 --dist loadfile
 
 # Too long for every change: tests with this mark are left out of make test.
 audit: setup

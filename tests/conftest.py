@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import house
 import pytest
 import tiny_models
 import tiny_runs
@@ -32,12 +33,16 @@ class Run:
 #: Fixtures that quantize and evaluate a model: who wants one is slow.
 WHOLE_RUNS = {'vit_run', 'swin_run', 'detector_run'}
 
+#: Tests, or cases of tests, that were measured to be slow.
+SLOW = house.listed_tests(Path(__file__).with_name('slow.txt'))
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what needs a whole run as slow, wherever it stands."""
+    """Mark as slow what needs a whole run, and what ``slow.txt`` lists."""
     for item in items:
-        if WHOLE_RUNS.intersection(getattr(item, 'fixturenames', ())):
+        whole = WHOLE_RUNS.intersection(getattr(item, 'fixturenames', ()))
+        if whole or {item.nodeid, item.nodeid.partition('[')[0]} & SLOW:
             item.add_marker('slow')
 
 

@@ -159,3 +159,15 @@ def test_the_changelog_begins_with_this_version():
     numbers = [tuple(map(int, version.split('.'))) for version in versions]
     assert numbers == sorted(numbers, reverse=True)
     assert len(set(numbers)) == len(numbers)
+
+
+def test_slow_tests_are_there():
+    listed = house.listed_tests(ROOT / 'tests/slow.txt')
+    assert len(listed) > 50
+    assert house.missing_tests(listed, ROOT) == []
+
+
+def test_a_missing_test_is_found():
+    here = 'tests/test_house.py::test_slow_tests_are_there'
+    gone = ['tests/test_house.py::test_gone[1]', 'tests/gone.py::test_no_long_file']
+    assert house.missing_tests([here, f'{here}[a]', *gone], ROOT) == gone

@@ -157,3 +157,21 @@ def anchors(text: str) -> set[str]:
     """Return the anchors that GitHub makes of the headings of a document."""
     headings = _HEADING.findall(_FENCE.sub('', text))
     return {re.sub(r'[^\w\- ]', '', h.lower()).replace(' ', '-') for h in headings}
+
+
+def listed_tests(path: Path) -> set[str]:
+    """The tests that a file lists, one a line; ``#`` begins a comment."""
+    lines = path.read_text(encoding='utf-8').splitlines()
+    return {line for line in lines if line and not line.startswith('#')}
+
+
+def missing_tests(names: Iterable[str], root: Path) -> list[str]:
+    """Names of tests whose file or function is not there."""
+    missing = []
+    for name in names:
+        file, *_, function = name.partition('[')[0].split('::')
+        path = root / file
+        text = path.read_text(encoding='utf-8') if path.is_file() else ''
+        if f'def {function}(' not in text:
+            missing.append(name)
+    return missing
