@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def fingerprint(folder: Path) -> dict[str, Any]:
             for v in values
         ]
         found['outputs'] = [_of_tensor(output) for output in run(program, inputs)]
-    if (folder / AUDIT).exists():
-        found['audit'] = _of_json(folder / AUDIT)
+    if (folder / AUDIT).exists():  # its name is a path
+        found['audit'] = _of_json(folder / AUDIT, (*VOLATILE, 'name'))
     return found
 
 
@@ -73,18 +74,18 @@ def _of_tensor(x: Tensor) -> str:
     )
 
 
-def _of_json(path: Path) -> str:
-    kept = _without_volatile(json.loads(path.read_text(encoding='utf-8')))
+def _of_json(path: Path, volatile: Sequence[str] = VOLATILE) -> str:
+    kept = _without(json.loads(path.read_text(encoding='utf-8')), volatile)
     return _hash(json.dumps(kept, sort_keys=True).encode())
 
 
-def _without_volatile(value: Any) -> Any:
+def _without(value: Any, volatile: Sequence[str]) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: _without_volatile(part)
+        key: _without(part, volatile)
         for key, part in value.items()
-        if not any(word in key for word in VOLATILE)
+        if not any(word in key for word in volatile)
     }
 
 
