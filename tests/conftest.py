@@ -8,6 +8,7 @@ import house
 import pytest
 import tiny_models
 import tiny_runs
+import torch
 from mmengine import load
 
 
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(items):
         whole = WHOLE_RUNS.intersection(getattr(item, 'fixturenames', ()))
         if whole or {item.nodeid, item.nodeid.partition('[')[0]} & SLOW:
             item.add_marker('slow')
+
+
+@pytest.fixture
+def no_grad():
+    """No gradients: modules ask for it by ``pytest.mark.usefixtures('no_grad')``."""
+    with torch.no_grad():
+        yield
 
 
 @pytest.fixture

@@ -51,6 +51,17 @@ class Net(nn.Module):
         return self.backbone(*args, **kwargs)
 
 
+class WithNorm(nn.Module):
+    """A layer of images, and beside it a LayerNorm: the least of a transformer."""
+
+    def __init__(self, layer: nn.Module, channels: int = 4) -> None:
+        super().__init__()
+        self.layer, self.norm = layer, nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layer(x), self.norm(x.permute(0, 2, 3, 1))
+
+
 def spread(module: nn.Module, seed: int = 0, gain: float = 1.5) -> nn.Module:
     """Random weights of a size that keeps attention from being flat."""
     generator = torch.Generator().manual_seed(seed)

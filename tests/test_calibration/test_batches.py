@@ -9,11 +9,7 @@ from region_models import Custom, Net, config, images, plain_net, rows, vit
 from iptq_mm.calibration import analyse, observe
 from iptq_mm.modes import regions_in
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def test_the_model_is_left_as_it_was():

@@ -11,13 +11,9 @@ from iptq_mm.plan import PlanError
 from iptq_mm.program import use_backend
 from iptq_mm.qtensor import UnsupportedOperationError
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 BACKENDS = [None, 'reference', 'native']
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 @pytest.fixture(scope='module')

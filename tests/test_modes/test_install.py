@@ -23,11 +23,7 @@ from iptq_mm.modes import Integer, bound_region
 from iptq_mm.modes.install import PLAN_KEY, install
 from iptq_mm.plan import ParameterPlan, PlanError, RegionPlan
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def test_state_dict_has_integers_under_the_usual_names():

@@ -12,11 +12,7 @@ from iptq_mm.modes.base import FloatMode
 from iptq_mm.program import use_backend
 from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 @pytest.mark.parametrize('kind', CACHING)

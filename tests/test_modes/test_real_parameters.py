@@ -15,11 +15,7 @@ from iptq_mm.plan import RegionPlan
 from iptq_mm.program import use_backend
 from iptq_mm.qtensor import UnsupportedOperationError
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def loaded(kind):

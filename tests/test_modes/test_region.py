@@ -14,11 +14,7 @@ from iptq_mm.qtensor import QTensor, UnsupportedOperationError
 from iptq_mm.qtensor.context import current_location
 from iptq_mm.record import RegionRecord
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def fingerprint(module):

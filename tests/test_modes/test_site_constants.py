@@ -9,11 +9,7 @@ from iptq_mm.modes import Integer
 from iptq_mm.operations import Operation
 from iptq_mm.program import trace
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 @pytest.fixture

@@ -12,13 +12,9 @@ from iptq_mm.modes import Region, bind
 from iptq_mm.program import use_backend
 from iptq_mm.record import RegionRecord
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 BACKENDS = [None, 'reference', 'native']
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 @pytest.fixture(scope='module')

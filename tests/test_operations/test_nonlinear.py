@@ -21,11 +21,7 @@ from iptq_mm.intmath import QParams
 from iptq_mm.operations import OPERATIONS, SiteInputs
 from iptq_mm.registry import FUNCTIONS
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def names(kind):

@@ -9,13 +9,9 @@ from torch import nn
 
 from iptq_mm.calibration.equalization.channels import Channels
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 NORM, LAST = 'norm/layer_norm:0', 'last/linear:0'
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 def mapped(module, *batches):

@@ -11,11 +11,7 @@ from torch import nn
 
 from iptq_mm.calibration.equalization.ranging import Ranges, Ranging
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 class Every:

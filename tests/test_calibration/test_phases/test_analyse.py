@@ -1,16 +1,11 @@
 """Every candidate tried at every site."""
 
 import pytest
-import torch
 from region_models import CANDIDATES, config, plain_net, rows
 
 from iptq_mm.calibration import analyse, assign, observe
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def test_analysis_can_be_done_again_with_other_candidates():

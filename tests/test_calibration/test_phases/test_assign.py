@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-import torch
 from region_models import (
     SEVERAL,
     Custom,
@@ -21,11 +20,7 @@ from torch import nn
 from iptq_mm.calibration import analyse, assign, freeze_regions, observe
 from iptq_mm.modes import regions_in
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def test_a_head_beside_a_transformer():

@@ -14,15 +14,11 @@ from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.plan import RegionPlan
 from iptq_mm.registry import EQUALIZERS
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 WIDE = dict(bits=13)
 ALL = [dict(type=t) for t in ('power_of_two', 'attention', 'layer_norm')]
 BATCHES = [images(2, 3, 32, 32, seed=s) for s in range(2)]
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 def run(net, cfg, batches=BATCHES):

@@ -27,11 +27,7 @@ from iptq_mm.calibration.planner import Planner
 from iptq_mm.calibration.sampling import MAX_ELEMENTS
 from iptq_mm.record import RegionRecord
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def analysing(module, record, cfg):

@@ -8,13 +8,9 @@ from torch import nn
 from iptq_mm.calibration import ConfigError, freeze_regions, measure, wants_inputs
 from iptq_mm.calibration.phases.freeze import quantize_parameters
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 SECOND_ORDER = dict(type='second_order', search=4, sweeps=1)
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 def correlated(seed=0):

@@ -9,11 +9,7 @@ from iptq_mm.calibration import ConfigError, check_observed, observe
 from iptq_mm.modes import regions_in
 from iptq_mm.qtensor import UnsupportedOperationError
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def test_bad_activations_name_the_site():

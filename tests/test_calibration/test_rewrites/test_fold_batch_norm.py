@@ -18,11 +18,7 @@ from iptq_mm.modes.install import install
 from iptq_mm.norms import folded_norms
 from iptq_mm.plan import PlanError, RegionPlan
 
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def fold(body, *batches):

@@ -1,7 +1,6 @@
 """Variants of a run: the same numbers as runs of their own, with less work."""
 
 import pytest
-import torch
 from region_models import (
     SEVERAL,
     Custom,
@@ -21,18 +20,14 @@ from iptq_mm.intmath import QParams
 from iptq_mm.modes import Integer, bound_region
 from iptq_mm.plan import RegionPlan
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 #: Sites whose plan has these are given others.
 OTHERS = {
     'gelu': dict(type='shift_gelu'),
     'softmax': dict(type='bit_softmax'),
     'layer_norm': dict(type='fqvit_layernorm'),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 @pytest.fixture

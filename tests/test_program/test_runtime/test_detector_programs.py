@@ -4,7 +4,6 @@ import logging
 import shutil
 
 import pytest
-import torch
 from detector_parts import (
     Beside,
     bbox_head,
@@ -21,6 +20,8 @@ from region_models import quantized, same, sqnr
 from iptq_mm.program import trace, use_backend
 from iptq_mm.program.lowering.lower import float_types, lower
 from iptq_mm.qtensor import UnsupportedOperationError
+
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 logging.getLogger('torch.__trace').propagate = False
 MAPS = (8, 8), (4, 5), (2, 2)
@@ -64,12 +65,6 @@ PARTS = {
         lambda s: boxes(4, seed=s),
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 def integer(name):

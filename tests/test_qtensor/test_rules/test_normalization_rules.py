@@ -2,28 +2,13 @@
 
 import pytest
 import torch
-from region_models import images, integer_mode, quantized, sqnr
+from region_models import WithNorm, images, integer_mode, quantized, sqnr
 from torch import nn
 from torch.nn import functional as F
 
 from iptq_mm.qtensor import UnsupportedOperationError
 
-
-class Net(nn.Module):
-    """A layer of images, and the least of a transformer."""
-
-    def __init__(self, layer, channels=4):
-        super().__init__()
-        self.layer, self.norm = layer, nn.LayerNorm(channels)
-
-    def forward(self, x):
-        return self.layer(x), self.norm(x.permute(0, 2, 3, 1))
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 class Normed(nn.Module):
@@ -44,7 +29,7 @@ def test_batch_norm_is_a_product_and_a_sum(affine):
     norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
     if affine:
         norm.weight.normal_(), norm.bias.normal_()
-    net = Net(Normed(norm)).eval()
+    net = WithNorm(Normed(norm)).eval()
     batches = [images(2, 4, 6, 5, seed=s) for s in range(3)]
     whole = quantized(net, batches)
     assert sqnr(net(batches[0])[0], whole(batches[0])[0]) > 40
@@ -70,4 +55,4 @@ def test_batch_norm_over_the_batch_is_refused():
             return F.batch_norm(x, None, None, training=True)
 
     with pytest.raises(UnsupportedOperationError, match='only running statistics'):
-        quantized(Net(Batch()), [images(2, 4, 4, 4)])
+        quantized(WithNorm(Batch()), [images(2, 4, 4, 4)])

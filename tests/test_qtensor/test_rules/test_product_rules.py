@@ -4,7 +4,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from region_models import calibrated, config, images, integer_mode, quantized, sqnr
+from region_models import (
+    WithNorm,
+    calibrated,
+    config,
+    images,
+    integer_mode,
+    quantized,
+    sqnr,
+)
 from torch import nn
 
 from iptq_mm.calibration import freeze_regions, measure
@@ -16,22 +24,7 @@ from iptq_mm.patches import from_transposed_rows, transposed_rows
 from iptq_mm.program import trace
 from iptq_mm.qtensor import UnsupportedOperationError
 
-
-class Net(nn.Module):
-    """A layer of images, and the least of a transformer."""
-
-    def __init__(self, layer, channels=4):
-        super().__init__()
-        self.layer, self.norm = layer, nn.LayerNorm(channels)
-
-    def forward(self, x):
-        return self.layer(x), self.norm(x.permute(0, 2, 3, 1))
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures('no_grad')
 
 
 def inputs_scale(plan):
@@ -56,7 +49,7 @@ def test_transposed_convolution(inputs, outputs, down, across, bias, seed):
 
 def test_transposed_convolution_in_integers():
     torch.manual_seed(0)
-    net = Net(nn.ConvTranspose2d(4, 3, 2, 2)).eval()
+    net = WithNorm(nn.ConvTranspose2d(4, 3, 2, 2)).eval()
     net.layer.weight[:, 0] *= 50  # each output channel has its scale
     net.layer.weight[:, 1, 0, 1] *= 20  # and each place of the kernel
     batches = [images(2, 4, 6, 5, seed=s) for s in range(3)]
@@ -101,6 +94,6 @@ def test_rows_of_a_transposed_weight(inputs, outputs, down, across):
     ],
 )
 def test_other_transposed_convolutions(options):
-    net = Net(nn.ConvTranspose2d(4, 4, **options))
+    net = WithNorm(nn.ConvTranspose2d(4, 4, **options))
     with pytest.raises(UnsupportedOperationError, match='only stride = kernel'):
         quantized(net, [images(1, 4, 4, 4)])

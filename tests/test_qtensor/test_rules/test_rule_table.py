@@ -14,12 +14,6 @@ from iptq_mm.record import RegionRecord
 pytestmark = pytest.mark.usefixtures('no_grad')
 
 
-@pytest.fixture
-def no_grad():
-    with torch.no_grad():
-        yield
-
-
 class Block(nn.Module):
     def __init__(self, body):
         super().__init__()

@@ -17,17 +17,13 @@ from iptq_mm.program.runtime.dynamic_rows.proof import (
     with_rows,
 )
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 
 def traced(body, *shape, **parts):
     """A :class:`Custom` of ``body`` and its program for inputs of a shape."""
     net = quantized(Custom(body, **parts), [rows(*shape, seed=s) for s in range(2)])
     return net.backbone, trace(net.backbone, (rows(*shape),)).program
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 KEEP = {

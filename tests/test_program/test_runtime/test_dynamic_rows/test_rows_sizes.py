@@ -18,6 +18,8 @@ from iptq_mm.program.runtime.dynamic_rows.sizes import (
     size_for,
 )
 
+pytestmark = pytest.mark.usefixtures('no_grad')
+
 steps = st.sampled_from([1, 2, 4, 8])
 
 
@@ -47,12 +49,6 @@ def test_parts(count, steps):
 def head():
     with torch.no_grad():
         return quantized(Beside(mask_head()), [(boxes(4, seed=s),) for s in range(2)])
-
-
-@pytest.fixture(autouse=True)
-def no_grad():
-    with torch.no_grad():
-        yield
 
 
 def found(net):
