@@ -1,5 +1,5 @@
 # make setup   a virtual environment in .venv with everything (first time: slow)
-# make test    what CI runs: lint, types, tests
+# make test    what CI runs: style, types, layers, tests
 # make quick   the same without the slow tests: three minutes
 # make demo    quantize and evaluate a small model
 # make audit   prove the presets of all shipped configs
@@ -54,7 +54,7 @@ install:
 test: lint
 	$(PY) -m pytest --durations=20
 
-# Two processes of one thread each: no test in it is about threads or time. Tests of
+# Two processes of one thread each: its tests of threads set their number. Tests of
 # a file share a process, and so the models that they make.
 quick: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not presets' \

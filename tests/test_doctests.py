@@ -2,21 +2,26 @@
 
 import doctest
 import importlib
+from pathlib import Path
 
 import pytest
 
-#: By module: the least number of lines that its examples run.
-EXAMPLES = {
-    'iptq_mm.functions.softmax.shiftmax': 7,
-    'iptq_mm.intmath.dyadic': 6,
-    'iptq_mm.intmath.isqrt': 1,
-    'iptq_mm.intmath.qparams': 7,
-    'iptq_mm.operations.base': 3,
-    'iptq_mm.qtensor.tensor': 9,
-}
+import iptq_mm
+
+PACKAGE = Path(iptq_mm.__file__).parent
+#: Modules with examples.
+MODULES = sorted(
+    '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
+    for path in PACKAGE.rglob('*.py')
+    if '>>> ' in path.read_text(encoding='utf-8')
+)
 
 
-@pytest.mark.parametrize('name', EXAMPLES)
+def test_there_are_examples():
+    assert len(MODULES) >= 10
+
+
+@pytest.mark.parametrize('name', MODULES)
 def test_examples(name):
     result = doctest.testmod(importlib.import_module(name))
-    assert result.failed == 0 and result.attempted >= EXAMPLES[name]
+    assert result.failed == 0 and result.attempted > 0

@@ -21,13 +21,6 @@ FOLDER_SIZE = 15
 #: file says which.
 VARIATIONS: dict[str, str] = {}
 
-#: Names in documents that no file of the repository has, and why.
-NO_FILES = {
-    'functions/silu/table_silu.py': 'the tour has its reader write it',
-    'functions/silu/__init__.py': 'the same',
-    'rejected/': 'a folder of a work dir',
-}
-
 #: What may import mmengine's runner: it is the driver of a run.
 RUNNER_USERS = ('engine', 'models')
 
@@ -104,8 +97,7 @@ def test_a_long_file_and_a_crowded_folder_are_found(tmp_path):
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_documents_name_what_exists(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    missing = house.missing_names(path.read_text(encoding='utf-8'), RELATIVE)
-    assert set(missing) <= set(NO_FILES)
+    assert house.missing_names(path.read_text(encoding='utf-8'), RELATIVE) == []
     assert house.broken_links(path) == []
 
 

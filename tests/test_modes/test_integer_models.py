@@ -37,12 +37,6 @@ SIZES = [(32, 32), (48, 40), (64, 24), (16, 64), (8, 8), (8, 24)]
 REFUSED = {('mmpretrain_swin', (8, 24)), ('mmpretrain_swin', (8, 8))}
 
 
-@pytest.fixture(scope='module')
-def no_grad():
-    with torch.no_grad():
-        yield
-
-
 @pytest.fixture(scope='module', params=list(FAMILIES))
 def family(request):
     """Name, float model, integer model."""

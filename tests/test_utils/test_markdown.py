@@ -1,13 +1,6 @@
 """Markdown tables, as they are rendered and as they are read."""
 
-import doctest
-
-from iptq_mm.utils import markdown
 from iptq_mm.utils.markdown import table
-
-
-def test_the_example():
-    assert doctest.testmod(markdown) == (0, 1)
 
 
 def test_cells_that_are_missing_are_empty():

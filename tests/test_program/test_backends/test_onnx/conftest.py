@@ -1,7 +1,6 @@
 """Tests of the ONNX models run where onnx and onnxruntime are installed."""
 
 import importlib.util
-import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -10,9 +9,6 @@ MISSING = [
 ]
 #: Modules that do without them.
 ALONE = ('test_onnx_missing.py',)
-
-# program_cases lies beside this folder.
-sys.path.insert(0, str(HERE.parent))
 
 collect_ignore = [
     path.name for path in HERE.glob('test_*.py') if MISSING and path.name not in ALONE
