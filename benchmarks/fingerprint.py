@@ -22,8 +22,8 @@ from torch import Tensor
 
 from iptq_mm.program import load_program, run
 
-#: Results that differ from run to run: parts of their names.
-VOLATILE = ('seconds', 'time', 'version', 'work_dir', 'config', 'checkpoint')
+#: Results that differ from run to run, or between versions.
+VOLATILE = ('seconds', 'versions')
 #: What ``tools/export.py`` and ``tools/audit.py --json`` wrote beside the model, if
 #: they did.
 PROGRAM, AUDIT = 'integer.program', 'audit.json'
@@ -43,6 +43,7 @@ def fingerprint(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: If a file is missing.
+        ValueError: If a file is damaged.
     """
     state = torch.load(folder / 'integer.pth', weights_only=True, map_location='cpu')
     state = state.get('state_dict', state)
@@ -80,12 +81,14 @@ def _of_json(path: Path, volatile: Sequence[str] = VOLATILE) -> str:
 
 
 def _without(value: Any, volatile: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(part, volatile) for part in value]
     if not isinstance(value, dict):
         return value
     return {
         key: _without(part, volatile)
         for key, part in value.items()
-        if not any(word in key for word in volatile)
+        if key not in volatile
     }
 
 
@@ -100,8 +103,8 @@ def main() -> int:
     parser.add_argument('--out', type=Path, help='JSON file; default: print it')
     args = parser.parse_args()
     try:
-        found = {folder.name: fingerprint(folder) for folder in args.folders}
-    except OSError as error:
+        found = {str(folder): fingerprint(folder) for folder in args.folders}
+    except (OSError, ValueError) as error:
         print(f'error: {error}: give work dirs of tools/quantize.py', file=sys.stderr)
         return 1
     text = json.dumps(found, indent=1)

@@ -117,10 +117,11 @@ class SiteConstants:
         return constants
 
     def drop(self, sites: Set[str]) -> None:
-        """Drop the constants of sites whose plan changes, and all functions."""
+        """Drop the constants and functions of sites whose plan changes."""
         for key in [key for key in self._constants if key[0] in sites]:
             del self._constants[key]
-        self._functions.clear()
+        for site in sites:
+            self._functions.pop(site, None)
 
 
 def _qparams(plan: ParameterPlan) -> QParams | WeightQParams:

@@ -47,6 +47,8 @@ _X86_UNITS = {
 }
 
 
+#: Of the files that are compiled; an editor may leave others beside them.
+_SOURCE_SUFFIXES = ('.cpp', '.h', '.inl')
 _ADVICE = 'name a folder that can be written as XDG_CACHE_HOME'
 
 
@@ -71,7 +73,7 @@ def signature() -> str:
     """
     digest = hashlib.sha256(platform.machine().encode())
     digest.update(repr([_FLAGS, _UNITS, _X86_UNITS]).encode())
-    paths = (path for path in SOURCES.rglob('*') if path.is_file())
+    paths = (path for path in SOURCES.rglob('*') if path.suffix in _SOURCE_SUFFIXES)
     for name, path in sorted(
         (path.relative_to(SOURCES).as_posix(), path) for path in paths
     ):

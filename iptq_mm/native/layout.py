@@ -72,7 +72,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _spelled(name: str) -> str:
-    """An enumerator's name without case: ``kIViT`` in C++ is ``IVIT`` in Python."""
+    """An enumerator without case: ``IViT`` (``kIViT`` in C++) is ``IVIT`` in Python."""
     prefix, _, member = name.partition('.')
     enums = {'Kind', *(enum.__name__ for enum in _ENUMS)}
     return f'{prefix}.{member.upper()}' if prefix in enums else name

@@ -117,10 +117,7 @@ def _text(loaded: ctypes.CDLL, name: str) -> str:
 
 def available() -> bool:
     """Returns whether there is a library, or a compiler that makes it."""
-    try:
-        return library() is not None
-    except NativeError:
-        return False
+    return not isinstance(_opened(), NativeError)
 
 
 def loaded() -> bool:

@@ -40,6 +40,13 @@ class SitePlan:
     made_for: QParams | None = None
     input_shifts: list[int] | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle; version 0.1 called ``input_shifts`` ``input_powers``."""
+        if 'input_powers' in state:
+            state = dict(state)
+            state['input_shifts'] = state.pop('input_powers')
+        self.__dict__.update(state)
+
     def constants_for(self, x: Any) -> dict[str, Any] | None:
         """The constants, if they are valid for an input with the quantizer ``x``."""
         made = self.made_for

@@ -32,7 +32,8 @@ def table(
     lines = [line + [''] * (len(header) - len(line)) for line in lines]
     rule = ['---:' if side == 'r' else '---' for side in align]
     if padded:
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        # A rule of one character has no room for a dash beside its colon.
+        widths = [max(2, *map(len, column)) for column in zip(*lines, strict=True)]
         if align[-1] == 'l':
             widths[-1] = len(lines[0][-1])
         rule = [

@@ -49,3 +49,10 @@ def test_the_signature_knows_the_flags(monkeypatch):
     before = build.signature()
     monkeypatch.setattr(build, '_FLAGS', [*build._FLAGS, '-O2'])
     assert build.signature() != before
+
+
+def test_the_signature_leaves_out_what_is_not_compiled(copied_sources):
+    before = build.signature()
+    (copied_sources / '.api.h.swp').write_bytes(b'an editor is open')
+    (copied_sources / 'api.h~').write_text('a backup')
+    assert build.signature() == before

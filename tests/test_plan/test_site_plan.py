@@ -1,6 +1,7 @@
 """The plan of a site."""
 
 import json
+import pickle
 
 import pytest
 import torch
@@ -49,3 +50,12 @@ def test_powers_that_are_none(powers):
     data = {**SitePlan('add', QParams(0.5, -7, 7)).to_dict(), 'input_powers': powers}
     with pytest.raises(ValueError, match='integers from 0 to 15'):
         SitePlan.from_dict(data)
+
+
+def test_pickles_of_version_0_1_keep_their_shifts():
+    plan = SitePlan('linear', QParams(0.5, -128, 127), input_shifts=[0, 2])
+    state = {k: v for k, v in vars(plan).items() if k != 'input_shifts'}
+    old = SitePlan.__new__(SitePlan)
+    old.__setstate__({**state, 'input_powers': [0, 2]})
+    assert old == plan
+    assert pickle.loads(pickle.dumps(plan)) == plan

@@ -29,3 +29,8 @@ def test_a_last_column_of_numbers_is_padded():
 
 def test_no_rows():
     assert table(['a', 'b'], []) == '| a | b |\n| --- | --- |'
+
+
+def test_a_narrow_column_still_has_a_rule():
+    text = table(['n', 'what'], [['1', 'a']], align='rl', padded=True)
+    assert text.splitlines()[1] == '| -: | ---- |'

@@ -55,7 +55,7 @@ TORCH = TorchConversions()
 
 
 def fastest_conversions() -> Conversions:
-    """Those of the library if it is available here, otherwise those of torch."""
+    """Those of the library, compiled now if need be; torch's if that is impossible."""
     return native_conversions if available() else TORCH
 
 

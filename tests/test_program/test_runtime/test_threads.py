@@ -1,7 +1,7 @@
 """Any number of threads share a quantized model.
 
-``IPTQ_MM_STRESS_SECONDS=60 pytest tests/test_program/test_runtime/test_threads.py`` runs
-each back end for a minute on 200 shapes.
+``IPTQ_MM_STRESS_SECONDS=60 pytest tests/test_program/test_runtime/test_threads.py``
+runs each back end for a minute on 200 shapes.
 """
 
 import copy

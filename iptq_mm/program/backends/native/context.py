@@ -134,7 +134,7 @@ class EmitterContext:
             ) from error
 
     def append(self, step: Step) -> None:
-        """Add a step that nobody changes any more."""
+        """Add a step; unlike :meth:`emit`, its result names no producer."""
         step.node = self.node
         self.steps.append(step)
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .....native.commands import U8, Attention
+from .....native.commands import ADDITIONS, U8, Attention
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
 from ..context import INT32, EmitterContext, Unsupported
@@ -81,7 +81,7 @@ def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
         'k_row': k_row,
         'score': requantization(context.factor(node), value, 0, bound),
         'additions': len(additions),
-        'addition': [*additions, empty, empty][:2],
+        'addition': [*additions, *[empty] * (ADDITIONS - len(additions))],
     }
 
 
