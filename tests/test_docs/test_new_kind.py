@@ -1,4 +1,4 @@
-"""docs/tour.md, "How do I add SiLU?": the five things that it names are enough."""
+"""docs/tour.md, "How do I add SiLU?": its five parts, put in by hand, are enough."""
 
 import pytest
 import torch
