@@ -126,13 +126,7 @@ class Integer(Mode):
         attributes: dict[str, Any],
     ) -> QTensor:
         """Compute a site with its constants."""
-        site = self.next_site(operation)
-        plan = self.plan.sites.get(site)
-        if plan is None or plan.operation != operation.kind:
-            raise unsupported(
-                f"site '{site}' was not seen in calibration, so it has no scale",
-                'calibrate with images of every kind that is used',
-            )
+        site, plan = self.planned(operation)
         operands = list(inputs)
         for position, wanted in plan.inputs.items():
             operands[position] = self._requantize_to(site, operands[position], wanted)
@@ -140,6 +134,21 @@ class Integer(Mode):
         constants = self.constants.of_site(site, plan, operation, operands, attributes)
         payload = self._computed(site, plan, operation, operands, constants, attributes)
         return QTensor(payload, plan.output, site)
+
+    def planned(self, operation: Operation) -> tuple[str, SitePlan]:
+        """Name and plan of the next site of the running module.
+
+        Raises:
+            UnsupportedOperationError: If the plan has no such site.
+        """
+        site = self.next_site(operation)
+        plan = self.plan.sites.get(site)
+        if plan is None or plan.operation != operation.kind:
+            raise unsupported(
+                f"site '{site}' was not seen in calibration, so it has no scale",
+                'calibrate with images of every kind that is used',
+            )
+        return site, plan
 
     def _computed(
         self,

@@ -57,6 +57,20 @@ class MatMul(Operation):
             accumulator, Dyadic(constants['multiplier'], constants['shift'])
         )
 
+    def gradients(
+        self,
+        inputs: Sequence[Any],
+        attributes: dict[str, Any],
+        grad: Tensor,
+        wanted: Sequence[int],
+    ) -> Sequence[Tensor]:
+        """See the base class; without the float product itself."""
+        a, b = inputs
+        if a.shape[:-2] != b.shape[:-2] or a.dim() < 2:  # sums over broadcast sizes
+            return super().gradients(inputs, attributes, grad, wanted)
+        both = [lambda: grad @ b.transpose(-2, -1), lambda: a.transpose(-2, -1) @ grad]
+        return [both[i]() for i in wanted]
+
 
 class Add(Operation):
     """Sum of two tensors, which are requantized together with one rounding.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from ..functions import Constants, IntegerFunction
@@ -101,6 +102,28 @@ class Operation(ABC):
         Returns:
             int32 or int64 at the scale of the output, not saturated.
         """
+
+    def gradients(
+        self,
+        inputs: Sequence[Any],
+        attributes: dict[str, Any],
+        grad: Tensor,
+        wanted: Sequence[int],
+    ) -> Sequence[Tensor]:
+        """Gradients of the float operation, :meth:`real`.
+
+        Args:
+            inputs: Real values of the operands.
+            attributes: Other arguments.
+            grad: Gradient of the result.
+            wanted: Positions of the operands whose gradients are returned.
+        """
+        leaves = list(inputs)
+        for i in wanted:
+            leaves[i] = inputs[i].detach().requires_grad_()
+        with torch.enable_grad():
+            value = self.real(leaves, attributes)
+        return torch.autograd.grad(value, [leaves[i] for i in wanted], grad)
 
 
 def common_dyadic(

@@ -1,0 +1,77 @@
+"""Turning an integer region into one that is trained, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ...qtensor import WeightQParams
+from ..binding import bind, bound_region, unbind
+from ..integer import Integer
+from ..region import Region
+from .mode import Training, integers_of
+
+#: A float weight starts at most so far from its integer, in steps. Half a step would
+#: round to the next one.
+_MOST = 0.49
+
+
+def begin_training(
+    module: nn.Module, wanted: Mapping[str, Tensor] | None = None
+) -> None:
+    """Give the region of a module float parameters, and the mode that trains them.
+
+    Args:
+        module: The module of a region, in integer mode.
+        wanted: Real values of parameters, by name, before they were rounded. A float
+            parameter starts as near to them as it can be without another integer. None:
+            it starts at the integer.
+
+    Raises:
+        RuntimeError: If the module is no region in integer mode.
+    """
+    region = bound_region(module)
+    if region is None or type(region.mode) is not Integer:
+        raise RuntimeError('only a region in integer mode can be trained')
+    plan, floats = region.mode.plan, {}
+    for name, integers in module.named_parameters():
+        scale = _scale(region.mode, name, integers)
+        steps = integers.double()
+        if wanted and name in wanted:
+            rest = wanted[name].double().to(steps.device) / scale - steps
+            steps = steps + rest.clamp(-_MOST, _MOST)
+        real = (steps * scale).float()
+        floats[id(integers)] = nn.Parameter(real)
+    _exchange(module, floats)
+    unbind(module)
+    bind(module, Region(region.name, Training(plan)))
+
+
+def end_training(module: nn.Module) -> None:
+    """Give the region of a module the integers that its parameters stand for."""
+    region = bound_region(module)
+    assert region is not None and isinstance(region.mode, Training)
+    integers = {}
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            q = integers_of(region.mode.parameter(name, value)).payload
+            integers[id(value)] = nn.Parameter(q, requires_grad=False)
+    _exchange(module, integers)
+    unbind(module)
+    bind(module, Region(region.name, Integer(region.mode.plan)))
+
+
+def _exchange(module: nn.Module, others: Mapping[int, nn.Parameter]) -> None:
+    for child in module.modules():
+        for key, parameter in child._parameters.items():
+            if parameter is not None:
+                child._parameters[key] = others[id(parameter)]
+
+
+def _scale(mode: Integer, name: str, integers: Tensor) -> Tensor:
+    qparams = mode.constants.parameter(name, integers)  # type: ignore[arg-type]
+    if isinstance(qparams, WeightQParams):
+        return qparams.grid(integers)
+    return torch.tensor(qparams.scale, dtype=torch.float64, device=integers.device)

@@ -1,0 +1,150 @@
+"""Training: the forward pass is that of the integers, the backward pass is float."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...intmath import QParams, storage_dtype
+from ...intmath.dyadic import dyadic, requantize
+from ...operations import NonLinear, Operation
+from ...qtensor import QTensor, WeightQParams
+from ...qtensor.carried import Carried
+from ..base import Mode, operand_qparams
+from ..blocks import in_blocks
+from ..integer import Integer
+from .straight_through import (
+    Call,
+    Quantized,
+    Requantized,
+    SiteCall,
+    joined,
+    saturated,
+)
+
+
+class Training(Integer):
+    """Runs a region by its plan, in integers, on parameters that can be trained.
+
+    The module has float parameters. Each call rounds them to the integers of the plan's
+    quantizers. All values are then those that :class:`Integer` computes from these
+    integers, to the last bit, so that training sees the model that will be deployed.
+    Gradients are straight-through, see :class:`.straight_through.SiteCall`.
+
+    Args:
+        plan: The region's plan.
+        constants: Constants of this plan to share; None: new ones.
+    """
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """Quantize an input of the region; gradients flow to it."""
+        x = super().enter(name, value)
+        if not value.is_floating_point() or not value.requires_grad:
+            return x.like(Carried.wrap(x.payload.float()))
+        qparams = self.plan.inputs[name]
+        scale = torch.tensor(qparams.scale, dtype=torch.float64, device=value.device)
+        carried = Quantized.apply(value, scale, qparams.qmin, qparams.qmax)
+        return x.like(Carried.wrap(carried))
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """The integers that a parameter stands for."""
+        qparams = self.constants.parameter(name, value)
+        carried = Quantized.apply(value, *_grid(qparams, value))
+        payload = Carried.wrap(carried)
+        return QTensor(payload, qparams, f'parameter:{name}', constant=True)
+
+    def leave(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        assert isinstance(value.payload, Carried)
+        assert isinstance(value.qparams, QParams)
+        return value.payload.numbers.float().mul(value.qparams.scale).contiguous()
+
+    def constant(self, value: Tensor) -> QTensor:
+        """See the base class."""
+        return _carried(super().constant(value))
+
+    def fold(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        """See the base class; computed in each call, because parameters change."""
+        return Mode.fold(self, func, args, kwargs)
+
+    def folded(self, value: Tensor, source: str) -> QTensor:
+        """See the base class."""
+        x = super().folded(value.detach(), source)
+        assert isinstance(x.qparams, QParams)
+        carried = Quantized.apply(value, *_grid(x.qparams, value))
+        return x.like(Carried.wrap(carried))
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """Compute a site with its constants."""
+        site, plan = self.planned(operation)
+        operands = list(inputs)
+        for position, wanted in plan.inputs.items():
+            operands[position] = self._requantize_to(site, operands[position], wanted)
+        operands = list(self.operands(site, operands))
+        integers = [None if x is None else integers_of(x) for x in operands]
+        constants = self.constants.of_site(site, plan, operation, integers, attributes)
+
+        def computed() -> tuple[Tensor, Tensor | None]:
+            parts = []
+
+            def compute(block: Sequence[Any]) -> Tensor:
+                if isinstance(operation, NonLinear):
+                    function = self.constants.function(site, plan)
+                    wide = function.integer(block[0], constants)
+                else:
+                    wide = operation.integer(block, constants, attributes)
+                stored, outside = saturated(wide, plan.output)
+                parts.append((stored.shape, outside))
+                return stored
+
+            payloads = [None if x is None else x.payload for x in integers]
+            result = in_blocks(operation.kind, payloads, compute)
+            return result, joined(parts, result)
+
+        call = Call(operation, integers, attributes, plan.output, computed)
+        carried = [x.payload for x in operands if x is not None]
+        numbers = [c.numbers if isinstance(c, Carried) else c for c in carried]
+        return QTensor(Carried.wrap(SiteCall.apply(call, *numbers)), plan.output, site)
+
+    def _requantize_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
+        """An operand requantized to what the site wants."""
+        assert x is not None and isinstance(x.qparams, QParams)
+        assert isinstance(x.payload, Carried)
+        wanted = operand_qparams(x, wanted, self.plan)
+        ratio = x.qparams.scale / wanted.scale
+        factor = dyadic(ratio, x.qparams.bound.bit_length() + 1)
+        integers = integers_of(x)
+        wide = requantize(integers.payload, factor)
+        numbers = Requantized.apply(x.payload.numbers, wide, ratio, wanted)
+        return QTensor(Carried.wrap(numbers), wanted, x.source)
+
+
+def integers_of(x: QTensor) -> QTensor:
+    """A carried tensor in the narrowest type of integers, without a graph."""
+    assert isinstance(x.payload, Carried)
+    if isinstance(x.qparams, WeightQParams):
+        low, high = -x.qparams.bound, x.qparams.bound
+    else:
+        assert isinstance(x.qparams, QParams)
+        low, high = x.qparams.qmin, x.qparams.qmax
+    return x.like(x.payload.numbers.detach().to(storage_dtype(low, high)))
+
+
+def _carried(x: QTensor) -> QTensor:
+    return x.like(Carried.wrap(x.payload.float()))
+
+
+def _grid(qparams: QParams | WeightQParams, value: Tensor) -> tuple[Tensor, int, int]:
+    """Scales that broadcast to a parameter, and the range of its integers."""
+    if isinstance(qparams, WeightQParams):
+        return qparams.grid(value), -qparams.bound, qparams.bound
+    scale = torch.tensor(qparams.scale, dtype=torch.float64, device=value.device)
+    return scale, qparams.qmin, qparams.qmax

@@ -1,0 +1,180 @@
+"""Integer results with the gradients of what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ...intmath import QParams, storage_dtype
+from ...operations import Operation
+from ...qtensor import QTensor, WeightQParams
+from ...qtensor.carried import carrier
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a site, as :class:`SiteCall` runs it.
+
+    Attributes:
+        operation: The operation.
+        operands: Its operands with integer payloads; None where one is missing.
+        attributes: Its other arguments.
+        out: Quantizer of the output.
+        integers: Computes the saturated integers of the output, and where they
+            saturated (None: nowhere).
+    """
+
+    operation: Operation
+    operands: Sequence[QTensor | None]
+    attributes: dict[str, Any]
+    out: QParams
+    integers: Callable[[], tuple[Tensor, Tensor | None]]
+
+
+class SiteCall(torch.autograd.Function):
+    """The integers of a site forward, straight-through gradients backward.
+
+    An integer ``q`` stands for the real value ``S q``. With the float operation ``f``,
+    the output stands for ``f(S_1 q_1, S_2 q_2, ...)``, and the gradient is that of
+    ``f`` at these values; it is 0 where the output saturated. Rounding and the error of
+    an integer function count as the identity (straight-through estimator, Bengio et
+    al., arXiv 1308.3432).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *carried: Tensor) -> Tensor:
+        """Integers of the output, in a float type that holds them.
+
+        Args:
+            ctx: Of autograd.
+            call: The call.
+            *carried: Floats of the operands that are there, for autograd only.
+        """
+        integers, outside = call.integers()
+        ctx.call, ctx.outside = call, outside
+        return integers.to(carrier(call.out))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
+        """Gradients of the operands, in units of their integers."""
+        call, (grad,) = ctx.call, grads
+        if ctx.outside is not None:
+            grad = grad.masked_fill(ctx.outside, 0.0)
+        grad = grad.float() * (1 / call.out.scale)
+        there = [i for i, x in enumerate(call.operands) if x is not None]
+        wanted = [i for i, w in zip(there, ctx.needs_input_grad[1:], strict=True) if w]
+        real = [None if x is None else x.real_values() for x in call.operands]
+        found = call.operation.gradients(real, call.attributes, grad, wanted)
+        scaled = {
+            i: g * scale_of(call.operands[i], g)
+            for i, g in zip(wanted, found, strict=True)
+        }
+        return None, *[scaled.get(i) for i in there]
+
+
+def scale_of(x: QTensor | None, like: Tensor) -> float | Tensor:
+    """The scale of an operand, or of each channel of a weight."""
+    assert x is not None and x.qparams is not None
+    if isinstance(x.qparams, WeightQParams):
+        return x.qparams.grid(like).to(like.dtype)
+    return x.qparams.scale
+
+
+class Quantized(torch.autograd.Function):
+    """The integers of real values; the gradient is 0 where they saturate."""
+
+    @staticmethod
+    def forward(ctx: Any, real: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+        """``round(real / scale)``, saturated, in float32.
+
+        Args:
+            ctx: Of autograd.
+            real: Real values.
+            scale: float64, broadcasts to them.
+            low: Smallest integer.
+            high: Largest integer.
+        """
+        steps = (real.double() / scale).round_()
+        ctx.scale = scale
+        beyond = (steps < low) | (steps > high)
+        ctx.outside = beyond if bool(beyond.any()) else None
+        return steps.clamp_(low, high).float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
+        """The gradient over the scale."""
+        (grad,) = grads
+        if ctx.outside is not None:
+            grad = grad.masked_fill(ctx.outside, 0.0)
+        return (grad / ctx.scale).float(), None, None, None
+
+
+class Requantized(torch.autograd.Function):
+    """The integers of an operand at another scale."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, carried: Tensor, wide: Tensor, ratio: float, out: QParams
+    ) -> Tensor:
+        """``wide`` saturated.
+
+        Args:
+            ctx: Of autograd.
+            carried: The integers before, for autograd only.
+            wide: The integers at the other scale, not saturated.
+            ratio: Old scale over new scale.
+            out: Quantizer afterwards.
+        """
+        ctx.ratio, ctx.dtype = ratio, carried.dtype
+        integers, ctx.outside = saturated(wide, out)
+        return integers.to(carrier(out))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
+        """The gradient times the ratio."""
+        (grad,) = grads
+        if ctx.outside is not None:
+            grad = grad.masked_fill(ctx.outside, 0.0)
+        return (grad * ctx.ratio).to(ctx.dtype), None, None, None
+
+
+def saturated(wide: Tensor, out: QParams) -> tuple[Tensor, Tensor | None]:
+    """Integers clamped to a range, in the narrowest type, and where they were outside.
+
+    Returns:
+        The integers; a tensor of booleans, or None if none was outside.
+    """
+    dtype = storage_dtype(out.qmin, out.qmax)
+    if not wide.numel():
+        return wide.to(dtype), None
+    low, high = torch.aminmax(wide)
+    if out.qmin <= int(low) and int(high) <= out.qmax:
+        return wide.to(dtype), None
+    outside = (wide < out.qmin) | (wide > out.qmax)
+    return wide.clamp(out.qmin, out.qmax).to(dtype), outside
+
+
+def joined(
+    parts: Sequence[tuple[torch.Size, Tensor | None]], like: Tensor
+) -> Tensor | None:
+    """Where the elements of a tensor that was computed in blocks were outside.
+
+    Args:
+        parts: Shape of each block, in order, and where its elements were outside.
+        like: The tensor.
+    """
+    if all(mask is None for _, mask in parts):
+        return None
+    masks = [
+        torch.zeros(shape, dtype=torch.bool, device=like.device) if m is None else m
+        for shape, m in parts
+    ]
+    return torch.cat([m.flatten() for m in masks]).view(like.shape)
