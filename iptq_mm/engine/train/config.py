@@ -45,8 +45,8 @@ class TrainingConfig:
 
     optim_wrapper: dict
     train_cfg: dict
-    param_scheduler: list | dict | None = None
-    loss: list = field(default_factory=list)
+    param_scheduler: list[dict] | dict | None = None
+    loss: list[dict] = field(default_factory=list)
     parameters: str = 'regions'
     train_dataloader: dict = field(default_factory=dict)
     custom_hooks: list[dict] = field(default_factory=list)
@@ -71,7 +71,7 @@ def read_training(cfg: Config, name: Any) -> TrainingConfig:
         )
     if not isinstance(given, Mapping):
         raise ConfigError(f'qat is a dict, not {given!r}')
-    settings = {k: v for k, v in dict.items(given) if k != '_delete_'}
+    settings: dict[str, Any] = {k: given[k] for k in given if k != '_delete_'}
     if 'loss' in settings:
         settings['loss'] = _losses(plain(settings['loss']))
     missing = [key for key in _NEEDED if not settings.get(key)]
@@ -173,7 +173,7 @@ def training_config(cfg: Config, settings: TrainingConfig) -> Config:
 
 
 def _own_loop(train_cfg: ConfigDict) -> ConfigDict:
-    """mmengine's loop, as the subclass that goes on after any iteration."""
+    """The loop of mmengine, as the subclass that goes on after any iteration."""
     loop = ConfigDict(train_cfg)
     by_epoch = loop.pop('by_epoch', None)
     kind = loop.get('type')

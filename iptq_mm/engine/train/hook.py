@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import sys
 import time
 from typing import Any
@@ -164,11 +165,14 @@ def _accumulated(runner: Runner) -> int:
 
 def _left(regions: list[str]) -> str:
     return (
-        f'the regions {regions} have got no gradient: qat.loss says nothing about them. '
-        'Add a loss that does (features or labels), or take them out of '
+        f'the regions {regions} have got no gradient: qat.loss says nothing about '
+        'them. Add a loss that does (features or labels), or take them out of '
         'quantization.regions'
     )
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, 'tolist') else value
+    value = value.tolist() if hasattr(value, 'tolist') else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no NaN
+    return value

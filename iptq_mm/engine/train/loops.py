@@ -20,7 +20,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def __init__(self, runner: Any, dataloader: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, *args, **kwargs)
-        self.dataloader = seeded(self.dataloader, runner.seed)
+        self.dataloader: DataLoader = seeded(self.dataloader, runner.seed)
 
     def run_epoch(self) -> None:
         """Iterate one epoch, or what is left of it."""
@@ -43,7 +43,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     def __init__(self, runner: Any, dataloader: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, *args, **kwargs)
-        self.dataloader = seeded(self.dataloader, runner.seed)
+        self.dataloader: DataLoader = seeded(self.dataloader, runner.seed)
         self.dataloader_iterator = EndlessBatches(self.dataloader)
 
 

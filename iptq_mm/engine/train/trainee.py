@@ -56,7 +56,7 @@ class Trainee(nn.Module):
         super().__init__()
         self.module = module
         # Not as a sub-module, whose weights would be saved.
-        vars(self)['float_model'] = float_model.eval().requires_grad_(False)
+        self._others = [float_model.eval().requires_grad_(False)]
         self._losses = losses
         self._everything = everything
         self._backend = backend
@@ -136,7 +136,7 @@ class Trainee(nn.Module):
         # Mixing images needs labels to mix.
         batch = module.data_preprocessor(data, self._labels)
         passes = Passes(
-            module, self.float_model, self._regions, batch, self._dense, self._labels
+            module, self._others[0], self._regions, batch, self._dense, self._labels
         )
         shown: dict[str, Tensor] = {}
         terms = []

@@ -18,8 +18,10 @@ class Step(Protocol):
     images: int
     #: Names of the regions.
     regions: Sequence[str]
-    #: Names of the regions that run on the whole image.
-    dense: frozenset[str]
+
+    @property
+    def dense(self) -> frozenset[str]:
+        """Names of the regions that run on the whole image."""
 
     def own_losses(self) -> dict[str, Any]:
         """The losses of the trained model by its own code, from labels."""
