@@ -17,7 +17,7 @@ from ..binding import bind, bound_region, unbind
 from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
-from .mode import Training, integers_of
+from .mode import Kernels, Training, integers_of
 
 #: A float weight starts at most so far from its integer, in steps. Half a step would
 #: round to the next one.
@@ -27,7 +27,9 @@ _ROOM = 2.0
 
 
 def begin_training(
-    module: nn.Module, wanted: Mapping[str, Tensor] | None = None
+    module: nn.Module,
+    wanted: Mapping[str, Tensor] | None = None,
+    kernels: Kernels | None = None,
 ) -> None:
     """Give the region of a module float parameters, and the mode that trains them.
 
@@ -39,6 +41,7 @@ def begin_training(
         wanted: Real values of parameters, by name, before they were rounded. A float
             weight starts as near to them as it can be without another integer. None:
             it starts at the integer.
+        kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
 
     Raises:
         RuntimeError: If the module is no region in integer mode.
@@ -58,7 +61,9 @@ def begin_training(
     _exchange(module, floats)
     module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    bind(module, Region(region.name, Training(plan)))
+    mode = Training(plan)
+    mode.kernels = kernels
+    bind(module, Region(region.name, mode))
 
 
 def end_training(module: nn.Module) -> None:
