@@ -18,7 +18,7 @@ from torch import nn
 from ...calibration import QuantizationConfig
 from ...modes import regions_in
 from ...modes.integer import Integer
-from ...program import Session, use_backend
+from ...program import use_backend
 from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_in
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
@@ -31,11 +31,8 @@ from .checkpoints import newest_checkpoint
 from .checks import built_losses, check_training, rehearse_training
 from .config import TrainingConfig, training_config
 from .hook import TrainingHook, averaged_integers
-from .start import quantized_start
+from .start import native_runs, quantized_start
 from .trainee import Trainee
-
-#: What runs the integers of a validation where it can.
-_FASTEST = 'native'
 
 
 def train_and_compare(
@@ -200,13 +197,7 @@ def _load(model: nn.Module, checkpoint: str | None, regions: list[str]) -> None:
 
 def _fastest(cfg: Config) -> str | None:
     """The back end of validations: all give the same integers."""
-    if cfg.backend:
-        return cfg.backend
-    try:
-        Session(_FASTEST).check()
-    except RuntimeError:
-        return None
-    return _FASTEST
+    return cfg.backend or ('native' if native_runs() else None)
 
 
 def _integer(mode: Any) -> Integer:

@@ -18,6 +18,8 @@ from ...modes.install import fit_first_layer, install
 from ...modes.training import begin_training
 from ...norms import without_norms
 from ...plan import RegionPlan
+from ...program import Session
+from ...program.runtime.site_kernels import SiteKernels
 from ...record import RegionRecord
 from ...utils.files import try_save
 from ..calibration_data import build_calibration_dataloader, describe_calibration
@@ -89,9 +91,20 @@ def quantized_start(
     else:
         start = _restored(state, model)
     for name in start.found.plans:
-        begin_training(model.get_submodule(name), start.found.real.get(name))
+        real = start.found.real.get(name)
+        kernels = SiteKernels() if native_runs() else None
+        begin_training(model.get_submodule(name), real, kernels)
     start.found.real = {}
     return start
+
+
+def native_runs() -> bool:
+    """Whether the native library can run here."""
+    try:
+        Session('native').check()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _shared(value: Any) -> Any:
