@@ -29,7 +29,7 @@ def rehearse(model: Any, loader: DataLoader, evaluator: Evaluator) -> None:
     Raises:
         ConfigError: If one of them does not fit the others.
     """
-    with _random_states_kept():
+    with random_states_kept():
         with explained('the evaluation images'):
             batch: Any = loader.collate_fn([loader.dataset[0]])
         if isinstance(batch, dict) and 'inputs' not in batch:
@@ -53,7 +53,7 @@ def rehearse(model: Any, loader: DataLoader, evaluator: Evaluator) -> None:
 
 
 @contextmanager
-def _random_states_kept() -> Iterator[None]:
+def random_states_kept() -> Iterator[None]:
     """Restore the states of the random generators when the block ends."""
     states = random.getstate(), np.random.get_state()
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...calibration import (
     QuantizationConfig,
@@ -35,12 +35,15 @@ class Quantization:
         seconds: By phase.
         checks: By region, see
             :class:`~iptq_mm.calibration.region_check.verdict.RegionCheck`.
+        real: By region, the real values of its parameters, equalized and folded, just
+            before they were rounded; only if asked for.
     """
 
     plans: dict[str, RegionPlan]
     records: dict[str, RegionRecord]
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def assignment(self) -> dict[str, str]:
         """The chosen function of every non-linear site, ``region:site``."""
@@ -59,6 +62,7 @@ def quantize_model(
     state_file: str | os.PathLike | None = None,
     resume: bool = False,
     images: str = '',
+    keep_real: bool = False,
 ) -> Quantization:
     """Quantize the regions of a float model, in place.
 
@@ -72,6 +76,7 @@ def quantize_model(
         resume: Whether to use an existing ``state_file``; one of other settings,
             weights or images is not used.
         images: Describes the calibration images, to tell them from others.
+        keep_real: Whether to keep the real values of parameters, for training.
 
     Returns:
         Plans, records and the time each phase took.
@@ -95,6 +100,7 @@ def quantize_model(
     forget_caches(model, config, forward, batches)
     key = {} if state_file is None else state_key(model, repr(config), images)
     run = Run(model, config, batches, forward, State(state_file, key, resume))
+    run.keep_real = keep_real
     rewrite(run)
     for phase in PHASES:
         phase.do(run)
@@ -104,4 +110,5 @@ def quantize_model(
         run.state.records,
         {name: round(spent, 2) for name, spent in seconds.items()},
         run.checks,
+        run.real,
     )
