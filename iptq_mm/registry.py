@@ -13,6 +13,9 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+)
 from mmengine.registry import Registry
 
 HOOKS = Registry(
@@ -29,6 +32,12 @@ MODEL_WRAPPERS = Registry(
     parent=MMENGINE_MODEL_WRAPPERS,
     scope='iptq_mm',
     locations=['iptq_mm.engine.run.processes', 'iptq_mm.engine.train.trainee'],
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='iptq_mm',
+    locations=['iptq_mm.engine.train.learning_rates'],
 )
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']

@@ -19,9 +19,10 @@ from ..integer import Integer
 from ..region import Region
 from .mode import Kernels, Training, integers_of
 
-#: A float weight starts at most so far from its integer, in steps. Half a step would
-#: round to the next one.
-_MOST = 0.49
+#: A float weight starts less than so many steps from its integer; half a step would
+#: round to the next one. Were many of them close to that, the first steps of training
+#: would change them all at once, and undo what the rounding has optimized.
+_MOST = 0.4
 #: A parameter with one scale may grow to so many times its largest magnitude.
 _ROOM = 2.0
 
@@ -39,7 +40,7 @@ def begin_training(
     Args:
         module: The module of a region, in integer mode.
         wanted: Real values of parameters, by name, before they were rounded. A float
-            weight starts as near to them as it can be without another integer. None:
+            weight starts between its integer and them, without another integer. None:
             it starts at the integer.
         kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
 
@@ -55,7 +56,7 @@ def begin_training(
         steps = integers.double()
         if wanted and name in wanted:
             rest = wanted[name].double().to(steps.device) / scale - steps
-            steps = steps + rest.clamp(-_MOST, _MOST)
+            steps = steps + _MOST * rest / (0.5 + rest.abs())
         real = (steps * scale).float()
         floats[id(integers)] = nn.Parameter(real)
     _exchange(module, floats)
