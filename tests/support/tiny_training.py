@@ -11,7 +11,10 @@ from mmengine.config import Config
 #: Ten iterations, augmented, in random order, averaged, with momentum and a schedule.
 QAT = dict(
     loss=['labels', 'logits'],
-    optim_wrapper=dict(optimizer=dict(type='AdamW', lr=2e-3)),
+    optim_wrapper=dict(
+        optimizer=dict(type='AdamW', lr=0.02),
+        constructor='iptq_mm.RelativeLearningRates',
+    ),
     train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=1),
     param_scheduler=dict(type='CosineAnnealingLR', by_epoch=False, T_max=10),
     custom_hooks=[dict(type='EMAHook', momentum=0.3)],

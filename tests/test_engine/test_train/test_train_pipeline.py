@@ -24,7 +24,7 @@ def test_results(trained_vit):
     assert [v['iteration'] for v in training['validation']] == [5, 10]
     assert training['peak_memory_mb'] > 50
     assert results['seconds']['train'] == training['seconds'] > 0
-    assert training['settings']['optim_wrapper']['optimizer']['lr'] == 2e-3
+    assert training['settings']['optim_wrapper']['optimizer']['lr'] == 0.02
     assert training['settings']['loss'] == [{'type': 'labels'}, {'type': 'logits'}]
     log = ''.join(p.read_text() for p in folder.rglob('*.log'))
     assert 'loss_logits' in log and 'peak_memory_mb' in log
