@@ -1,12 +1,11 @@
 """Ranges taken again after the assignment, in whole runs."""
 
-import json
-
 import pytest
 import torch
 
 from iptq_mm.engine.quantize import phases
 from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.plan import load_plan
 from iptq_mm.record import RegionRecord
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -33,11 +32,13 @@ def test_regions_of_all_kinds(name, request, tmp_path):
         run.config, work_dir=str(tmp_path), cfg_options=options
     )
     assert results['seconds']['recalibrate'] > 0
-    plan = json.loads((tmp_path / 'plan.json').read_text())
-    for region in plan['regions'].values() if 'regions' in plan else plan.values():
-        for site in region['sites'].values() if isinstance(region, dict) else ():
-            if site['operation'] == 'gelu':
-                assert site['constants']
+    gelus = [
+        site
+        for plan in load_plan(tmp_path / 'plan.json').values()
+        for site in plan.sites.values()
+        if site.operation == 'gelu'
+    ]
+    assert gelus and all(site.constants for site in gelus)
 
 
 def test_a_resumed_run_does_not_recalibrate_again(vit_run, tmp_path, monkeypatch):
