@@ -48,6 +48,8 @@ class RegionRecord:
         pixels: Normalization of the images, if they enter as pixels.
         producers: By input: the region and the value there that it comes from; None if
             that differs from call to call.
+        function_limits: By non-linear site: the real magnitude at which its function
+            clips its input, if the range of the input was chosen for the function.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class RegionRecord:
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     pixels: Pixels | None = None
     producers: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    function_limits: dict[str, float] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -129,6 +132,7 @@ class RegionRecord:
         self.channel_shifts = {**self.channel_shifts, **other.channel_shifts}
         for name, producer in other.producers.items():
             self.see_input(name, producer)
+        self.function_limits = {**self.function_limits, **other.function_limits}
         for site, candidates in other.candidates.items():
             for name, errors in candidates.items():
                 mine_at = self.candidates.setdefault(site, {})
@@ -164,6 +168,7 @@ class RegionRecord:
             'refused': self.refused,
             'pixels': self.pixels and self.pixels.to_dict(),
             'origins': dict(self.producers),
+            'function_limits': dict(self.function_limits),
         }
 
     @classmethod
@@ -185,4 +190,5 @@ class RegionRecord:
             state['refused'],
             Pixels.from_dict(state['pixels']) if state.get('pixels') else None,
             dict(state.get('origins', {})),
+            dict(state.get('function_limits', {})),
         )

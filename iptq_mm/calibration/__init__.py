@@ -4,11 +4,13 @@ from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
 from .phases.analyse import analyse
-from .phases.assign import assign
+from .phases.assign import assign, assigned_again
 from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
+from .phases.function_ranges import choose_limits, try_ranges
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
+from .phases.recalibrate import passes, recalibrate, take_over
 from .phases.search import choose_ranges, search_ranges
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
@@ -19,10 +21,12 @@ __all__ = [
     'QuantizationConfig',
     'analyse',
     'assign',
+    'assigned_again',
     'channel_ranges',
     'check_derived',
     'check_observed',
     'check_regions',
+    'choose_limits',
     'choose_ranges',
     'equalize',
     'expanded',
@@ -32,6 +36,10 @@ __all__ = [
     'freeze_regions',
     'measure',
     'observe',
+    'passes',
+    'recalibrate',
     'search_ranges',
+    'take_over',
+    'try_ranges',
     'wants_inputs',
 ]

@@ -88,11 +88,17 @@ class Planner:
         """
         seen, bits = self.record.values[value], bits or self.config.activation.bits
         limit = share * max(-seen.minimum, seen.maximum)
-        if self._symmetric(value, narrow=True):
+        if self._symmetric(value, bits <= self.config.activation.bits):
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
         return QParams.asymmetric(low, min(max(seen.maximum, 0.0) * reach, limit), bits)
+
+    def limited(self, value: str, limit: float, bits: int) -> QParams:
+        """As :meth:`clipped`, at a magnitude instead of a share of the largest one."""
+        seen = self.record.values[value]
+        largest = max(-seen.minimum, seen.maximum, 1e-12)
+        return self.clipped(value, limit / largest, bits)
 
     def plan(
         self,
@@ -121,7 +127,12 @@ class Planner:
                 if source not in made or kind == 'relu':  # which keeps the scale
                     continue
                 wanted = self._wanted(site, position, built)
-                if wanted < bits[source]:
+                limit = self.record.function_limits.get(site)
+                if limit is not None and position == 0 and not self._limit_of(source):
+                    wanted = min(wanted, bits[source])
+                    operand = self.limited(source, limit, wanted)
+                    plan.sites[site].inputs[position] = operand
+                elif wanted < bits[source]:
                     plan.sites[site].inputs[position] = self.qparams(source, wanted)
             if functions and site in functions:
                 plan.sites[site].function = functions[site]
@@ -153,12 +164,26 @@ class Planner:
             elif name in rectified.operands:
                 results = [self.qparams(r, bits[r]) for r in rectified.operands[name]]
                 made[name] = before_relu(self.record.values[name], results)
+            elif limit := self._limit_of(name):
+                made[name] = self.limited(name, limit, b)
             else:
                 made[name] = self.qparams(name, b)
             if self.record.operations.get(name) == 'relu':
                 (source,) = self.record.sources[name]
                 made[name] = after_relu(made[name], made[str(source)].scale)
         return made
+
+    def _limit_of(self, value: str) -> float | None:
+        """Where a value is clipped because its only consumer is a function.
+
+        A function whose input has other consumers, or leaves the region, gets its own
+        range by a requantization at its site.
+        """
+        if value in self.record.outputs or value in self._produced:
+            return None
+        limits = self.record.function_limits
+        wanted = [limits.get(site) for site, _ in self._uses[value]]
+        return wanted[0] if len(wanted) == 1 else None
 
     def _wanted(
         self, site: str, position: int, built: dict[str, IntegerFunction] | None

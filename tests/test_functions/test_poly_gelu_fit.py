@@ -7,7 +7,7 @@ import torch
 from function_cases import Case, build, sqnr, typical
 
 from iptq_mm.functions import FunctionSite
-from iptq_mm.functions.gelu.poly_gelu import PUBLISHED, fit_pair
+from iptq_mm.functions.gelu.poly_gelu import PUBLISHED, PolyGELU, fit_pair
 from iptq_mm.intmath import QParams
 
 
@@ -54,6 +54,60 @@ def test_fitting_the_gelu_beats_the_published_pair():
     assert sqnr(case.reference, out) > published + 5
 
 
-def test_unknown_objective():
-    with pytest.raises(ValueError, match='objective'):
-        build('poly_gelu', objective='tanh')
+def pair(samples, weights=None, **options):
+    x = QParams.symmetric(8.0, 16)
+    samples = torch.as_tensor(samples, dtype=torch.float64)
+    return PolyGELU(**options).pair(FunctionSite(x, x, samples, weights))
+
+
+@pytest.mark.parametrize('points, reach', [(24, 3.0), (32, 4.0)])
+def test_coarse_points_of_the_range_give_the_published_pair(points, reach):
+    """Whatever lies between the ends; the published pair has no exact source."""
+    ends = [-reach * math.sqrt(2), 0.1, 0.1, 0.2, reach * math.sqrt(2)]
+    found = pair(ends, fit='range', points=points)
+    assert found == pytest.approx(PUBLISHED, rel=1e-3)
+
+
+@pytest.mark.parametrize('objective', ['erf', 'gelu'])
+def test_fit_to_the_range_knows_the_ends_only(objective):
+    options = dict(fit='range', objective=objective)
+    low, high = -4.2, 3.7
+    spread = torch.linspace(low, high, 1000, dtype=torch.float64)
+    even = pair(spread, objective=objective)
+    assert pair([low, 0.1, high], **options) == even
+    assert pair([low, *[0.1] * 50, high], **options) == even
+    dense = torch.cat([spread, torch.linspace(-0.5, 0.5, 2000, dtype=torch.float64)])
+    assert pair(dense, objective=objective) != even
+
+
+def test_the_range_is_that_of_samples_with_a_weight():
+    weights = torch.tensor([0.0, 1.0, 2.0, 0.0])
+    found = pair([-50.0, -3.0, 4.0, 60.0], weights, fit='range')
+    assert found == pair([-3.0, 4.0], fit='range')
+
+
+@pytest.mark.parametrize('samples', [[], [0.0], [1.0, 1.0], [1000.0, 4000.0]])
+def test_a_range_that_determines_no_pair(samples):
+    assert pair(samples, fit='range') == PUBLISHED
+
+
+def test_true_and_false_mean_what_they_did():
+    x = torch.linspace(-3, 2, 301, dtype=torch.float64)
+    assert pair(x, fit=True) == pair(x) == pair(x, fit='density') == fit_pair(x)
+    assert pair(x, fit=False) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(objective='tanh'), "objective is one of .*'gelu'.*not 'tanh'"),
+        (dict(fit='ranges'), "fit is one of .*'range'.*not 'ranges'"),
+        (dict(fit=1.5), 'fit is one of'),
+        (dict(points=24), "fit='range'"),
+        (dict(fit='range', points=3), '16 or more, not 3'),
+        (dict(fit='range', points=24.0), 'an integer'),
+    ],
+)
+def test_options_that_there_are_not(options, said):
+    with pytest.raises(ValueError, match=said):
+        build('poly_gelu', **options)

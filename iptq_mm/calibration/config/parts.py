@@ -80,9 +80,20 @@ class CalibrationConfig:
         batch_size: Images in a batch.
         dataloader: A dataloader config; None: the training dataset with the
             pipeline of the test dataset.
+        recalibrate: Whether ranges are taken again from the model that runs the chosen
+            functions on quantized values (the third stage of IPTQ-ViT): ``'all'`` in
+            one pass, ``'order'`` in several, in the order of execution, each with the
+            new ranges of what comes before. None: the ranges are those of the float
+            model.
+        function_ranges: Whether the ranges of the inputs of non-linear functions are
+            those with which the chosen functions err least: ``'site'`` at their own
+            output, ``'output'`` at the outputs of the region (which needs gradients).
+            None: the observer chooses them.
     """
 
     num_images: int = 128
     analysis_images: int = 32
     batch_size: int = 8
     dataloader: dict | None = None
+    recalibrate: str | None = None
+    function_ranges: str | None = None

@@ -20,6 +20,8 @@ SQNR = {'type': 'sqnr'}
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
 _SOUND = {'weight': 4, 'activation': 6, 'wide': 8}
+#: Values of the options that calibrate the model again, functions in place.
+_STAGES = {'recalibrate': ('all', 'order'), 'function_ranges': ('site', 'output')}
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
 
@@ -152,6 +154,13 @@ class QuantizationConfig:
                 raise ConfigError(
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
+                )
+        for name, known in _STAGES.items():
+            value = getattr(self.calibration, name)
+            if value is not None and value not in known:
+                raise ConfigError(
+                    f'quantization.calibration.{name}={value!r}: use None or one of '
+                    f'{[*known]}{meant(value, known)}'
                 )
         for key in self.cost_weights:
             if key not in OperationCount._fields:

@@ -16,8 +16,10 @@ from ...calibration import (
     QuantizationConfig,
     analyse,
     assign,
+    assigned_again,
     channel_ranges,
     check_observed,
+    choose_limits,
     choose_ranges,
     equalize,
     fold_batch_norm,
@@ -25,13 +27,18 @@ from ...calibration import (
     freeze_regions,
     measure,
     observe,
+    passes,
+    recalibrate,
     search_ranges,
+    take_over,
+    try_ranges,
     wants_inputs,
 )
 from ...calibration.batches import Forward
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.equalize import Powers
 from ...calibration.phases.measure import RegionInputs
+from ...calibration.phases.recalibrate import Values
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...modes import regions_in
@@ -194,6 +201,35 @@ def _assign(run: Run) -> None:
     run.plans = assign(run.model, run.config, run.state.records)
 
 
+def _recalibrate(run: Run) -> None:
+    records, settings = run.state.records, run.config.calibration
+    name, images = 'recalibrate', settings.analysis_images
+
+    def again(batches: Iterable[Any], values: Values | None = None) -> None:
+        found = recalibrate(run.model, records, run.plans, run.forward, batches, values)
+        take_over(records, merged(found))
+        run.plans = assigned_again(run.config, records, run.plans)
+
+    if settings.function_ranges:
+        batches = run.progress(f'{name}: inputs of functions', images)
+        found = try_ranges(
+            run.model, run.config, records, run.plans, run.forward, batches
+        )
+        for region, errors in merged_effects(found).items():
+            choose_limits(records[region], errors)
+        run.plans = assigned_again(run.config, records, run.plans)
+    if settings.recalibrate:
+        parts = passes(records, settings.recalibrate)
+        for i, values in enumerate(parts, 1):
+            again(run.progress(f'{name} {i}/{len(parts)}'), values)
+    # With the last ranges come other constants of functions.
+    again(run.progress(f'{name}: constants', images))
+
+
+def _wants_recalibration(config: QuantizationConfig) -> Any:
+    return config.calibration.recalibrate or config.calibration.function_ranges
+
+
 def _measure(run: Run) -> None:
     batches, guided = run.progress('measure'), run.config.weight.guided
     found = measure(run.model, run.plans, run.forward, batches, guided)
@@ -244,6 +280,7 @@ PHASES = (
     Phase('search', _search, lambda c: c.activation.search_images, kept=True),
     Phase('analyse', _analyse, kept=True),
     Phase('assign', _assign),
+    Phase('recalibrate', _recalibrate, _wants_recalibration, kept=True),
     Phase('measure', _measure, wants_inputs),
     Phase('freeze', _freeze),
 )

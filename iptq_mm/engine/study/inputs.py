@@ -58,6 +58,9 @@ def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationCo
     for key in ('candidates', 'equalization'):
         quantization.pop(key, None)
     quantization['criterion'] = dict(type='output_error', draws=draws)
+    # Ranges for certain functions would put all others at a disadvantage.
+    stages = dict(recalibrate=None, function_ranges=None)
+    quantization['calibration'] = {**quantization.get('calibration', {}), **stages}
     return QuantizationConfig.from_dict(quantization, given)
 
 

@@ -21,6 +21,9 @@ from .erf import (
 PUBLISHED = (-0.019913, -2.698088)
 
 _OBJECTIVES = ('erf', 'gelu')
+_FITS = ('density', 'range')
+# Points of the range unless told otherwise. With many, their number does not matter.
+_POINTS = 1000
 # The best b of every distribution of samples lies well inside.
 _B_RANGE = (-4.0, -1.5)
 _BINS, _BIN_WIDTH = 1024, 4.0 / 1024
@@ -76,6 +79,26 @@ def fit_pair(
     return pair if sound else None
 
 
+def range_points(samples: Tensor, weights: Tensor | None, points: int) -> Tensor:
+    """Evenly spaced points from the least to the largest sample that has a weight.
+
+    Args:
+        samples: Real samples, shape (n,).
+        weights: Their weights, shape (n,); 1 each if None.
+        points: How many points.
+
+    Returns:
+        Float64, shape (points,); shape (0,) if there is no sample.
+    """
+    x = samples.detach().double().flatten()
+    if weights is not None:
+        x = x[weights.flatten() > 0]
+    if not x.numel():
+        return x
+    low, high = (float(v) for v in x.aminmax())
+    return torch.linspace(low, high, points, dtype=torch.float64)
+
+
 @FUNCTIONS.register_module('poly_gelu')
 class PolyGELU(GELUFunction):
     """GELU with a fourth-order polynomial for the error function.
@@ -89,18 +112,45 @@ class PolyGELU(GELUFunction):
     Args:
         objective: ``'erf'``, the paper's, or ``'gelu'``, which fits with less than
             half the error at the same cost.
-        fit: Whether to fit (a, b) to the samples of the site. If not, or if there are
-            none, the published pair is used.
+        fit: What (a, b) is fitted to. ``'density'``: the samples of the site, each as
+            often as it occurred. ``'range'``, the paper's: points evenly spaced between
+            the least and the largest of them. True is ``'density'``. False: to nothing,
+            it is the published pair; so it is where there are no samples, or where they
+            do not determine a pair.
+        points: Number of points of ``'range'``, at least 16; None: 1000. The published
+            pair is that of about 24 points of ``x/sqrt(2)`` between -3 and 3.
 
     Raises:
-        ValueError: If ``objective`` is unknown.
+        ValueError: If an option has another value, or ``points`` comes with another
+            ``fit``.
     """
 
-    def __init__(self, objective: str = 'erf', fit: bool = True) -> None:
+    def __init__(
+        self,
+        objective: str = 'erf',
+        fit: str | bool = 'density',
+        points: int | None = None,
+    ) -> None:
         if objective not in _OBJECTIVES:
             raise ValueError(f'objective is one of {_OBJECTIVES}, not {objective!r}')
+        if not isinstance(fit, bool) and fit not in _FITS:
+            raise ValueError(f'fit is one of {_FITS}, True or False, not {fit!r}')
+        if points is not None and fit != 'range':
+            raise ValueError(f"points={points} are those of fit='range', not {fit!r}")
+        if points is not None and not (isinstance(points, int) and points >= 16):
+            raise ValueError(f'points is an integer of 16 or more, not {points!r}')
         self.objective = objective
-        self.fit = fit
+        self.fit = 'density' if fit is True else fit
+        self.points = points or _POINTS
+
+    def pair(self, site: FunctionSite) -> tuple[float, float]:
+        """The pair (a, b) for a site."""
+        samples, weights = site.samples, site.weights
+        if not self.fit or samples is None:
+            return PUBLISHED
+        if self.fit == 'range':
+            samples, weights = range_points(samples, weights, self.points), None
+        return fit_pair(samples, weights, self.objective) or PUBLISHED
 
     def prepare(self, site: FunctionSite) -> Constants:
         """See the base class.
@@ -110,10 +160,7 @@ class PolyGELU(GELUFunction):
             OverflowError: If the output scale is far too small for the input.
         """
         check_input(self, site)
-        pair = None
-        if self.fit and site.samples is not None:
-            pair = fit_pair(site.samples, site.weights, self.objective)
-        a, b = pair or PUBLISHED
+        a, b = self.pair(site)
         constants = prepare_vertex(site, -b * SQRT2)
         (vertex,) = ints(constants, 'vertex')
         # 15 bits of the square, so that its square fits 32 bits again.

@@ -112,6 +112,18 @@ MISTAKES = {
     'no bits': (dict(wide=dict(gelu=0)), r'wide.gelu=0: use 2 to 16'),
     'attention': (dict(wide=dict(attention=32)), r'wide.attention=32: use 2 to 16'),
     'images': (dict(calibration=dict(num_images=0)), r'num_images=0.*needs images'),
+    'stage': (
+        dict(calibration=dict(recalibrate='al')),
+        r"calibration.recalibrate='al'.*'all', 'order'.*did you mean 'all'",
+    ),
+    'stage of another type': (
+        dict(calibration=dict(recalibrate=True)),
+        r'calibration.recalibrate=True: give a str or None',
+    ),
+    'place of errors': (
+        dict(calibration=dict(function_ranges='sites')),
+        r"calibration.function_ranges='sites'.*did you mean 'site'",
+    ),
     'batch': (dict(calibration=dict(batch_size=-1)), r'batch_size=-1.*needs images'),
     'observer': (
         dict(activation=dict(observer=dict(type='max'))),

@@ -63,6 +63,14 @@ def test_what_is_not_wanted_does_not_run(run):
             dict(weight=dict(rounding=dict(type='second_order'))),
             'observe analyse assign measure freeze',
         ),
+        (
+            dict(calibration=dict(recalibrate='order')),
+            'observe analyse assign recalibrate freeze',
+        ),
+        (
+            dict(calibration=dict(function_ranges='site')),
+            'observe analyse assign recalibrate freeze',
+        ),
     ],
 )
 def test_the_phases_that_a_config_asks_for(options, names):
