@@ -48,6 +48,7 @@ class RegionRecord:
         pixels: Normalization of the images, if they enter as pixels.
         producers: By input: the region and the value there that it comes from; None if
             that differs from call to call.
+        rows: By non-linear site: rows of an image, and their length.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class RegionRecord:
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
     pixels: Pixels | None = None
     producers: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -90,6 +92,11 @@ class RegionRecord:
             if source is not None and source.startswith('parameter:'):
                 name = source.removeprefix('parameter:')
                 self.parameters.setdefault(name, set()).add(operation.role(position))
+
+    def see_rows(self, site: str, rows: int, length: int) -> None:
+        """Note the rows of a site in an image; the most elements so far are kept."""
+        kept = self.rows.get(site, (0, 0))
+        self.rows[site] = max(kept, (rows, length), key=lambda s: (s[0] * s[1], s))
 
     def keep_constants(self, site: str, name: str, prepared: Prepared) -> None:
         """Keep the constants of a candidate for the input with the widest range so far.
@@ -139,6 +146,8 @@ class RegionRecord:
         for site, constants in other.constants.items():
             for name, prepared in constants.items():
                 self.keep_constants(site, name, prepared)
+        for site, shape in other.rows.items():
+            self.see_rows(site, *shape)
         for site, reasons in other.refused.items():
             self.refused[site] = {**reasons, **self.refused.get(site, {})}
 
@@ -164,6 +173,7 @@ class RegionRecord:
             'refused': self.refused,
             'pixels': self.pixels and self.pixels.to_dict(),
             'origins': dict(self.producers),
+            'rows': dict(self.rows),
         }
 
     @classmethod
@@ -185,4 +195,8 @@ class RegionRecord:
             state['refused'],
             Pixels.from_dict(state['pixels']) if state.get('pixels') else None,
             dict(state.get('origins', {})),
+            {
+                site: (rows, length)
+                for site, (rows, length) in state.get('rows', {}).items()
+            },
         )

@@ -10,6 +10,7 @@ from .phases.freeze import freeze_regions
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
 from .phases.search import choose_ranges, search_ranges
+from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
 from .rewrites.fold_normalization import fold_normalization
@@ -18,6 +19,7 @@ __all__ = [
     'ConfigError',
     'QuantizationConfig',
     'analyse',
+    'analyse_whole_model',
     'assign',
     'channel_ranges',
     'check_derived',

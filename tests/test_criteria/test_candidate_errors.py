@@ -145,9 +145,10 @@ def test_records_without_times():
     data = errors.to_dict()
     del data['nanoseconds']
     assert CandidateErrors.from_dict(data) == errors
-    assert math.isnan(errors.cost_in('nanoseconds')) and errors.cost_in(
-        'operations'
-    ) == 9.0
+    assert (
+        math.isnan(errors.cost_in('nanoseconds'))
+        and errors.cost_in('operations') == 9.0
+    )
 
 
 def test_times_are_averaged_over_elements():

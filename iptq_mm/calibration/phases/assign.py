@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
+from ...functions import function_name
 from ...intmath import QParams
 from ...norms import folded_norms
 from ...plan import RegionPlan
 from ...record import RegionRecord
+from ...registry import FUNCTIONS
 from ..config import QuantizationConfig
 from ..planner import Planner, choose_functions, plan_parameters
 from ..region_order import inputs_from_producers, producers_first
@@ -23,22 +28,52 @@ def assign(
         config: What to quantize.
         records: By region, from the phases before.
     """
+    functions = {
+        name: {
+            site: config.candidates[record.operations[site]][function]
+            for site, function in choose_functions(record, config).items()
+        }
+        for name, record in records.items()
+    }
+    plans = plans_for(model, config, records, functions)
+    for name, record in records.items():
+        module = model.get_submodule(name)
+        plans[name].parameters = plan_parameters(module, record, config)
+    return plans
+
+
+def plans_for(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: Mapping[str, RegionRecord],
+    functions: Mapping[str, Mapping[str, dict[str, Any]]],
+    narrow_at_use: bool = False,
+) -> dict[str, RegionPlan]:
+    """The plans of all regions with given functions, without parameters.
+
+    Args:
+        model: The float model.
+        config: What to quantize.
+        records: By region, from the phases before.
+        functions: By region, the registry dict of the function of each non-linear site.
+        narrow_at_use: See :meth:`~iptq_mm.calibration.planner.Planner.plan`.
+    """
     plans: dict[str, RegionPlan] = {}
     for name, record in producers_first(records):
-        module = model.get_submodule(name)
-        chosen = choose_functions(record, config)
-        kinds = record.operations
-        cfgs = {s: config.candidates[kinds[s]][f] for s, f in chosen.items()}
-        functions = config.functions()
-        built = {s: functions[kinds[s]][f] for s, f in chosen.items()}
+        module, cfgs = model.get_submodule(name), dict(functions[name])
+        known = {function_name(c): c for c in cfgs.values()}
+        built = {n: FUNCTIONS.build(dict(c)) for n, c in known.items()}
         planner = Planner(record, config, inputs_from_producers(record, plans))
-        plan = planner.plan(type(module).__name__, cfgs, built)
-        for site, function in chosen.items():
-            prepared = record.constants.get(site, {}).get(function)
+        plans[name] = plan = planner.plan(
+            type(module).__name__,
+            cfgs,
+            {site: built[function_name(cfg)] for site, cfg in cfgs.items()},
+            narrow_at_use,
+        )
+        for site, cfg in cfgs.items():
+            prepared = record.constants.get(site, {}).get(function_name(cfg))
             if prepared is not None:
                 plan.sites[site].constants = prepared['constants']
                 plan.sites[site].made_for = QParams.from_dict(prepared['input'])
-        plan.parameters = plan_parameters(module, record, config)
         plan.norms = folded_norms(module)
-        plans[name] = plan
     return {name: plans[name] for name in records}

@@ -15,6 +15,7 @@ from torch import nn
 from ...calibration import (
     QuantizationConfig,
     analyse,
+    analyse_whole_model,
     assign,
     channel_ranges,
     check_observed,
@@ -181,7 +182,9 @@ def _analyse(run: Run) -> None:
     errors = BatchErrors(records)
     images = run.config.calibration.analysis_images
     batches = errors.each(run.progress('analyse', images))
-    analyse(run.model, run.config, records, run.forward, batches)
+    whole = run.config.analysis == 'whole-model'
+    find = analyse_whole_model if whole else analyse
+    find(run.model, run.config, records, run.forward, batches)
     errors.merge()
 
 
