@@ -45,6 +45,7 @@ from .distributed import (
     merged_inputs,
     merged_ranges,
 )
+from .kernel_times import measure_times, wants_times
 from .progress import progress_of, some_batches
 from .seen_images import SeenImages
 from .state import State
@@ -186,6 +187,8 @@ def _analyse(run: Run) -> None:
     find = analyse_whole_model if whole else analyse
     find(run.model, run.config, records, run.forward, batches)
     errors.merge()
+    if wants_times(run.config):
+        measure_times(run.model, run.config, records)
 
 
 def _assign(run: Run) -> None:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 
+from ...calibration.config import SQNR_DIFFERENCE
 from ..calibration_data import build_calibration_dataloader
 from ..loading.models import build_model, read_config
 from ..quantize.hook import STATE_FILE
-from ..quantize.model import quantize_model
+from ..quantize.model import analyse_model, quantize_model
 from ..quantize.state import state_key
 from . import report
 from .figures import least_degrading
@@ -27,15 +29,16 @@ from .site_candidates import (
     SiteCandidate,
     assignment_of,
     by_site,
-    picked,
     sets_of,
     site_candidates,
 )
-from .variants import variants
+from .variants import rules
 from .what_if import WhatIf, best_sqnr, measurement, with_site
 
 #: Name of the float logits among the measurements; their squares are the signal.
 SIGNAL = 'float logits'
+#: What the whole-model analysis found, beside the state of the quantization.
+WHOLE_MODEL_FILE = 'whole_model.pth'
 
 
 def study_criteria(
@@ -94,6 +97,13 @@ def study_criteria(
     quantized = quantize_model(
         integer_model, settings, calibration, folder / STATE_FILE, True, described
     )
+    whole = analyse_model(
+        copy.deepcopy(model),
+        replace(settings, analysis='whole-model', criterion=SQNR_DIFFERENCE),
+        calibration,
+        folder / WHOLE_MODEL_FILE,
+        described,
+    )
     measured = Measurements(folder / 'effects.jsonl', key)
     if measured.resumed:
         print_log(
@@ -101,7 +111,7 @@ def study_criteria(
         )
     reference = best_sqnr(quantized.records)
     what_if = WhatIf(model, integer_model, settings, quantized, reference)
-    candidates = site_candidates(quantized.records)
+    candidates = site_candidates(quantized.records, whole)
     _measure_candidates(what_if, candidates, batches, measured)
     for candidate in candidates:
         candidate.take(measured, batches.numbers)
@@ -118,10 +128,10 @@ def study_criteria(
             )
             for name, chosen in assignments.items()
         ]
-        sections[title] = report.tables(some, variants(), assigned)
+        sections[title] = report.tables(some, rules(), assigned)
     signal = np.array(measured.over(SIGNAL, batches.numbers).error)
     return report.write(
-        folder, sections, report.candidates_csv(candidates, variants(), signal)
+        folder, sections, report.candidates_csv(candidates, rules(), signal)
     )
 
 
@@ -157,9 +167,9 @@ def _measure_candidates(
 
 
 def _assignments(candidates: list[SiteCandidate]) -> dict[str, list[SiteCandidate]]:
-    """The candidate that each criterion picks at every site, and the best measured."""
+    """The candidate that each rule picks at every site, and the best measured."""
     sites = by_site(candidates)
-    chosen = {n: [picked(c, site) for site in sites] for n, c in variants().items()}
+    chosen = {n: [rule.pick(site) for site in sites] for n, rule in rules().items()}
     for form in FORMS:
         name = report.MEASURED.format(f'least degradation, {form}')
         chosen[name] = [least_degrading(form)(site) for site in sites]
