@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 
-from ...calibration.config import SQNR_DIFFERENCE
-from ..calibration_data import build_calibration_dataloader
-from ..loading.models import build_model, read_config
-from ..quantize.hook import STATE_FILE
-from ..quantize.model import analyse_model, quantize_model
-from ..quantize.state import state_key
+from ..loading.models import read_config
 from . import report
 from .figures import least_degrading
-from .inputs import Batches, study_batches, study_settings
+from .inputs import Batches
 from .measurements import Measurements
+from .setup import SIGNAL, assignment_name, measure_assignments, set_up
 from .site_candidates import (
     FORMS,
     SiteCandidate,
-    assignment_of,
     by_site,
     sets_of,
-    site_candidates,
 )
 from .variants import rules
-from .what_if import WhatIf, best_sqnr, measurement, with_site
-
-#: Name of the float logits among the measurements; their squares are the signal.
-SIGNAL = 'float logits'
-#: What the whole-model analysis found, beside the state of the quantization.
-WHOLE_MODEL_FILE = 'whole_model.pth'
+from .what_if import WhatIf, measurement, with_site
 
 
 def study_criteria(
@@ -84,46 +68,21 @@ def study_criteria(
     """
     cfg = read_config(config, checkpoint, cfg_options)
     folder = Path(work_dir or f'work_dirs/{Path(config).stem}_criteria')
-    settings = study_settings(cfg, literal, draws)
-    model = build_model(cfg)
-    seed = (cfg.get('randomness') or {}).get('seed') or 0
-    calibration = build_calibration_dataloader(cfg, settings, seed)
-    batches = study_batches(cfg, settings, calibration, images, split, seed)
-    sources = [cfg.get(f'{name}_dataloader') for name in ('train', 'test')]
-    described = repr((seed, split, sources))
-    # Effects do not depend on the gradients.
-    key = state_key(model, repr(study_settings(cfg, literal)), described)
-    integer_model = copy.deepcopy(model)
-    quantized = quantize_model(
-        integer_model, settings, calibration, folder / STATE_FILE, True, described
-    )
-    whole = analyse_model(
-        copy.deepcopy(model),
-        replace(settings, analysis='whole-model', criterion=SQNR_DIFFERENCE),
-        calibration,
-        folder / WHOLE_MODEL_FILE,
-        described,
-    )
-    measured = Measurements(folder / 'effects.jsonl', key)
-    if measured.resumed:
-        print_log(
-            f'{measured.path}: {measured.resumed} measurements are there', 'current'
-        )
-    reference = best_sqnr(quantized.records)
-    what_if = WhatIf(model, integer_model, settings, quantized, reference)
-    candidates = site_candidates(quantized.records, whole)
+    study = set_up(cfg, folder, images, split, literal, draws)
+    what_if, candidates = study.what_if, study.candidates
+    batches, measured = study.batches, study.measured
     _measure_candidates(what_if, candidates, batches, measured)
     for candidate in candidates:
         candidate.take(measured, batches.numbers)
     sections = {}
     for title, some in sets_of(candidates).items():
         assignments = _assignments(some)
-        _measure_assignments(what_if, assignments, batches, measured)
+        measure_assignments(what_if, assignments.values(), batches, measured)
         assigned = [
             report.Assigned(
                 name,
                 sum(candidate.errors.total_cost for candidate in chosen),
-                measured.over(_assignment_name(chosen), batches.numbers),
+                measured.over(assignment_name(chosen), batches.numbers),
                 measured.over(SIGNAL, batches.numbers),
             )
             for name, chosen in assignments.items()
@@ -174,25 +133,3 @@ def _assignments(candidates: list[SiteCandidate]) -> dict[str, list[SiteCandidat
         name = report.MEASURED.format(f'least degradation, {form}')
         chosen[name] = [least_degrading(form)(site) for site in sites]
     return chosen
-
-
-def _assignment_name(chosen: list[SiteCandidate]) -> str:
-    text = json.dumps(assignment_of(chosen), sort_keys=True)
-    return f'assignment {hashlib.sha256(text.encode()).hexdigest()[:16]}'
-
-
-def _measure_assignments(
-    what_if: WhatIf,
-    assignments: dict[str, list[SiteCandidate]],
-    batches: Batches,
-    measured: Measurements,
-) -> None:
-    """Measure full assignments in integers."""
-    wanted = {_assignment_name(c): assignment_of(c) for c in assignments.values()}
-    for images, batch in batches.each('assignments'):
-        missing = [name for name in wanted if (name, images) not in measured]
-        if missing:
-            what_if.start(batch)
-        for name in missing:
-            logits = what_if.in_integers(wanted[name])
-            measured.add(name, images, measurement(logits, what_if.logits))

@@ -87,7 +87,8 @@ def site_candidates(
         for site, kind in record.operations.items()
         for name, errors in record.candidates.get(site, {}).items()
     ]
-    for candidate in made if whole else ():
+    for candidate in made if whole is not None else ():
+        assert whole is not None
         found = whole[candidate.region].candidates.get(candidate.site, {})
         candidate.whole = found.get(candidate.function, candidate.whole)
     return made
