@@ -164,8 +164,4 @@ class _Passes:
             len(real.output),
             real.elements,
         )
-        kept = record.candidates.setdefault(site, {})
-        if candidate in kept:
-            kept[candidate].merge(errors)
-        else:
-            kept[candidate] = errors
+        record.merge(RegionRecord(candidates={site: {candidate: errors}}))

@@ -53,7 +53,9 @@ class Keeping(Analysing):
         kept = self.prepared.setdefault(visit.site, {})
         for name, function in self.candidates[visit.operation.kind].items():
             made = self._made(visit, name, function)
-            if made is not None:
+            if made is None:
+                kept.pop(name, None)
+            else:
                 kept[name] = made
 
 
