@@ -2,6 +2,7 @@ import math
 
 import hypothesis.strategies as st
 import pytest
+from criteria_cases import build, chosen, errors, n
 from hypothesis import given, settings
 
 from iptq_mm.criteria import CandidateErrors
@@ -9,34 +10,6 @@ from iptq_mm.registry import CRITERIA
 
 NAMES = sorted(CRITERIA.module_dict)
 SCORING = [name for name in NAMES if name != 'fixed']
-
-
-def build(name, **options):
-    return CRITERIA.build(dict(type=name, **options))
-
-
-def errors(
-    db=30.0, error=1.0, elements=100, images=1, cost=10.0, db_in=40.0, ratio=None
-):
-    signal = error * 10 ** (db / 10)
-    return CandidateErrors(
-        signal=signal,
-        error=error,
-        elements=elements,
-        images=images,
-        ratio=images * 10 ** (db / 10) if ratio is None else ratio,
-        input_signal=10 ** (db_in / 10),
-        input_error=1.0,
-        input_ratio=images * 10 ** (db_in / 10),
-        cost=cost,
-        draws=images,
-        output_error=error,
-        weighted_error=error / 2,
-    )
-
-
-def n(x):
-    return math.log(1 + math.exp(x))
 
 
 def test_the_registry_is_full():
@@ -83,31 +56,6 @@ def test_unified_metric_is_monotone(db, error, cost, p_reduction, c_unit):
     assert metric.score(errors(db=db + 1, error=error, cost=cost)) * slack >= score
     assert metric.score(errors(db=db, error=error / 2, cost=cost)) * slack >= score
     assert metric.score(errors(db=db, error=error, cost=cost / 2)) * slack >= score
-
-
-# SQNR, squared error of an image and operations of four candidates, of the
-# sizes that a ViT layer has: neither the best nor the cheapest wins everywhere.
-SITES = {
-    'precise pays': {
-        'cheap': errors(db=18, error=30.0, cost=9.0),
-        'middle': errors(db=30, error=4.0, cost=11.0),
-        'best': errors(db=40, error=0.4, cost=21.0),
-    },
-    'cheap will do': {
-        'cheap': errors(db=36, error=0.6, cost=9.0),
-        'middle': errors(db=38, error=0.4, cost=11.0),
-        'best': errors(db=40, error=0.2, cost=21.0),
-    },
-    'cheap collapses': {
-        'cheap': errors(db=-20, error=3.0, cost=2.0),
-        'middle': errors(db=-25, error=3.0, cost=3.0),
-        'best': errors(db=35, error=1.0, cost=21.0),
-    },
-}
-
-
-def chosen(criterion):
-    return [criterion.choose('gelu', candidates) for candidates in SITES.values()]
 
 
 def test_the_default_metric_is_not_degenerate():
@@ -287,62 +235,3 @@ def test_sqnr_difference_of_plain_sqnr():
     assert build('sqnr_difference', measure='sqnr', reading='literal').score(
         e
     ) == pytest.approx(10)
-
-
-def test_weights_of_the_unified_metric_by_hand():
-    e = errors(db=20, error=3.0, elements=300, images=2, cost=9.0)
-    q, p, c = 1 / n(20), n(1.5), n(9)
-    score = build('unified_metric', weights=dict(q=2, p=0.5, c=3)).score(e)
-    assert score == pytest.approx(5.5 / (2 * q + 0.5 * p + 3 * c))
-    score = build('unified_metric', weights=dict(c=0)).score(e)
-    assert score == pytest.approx(2 / (q + p))
-    # The defaults are those of before, to the bit.
-    for weights in ({}, dict(q=1, p=1, c=1), dict(c=1.0)):
-        metric = build('unified_metric', weights=weights)
-        assert metric.score(e) == build('unified_metric').score(e)
-
-
-def test_weights_move_the_choice():
-    def choice(**weights):
-        return chosen(build('unified_metric', weights=weights))
-
-    assert choice() == ['middle', 'cheap', 'best']
-    assert choice(p=100) == ['best'] * 3
-    assert choice(c=100) == ['cheap', 'cheap', 'best']  # the veto is left
-    assert choice(q=0) == ['middle', 'cheap', 'cheap']
-
-
-@settings(deadline=None)
-@given(st.floats(1e-3, 1e3), st.floats(-30, 60), st.floats(0, 1e3), st.floats(0, 50))
-def test_only_ratios_of_weights_count(factor, db, error, cost):
-    e = errors(db=db, error=error, cost=cost)
-    some = build('unified_metric', weights=dict(q=1, p=2, c=3))
-    others = dict(q=factor, p=2 * factor, c=3 * factor)
-    assert build('unified_metric', weights=others).score(e) == pytest.approx(
-        some.score(e), rel=1e-9
-    )
-
-
-@pytest.mark.parametrize('name', ['cost', 'unified_metric', 'output_error'])
-def test_costs_in_nanoseconds(name):
-    """In operations the first is the cheaper one, in nanoseconds the second."""
-    candidates = dict(a=errors(cost=5.0), b=errors(cost=9.0))
-    candidates['a'].nanoseconds, candidates['b'].nanoseconds = 2.0, 0.5
-    assert build(name).choose('gelu', candidates) == 'a'
-    assert build(name, cost='nanoseconds').choose('gelu', candidates) == 'b'
-    assert build(name).cost_unit == 'operations'
-
-
-def test_nanoseconds_in_the_unified_metric():
-    e = errors(db=20, error=3.0, elements=300, images=2, cost=9.0)
-    e.nanoseconds = 0.25
-    q = 1 / n(20)
-    score = build('unified_metric', cost='nanoseconds').score(e)
-    assert score == pytest.approx(3 / (q + n(1.5) + n(0.25)))
-    score = build('unified_metric', cost='nanoseconds', c_unit='total').score(e)
-    assert score == pytest.approx(3 / (q + n(1.5) + n(0.25 * 150)))
-
-
-def test_times_that_were_not_measured():
-    with pytest.raises(ValueError, match='and measure times'):
-        build('cost', cost='nanoseconds').choose('gelu', dict(a=errors()))
