@@ -50,6 +50,7 @@ class RegionRecord:
             that differs from call to call.
         function_limits: By non-linear site: the real magnitude at which its function
             clips its input, if the range of the input was chosen for the function.
+        rows: By non-linear site: rows of an image, and their length.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class RegionRecord:
     pixels: Pixels | None = None
     producers: dict[str, tuple[str, str] | None] = field(default_factory=dict)
     function_limits: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -93,6 +95,11 @@ class RegionRecord:
             if source is not None and source.startswith('parameter:'):
                 name = source.removeprefix('parameter:')
                 self.parameters.setdefault(name, set()).add(operation.role(position))
+
+    def see_rows(self, site: str, rows: int, length: int) -> None:
+        """Note the rows of a site in an image; the most elements so far are kept."""
+        kept = self.rows.get(site, (0, 0))
+        self.rows[site] = max(kept, (rows, length), key=lambda s: (s[0] * s[1], s))
 
     def keep_constants(self, site: str, name: str, prepared: Prepared) -> None:
         """Keep the constants of a candidate for the input with the widest range so far.
@@ -143,6 +150,8 @@ class RegionRecord:
         for site, constants in other.constants.items():
             for name, prepared in constants.items():
                 self.keep_constants(site, name, prepared)
+        for site, shape in other.rows.items():
+            self.see_rows(site, *shape)
         for site, reasons in other.refused.items():
             self.refused[site] = {**reasons, **self.refused.get(site, {})}
 
@@ -169,6 +178,7 @@ class RegionRecord:
             'pixels': self.pixels and self.pixels.to_dict(),
             'origins': dict(self.producers),
             'function_limits': dict(self.function_limits),
+            'rows': dict(self.rows),
         }
 
     @classmethod
@@ -191,4 +201,8 @@ class RegionRecord:
             Pixels.from_dict(state['pixels']) if state.get('pixels') else None,
             dict(state.get('origins', {})),
             dict(state.get('function_limits', {})),
+            {
+                site: (rows, length)
+                for site, (rows, length) in state.get('rows', {}).items()
+            },
         )

@@ -12,6 +12,7 @@ from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
 from .phases.recalibrate import passes, recalibrate, take_over
 from .phases.search import choose_ranges, search_ranges
+from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
 from .rewrites.fold_normalization import fold_normalization
@@ -20,6 +21,7 @@ __all__ = [
     'ConfigError',
     'QuantizationConfig',
     'analyse',
+    'analyse_whole_model',
     'assign',
     'assigned_again',
     'channel_ranges',

@@ -1,9 +1,9 @@
-"""Calibration batches through the float model, its regions in a mode of the phase."""
+"""Calibration batches through the model, its regions in a mode of the phase."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -32,20 +32,47 @@ def run_batches(
         forward: Runs a batch.
         batches: The batches. See :class:`~.calls.Calls` for when a pass may end.
     """
-    calls = Calls(modes)
+    run_passes(model, modes, lambda: [modes], forward, batches)
+
+
+def run_passes(
+    model: nn.Module,
+    regions: Collection[str],
+    passes: Callable[[], Iterable[Mapping[str, Mode]]],
+    forward: Forward,
+    batches: Iterable,
+    until: Collection[str] | None = None,
+) -> None:
+    """Run the model on each batch several times, its regions in other modes each time.
+
+    Args:
+        model: The float model.
+        regions: Names of its regions.
+        passes: Called for each batch; gives the modes of one pass after the other, by
+            region. The next one is asked for when a pass has ended.
+        forward: Runs a batch.
+        batches: The batches.
+        until: A pass may end when these regions are done; None: all.
+    """
+    calls = Calls(regions if until is None else until)
+    current: Mapping[str, Mode] = {}
 
     def count(name: str, outputs: Any) -> None:
-        mode = modes[name]
+        mode = current[name]
         if isinstance(mode, Differentiating):
             mode.finish()
         if calls.add(name, mode.images):
             raise _Done
 
-    with evaluating(model), running(model, modes):
-        for region in regions_in(model).values():
+    with evaluating(model), running(model, dict.fromkeys(regions)):
+        bound = regions_in(model)
+        for region in bound.values():
             region.on_output = count
         for batch in batches:
-            calls.start()
-            with contextlib.suppress(_Done):
-                forward(batch)
-            calls.finish()
+            for current in passes():  # noqa: B007  (count reads it)
+                for name, mode in current.items():
+                    bound[name].mode = mode
+                calls.start()
+                with contextlib.suppress(_Done):
+                    forward(batch)
+                calls.finish()

@@ -105,6 +105,7 @@ class Planner:
         module: str,
         functions: dict[str, dict[str, Any]] | None = None,
         built: dict[str, IntegerFunction] | None = None,
+        narrow_at_use: bool = False,
     ) -> RegionPlan:
         """The plan of the region, without parameters.
 
@@ -113,9 +114,12 @@ class Planner:
             functions: Registry dict of the function of each non-linear site;
                 None: not chosen yet, every input has as many bits as possible.
             built: The same functions, built.
+            narrow_at_use: Whether a value has as many bits as possible until a function
+                narrows it, even if nothing else uses it: for comparisons before and
+                after a function.
         """
         plan = RegionPlan(module, pixels=self.record.pixels)
-        bits = self._bits(built)
+        bits = self._bits(None if narrow_at_use else built)
         made = self._made(bits)
         for name, qparams in made.items():
             if name not in self.record.operations:

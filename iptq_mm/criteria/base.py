@@ -9,6 +9,9 @@ from typing import ClassVar
 
 from .errors import CandidateErrors
 
+#: Weighted operations, or measured time of the native kernel.
+COST_UNITS = ('operations', 'nanoseconds')
+
 
 class Criterion(ABC):
     """A figure of merit for candidates; subclasses register in ``CRITERIA``.
@@ -18,10 +21,13 @@ class Criterion(ABC):
             the analysis then runs a backward pass, too.
         draws: How often for a batch, see
             :class:`~iptq_mm.calibration.gradients.Differentiating`.
+        cost_unit: What costs are counted in, one of :data:`COST_UNITS`. The time of
+            kernels is measured for criteria that count nanoseconds.
     """
 
     needs_gradients: ClassVar[bool] = False
     draws: int = 1
+    cost_unit: str = 'operations'
 
     def check(self, candidates: Mapping[str, Collection[str]]) -> None:  # noqa: B027
         """Find out, before calibration, whether it can choose among these.
@@ -61,8 +67,21 @@ class Criterion(ABC):
         if not valid:
             raise ValueError(
                 f'no candidate of a {kind} has a score ({", ".join(sorted(scores))}): '
-                'did analysis see any image, without NaN?'
+                'did analysis see any image, without NaN'
+                + (', and measure times?' if self.cost_unit == 'nanoseconds' else '?')
             )
         best = max(valid.values())
         tied = [n for n, s in valid.items() if math.isclose(s, best, rel_tol=1e-9)]
-        return min(tied, key=lambda name: (candidates[name].cost, name))
+        unit = self.cost_unit
+        return min(tied, key=lambda name: (candidates[name].cost_in(unit), name))
+
+
+def checked_unit(cost: str) -> str:
+    """A unit of costs, if it is one.
+
+    Raises:
+        ValueError: If it is none of :data:`COST_UNITS`.
+    """
+    if cost not in COST_UNITS:
+        raise ValueError(f'cost is {" or ".join(map(repr, COST_UNITS))}, not {cost!r}')
+    return cost

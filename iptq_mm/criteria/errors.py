@@ -17,6 +17,9 @@ from ..utils.decibels import decibels
 #: and keeps every figure finite, hence comparable and valid JSON.
 MAX_RATIO = 1e30
 
+#: Figures of one output element, which do not add up.
+_BY_ELEMENT = ('cost', 'nanoseconds')
+
 
 @dataclass
 class CandidateErrors:
@@ -34,6 +37,8 @@ class CandidateErrors:
             before a function narrows it: the same for all candidates of a site.
         input_ratio: As ``ratio``, for the input.
         cost: Weighted operations for one output element.
+        nanoseconds: Measured time of the native kernel for one output element; 0
+            if it was not measured.
         draws: Gradients that the next two looked at: images times draws; 0 if
             the analysis ran without gradients.
         output_error: Sum over these of ``(g . e)^2``, with the error ``e`` of
@@ -55,6 +60,7 @@ class CandidateErrors:
     draws: int = 0
     output_error: float = 0.0
     weighted_error: float = 0.0
+    nanoseconds: float = 0.0
 
     @torch.no_grad()
     def add_batch(
@@ -133,11 +139,13 @@ class CandidateErrors:
         lengths (images of other sizes): then they are averaged over elements.
         """
         elements = self.elements + other.elements
-        if self.cost != other.cost and elements:
-            total = self.cost * self.elements + other.cost * other.elements
-            self.cost = total / elements
+        for name in _BY_ELEMENT:
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine != others and elements:
+                total = mine * self.elements + others * other.elements
+                setattr(self, name, total / elements)
         for field in fields(self):
-            if field.name != 'cost':
+            if field.name not in _BY_ELEMENT:
                 added = getattr(self, field.name) + getattr(other, field.name)
                 setattr(self, field.name, added)
 
@@ -192,7 +200,26 @@ class CandidateErrors:
     @property
     def total_cost(self) -> float:
         """Weighted operations of the site for one image."""
-        return self.cost * self.elements / self.images if self.images else math.nan
+        return self.total_cost_in('operations')
+
+    def total_cost_in(self, unit: str) -> float:
+        """The cost of the site for one image; see :meth:`cost_in`."""
+        if not self.images:
+            return math.nan
+        return self.cost_in(unit) * self.elements / self.images
+
+    def cost_in(self, unit: str) -> float:
+        """The cost of one output element.
+
+        Args:
+            unit: ``operations`` or ``nanoseconds``.
+
+        Returns:
+            The cost; NaN for nanoseconds that were not measured.
+        """
+        if unit == 'operations':
+            return self.cost
+        return self.nanoseconds or math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for the record."""
@@ -200,12 +227,13 @@ class CandidateErrors:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CandidateErrors:
-        """Inverse of :meth:`to_dict`.
+        """Inverse of :meth:`to_dict`; records of version 0.2 have no nanoseconds.
 
         Raises:
             ValueError: If figures are missing or unknown (of another version).
         """
-        if data.keys() != {field.name for field in fields(cls)}:
+        known = {field.name for field in fields(cls)}
+        if data.keys() | {'nanoseconds'} != known:
             raise ValueError('errors of candidates as another version kept them')
         return cls(**data)
 

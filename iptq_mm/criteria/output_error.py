@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..registry import CRITERIA
-from .base import Criterion
+from .base import Criterion, checked_unit
 from .errors import CandidateErrors
 
 _KINDS = ('larger', 'systematic', 'uncorrelated')
@@ -38,6 +38,8 @@ class OutputError(Criterion):
         floor_db: ... or if it leaves an SQNR of at least so many dB at the
             outputs, too. None: no such floor.
         draws: Passes backward for a batch.
+        cost: What makes a candidate the cheapest: ``operations`` or ``nanoseconds``,
+            see :class:`~iptq_mm.criteria.cost.Cost`.
 
     Raises:
         ValueError: If an option is none of these.
@@ -51,6 +53,7 @@ class OutputError(Criterion):
         tolerance: float = 0.25,
         floor_db: float | None = None,
         draws: int = 1,
+        cost: str = 'operations',
     ) -> None:
         if kind not in _KINDS:
             raise ValueError(f'kind is one of {", ".join(_KINDS)}, not {kind!r}')
@@ -59,6 +62,7 @@ class OutputError(Criterion):
         if draws < 1:
             raise ValueError(f'draws is at least 1, not {draws}')
         self.kind, self.tolerance, self.draws = kind, tolerance, draws
+        self.cost_unit = checked_unit(cost)
         self.floor = 0.0 if floor_db is None else 10 ** (-floor_db / 10)
 
     def error(self, errors: CandidateErrors) -> float:
@@ -87,4 +91,5 @@ class OutputError(Criterion):
             for name, errors in candidates.items()
             if self.error(errors) <= limit or math.isclose(self.error(errors), limit)
         ]
-        return min(enough, key=lambda name: (candidates[name].cost, name))
+        unit = self.cost_unit
+        return min(enough, key=lambda name: (candidates[name].cost_in(unit), name))

@@ -15,32 +15,44 @@ class SQNRDifference(Criterion):
     difference ``beta - gamma`` of the ASQNR of output and input, and chooses
     the *lowest*. The output is normally the worse of the two, so that the
     lowest difference is the function that destroys most; the figures of the
-    paper praise the best preservation. The input's is taken before a function
-    narrows it, so that what narrowing loses counts against the function; it is
-    the same for all candidates of a site, of which ``degradation`` therefore
-    takes the one of the best ASQNR. Hence three readings, each minimized:
+    paper praise the best preservation. Hence three readings, each minimized:
 
     - ``degradation``: ``gamma - beta``, what must have been meant;
     - ``literal``: ``beta - gamma``, what is written;
     - ``absolute``: ``|beta - gamma|``.
 
+    In the paper, both come from whole models, each quantized with the functions of one
+    method (``analysis='whole-model'`` of the quantization config). With
+    ``analysis='site'``, every candidate of a site gets the same float input, quantized:
+    gamma is the same for all, and ``degradation`` takes the one of the best output.
+    Either way, the input's SQNR is taken before a function narrows it, so that what
+    narrowing loses counts against the function.
+
     Args:
         reading: One of the three.
+        measure: Of what the difference is taken: ``asqnr``, literally that of the paper
+            (see :attr:`~iptq_mm.criteria.errors.CandidateErrors.asqnr`), or ``sqnr``,
+            ``10 log10`` of the power of all signals over that of all errors.
 
     Raises:
-        ValueError: If it is none of the three.
+        ValueError: If an option is none of these.
     """
 
-    def __init__(self, reading: str = 'degradation') -> None:
+    def __init__(self, reading: str = 'degradation', measure: str = 'asqnr') -> None:
         if reading not in ('degradation', 'literal', 'absolute'):
             raise ValueError(
                 f"reading is 'degradation', 'literal' or 'absolute', not {reading!r}"
             )
-        self.reading = reading
+        if measure not in ('asqnr', 'sqnr'):
+            raise ValueError(f"measure is 'asqnr' or 'sqnr', not {measure!r}")
+        self.reading, self.measure = reading, measure
 
     def score(self, errors: CandidateErrors) -> float:
-        """Minus the reading of the difference (in the units of ASQNR)."""
-        difference = errors.asqnr - errors.input_asqnr
+        """Minus the reading of the difference (in the units of the measure)."""
+        if self.measure == 'asqnr':
+            difference = errors.asqnr - errors.input_asqnr
+        else:
+            difference = errors.sqnr_db - errors.input_sqnr_db
         if self.reading == 'degradation':
             return difference
         return -difference if self.reading == 'literal' else -abs(difference)

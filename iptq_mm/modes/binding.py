@@ -128,12 +128,12 @@ def regions_in(model: nn.Module) -> dict[str, Region]:
 
 
 @contextmanager
-def running(model: nn.Module, modes: Mapping[str, Mode]) -> Iterator[None]:
+def running(model: nn.Module, modes: Mapping[str, Mode | None]) -> Iterator[None]:
     """Run modules as regions in the given modes within the ``with`` block.
 
     Args:
         model: The model.
-        modes: Modes by path of the module.
+        modes: Modes by path of the module; None: set before the module runs.
     """
     bound: list[tuple[nn.Module, Attributes]] = []
     try:

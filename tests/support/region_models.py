@@ -14,6 +14,7 @@ import iptq_mm  # noqa: F401  (before mmpretrain and mmdet)
 from iptq_mm.calibration import (
     QuantizationConfig,
     analyse,
+    analyse_whole_model,
     assign,
     check_regions,
     freeze_regions,
@@ -161,7 +162,8 @@ def calibrated(
 
     check_regions(net, cfg)
     records = observe(net, cfg, forward, batches)
-    analyse(net, cfg, records, forward, batches)
+    find = analyse_whole_model if cfg.analysis == 'whole-model' else analyse
+    find(net, cfg, records, forward, batches)
     plans = assign(net, cfg, records)
     return net, plans['backbone'], records['backbone']
 

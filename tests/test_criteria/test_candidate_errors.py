@@ -140,6 +140,24 @@ def test_plain_round_trip():
     assert CandidateErrors.from_dict(data) == errors
 
 
+def test_records_without_times():
+    errors = added([1.0, 2.0], [1.5, 2.0], cost=9.0)
+    data = errors.to_dict()
+    del data['nanoseconds']
+    assert CandidateErrors.from_dict(data) == errors
+    assert (
+        math.isnan(errors.cost_in('nanoseconds'))
+        and errors.cost_in('operations') == 9.0
+    )
+
+
+def test_times_are_averaged_over_elements():
+    a, b = added([1.0], [1.0]), added([1.0] * 3, [1.0] * 3)
+    a.nanoseconds, b.nanoseconds = 3.0, 7.0
+    a.merge(b)
+    assert a.nanoseconds == 6.0 and a.total_cost_in('nanoseconds') == 6.0 * 4 / 2
+
+
 @pytest.mark.parametrize('change', [dict(draws=None), dict(novel=1.0)])
 def test_figures_of_another_version(change):
     data = {**CandidateErrors().to_dict(), **change}

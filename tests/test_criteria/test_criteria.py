@@ -2,6 +2,7 @@ import math
 
 import hypothesis.strategies as st
 import pytest
+from criteria_cases import build, chosen, errors, n
 from hypothesis import given, settings
 
 from iptq_mm.criteria import CandidateErrors
@@ -9,34 +10,6 @@ from iptq_mm.registry import CRITERIA
 
 NAMES = sorted(CRITERIA.module_dict)
 SCORING = [name for name in NAMES if name != 'fixed']
-
-
-def build(name, **options):
-    return CRITERIA.build(dict(type=name, **options))
-
-
-def errors(
-    db=30.0, error=1.0, elements=100, images=1, cost=10.0, db_in=40.0, ratio=None
-):
-    signal = error * 10 ** (db / 10)
-    return CandidateErrors(
-        signal=signal,
-        error=error,
-        elements=elements,
-        images=images,
-        ratio=images * 10 ** (db / 10) if ratio is None else ratio,
-        input_signal=10 ** (db_in / 10),
-        input_error=1.0,
-        input_ratio=images * 10 ** (db_in / 10),
-        cost=cost,
-        draws=images,
-        output_error=error,
-        weighted_error=error / 2,
-    )
-
-
-def n(x):
-    return math.log(1 + math.exp(x))
 
 
 def test_the_registry_is_full():
@@ -83,31 +56,6 @@ def test_unified_metric_is_monotone(db, error, cost, p_reduction, c_unit):
     assert metric.score(errors(db=db + 1, error=error, cost=cost)) * slack >= score
     assert metric.score(errors(db=db, error=error / 2, cost=cost)) * slack >= score
     assert metric.score(errors(db=db, error=error, cost=cost / 2)) * slack >= score
-
-
-# SQNR, squared error of an image and operations of four candidates, of the
-# sizes that a ViT layer has: neither the best nor the cheapest wins everywhere.
-SITES = {
-    'precise pays': {
-        'cheap': errors(db=18, error=30.0, cost=9.0),
-        'middle': errors(db=30, error=4.0, cost=11.0),
-        'best': errors(db=40, error=0.4, cost=21.0),
-    },
-    'cheap will do': {
-        'cheap': errors(db=36, error=0.6, cost=9.0),
-        'middle': errors(db=38, error=0.4, cost=11.0),
-        'best': errors(db=40, error=0.2, cost=21.0),
-    },
-    'cheap collapses': {
-        'cheap': errors(db=-20, error=3.0, cost=2.0),
-        'middle': errors(db=-25, error=3.0, cost=3.0),
-        'best': errors(db=35, error=1.0, cost=21.0),
-    },
-}
-
-
-def chosen(criterion):
-    return [criterion.choose('gelu', candidates) for candidates in SITES.values()]
 
 
 def test_the_default_metric_is_not_degenerate():
@@ -258,6 +206,15 @@ def test_fixed_names_are_checked_before_calibration():
         dict(type='unified_metric', c_unit='layer'),
         dict(type='unified_metric', veto=0),
         dict(type='sqnr_difference', reading='best'),
+        dict(type='sqnr_difference', measure='db'),
+        dict(type='unified_metric', weights=dict(r=1)),
+        dict(type='unified_metric', weights=dict(q=-1)),
+        dict(type='unified_metric', weights=dict(q='1')),
+        dict(type='unified_metric', weights=dict(c=math.inf)),
+        dict(type='unified_metric', weights=dict(q=0, p=0, c=0)),
+        dict(type='unified_metric', cost='seconds'),
+        dict(type='cost', cost='seconds'),
+        dict(type='output_error', cost='seconds'),
         dict(type='output_error', kind='random'),
         dict(type='output_error', tolerance=-0.1),
         dict(type='output_error', draws=0),
@@ -266,3 +223,15 @@ def test_fixed_names_are_checked_before_calibration():
 def test_impossible_options(options):
     with pytest.raises(ValueError):
         CRITERIA.build(options)
+
+
+def test_sqnr_difference_of_plain_sqnr():
+    # The mean ratio is that of the best image, the sane measure that of all.
+    e = errors(db=20, db_in=30, images=2, ratio=2e6)
+    asqnr = build('sqnr_difference').score(e)
+    assert asqnr == pytest.approx(20 * math.log10(1e6) - 20 * 3)
+    sane = build('sqnr_difference', measure='sqnr')
+    assert sane.score(e) == pytest.approx(-10)
+    assert build('sqnr_difference', measure='sqnr', reading='literal').score(
+        e
+    ) == pytest.approx(10)

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from iptq_mm.engine.study import figures
-from iptq_mm.engine.study import run as criteria_study
+from iptq_mm.engine.study import setup as study_setup
 from iptq_mm.engine.study.what_if import WhatIf, with_site
 from iptq_mm.modes import Integer, bound_region
 
@@ -44,7 +44,7 @@ def started(monkeypatch):
             self.runs += 1
             return super().in_integers(assignment)
 
-    monkeypatch.setattr(criteria_study, 'WhatIf', Seen)
+    monkeypatch.setattr(study_setup, 'WhatIf', Seen)
     return made
 
 

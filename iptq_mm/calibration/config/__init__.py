@@ -1,6 +1,13 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
-from .quantization import OUTPUT_ERROR, SQNR, QuantizationConfig
+from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
 
-__all__ = ['OUTPUT_ERROR', 'SQNR', 'ConfigError', 'QuantizationConfig', 'meant']
+__all__ = [
+    'OUTPUT_ERROR',
+    'SQNR',
+    'SQNR_DIFFERENCE',
+    'ConfigError',
+    'QuantizationConfig',
+    'meant',
+]

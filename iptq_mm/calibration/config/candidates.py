@@ -58,15 +58,26 @@ def named_candidates(given: Any) -> dict[str, dict[str, dict]]:
             raise ConfigError(f'{where} is a list of dicts, not {functions!r}')
         named[kind] = {}
         for cfg in functions:
-            check_type(FUNCTIONS, cfg, where)
-            if FUNCTIONS.get(cfg['type']).kind != kind:
-                raise ConfigError(
-                    f"{where}: '{cfg['type']}' is no function for {kind}; those are "
-                    f'{_available(kind)}'
-                )
-            check_arguments(FUNCTIONS, cfg, where)
+            check_function(kind, cfg, where)
             named[kind][function_name(cfg)] = cfg
     return named
+
+
+def check_function(kind: str, cfg: Any, where: str) -> None:
+    """Raise ConfigError unless a registry dict names a function of a kind.
+
+    Args:
+        kind: The kind.
+        cfg: The registry dict.
+        where: Its key in the config, for the message.
+    """
+    check_type(FUNCTIONS, cfg, where)
+    if FUNCTIONS.get(cfg['type']).kind != kind:
+        raise ConfigError(
+            f"{where}: '{cfg['type']}' is no function for {kind}; those are "
+            f'{_available(kind)}'
+        )
+    check_arguments(FUNCTIONS, cfg, where)
 
 
 def _available(kind: str) -> list[str]:

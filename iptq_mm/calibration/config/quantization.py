@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
+from .methods import Method, methods_of
 from .parts import ActivationConfig, CalibrationConfig, WeightConfig, WideConfig
 from .reading import ConfigError, build, check_arguments, check_type, meant, plain
 
@@ -16,6 +18,11 @@ from .reading import ConfigError, build, check_arguments, check_type, meant, pla
 #: where it might not (detectors on large images). The presets name the same.
 OUTPUT_ERROR = {'type': 'output_error', 'tolerance': 0.05}
 SQNR = {'type': 'sqnr'}
+#: ... and of the whole-model analysis, which exists for it.
+SQNR_DIFFERENCE = {'type': 'sqnr_difference'}
+
+#: How the errors of candidates are found.
+ANALYSES = ('site', 'whole-model')
 
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
@@ -40,8 +47,19 @@ class QuantizationConfig:
         equalization: Registry dicts of equalizers, applied in this order.
         criterion: Registry dict of the figure by which functions are chosen; by
             default the error of the outputs, see :data:`OUTPUT_ERROR`.
-        cost_weights: Weight of each kind of operation in the cost (1 if not
-            named): add, mul, shift, div, lookup.
+        analysis: Where the errors of a candidate come from. ``site``: all candidates of
+            a site get its float input, quantized. ``whole-model``: the model runs in
+            integers with the functions of one method at all sites, so that errors
+            accumulate (stages i and ii of Mixed Non-linear Quantization).
+        methods: The methods of the whole-model analysis, each a dict of functions by
+            kind; empty: one for each paper, see
+            :func:`~iptq_mm.calibration.config.methods.methods_of`.
+        cost_weights: What an operation of each kind costs: add, mul, shift, div and
+            lookup, 1 if not named. The cost of a function is the sum over the
+            operations that one output element takes (``IntegerFunction.operations``),
+            each times its weight: the C of the unified metric, and what decides between
+            candidates that a criterion finds equal. With ``dict(mul=3, div=20)``, for
+            instance, a division costs as much as 20 additions.
         calibration: See :class:`CalibrationConfig`.
         candidates: By operation kind, the functions to choose among; in a config,
             lists of registry dicts.
@@ -56,6 +74,8 @@ class QuantizationConfig:
     wide: WideConfig = field(default_factory=WideConfig)
     equalization: list[dict] = field(default_factory=list)
     criterion: dict = field(default_factory=lambda: dict(OUTPUT_ERROR))
+    analysis: str = 'site'
+    methods: list[dict] = field(default_factory=list)
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
@@ -92,6 +112,8 @@ class QuantizationConfig:
                 'quantization.regions is empty: name the parts to quantize, e.g. '
                 "regions=['backbone']"
             )
+        if given.get('analysis') == 'whole-model':
+            criterion = SQNR_DIFFERENCE
         if criterion:
             given.setdefault('criterion', dict(criterion))
         functions = _given_once(given.pop('candidates', None), plain(candidates))
@@ -114,6 +136,10 @@ class QuantizationConfig:
             kind: {name: FUNCTIONS.build(dict(cfg)) for name, cfg in named.items()}
             for kind, named in self.candidates.items()
         }
+
+    def analysis_methods(self) -> list[Method]:
+        """The methods that the whole-model analysis runs."""
+        return methods_of(self.candidates, self.methods)
 
     def unusual(self) -> list[str]:
         """Widths with which little is left of a model, as sentences."""
@@ -162,11 +188,16 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}={value!r}: use None or one of '
                     f'{[*known]}{meant(value, known)}'
                 )
-        for key in self.cost_weights:
+        for key, weight in self.cost_weights.items():
             if key not in OperationCount._fields:
                 raise ConfigError(
                     f'quantization.cost_weights has no {key!r}; there are '
                     f'{[*OperationCount._fields]}{meant(key, OperationCount._fields)}'
+                )
+            if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise ConfigError(
+                    f'quantization.cost_weights.{key}={weight!r}: give a number, 0 or '
+                    'more'
                 )
         for registry, cfg, name in (
             (OBSERVERS, self.weight.observer, 'weight.observer'),
@@ -180,10 +211,34 @@ class QuantizationConfig:
             merged = registry is not EQUALIZERS
             check_arguments(registry, cfg, f'quantization.{name}', merged)
         self._check_powers()
+        self._check_analysis()
         try:
             CRITERIA.build(dict(self.criterion)).check(self.candidates)
         except ValueError as error:
             raise ConfigError(f'quantization.criterion: {error}') from error
+
+    def _check_analysis(self) -> None:
+        if self.analysis not in ANALYSES:
+            raise ConfigError(
+                f'quantization.analysis={self.analysis!r}: use '
+                f'{" or ".join(map(repr, ANALYSES))}'
+            )
+        if self.analysis == 'site':
+            if self.methods:
+                raise ConfigError(
+                    'quantization.methods are those of the whole-model analysis: add '
+                    "quantization.analysis='whole-model'"
+                )
+            return
+        self.analysis_methods()
+        if CRITERIA.get(self.criterion['type']).needs_gradients:
+            raise ConfigError(
+                f"quantization.criterion '{self.criterion['type']}' takes the error "
+                "that a site itself makes, but analysis='whole-model' finds errors "
+                'that all sites before it made, too: use '
+                "criterion=dict(_delete_=True, type='sqnr_difference') or "
+                "analysis='site'"
+            )
 
     def _check_powers(self) -> None:
         added = sum(EQUALIZERS.build(dict(c)).added_bits for c in self.equalization)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
@@ -37,20 +37,31 @@ def analyse(
     """
     functions = config.functions()
     criterion = CRITERIA.build(dict(config.criterion))
-    draws = criterion.draws if criterion.needs_gradients else 0
-
-    def cost(function: IntegerFunction, row: int) -> float:
-        return function.operations(row).weighted(config.cost_weights)
-
+    draws, cost = criterion.draws if criterion.needs_gradients else 0, cost_of(config)
     modes: dict[str, Mode] = {}
     plans: dict[str, RegionPlan] = {}
     for name, record in producers_first(records):
         if not has_choices(record):
             continue
-        record.candidates.clear()
-        record.constants.clear()
-        record.refused.clear()
+        forget_findings(record)
         planner = Planner(record, config, inputs_from_producers(record, plans))
         plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
         modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
     run_batches(model, modes, forward, batches)
+
+
+def cost_of(config: QuantizationConfig) -> Callable[[IntegerFunction, int], float]:
+    """Gives the operations of a function as one number, for a row length."""
+
+    def cost(function: IntegerFunction, row: int) -> float:
+        return function.operations(row).weighted(config.cost_weights)
+
+    return cost
+
+
+def forget_findings(record: RegionRecord) -> None:
+    """Drop what an earlier analysis found."""
+    record.candidates.clear()
+    record.constants.clear()
+    record.refused.clear()
+    record.rows.clear()

@@ -112,6 +112,8 @@ class Analysing(Differentiating):
             x = inputs[0]
             assert x is not None
             images = self.images
+            length = max(1, value.shape[-1])
+            self.record.see_rows(site, value.numel() // images // length, length)
             seen = [x.like(spread_rows(x.payload, images)), *inputs[1:]]
             real, elements = spread_rows(value, images), value.numel()
             visit = Visit(site, operation, seen, attributes, real, elements)

@@ -28,13 +28,47 @@ def assign(
         config: What to quantize.
         records: By region, from the phases before.
     """
+    functions = {
+        name: {
+            site: config.candidates[record.operations[site]][function]
+            for site, function in choose_functions(record, config).items()
+        }
+        for name, record in records.items()
+    }
+    plans = plans_for(model, config, records, functions)
+    for name, record in records.items():
+        module = model.get_submodule(name)
+        plans[name].parameters = plan_parameters(module, record, config)
+    return plans
+
+
+def plans_for(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: Mapping[str, RegionRecord],
+    functions: Mapping[str, Mapping[str, dict[str, Any]]],
+    narrow_at_use: bool = False,
+) -> dict[str, RegionPlan]:
+    """The plans of all regions with given functions, without parameters.
+
+    Args:
+        model: The float model.
+        config: What to quantize.
+        records: By region, from the phases before.
+        functions: By region, the registry dict of the function of each non-linear site.
+        narrow_at_use: See :meth:`~iptq_mm.calibration.planner.Planner.plan`.
+    """
     plans: dict[str, RegionPlan] = {}
     for name, record in producers_first(records):
-        module, kinds = model.get_submodule(name), record.operations
-        chosen = choose_functions(record, config)
-        functions = {s: config.candidates[kinds[s]][f] for s, f in chosen.items()}
-        plan = _plan(type(module).__name__, record, config, plans, functions)
-        plan.parameters = plan_parameters(module, record, config)
+        module = model.get_submodule(name)
+        plan = _plan(
+            type(module).__name__,
+            record,
+            config,
+            plans,
+            dict(functions[name]),
+            narrow_at_use,
+        )
         plan.norms = folded_norms(module)
         plans[name] = plan
     return {name: plans[name] for name in records}
@@ -68,6 +102,7 @@ def _plan(
     config: QuantizationConfig,
     producers: Mapping[str, RegionPlan],
     functions: dict[str, dict[str, Any]],
+    narrow_at_use: bool = False,
 ) -> RegionPlan:
     """The plan of a region without its parameters.
 
@@ -77,10 +112,17 @@ def _plan(
         config: What to quantize.
         producers: The plans of the regions that come before.
         functions: Registry dict of the function of each non-linear site.
+        narrow_at_use: See :meth:`~iptq_mm.calibration.planner.Planner.plan`.
     """
-    built = {site: FUNCTIONS.build(dict(cfg)) for site, cfg in functions.items()}
+    known = {function_name(c): c for c in functions.values()}
+    built = {n: FUNCTIONS.build(dict(c)) for n, c in known.items()}
     planner = Planner(record, config, inputs_from_producers(record, producers))
-    plan = planner.plan(module, functions, built)
+    plan = planner.plan(
+        module,
+        functions,
+        {site: built[function_name(cfg)] for site, cfg in functions.items()},
+        narrow_at_use,
+    )
     for site, cfg in functions.items():
         prepared = record.constants.get(site, {}).get(function_name(cfg))
         if prepared is not None:

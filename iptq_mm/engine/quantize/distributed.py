@@ -89,14 +89,15 @@ class BatchErrors:
 
     def merge(self) -> None:
         """Put the sums over all batches of all ranks into the records."""
-        rest = {n: (r.constants, r.refused) for n, r in self.records.items()}
+        rest = {n: (r.constants, r.refused, r.rows) for n, r in self.records.items()}
         mine = tree_map_only(Tensor, Tensor.cpu, (self.batches, rest))
         for record in self.records.values():
-            record.candidates, record.constants, record.refused = {}, {}, {}
+            record.candidates, record.constants = {}, {}
+            record.refused, record.rows = {}, {}
         for batches, others in dist.all_gather_object(mine):
             for batch in batches:
                 for name, candidates in batch.items():
                     self.records[name].merge(RegionRecord(candidates=candidates))
-            for name, (constants, refused) in others.items():
-                other = RegionRecord(constants=constants, refused=refused)
+            for name, (constants, refused, rows) in others.items():
+                other = RegionRecord(constants=constants, refused=refused, rows=rows)
                 self.records[name].merge(other)

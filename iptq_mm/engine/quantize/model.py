@@ -20,6 +20,7 @@ from ...functions import function_name
 from ...plan import RegionPlan
 from ...record import RegionRecord
 from ..loading.models import unwrapped
+from .kernel_times import check_times
 from .model_state import check_state
 from .phases import PHASES, Run, rewrite
 from .state import State, state_key
@@ -84,24 +85,15 @@ def quantize_model(
     Raises:
         ConfigError: See :func:`~iptq_mm.calibration.check_regions`,
             :func:`~iptq_mm.engine.quantize.model_state.check_state`,
+            :func:`~iptq_mm.engine.quantize.kernel_times.check_times`,
             :func:`~iptq_mm.calibration.check_derived`,
             :func:`~iptq_mm.calibration.check_observed` and
             :func:`~iptq_mm.calibration.region_check.verdict.report`.
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
     """
-    model = unwrapped(model)
-    forward: Any = model.test_step
-    config = replace(config, regions=expanded(model, config.regions))
-    check_regions(model, config)
-    check_state(model, config.regions)
-    for name in config.regions:
-        check_derived(name, model.get_submodule(name))
-    forget_caches(model, config, forward, batches)
-    key = {} if state_file is None else state_key(model, repr(config), images)
-    run = Run(model, config, batches, forward, State(state_file, key, resume))
+    run = _started(model, config, batches, state_file, resume, images)
     run.keep_real = keep_real
-    rewrite(run)
     for phase in PHASES:
         phase.do(run)
     seconds = {**run.state.seconds, **run.seconds}
@@ -112,3 +104,57 @@ def quantize_model(
         run.checks,
         run.real,
     )
+
+
+def analyse_model(
+    model: nn.Module,
+    config: QuantizationConfig,
+    batches: Iterable[Any],
+    state_file: str | os.PathLike | None = None,
+    images: str = '',
+) -> dict[str, RegionRecord]:
+    """The records of a float model, as they are before functions are assigned.
+
+    Args:
+        model: As for :func:`quantize_model`. It stays a float model, but the exact
+            rewrites of the config are made (pixels as input, equalization).
+        config: What to quantize.
+        batches: Calibration batches of this rank.
+        state_file: Where to keep the records. An existing one of the same settings,
+            weights and images is used.
+        images: Describes the calibration images.
+
+    Raises:
+        ConfigError: See :func:`quantize_model`.
+        ValueError: If weights or activations hold NaN.
+    """
+    run = _started(model, config, batches, state_file, True, images)
+    for phase in PHASES:
+        phase.do(run)
+        if phase.name == 'analyse':
+            break
+    return run.state.records
+
+
+def _started(
+    model: nn.Module,
+    config: QuantizationConfig,
+    batches: Iterable[Any],
+    state_file: str | os.PathLike | None,
+    resume: bool,
+    images: str,
+) -> Run:
+    """A run of a checked config on a model that is rewritten, before the phases."""
+    model = unwrapped(model)
+    forward: Any = model.test_step
+    config = replace(config, regions=expanded(model, config.regions))
+    check_regions(model, config)
+    check_state(model, config.regions)
+    check_times(config)
+    for name in config.regions:
+        check_derived(name, model.get_submodule(name))
+    forget_caches(model, config, forward, batches)
+    key = {} if state_file is None else state_key(model, repr(config), images)
+    run = Run(model, config, batches, forward, State(state_file, key, resume))
+    rewrite(run)
+    return run

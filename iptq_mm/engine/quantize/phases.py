@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...calibration import (
     QuantizationConfig,
     analyse,
+    analyse_whole_model,
     assign,
     assigned_again,
     channel_ranges,
@@ -51,6 +52,7 @@ from .distributed import (
     merged_inputs,
     merged_ranges,
 )
+from .kernel_times import measure_times, wants_times
 from .progress import progress_of, some_batches
 from .seen_images import SeenImages
 from .state import State
@@ -193,8 +195,12 @@ def _analyse(run: Run) -> None:
     errors = BatchErrors(records)
     images = run.config.calibration.analysis_images
     batches = errors.each(run.progress('analyse', images))
-    analyse(run.model, run.config, records, run.forward, batches)
+    whole = run.config.analysis == 'whole-model'
+    find = analyse_whole_model if whole else analyse
+    find(run.model, run.config, records, run.forward, batches)
     errors.merge()
+    if wants_times(run.config):
+        measure_times(run.model, run.config, records)
 
 
 def _assign(run: Run) -> None:

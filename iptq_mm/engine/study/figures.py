@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...criteria import Criterion
 from ...operations import OPERATIONS, NonLinear
 from .rank_correlation import spearman
-from .site_candidates import SiteCandidate, by_site, picked
+from .site_candidates import SiteCandidate, by_site
+from .variants import Rule
 
 #: Kinds of operations for which functions are chosen.
 KINDS = tuple(k for k, x in OPERATIONS.items() if isinstance(x, NonLinear))
@@ -71,14 +71,12 @@ def correlation(
     )
 
 
-def predictive(
-    candidates: list[SiteCandidate], criterion: Criterion, form: str
-) -> Spread:
-    """How well the scores of a criterion predict the degradation.
+def predictive(candidates: list[SiteCandidate], rule: Rule, form: str) -> Spread:
+    """How well the scores of a rule predict the degradation.
 
     The standard error is that of the measured images, by resampling them.
     """
-    scores = np.array([criterion.score(candidate.errors) for candidate in candidates])
+    scores = np.array([rule.score(candidate) for candidate in candidates])
     return spread(
         candidates,
         form,
@@ -134,9 +132,9 @@ def picks(
     )
 
 
-def picks_of(candidates: list[SiteCandidate], criterion: Criterion, form: str) -> Picks:
-    """The figures of the picks of a criterion at all sites."""
-    return picks(candidates, lambda site: picked(criterion, site), form)
+def picks_of(candidates: list[SiteCandidate], rule: Rule, form: str) -> Picks:
+    """The figures of the picks of a rule at all sites."""
+    return picks(candidates, rule.pick, form)
 
 
 def least_degrading(form: str) -> Callable[[list[SiteCandidate]], SiteCandidate]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...criteria import Criterion
 from ...utils.files import atomic_write
 from ...utils.markdown import table
 from .figures import (
@@ -24,6 +23,7 @@ from .figures import (
 )
 from .measurements import Measurement
 from .site_candidates import FORMS, SiteCandidate
+from .variants import Rule
 
 _TITLES = {
     'integer': 'Degradation in the integer model (every other site at its best SQNR)',
@@ -63,16 +63,16 @@ def decibels(signal: np.ndarray, error: np.ndarray) -> float:
 
 def candidates_csv(
     candidates: list[SiteCandidate],
-    criteria: Mapping[str, Criterion],
+    rules: Mapping[str, Rule],
     signal: np.ndarray,
 ) -> str:
-    """CSV with a line for each candidate: scores by all criteria, measurements."""
+    """CSV with a line for each candidate: scores by all rules, measurements."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     measured = [f'{what}, {form}' for form in FORMS for what in ('SQNR', 'agreement')]
-    writer.writerow(['region', 'site', 'kind', 'candidate', *criteria, *measured])
+    writer.writerow(['region', 'site', 'kind', 'candidate', *rules, *measured])
     for candidate in candidates:
-        scores = [f'{c.score(candidate.errors):.6g}' for c in criteria.values()]
+        scores = [f'{rule.score(candidate):.6g}' for rule in rules.values()]
         measurements = []
         for form in FORMS:
             measurements.append(f'{decibels(signal, candidate.degradation[form]):.3f}')
@@ -92,15 +92,15 @@ def candidates_csv(
 
 def tables(
     candidates: list[SiteCandidate],
-    criteria: Mapping[str, Criterion],
+    rules: Mapping[str, Rule],
     assigned: list[Assigned],
 ) -> str:
     """Markdown: rank correlations and picks for both forms, full assignments."""
     parts = []
     for form in FORMS:
         rows = [
-            _correlation_row(name, predictive(candidates, criterion, form))
-            for name, criterion in criteria.items()
+            _correlation_row(name, predictive(candidates, rule, form))
+            for name, rule in rules.items()
         ]
         rows.append(
             _correlation_row(
@@ -110,7 +110,7 @@ def tables(
         )
         head = ['rank correlation', 'within a site', *KINDS, 'all pairs']
         parts += [f'### {_TITLES[form]}', table(head, rows) + '\n']
-        chosen = [(n, picks_of(candidates, c, form)) for n, c in criteria.items()]
+        chosen = [(n, picks_of(candidates, c, form)) for n, c in rules.items()]
         for other in FORMS:
             if other != form:
                 name = MEASURED.format(f'least degradation, {other}')

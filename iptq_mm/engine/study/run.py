@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 
-from ..calibration_data import build_calibration_dataloader
-from ..loading.models import build_model, read_config
-from ..quantize.hook import STATE_FILE
-from ..quantize.model import quantize_model
-from ..quantize.state import state_key
+from ..loading.models import read_config
 from . import report
 from .figures import least_degrading
-from .inputs import Batches, study_batches, study_settings
+from .inputs import Batches
 from .measurements import Measurements
+from .setup import SIGNAL, assignment_name, measure_assignments, set_up
 from .site_candidates import (
     FORMS,
     SiteCandidate,
-    assignment_of,
     by_site,
-    picked,
     sets_of,
-    site_candidates,
 )
-from .variants import variants
-from .what_if import WhatIf, best_sqnr, measurement, with_site
-
-#: Name of the float logits among the measurements; their squares are the signal.
-SIGNAL = 'float logits'
+from .variants import rules
+from .what_if import WhatIf, measurement, with_site
 
 
 def study_criteria(
@@ -81,47 +68,29 @@ def study_criteria(
     """
     cfg = read_config(config, checkpoint, cfg_options)
     folder = Path(work_dir or f'work_dirs/{Path(config).stem}_criteria')
-    settings = study_settings(cfg, literal, draws)
-    model = build_model(cfg)
-    seed = (cfg.get('randomness') or {}).get('seed') or 0
-    calibration = build_calibration_dataloader(cfg, settings, seed)
-    batches = study_batches(cfg, settings, calibration, images, split, seed)
-    sources = [cfg.get(f'{name}_dataloader') for name in ('train', 'test')]
-    described = repr((seed, split, sources))
-    # Effects do not depend on the gradients.
-    key = state_key(model, repr(study_settings(cfg, literal)), described)
-    integer_model = copy.deepcopy(model)
-    quantized = quantize_model(
-        integer_model, settings, calibration, folder / STATE_FILE, True, described
-    )
-    measured = Measurements(folder / 'effects.jsonl', key)
-    if measured.resumed:
-        print_log(
-            f'{measured.path}: {measured.resumed} measurements are there', 'current'
-        )
-    reference = best_sqnr(quantized.records)
-    what_if = WhatIf(model, integer_model, settings, quantized, reference)
-    candidates = site_candidates(quantized.records)
+    study = set_up(cfg, folder, images, split, literal, draws)
+    what_if, candidates = study.what_if, study.candidates
+    batches, measured = study.batches, study.measured
     _measure_candidates(what_if, candidates, batches, measured)
     for candidate in candidates:
         candidate.take(measured, batches.numbers)
     sections = {}
     for title, some in sets_of(candidates).items():
         assignments = _assignments(some)
-        _measure_assignments(what_if, assignments, batches, measured)
+        measure_assignments(what_if, assignments.values(), batches, measured)
         assigned = [
             report.Assigned(
                 name,
                 sum(candidate.errors.total_cost for candidate in chosen),
-                measured.over(_assignment_name(chosen), batches.numbers),
+                measured.over(assignment_name(chosen), batches.numbers),
                 measured.over(SIGNAL, batches.numbers),
             )
             for name, chosen in assignments.items()
         ]
-        sections[title] = report.tables(some, variants(), assigned)
+        sections[title] = report.tables(some, rules(), assigned)
     signal = np.array(measured.over(SIGNAL, batches.numbers).error)
     return report.write(
-        folder, sections, report.candidates_csv(candidates, variants(), signal)
+        folder, sections, report.candidates_csv(candidates, rules(), signal)
     )
 
 
@@ -157,32 +126,10 @@ def _measure_candidates(
 
 
 def _assignments(candidates: list[SiteCandidate]) -> dict[str, list[SiteCandidate]]:
-    """The candidate that each criterion picks at every site, and the best measured."""
+    """The candidate that each rule picks at every site, and the best measured."""
     sites = by_site(candidates)
-    chosen = {n: [picked(c, site) for site in sites] for n, c in variants().items()}
+    chosen = {n: [rule.pick(site) for site in sites] for n, rule in rules().items()}
     for form in FORMS:
         name = report.MEASURED.format(f'least degradation, {form}')
         chosen[name] = [least_degrading(form)(site) for site in sites]
     return chosen
-
-
-def _assignment_name(chosen: list[SiteCandidate]) -> str:
-    text = json.dumps(assignment_of(chosen), sort_keys=True)
-    return f'assignment {hashlib.sha256(text.encode()).hexdigest()[:16]}'
-
-
-def _measure_assignments(
-    what_if: WhatIf,
-    assignments: dict[str, list[SiteCandidate]],
-    batches: Batches,
-    measured: Measurements,
-) -> None:
-    """Measure full assignments in integers."""
-    wanted = {_assignment_name(c): assignment_of(c) for c in assignments.values()}
-    for images, batch in batches.each('assignments'):
-        missing = [name for name in wanted if (name, images) not in measured]
-        if missing:
-            what_if.start(batch)
-        for name in missing:
-            logits = what_if.in_integers(wanted[name])
-            measured.add(name, images, measurement(logits, what_if.logits))

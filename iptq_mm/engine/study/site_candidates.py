@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...criteria import CandidateErrors, Criterion
+from ...criteria import CandidateErrors
 from ...record import RegionRecord
 from .measurements import Images, Measurements
 
@@ -28,7 +28,9 @@ class SiteCandidate:
         site: Name of the site.
         kind: Kind of the operation.
         function: Name of the candidate function.
-        errors: What calibration found.
+        errors: What calibration found, all candidates of a site on the same input.
+        whole: ... and in a model that has the method of the candidate at all sites;
+            nothing is in it where that was not looked at.
         degradation: By form, the squared error of the logits of each image.
         agreement: By form, the share of images whose class stays.
     """
@@ -38,6 +40,7 @@ class SiteCandidate:
     kind: str
     function: str
     errors: CandidateErrors
+    whole: CandidateErrors = field(default_factory=CandidateErrors)
     degradation: dict[str, np.ndarray] = field(default_factory=dict)
     agreement: dict[str, float] = field(default_factory=dict)
 
@@ -68,14 +71,27 @@ class SiteCandidate:
             self.agreement[form] = float(np.mean(measurement.same))
 
 
-def site_candidates(records: Mapping[str, RegionRecord]) -> list[SiteCandidate]:
-    """All candidates, in the order of execution."""
-    return [
+def site_candidates(
+    records: Mapping[str, RegionRecord],
+    whole: Mapping[str, RegionRecord] | None = None,
+) -> list[SiteCandidate]:
+    """All candidates, in the order of execution.
+
+    Args:
+        records: By region, with the errors on the same input.
+        whole: ... with those of the whole-model analysis.
+    """
+    made = [
         SiteCandidate(region, site, kind, name, errors)
         for region, record in records.items()
         for site, kind in record.operations.items()
         for name, errors in record.candidates.get(site, {}).items()
     ]
+    for candidate in made if whole is not None else ():
+        assert whole is not None
+        found = whole[candidate.region].candidates.get(candidate.site, {})
+        candidate.whole = found.get(candidate.function, candidate.whole)
+    return made
 
 
 def by_site(candidates: Iterable[SiteCandidate]) -> list[list[SiteCandidate]]:
@@ -103,13 +119,6 @@ def sets_of(candidates: list[SiteCandidate]) -> dict[str, list[SiteCandidate]]:
         if len(by_site(part)) == sites and part not in sets.values():
             sets[title] = part
     return sets
-
-
-def picked(criterion: Criterion, site: list[SiteCandidate]) -> SiteCandidate:
-    """The candidate that a criterion picks at a site."""
-    known = {candidate.function: candidate for candidate in site}
-    errors = {name: candidate.errors for name, candidate in known.items()}
-    return known[criterion.choose(site[0].kind, errors)]
 
 
 def assignment_of(candidates: Iterable[SiteCandidate]) -> dict[str, dict[str, str]]:

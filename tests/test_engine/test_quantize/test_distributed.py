@@ -136,6 +136,14 @@ def test_ranks_recalibrate(vit_run, tmp_path, one_thread):
 
 
 @pytest.mark.slow
+def test_ranks_that_run_whole_models(vit_run, tmp_path, one_thread):
+    options = {**OPTIONS, 'quantization.analysis': 'whole-model'}
+    done = _launch(2, vit_run.config, tmp_path / 'many', options=options)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    _same_results(vit_run.config, tmp_path / 'one', tmp_path / 'many', options)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='no /proc')
 def test_no_thread_of_the_group_is_left(vit_run, tmp_path, around):
     """One that runs while the interpreter ends may abort the process."""

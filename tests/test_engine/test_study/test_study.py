@@ -30,10 +30,9 @@ from iptq_mm.engine.study.site_candidates import (
     SiteCandidate,
     assignment_of,
     by_site,
-    picked,
     sets_of,
 )
-from iptq_mm.engine.study.variants import variants
+from iptq_mm.engine.study.variants import rules, variants
 from iptq_mm.registry import CRITERIA
 
 numbers = st.lists(st.integers(-5, 5), min_size=2, max_size=20)
@@ -125,12 +124,12 @@ def some_candidates():
 
 def test_correlations_by_hand():
     found = predictive(
-        some_candidates(), variants()['output_error, systematic'], 'integer'
+        some_candidates(), rules()['output_error, systematic'], 'integer'
     )
     assert found.value.overall == found.value.within == pytest.approx(1)
     assert found.error.overall == 0  # every image says the same
     assert math.isnan(found.value.kinds['layer_norm'])
-    value = predictive(some_candidates(), variants()['sqnr'], 'float').value
+    value = predictive(some_candidates(), rules()['sqnr'], 'float').value
     # Ranks of the degradation 2 3 4 1 5, of the errors 3 1 5 2 4: squares sum up to 8.
     assert value.overall == pytest.approx(1 - 6 * 8 / (5 * 24))
     assert value.kinds['gelu'] == pytest.approx(0.5)
@@ -142,7 +141,7 @@ def test_standard_errors_and_repeatability():
     generator = np.random.default_rng(0)
     for p in candidates:
         p.degradation['integer'] = generator.random(40) ** 4
-    found = predictive(candidates, variants()['sqnr'], 'integer')
+    found = predictive(candidates, rules()['sqnr'], 'integer')
     assert 0 < found.error.overall < 1 and 0 < found.error.within < 1
     assert abs(repeatability(candidates, 'integer').overall) < 1
     for i, p in enumerate(candidates):
@@ -153,7 +152,7 @@ def test_standard_errors_and_repeatability():
 
 
 def test_picks_by_hand():
-    found = picks_of(some_candidates(), variants()['sqnr'], 'integer')
+    found = picks_of(some_candidates(), rules()['sqnr'], 'integer')
     # It takes b, of twice the least degradation, and d.
     assert found.best == found.near == 0.5
     assert found.loss_db == pytest.approx(10 * math.log10(2) / 2)
@@ -161,13 +160,29 @@ def test_picks_by_hand():
     assert found == (1.0, 1.0, 0.0)
     nearly = some_candidates()
     nearly[1].degradation['integer'] = np.array([1.01, 1.01])
-    found = picks_of(nearly, variants()['sqnr'], 'integer')
+    found = picks_of(nearly, rules()['sqnr'], 'integer')
     assert (found.best, found.near) == (0.5, 1.0)
 
 
 def test_readings_are_all_criteria_that_score():
     names = {name.partition(',')[0] for name in variants()}
     assert names == set(CRITERIA.module_dict) - {'fixed'}
+
+
+def test_whole_models_have_errors_of_their_own():
+    """At the site a is better, in whole models b."""
+    a, b = (
+        candidate('0', 'gelu', n, [1.0], signal=s, error=1.0, cost=1)
+        for n, s in (('a', 100), ('b', 10))
+    )
+    assert rules()['sqnr'].pick([a, b]) is a
+    a.whole, b.whole = b.errors, a.errors
+    assert rules()['sqnr, whole model'].pick([a, b]) is b
+    assert rules()['sqnr, whole model'].score(b) == rules()['sqnr'].score(a)
+    assert {n for n in rules() if n.endswith('whole model')} == {
+        f'{name}, whole model'
+        for name in ('sqnr', *(n for n in variants() if n.startswith('sqnr_diff')))
+    }
 
 
 def test_mean_perturbation_divides_by_elements():
@@ -179,7 +194,7 @@ def test_mean_perturbation_divides_by_elements():
 def test_assignment_of_picks():
     sites = by_site(some_candidates())
     assert [len(site) for site in sites] == [3, 2]
-    chosen = [picked(variants()['cost'], site) for site in sites]
+    chosen = [rules()['cost'].pick(site) for site in sites]
     assert assignment_of(chosen) == {'backbone': {'0': 'c', '1': 'd'}}
 
 
@@ -206,7 +221,9 @@ def test_sets():
 
 def test_tables_have_every_criterion_and_every_pair(monkeypatch):
     monkeypatch.setattr(figures, 'RESAMPLINGS', 2)
-    candidates, criteria = some_candidates(), variants()
+    candidates, criteria = some_candidates(), rules()
+    for p in candidates:
+        p.whole = p.errors
     signal, measurement = (
         Measurement([100.0, 100.0], [1, 1]),
         Measurement([1.0, 1.0], [1, 0]),

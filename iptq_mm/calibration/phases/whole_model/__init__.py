@@ -1,0 +1,1 @@
+"""Analysis of whole models: errors accumulate from site to site."""
