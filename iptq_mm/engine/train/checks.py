@@ -106,11 +106,11 @@ def rehearse_training(
     refuse_evaluated(dataset, cfg, runner.cfg.train_dataloader.get('dataset'))
     with random_states_kept():
         _try_losses(loader, model, losses, quantization.regions)
-    loops = [runner.test_loop]
+    loops: dict[str, Any] = {'test': runner.test_loop}
     if runner._val_loop is not None:
-        loops.append(runner.val_loop)
-    for loop in loops:
-        rehearse(model, loop.dataloader, copy.deepcopy(loop.evaluator))
+        loops['val'] = runner.val_loop
+    for split, loop in loops.items():
+        rehearse(model, loop.dataloader, copy.deepcopy(loop.evaluator), split)
 
 
 def _try_losses(
