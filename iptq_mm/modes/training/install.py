@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -18,6 +18,7 @@ from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
 from .mode import Kernels, Training, integers_of
+from .ranges import RANGES_KEY
 
 #: A float weight starts less than so many steps from its integer; half a step would
 #: round to the next one. Were many of them close to that, the first steps of training
@@ -31,6 +32,7 @@ def begin_training(
     module: nn.Module,
     wanted: Mapping[str, Tensor] | None = None,
     kernels: Kernels | None = None,
+    ranges: Sequence[str] = (),
 ) -> None:
     """Give the region of a module float parameters, and the mode that trains them.
 
@@ -43,6 +45,8 @@ def begin_training(
             weight starts between its integer and them, without another integer. None:
             it starts at the integer.
         kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
+        ranges: Sites whose ranges are trained, too, by a parameter of the module, see
+            :func:`.ranges.values_with_ranges`.
 
     Raises:
         RuntimeError: If the module is no region in integer mode.
@@ -62,8 +66,12 @@ def begin_training(
     _exchange(module, floats)
     module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    mode = Training(plan)
+    mode = Training(plan, ranges=ranges)
     mode.kernels = kernels
+    if ranges:
+        device = next(module.parameters()).device
+        factors = nn.Parameter(torch.zeros(len(ranges), device=device))
+        module.register_parameter(RANGES_KEY, factors)
     bind(module, Region(region.name, mode))
 
 
@@ -71,6 +79,10 @@ def end_training(module: nn.Module) -> None:
     """Give the region of a module the integers that its parameters stand for."""
     region = bound_region(module)
     assert region is not None and isinstance(region.mode, Training)
+    ranges = module._parameters.pop(RANGES_KEY, None)
+    if ranges is not None:
+        region.mode.ranges.take(ranges)
+        module._buffers[PLAN_KEY] = region.mode.plan.to_tensor().to(ranges.device)
     integers = {}
     with torch.no_grad():
         for name, value in module.named_parameters():
