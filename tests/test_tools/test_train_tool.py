@@ -129,9 +129,9 @@ def test_images(refused):
     assert 'the training images cannot be read' in refused(missing)
 
     def metric(cfg):
-        cfg.val_evaluator = dict(type='MultiLabelMetric')
+        cfg.val_evaluator = dict(type='mmdet.VOCMetric')
 
-    assert 'the metrics of' in refused(metric)
+    assert 'the metrics of val_evaluator (VOCMetric) cannot take' in refused(metric)
 
 
 def test_images_without_labels(tool, config):

@@ -11,6 +11,7 @@ from torch import nn
 
 from ...modes import bound_region, regions_in
 from ...modes.training import Training
+from ...modes.training.ranges import RANGES_KEY
 from ...operations import WEIGHTS
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -65,6 +66,10 @@ class RelativeLearningRates(DefaultOptimWrapperConstructor):
             key: size if size > _ZERO * usual else _INSTEAD * usual
             for key, size in sizes.items()
         }
+        # Logarithms of factors: their own size says nothing.
+        for name, parameter in inner.named_parameters():
+            if name.rpartition('.')[2] == RANGES_KEY:
+                self._sizes[id(parameter)] = 1.0
         self._weights = _weights(inner)
         wrapper: OptimWrapper = super().__call__(model)
         return wrapper
@@ -76,11 +81,12 @@ class RelativeLearningRates(DefaultOptimWrapperConstructor):
         super().add_params(params, module, *args, **kwargs)
         if args or kwargs:
             return
+        base: Any = self.base_lr
         for group in params:
             (parameter,) = group['params']
             known = id(parameter) in self._weights
             factor = self._sizes[id(parameter)] * (1.0 if known else self.others)
-            group['lr'] = group.get('lr', self.base_lr) * factor
+            group['lr'] = group.get('lr', base) * factor
         print_log(
             f'learning rates: {self.base_lr} times the size of each parameter, '
             f'{min(g["lr"] for g in params):.2g} to {max(g["lr"] for g in params):.2g}',
@@ -99,6 +105,6 @@ def _weights(model: nn.Module) -> set[int]:
             continue
         plans = region.mode.plan.parameters
         for path, parameter in module.named_parameters():
-            if plans[path].role not in WEIGHTS:
+            if path not in plans or plans[path].role not in WEIGHTS:
                 found.discard(id(parameter))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...intmath.qparams import as_float32
+from ...operations import OPERATIONS, NonLinear
 from ...plan import RegionPlan
 from ...qtensor import WeightQParams
 from ..binding import bind, bound_region, unbind
@@ -18,6 +19,7 @@ from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
 from .mode import Kernels, Training, integers_of
+from .ranges import RANGES_KEY
 
 #: A float weight starts less than so many steps from its integer; half a step would
 #: round to the next one. Were many of them close to that, the first steps of training
@@ -31,6 +33,7 @@ def begin_training(
     module: nn.Module,
     wanted: Mapping[str, Tensor] | None = None,
     kernels: Kernels | None = None,
+    ranges: Sequence[str] = (),
 ) -> None:
     """Give the region of a module float parameters, and the mode that trains them.
 
@@ -43,6 +46,8 @@ def begin_training(
             weight starts between its integer and them, without another integer. None:
             it starts at the integer.
         kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
+        ranges: Sites whose ranges are trained, too, by a parameter of the module, see
+            :func:`.ranges.values_with_ranges`.
 
     Raises:
         RuntimeError: If the module is no region in integer mode.
@@ -62,8 +67,12 @@ def begin_training(
     _exchange(module, floats)
     module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    mode = Training(plan)
+    mode = Training(plan, ranges=ranges)
     mode.kernels = kernels
+    if ranges:
+        device = next(module.parameters()).device
+        factors = nn.Parameter(torch.zeros(len(ranges), device=device))
+        module.register_parameter(RANGES_KEY, factors)
     bind(module, Region(region.name, mode))
 
 
@@ -71,6 +80,10 @@ def end_training(module: nn.Module) -> None:
     """Give the region of a module the integers that its parameters stand for."""
     region = bound_region(module)
     assert region is not None and isinstance(region.mode, Training)
+    ranges = module._parameters.pop(RANGES_KEY, None)
+    if ranges is not None:
+        region.mode.ranges.take(ranges)
+        module._buffers[PLAN_KEY] = region.mode.plan.to_tensor().to(ranges.device)
     integers = {}
     with torch.no_grad():
         for name, value in module.named_parameters():
@@ -79,6 +92,35 @@ def end_training(module: nn.Module) -> None:
     _exchange(module, integers)
     unbind(module)
     bind(module, Region(region.name, Integer(region.mode.plan)))
+
+
+def keep_constants(module: nn.Module) -> None:
+    """Put constants of functions that the plan lacks into it, after a call.
+
+    The plan has those that depend on no parameter, because another version of a library
+    may compute another last bit of them. A learned range makes them void.
+
+    Args:
+        module: The module of a region, in integer mode, that has run.
+    """
+    region = bound_region(module)
+    assert region is not None and isinstance(region.mode, Integer)
+    plan, changed = region.mode.plan, False
+    for site, planned in plan.sites.items():
+        operation = OPERATIONS[planned.operation]
+        lacks = isinstance(operation, NonLinear) and operation.saved
+        if not lacks or planned.constants is not None:
+            continue
+        made = region.mode.constants.made_at(site)
+        if made:
+            qparams, constants = max(made, key=lambda m: m[0].qmax - m[0].qmin)
+            planned.made_for, changed = qparams, True
+            planned.constants = {
+                k: v.cpu() if isinstance(v, Tensor) else v for k, v in constants.items()
+            }
+    if changed:
+        device = module._buffers[PLAN_KEY].device  # type: ignore[union-attr]
+        module._buffers[PLAN_KEY] = plan.to_tensor().to(device)
 
 
 def with_room(plan: RegionPlan) -> RegionPlan:
