@@ -151,7 +151,8 @@ def test_no_parameters(refused):
         cfg.quantization.regions = ['neck']
         cfg.load_from, cfg.random_weights = None, True
 
-    assert 'no transformer in the regions' in refused(neck)
+    message = refused(neck, loss='labels')
+    assert "nothing can be trained: the regions ['neck'] have no" in message
 
 
 def test_a_region_without_gradients(tool, config, monkeypatch):

@@ -85,6 +85,7 @@ def rehearse_training(
     losses: list[TrainingLoss],
     quantization: QuantizationConfig,
     cfg: Config,
+    everything: bool,
 ) -> None:
     """Try everything that comes after calibration, with the float model.
 
@@ -94,10 +95,13 @@ def rehearse_training(
         losses: What will be minimized.
         quantization: Names the regions.
         cfg: The whole config.
+        everything: Whether parameters of float modules are trained, too.
 
     Raises:
-        ConfigError: If training images are evaluated ones, or something does not fit.
+        ConfigError: If training images are evaluated ones, there is nothing to train,
+            or something does not fit.
     """
+    _check_parameters(model, expanded(model, quantization.regions), everything)
     with explained('the training images'):
         loader: Any = runner.train_loop.dataloader
     dataset = loader.dataset
@@ -111,6 +115,15 @@ def rehearse_training(
         loops['val'] = runner.val_loop
     for split, loop in loops.items():
         rehearse(model, loop.dataloader, copy.deepcopy(loop.evaluator), split)
+
+
+def _check_parameters(model: nn.Module, regions: list[str], everything: bool) -> None:
+    parts = [model] if everything else [model.get_submodule(name) for name in regions]
+    if not any(p.numel() for part in parts for p in part.parameters()):
+        raise ConfigError(
+            f'nothing can be trained: the regions {regions} have no parameters; name '
+            'others in quantization.regions'
+        )
 
 
 def _try_losses(

@@ -158,13 +158,12 @@ def _train(
     _load(model, checkpoint, quantization.regions)
     float_model = copy.deepcopy(model).eval()
     losses = built_losses(settings, model)
-    rehearse_training(runner, float_model, losses, quantization, whole)
+    everything = settings.parameters == 'all'
+    rehearse_training(runner, float_model, losses, quantization, whole, everything)
     start = quantized_start(
         model, whole, quantization, folder, resume, settings.learn_ranges
     )
-    runner.model = Trainee(
-        model, float_model, losses, settings.parameters == 'all', _fastest(whole)
-    )
+    runner.model = Trainee(model, float_model, losses, everything, _fastest(whole))
     # mmengine would initialize the weights anew.
     runner._init_model_weights = lambda: None  # type: ignore[method-assign]
     newest = newest_checkpoint(folder, start.run) if start.resumed else None

@@ -40,9 +40,6 @@ class Trainee(nn.Module):
         trained: Names and parameters that are trained.
         without_gradient: Regions none of whose parameters has had a gradient other
             than 0 so far.
-
-    Raises:
-        ConfigError: If there is nothing to train.
     """
 
     def __init__(
@@ -73,11 +70,6 @@ class Trainee(nn.Module):
             (name, p) for name, p in module.named_parameters() if p.requires_grad
         ]
         self.without_gradient = [n for n in self._regions if self._region(n)]
-        if not self.trained:
-            raise ConfigError(
-                f'nothing can be trained: the regions {self._regions} have no '
-                'parameters; name others in quantization.regions'
-            )
 
     def _region(self, name: str) -> list[nn.Parameter]:
         return list(self.module.get_submodule(name).parameters())

@@ -184,14 +184,6 @@ def test_what_is_not_finite(trainee, loss):
     )
 
 
-def test_nothing_to_train(models):
-    model, float_model = map(copy.deepcopy, models)
-    for child in model.backbone.modules():
-        child._parameters.clear()
-    with pytest.raises(ConfigError, match='nothing can be trained'):
-        Trainee(model, float_model, [FeatureLoss()])
-
-
 def test_nothing_to_minimize(trainee):
     class Empty(FeatureLoss):
         def __call__(self, step):
