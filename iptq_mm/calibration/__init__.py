@@ -5,12 +5,12 @@ from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
 from .phases.analyse import analyse
 from .phases.assign import assign, assigned_again
+from .phases.assigned.function_ranges import choose_limits, try_ranges
+from .phases.assigned.recalibrate import passes, recalibrate, take_over
 from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
-from .phases.function_ranges import choose_limits, try_ranges
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
-from .phases.recalibrate import passes, recalibrate, take_over
 from .phases.search import choose_ranges, search_ranges
 from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded

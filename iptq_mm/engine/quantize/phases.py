@@ -37,9 +37,9 @@ from ...calibration import (
 )
 from ...calibration.batches import Forward
 from ...calibration.evaluating import evaluating
+from ...calibration.phases.assigned.recalibrate import Values
 from ...calibration.phases.equalize import Powers
 from ...calibration.phases.measure import RegionInputs
-from ...calibration.phases.recalibrate import Values
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...modes import regions_in

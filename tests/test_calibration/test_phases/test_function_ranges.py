@@ -10,8 +10,8 @@ from region_models import Custom, Net, bound, config, images, rows, sqnr, vit
 from torch import nn
 
 from iptq_mm.calibration import assigned_again, choose_limits, freeze_regions
-from iptq_mm.calibration.phases.function_ranges import LEAST_GAIN, SHARES
-from iptq_mm.calibration.phases.function_ranges_mode import TryingRanges
+from iptq_mm.calibration.phases.assigned.function_ranges import LEAST_GAIN, SHARES
+from iptq_mm.calibration.phases.assigned.function_ranges_mode import TryingRanges
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.record import RegionRecord
 from iptq_mm.statistics import Statistics

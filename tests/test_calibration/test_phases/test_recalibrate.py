@@ -21,8 +21,8 @@ from region_models import (
 from torch import nn
 
 from iptq_mm.calibration import assigned_again, freeze_regions, passes, take_over
-from iptq_mm.calibration.phases import recalibrate as phase
-from iptq_mm.calibration.phases.recalibrate_mode import Recalibrating
+from iptq_mm.calibration.phases.assigned import recalibrate as phase
+from iptq_mm.calibration.phases.assigned.recalibrate_mode import Recalibrating
 from iptq_mm.functions import function_name
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import regions_in

@@ -12,12 +12,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...plan import RegionPlan
-from ...record import RegionRecord
-from ..batches import Forward, run_batches
-from ..config import QuantizationConfig
-from ..planner import Planner
-from ..region_order import inputs_from_producers
+from ....plan import RegionPlan
+from ....record import RegionRecord
+from ...batches import Forward, run_batches
+from ...config import QuantizationConfig
+from ...planner import Planner
+from ...region_order import inputs_from_producers
 from .function_ranges_mode import TryingRanges
 
 #: Magnitudes at which inputs are clipped, as shares of the largest one: down to 1/64 in

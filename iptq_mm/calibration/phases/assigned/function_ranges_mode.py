@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...functions import Constants
-from ...intmath import QParams
-from ...modes.base import operand_qparams
-from ...operations import SiteInputs
-from ...plan import RegionPlan
-from ...qtensor import QTensor
-from ...record import RegionRecord
-from ...registry import FUNCTIONS
-from ..planner import Planner
-from .analyse_mode import Analysing, Visit
+from ....functions import Constants
+from ....intmath import QParams
+from ....modes.base import operand_qparams
+from ....operations import SiteInputs
+from ....plan import RegionPlan
+from ....qtensor import QTensor
+from ....record import RegionRecord
+from ....registry import FUNCTIONS
+from ...planner import Planner
+from ..analyse_mode import Analysing, Visit
 
 #: Elements of an image that a site is looked at by: whole rows, evenly spread.
 MAX_ELEMENTS = 2**13

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from ...plan import RegionPlan
-from ...record import RegionRecord
-from ..batches import Forward, run_batches
-from ..region_order import producers_first
+from ....plan import RegionPlan
+from ....record import RegionRecord
+from ...batches import Forward, run_batches
+from ...region_order import producers_first
 from .recalibrate_mode import Recalibrating
 
 #: Most passes in the order of execution. Each goes through all batches, and a site's

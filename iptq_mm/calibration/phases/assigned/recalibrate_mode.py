@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...functions import Constants, function_name
-from ...intmath import QParams
-from ...modes.base import Mode, operand_qparams
-from ...modes.blocks import in_blocks
-from ...operations import TRANSPOSED, NonLinear, Operation, SiteInputs
-from ...plan import RegionPlan
-from ...qtensor import QTensor, WeightQParams
-from ...record import Prepared, RegionRecord
-from ...registry import FUNCTIONS
+from ....functions import Constants, function_name
+from ....intmath import QParams
+from ....modes.base import Mode, operand_qparams
+from ....modes.blocks import in_blocks
+from ....operations import TRANSPOSED, NonLinear, Operation, SiteInputs
+from ....plan import RegionPlan
+from ....qtensor import QTensor, WeightQParams
+from ....record import Prepared, RegionRecord
+from ....registry import FUNCTIONS
 
 
 class Recalibrating(Mode):

@@ -1,0 +1,1 @@
+"""Phases of the model whose functions are chosen: its ranges are taken again."""
