@@ -11,7 +11,7 @@ TOOL, CONFIGS = ROOT / 'tools/audit.py', ROOT / 'configs'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
-SMALL = 'demo/vit_demo_iptq-w8a8.py'
+SMALL = 'demo/vit_demo_w8a8.py'
 _FOUND = {
     str(path.relative_to(CONFIGS))
     for pattern in ('demo/*-w?a8.py', '[a-z]*/*_iptq-*.py', '*.py')
