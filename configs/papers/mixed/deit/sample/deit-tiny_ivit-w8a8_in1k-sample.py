@@ -1,6 +1,13 @@
 # No search: the functions of I-ViT at every site, to compare the mixed ones with.
-_base_ = './deit-tiny_mixed-w8a8_in1k-sample.py'
-quantization = dict(criterion=dict(_delete_=True, type='sqnr'))
+_base_ = [
+    '../../../../deit/deit-tiny_in1k-sample.py',
+    '../../../../_base_/papers/ivit_w8a8.py'
+]
+
+quantization = dict(
+    regions=['backbone', 'head'],
+    criterion=dict(type='sqnr'),
+    calibration=dict(dataloader={{_base_.train_dataloader}}))
 candidates = dict(
     gelu=[dict(type='shift_gelu', literal=True)],
     softmax=[dict(type='shiftmax', literal=True)],
