@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -29,3 +30,14 @@ def names(pattern: str) -> list[str]:
     """Paths in ``configs/`` that match, but for bases and lists of settings."""
     paths = (path.relative_to(CONFIGS) for path in CONFIGS.glob(pattern))
     return sorted(str(path) for path in paths if not path.parts[0].startswith('_'))
+
+
+EVERY = names('**/*.py')
+#: Those that lead to their new names.
+OLD = [name for name in EVERY if '_deprecation_' in (CONFIGS / name).read_text()]
+#: The pipelines of the papers.
+PAPERS = [name for name in EVERY if name.startswith('papers/')]
+#: Our quantizations, whose names tell the bits.
+PRESETS = [
+    name for name in EVERY if re.search(r'w\da\d', name) and name not in OLD + PAPERS
+]

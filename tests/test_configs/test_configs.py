@@ -10,7 +10,7 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from shipped import CONFIGS, ROOT, load, names
+from shipped import CONFIGS, EVERY, OLD, PAPERS, PRESETS, ROOT, load
 
 from iptq_mm.calibration import expanded
 from iptq_mm.engine.loading.scopes import region_scopes
@@ -27,11 +27,7 @@ needs_data = [
 ]
 
 
-EVERY = names('**/*.py')
-OLD = [name for name in EVERY if '_deprecation_' in (CONFIGS / name).read_text()]
-PAPERS = [name for name in EVERY if name.startswith('papers/')]
 ALL = sorted(set(EVERY) - set(OLD) - set(PAPERS))
-PRESETS = [name for name in ALL if re.search(r'w\da\d', name)]
 WHOLE = [name for name in PRESETS if '_whole-' in name]
 
 
@@ -105,6 +101,7 @@ def test_names_of_bases_tell_the_bits(name, bits):
 
 
 @pytest.mark.parametrize('name', PRESETS)
+@pytest.mark.slow
 def test_names_of_presets_say_what_they_run(name):
     settings = read_settings(load(name))
     assert bits_in(name) == (settings.weight.bits, settings.activation.bits)
@@ -117,6 +114,7 @@ def test_names_of_presets_say_what_they_run(name):
 
 
 @pytest.mark.parametrize('name', OLD)
+@pytest.mark.slow
 def test_old_names_lead_to_new_ones(name):
     with pytest.warns(DeprecationWarning, match='Please use') as told:
         cfg = Config.fromfile(CONFIGS / name)

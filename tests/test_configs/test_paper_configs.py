@@ -3,12 +3,11 @@
 import re
 
 import pytest
-from shipped import CONFIGS, load, names
+from shipped import CONFIGS, PAPERS, load
 
 from iptq_mm.engine.loading.scopes import region_scopes
 from iptq_mm.engine.quantize.settings import read_settings
 
-NAMES = names('papers/**/*.py')
 SINGLE = ('ibert', 'ivit', 'fqvit')
 CLASSIFIERS = [
     'vit/vit-small',
@@ -40,10 +39,11 @@ def expected():
 
 
 def test_every_model_and_precision_is_there():
-    assert sorted(expected()) == NAMES
+    assert sorted(expected()) == PAPERS
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', PAPERS)
+@pytest.mark.slow
 def test_names_say_what_they_run(name):
     cfg = load(name)
     settings = read_settings(cfg)
@@ -74,7 +74,8 @@ def test_names_say_what_they_run(name):
                 assert function.get('output_bits', 16) == (8 if swin else 16)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', PAPERS)
+@pytest.mark.slow
 def test_the_linear_side_is_that_of_ivit(name):
     settings = read_settings(load(name))
     assert not settings.pixels and not settings.equalization
@@ -86,7 +87,8 @@ def test_the_linear_side_is_that_of_ivit(name):
         assert part.observer == {'type': 'ema', 'momentum': 0.95}
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if '-sample' in n])
+@pytest.mark.parametrize('name', [n for n in PAPERS if '-sample' in n])
+@pytest.mark.slow
 def test_samples_differ_in_data_and_weights_only(name):
     cfg = load(name)
     whole = name.replace('/sample/', '/').replace('-sample', '')
