@@ -28,7 +28,7 @@ def plot_histogram(
     from matplotlib import pyplot
 
     both = np.concatenate([floats, integers])
-    edges = np.linspace(both.min(), both.max() or 1.0, _BINS + 1)
+    edges = np.linspace(both.min(), both.max() or 1.0, _BINS + 1).tolist()
     figure, axis = pyplot.subplots(figsize=(7, 3.5), constrained_layout=True)
     axis.hist(floats, edges, histtype='stepfilled', alpha=0.4, label='float')
     axis.hist(integers, edges, histtype='step', linewidth=0.9, label='integer')

@@ -22,13 +22,9 @@ def test_table(tables, vit_run, tmp_path):
     ran = tables(vit_run.folder, '--out', tmp_path / 'table.md')
     assert ran.code == 0 and (tmp_path / 'table.md').read_text() == ran.out
     header, _, row = ([c.strip() for c in x.split('|')] for x in ran.out.splitlines())
-    found = {
-        name.split(': ')[1]: n
-        for name, n in zip(header, row, strict=True)
-        if n.isdigit()
-    }
-    chosen = Counter(vit_run.results['assignment'].values())
-    assert found == chosen
+    cells = zip(header, row, strict=True)
+    found = {name.split(': ')[1]: int(n) for name, n in cells if n.isdigit()}
+    assert found == Counter(vit_run.results['assignment'].values())
     assert 'has no plan.json' in tables(tmp_path).mistake
 
 
