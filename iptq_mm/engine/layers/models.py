@@ -26,7 +26,7 @@ from .watching import (
     WatchedFloats,
     WatchedIntegers,
     Watcher,
-    rescaled,
+    restored,
     sampled,
 )
 from .work_dirs import file_in, names_of
@@ -90,8 +90,8 @@ class Models:
             batches: Of one image each.
             sites: ``region:site`` of those to look at.
             take: Called with the name of an integer model, ``region:site``, and samples
-                of what the integers (without factors of equalization) and the floats
-                are there.
+                of what the integers are there (as without equalization, see
+                :func:`~.watching.restored`), and of what the floats are.
 
         Raises:
             ConfigError: If a site has values of another shape in the float model.
@@ -142,7 +142,7 @@ class _Comparison:
         exact = next(self._left.get(site, iter(())), None)
         if exact is None:
             return
-        found = sampled(rescaled(found, exact))
+        found = sampled(restored(found, exact))
         if found.result.shape != exact.result.shape:
             raise ConfigError(
                 f"'{site}' has another shape in the float model than in {self._name}: "

@@ -97,24 +97,20 @@ def sampled(seen: Seen) -> Seen:
     )
 
 
-def rescaled(integer: Seen, real: Seen) -> Seen:
-    """What an integer LayerNorm gives, without the factors of equalization.
+def restored(integer: Seen, real: Seen) -> Seen:
+    """What an integer LayerNorm gives, with the affine part of the float model.
 
-    These multiply its gamma and beta by channel, and what reads the result takes them
-    back. All other kinds are returned as they are.
+    Equalization moves factors and offsets of its channels from gamma and beta into the
+    layers that read it. All other kinds are returned as they are.
     """
-    gamma, beta = integer.gamma, integer.beta
-    if gamma is None or real.gamma is None:
+    if integer.gamma is None or real.gamma is None:
         return integer
-    factor = _quotient(gamma, real.gamma, torch.ones_like(gamma))
-    if beta is not None and real.beta is not None:
-        by_beta = _quotient(beta, real.beta, torch.ones_like(gamma))
-        factor = torch.where(real.gamma == 0, by_beta, factor)
-    return integer._replace(result=integer.result / factor)
-
-
-def _quotient(a: Tensor, b: Tensor, otherwise: Tensor) -> Tensor:
-    return torch.where((a != 0) & (b != 0), a / b, otherwise)
+    found = integer.result
+    none = torch.zeros_like(integer.gamma)
+    beta, real_beta = (none if s.beta is None else s.beta for s in (integer, real))
+    known = (integer.gamma != 0) & (real.gamma != 0)
+    factor = torch.where(known, real.gamma / integer.gamma, 1.0)
+    return integer._replace(result=(found - beta) * factor + real_beta)
 
 
 def _real(x: QTensor) -> Tensor:

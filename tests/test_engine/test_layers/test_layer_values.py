@@ -5,6 +5,7 @@ import csv
 import functools
 
 import pytest
+import tiny_models
 import torch
 from mmengine.config import Config
 from torch import nn
@@ -12,10 +13,12 @@ from torch import nn
 from iptq_mm.calibration import ConfigError
 from iptq_mm.criteria.errors import CandidateErrors
 from iptq_mm.engine.layers import draw_histogram, draw_layers, pictures
+from iptq_mm.engine.layers import models as layer_models
 from iptq_mm.engine.layers.models import Models, images
 from iptq_mm.engine.layers.pictures import site_named
-from iptq_mm.engine.layers.watching import MOST, Seen, rescaled, sampled
+from iptq_mm.engine.layers.watching import MOST, Seen, restored, sampled
 from iptq_mm.engine.loading.models import build_model, load_quantized, read_config
+from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.modes import Integer, regions_in
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -67,6 +70,32 @@ def test_layers_are_those_that_hooks_see(vit_run):
     assert [path.name for path in written] == [*pictures.LAYER_FILES]
     for path in written[:2]:
         assert path.read_bytes().startswith(b'\x89PNG')
+
+
+def test_models_of_any_kind(run):
+    *_, path = draw_layers(run.config, [run.folder], count=1)
+    with open(path) as file:
+        lines = list(csv.DictReader(file))
+    assert {line['site'] for line in lines} == {*run.results['assignment']}
+    assert min(float(line['sqnr_db']) for line in lines) > 5
+
+
+@pytest.mark.slow
+def test_outputs_of_equalized_layer_norms(tiny_data, tmp_path, monkeypatch):
+    cfg = tiny_models.vit(tiny_data / 'classification')
+    cfg.quantization.equalization = [dict(type='layer_norm')]
+    config, _ = tiny_models.write(cfg, tmp_path, 'equalized')
+    quantize_and_compare(config, work_dir=str(tmp_path / 'run'))
+
+    def worst():
+        *_, path = draw_layers(config, [tmp_path / 'run'], count=1)
+        with open(path) as file:
+            lines = [x for x in csv.DictReader(file) if x['kind'] == 'layer_norm']
+        return min(float(line['sqnr_db']) for line in lines)
+
+    assert worst() > 15
+    monkeypatch.setattr(layer_models, 'restored', lambda integer, real: integer)
+    assert worst() < 10
 
 
 def test_models_are_as_before(vit_run):
@@ -151,19 +180,20 @@ def test_names_of_sites():
         site_named('xyz', sites)
 
 
-def test_factors_of_equalization_are_taken_back():
-    x, factor = torch.randn(5, 4), torch.tensor([2.0, 0.5, 4.0, 3.0])
-    gamma, beta = (
-        torch.tensor([1.0, -2.0, 0.0, 0.0]),
-        torch.tensor([0.0, 1.0, 1.0, 0.0]),
-    )
+def test_the_affine_part_of_an_equalized_layer_norm_is_restored():
+    x = torch.randn(5, 4)
+    gamma = torch.tensor([1.0, -2.0, 0.5, 0.0])
+    beta = torch.tensor([0.0, 1.0, 3.0, 1.0])
+    factor = torch.tensor([2.0, 0.5, 4.0, 3.0])
+    middle = torch.tensor([0.0, 1.0, 2.0, 3.0])
     real = Seen('layer_norm', x, x * gamma + beta, gamma, beta)
-    integer = Seen('layer_norm', x, real.result * factor, gamma * factor, beta * factor)
-    assert torch.allclose(rescaled(integer, real).result, real.result)
-    other = Seen('gelu', x, x)
-    assert rescaled(other, other) is other
-    bare = Seen('layer_norm', x, x)
-    assert rescaled(bare, bare) is bare
+    moved = gamma * factor, (beta - middle) * factor
+    integer = Seen('layer_norm', x, x * moved[0] + moved[1], *moved)
+    assert torch.allclose(restored(integer, real).result, real.result, atol=1e-5)
+    for other in (Seen('gelu', x, x), Seen('layer_norm', x, x)):  # nothing to restore
+        assert restored(other, other) is other
+    bare = Seen('layer_norm', x, x * gamma, gamma)
+    assert torch.allclose(restored(bare, bare).result, bare.result)
 
 
 def test_samples_are_the_same_elements():
