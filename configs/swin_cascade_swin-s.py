@@ -1,6 +1,4 @@
-_base_ = './swin_cascade.py'
-
-# cascade_mask_rcnn_swin_small_patch4_window7.pth, converted likewise.
-load_from = 'checkpoints/cascade_mask_rcnn_swin_small_patch4_window7_mmdet.pth'
-
-model = dict(backbone=dict(depths=[2, 2, 18, 2]))
+_base_ = './cascade_mask_rcnn/cascade-mask-rcnn_swin-s_w8a8_coco.py'
+_deprecation_ = dict(
+    expected='configs/cascade_mask_rcnn/cascade-mask-rcnn_swin-s_w8a8_coco.py',
+    reference='CHANGELOG.md')

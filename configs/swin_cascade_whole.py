@@ -1,10 +1,4 @@
-# All of swin_cascade.py on integers: backbone, FPN, RPN, box and mask heads. Floats
-# are left in RoIAlign, the decoding of boxes, NMS and the scores.
-_base_ = './swin_cascade.py'
-
-# A list of modules (the heads of the three stages) stands for all of its members.
-quantization = dict(
-    regions=[
-        'backbone', 'neck', 'rpn_head', 'roi_head.bbox_head',
-        'roi_head.mask_head'
-    ])
+_base_ = './cascade_mask_rcnn/cascade-mask-rcnn_swin-t_whole-w8a8_coco.py'
+_deprecation_ = dict(
+    expected='configs/cascade_mask_rcnn/cascade-mask-rcnn_swin-t_whole-w8a8_coco.py',
+    reference='CHANGELOG.md')

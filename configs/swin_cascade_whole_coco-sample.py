@@ -1,12 +1,4 @@
-# All of the detector of swin_cascade_coco-sample.py on integers.
-_base_ = './swin_cascade_coco-sample.py'
-
-quantization = dict(
-    regions=[
-        'backbone', 'neck', 'rpn_head', 'roi_head.bbox_head',
-        'roi_head.mask_head'
-    ])
-
-# With random weights no class is likely, and the mask heads run where something is
-# detected only. Take this line out with a trained checkpoint.
-model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0)))
+_base_ = './cascade_mask_rcnn/cascade-mask-rcnn_swin-t_whole-w8a8_coco-sample.py'
+_deprecation_ = dict(
+    expected='configs/cascade_mask_rcnn/cascade-mask-rcnn_swin-t_whole-w8a8_coco-sample.py',  # noqa
+    reference='CHANGELOG.md')

@@ -37,7 +37,7 @@ def quantize(folder, monkeypatch, name):
 
 def test_detector(folder, monkeypatch):
     """A trained detector finds the objects, and its integer self finds the same."""
-    results = quantize(folder, monkeypatch, 'swin_cascade_demo_iptq-w8a8')
+    results = quantize(folder, monkeypatch, 'swin_cascade_demo_w8a8')
     assert results['float']['coco/bbox_mAP'] > 0.5
     for metric in ('coco/bbox_mAP', 'coco/segm_mAP'):
         # 8 images: one changed score moves the AP by a point or two.
@@ -45,7 +45,7 @@ def test_detector(folder, monkeypatch):
     # 31 to 47 dB on the 200 validation images with 128 calibration images.
     assert min(results['output_sqnr_db'].values()) > 24
     assert len(results['output_sqnr_db']) == 4
-    assert (folder / 'work/swin_cascade_demo_iptq-w8a8/functions.png').exists()
+    assert (folder / 'work/swin_cascade_demo_w8a8/functions.png').exists()
 
 
 def test_literal_constants_are_worse(folder, monkeypatch):
@@ -59,7 +59,7 @@ def test_literal_constants_are_worse(folder, monkeypatch):
     }
 
 
-@pytest.mark.parametrize('name', ['swin_demo_iptq-w8a8', 'vit_demo_iptq-w8a8'])
+@pytest.mark.parametrize('name', ['swin_demo_w8a8', 'vit_demo_w8a8'])
 def test_classifier(folder, monkeypatch, name):
     """Backbone to logits in integers: 35 dB and 99 % with full calibration."""
     results = quantize(folder, monkeypatch, name)

@@ -22,9 +22,9 @@ from iptq_mm.utils.markdown import table
 ROOT = Path(__file__).resolve().parent.parent
 #: Name and config of each setting.
 SETTINGS = (
-    ('W8A8', 'configs/demo/swin_cascade_demo_iptq-w8a8.py'),
+    ('W8A8', 'configs/demo/swin_cascade_demo_w8a8.py'),
     ('W8A8, whole detector', 'configs/demo/swin_cascade_demo_whole-w8a8.py'),
-    ('W4A8', 'configs/demo/swin_cascade_demo_iptq-w4a8.py'),
+    ('W4A8', 'configs/demo/swin_cascade_demo_w4a8.py'),
     ('W8A8, literal I-BERT', 'configs/demo/swin_cascade_demo_literal-ibert-w8a8.py'),
     ('W8A8, literal I-ViT', 'configs/demo/swin_cascade_demo_literal-ivit-w8a8.py'),
 )

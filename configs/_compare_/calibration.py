@@ -8,7 +8,7 @@ taken in one way only.
 Images are normalized and quantized here (`pixels=False`)."""
 options = {'quantization.pixels': False}
 
-base = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
+base = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 grid = [
     {'quantization.calibration.num_images': [8, 32, 128], 'seed': range(5)},
     {'quantization.calibration.num_images': [500], 'seed': [0]},

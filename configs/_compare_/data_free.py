@@ -10,13 +10,13 @@ another. The optimized ones were changed by the float model in 100 steps, six mi
 one CPU thread for 32 images, by
 
     python tools/make_calibration_images.py \\
-        configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py \\
+        configs/deit/deit-tiny_w8a8_in1k-sample.py \\
         --start dead_leaves --out work_dirs/calibration_images/dead_leaves
 
 Images are normalized and quantized here (`pixels=False`)."""
 options = {'quantization.pixels': False}
 
-base = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
+base = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 
 _COUNT = 'quantization.calibration.num_images'
 _LOADER = 'quantization.calibration.dataloader'

@@ -16,10 +16,10 @@ _NAIVE = {
     'quantization.activation.search_images': 0,
 }
 _CONFIGS = {
-    'ViT, W8A8': 'configs/demo/vit_demo_iptq-w8a8.py',
-    'Swin, W8A8': 'configs/demo/swin_demo_iptq-w8a8.py',
-    'Cascade Mask R-CNN, W8A8': 'configs/demo/swin_cascade_demo_iptq-w8a8.py',
-    'Cascade Mask R-CNN, W4A8': 'configs/demo/swin_cascade_demo_iptq-w4a8.py',
+    'ViT, W8A8': 'configs/demo/vit_demo_w8a8.py',
+    'Swin, W8A8': 'configs/demo/swin_demo_w8a8.py',
+    'Cascade Mask R-CNN, W8A8': 'configs/demo/swin_cascade_demo_w8a8.py',
+    'Cascade Mask R-CNN, W4A8': 'configs/demo/swin_cascade_demo_w4a8.py',
 }
 
 settings = [

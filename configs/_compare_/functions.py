@@ -18,11 +18,11 @@ Images are normalized and quantized here (`pixels=False`)."""
 options = {'quantization.pixels': False}
 
 _PRESETS = {
-    'W8A8': ('configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py', {
+    'W8A8': ('configs/deit/deit-tiny_w8a8_in1k-sample.py', {
         'quantization.weight.rounding': dict(type='nearest'),
         'quantization.weight.bias_correction': False,
     }),
-    'W4A8': ('configs/deit/deit-tiny_iptq-w4a8_in1k-sample.py', {
+    'W4A8': ('configs/deit/deit-tiny_w4a8_in1k-sample.py', {
         'quantization.weight.guided': False,
         'quantization.calibration.num_images': 128,
     }),

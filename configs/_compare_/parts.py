@@ -10,7 +10,7 @@ preset's own 500 in the first row.
 Images are normalized and quantized here (`pixels=False`)."""
 options = {'quantization.pixels': False}
 
-_CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
+_CONFIG = 'configs/deit/deit-tiny_{}_in1k-sample.py'
 _NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}
 _NO_BIAS = {'quantization.weight.bias_correction': False}
 _SEARCH = {'quantization.activation.search_images': 128}

@@ -1,10 +1,4 @@
-_base_ = [
-    'mmpretrain::deit/deit-base_16xb64_in1k.py',
-    '../_base_/quantization/w8a8.py', '../_base_/candidates/tables.py'
-]
-custom_imports = dict(imports=['iptq_mm'], allow_failed_imports=False)
-
-# The weights of facebookresearch/deit, as mmpretrain distributes them.
-load_from = 'https://mmassets.onedl.ai/mmclassification/v0/deit/deit-base_3rdparty_pt-16xb64_in1k_20211124-6f40c188.pth'  # noqa
-
-quantization = dict(regions=['backbone', 'head'])
+_base_ = './deit-base_w8a8_in1k.py'
+_deprecation_ = dict(
+    expected='configs/deit/deit-base_w8a8_in1k.py',
+    reference='CHANGELOG.md')

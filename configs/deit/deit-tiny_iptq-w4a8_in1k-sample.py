@@ -1,9 +1,4 @@
-_base_ = [
-    './deit-tiny_in1k-sample.py', '../_base_/quantization/w4a8.py',
-    '../_base_/candidates/tables.py'
-]
-
-quantization = dict(
-    regions=['backbone', 'head'],
-    # The images have their own pipelines here, see deit-tiny_in1k-sample.py.
-    calibration=dict(dataloader={{_base_.train_dataloader}}))
+_base_ = './deit-tiny_w4a8_in1k-sample.py'
+_deprecation_ = dict(
+    expected='configs/deit/deit-tiny_w4a8_in1k-sample.py',
+    reference='CHANGELOG.md')

@@ -1,12 +1,4 @@
-_base_ = [
-    'mmpretrain::deit/deit-tiny_4xb256_in1k.py',
-    '../_base_/quantization/w8a8.py', '../_base_/candidates/tables.py'
-]
-custom_imports = dict(imports=['iptq_mm'], allow_failed_imports=False)
-
-# The weights of the papers are those of facebookresearch/deit
-# (deit_tiny_patch16_224), not mmpretrain's own training. Convert them with
-# tools/model_converters/vit_to_mmpretrain.py.
-load_from = 'checkpoints/deit-tiny_3rdparty_in1k.pth'
-
-quantization = dict(regions=['backbone', 'head'])
+_base_ = './deit-tiny_w8a8_in1k.py'
+_deprecation_ = dict(
+    expected='configs/deit/deit-tiny_w8a8_in1k.py',
+    reference='CHANGELOG.md')

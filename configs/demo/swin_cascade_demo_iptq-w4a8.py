@@ -1,9 +1,4 @@
-# The demo detector with an integer-only backbone, 4-bit weights, 8-bit activations.
-_base_ = [
-    './swin_cascade_demo.py', '../_base_/quantization/w4a8.py',
-    '../_base_/candidates/tables.py'
-]
-load_from = 'demo/swin_cascade_demo.pth'
-# The classifier that training started from is not needed any more.
-model = dict(backbone=dict(init_cfg=None))
-quantization = dict(regions=['backbone'])
+_base_ = './swin_cascade_demo_w4a8.py'
+_deprecation_ = dict(
+    expected='configs/demo/swin_cascade_demo_w4a8.py',
+    reference='CHANGELOG.md')

@@ -1,5 +1,5 @@
 # Without the method: the published integer constants of I-ViT at every site.
-_base_ = './swin_cascade_demo_iptq-w8a8.py'
+_base_ = './swin_cascade_demo_w8a8.py'
 # They get the 8-bit inputs that post-training quantization gave them.
 quantization = dict(wide=dict(gelu=8, softmax=8))
 candidates = dict(

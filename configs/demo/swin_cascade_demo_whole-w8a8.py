@@ -1,6 +1,6 @@
 # The whole demo detector on integers: backbone, FPN, RPN, box and mask heads. Floats
 # are left in RoIAlign, the decoding of boxes, NMS and the scores.
-_base_ = './swin_cascade_demo_iptq-w8a8.py'
+_base_ = './swin_cascade_demo_w8a8.py'
 # A list of modules (the heads of the three stages) stands for all of its members.
 quantization = dict(
     regions=[

@@ -1,10 +1,4 @@
-_base_ = [
-    'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
-    '../_base_/quantization/w8a8.py', '../_base_/candidates/tables.py'
-]
-custom_imports = dict(imports=['iptq_mm'], allow_failed_imports=False)
-
-# The weights of microsoft/Swin-Transformer, as mmpretrain distributes them.
-load_from = 'https://mmassets.onedl.ai/mmclassification/v0/swin-transformer/convert/swin_tiny_patch4_window7_224-160bb0a5.pth'  # noqa
-
-quantization = dict(regions=['backbone', 'neck', 'head'])
+_base_ = './swin-tiny_w8a8_in1k.py'
+_deprecation_ = dict(
+    expected='configs/swin/swin-tiny_w8a8_in1k.py',
+    reference='CHANGELOG.md')

@@ -1,7 +1,4 @@
-_base_ = './vit-base_iptq-w8a8_in1k.py'
-
-# timm's vit_small_patch16_224. What mmpretrain calls 'small' is another model
-# (768 wide, 8 layers); DeiT-S has the dimensions of everybody else's ViT-S.
-load_from = 'checkpoints/vit-small-p16_timm-augreg_in1k.pth'
-
-model = dict(backbone=dict(arch='deit-small'), head=dict(in_channels=384))
+_base_ = './vit-small_w8a8_in1k.py'
+_deprecation_ = dict(
+    expected='configs/vit/vit-small_w8a8_in1k.py',
+    reference='CHANGELOG.md')

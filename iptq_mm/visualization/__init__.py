@@ -1,6 +1,14 @@
-"""Pictures of detections side by side, and of the chosen functions."""
+"""Pictures of detections, of the chosen functions, and of what layers do."""
 
-from .assignment import plot_assignment
+from .assignment import TITLES, plot_assignment
 from .detections import side_by_side
+from .distribution import plot_histogram
+from .layers import plot_by_layer
 
-__all__ = ['plot_assignment', 'side_by_side']
+__all__ = [
+    'TITLES',
+    'plot_assignment',
+    'plot_by_layer',
+    'plot_histogram',
+    'side_by_side',
+]

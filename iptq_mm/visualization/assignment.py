@@ -9,8 +9,8 @@ from ..operations import OPERATIONS, NonLinear
 from ..record import RegionRecord
 from ..utils.files import write_whole
 
-#: Titles of kinds; the others have their names.
-_TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
+#: Titles of kinds of functions; the others have their names.
+TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
 
 
 def plot_assignment(
@@ -54,7 +54,7 @@ def plot_assignment(
                 color=line.get_color(),
             )
         axis.set_title(
-            f'{_TITLES.get(kind, kind)} (ring: chosen)', loc='left', fontsize=10
+            f'{TITLES.get(kind, kind)} (ring: chosen)', loc='left', fontsize=10
         )
         axis.set_ylabel('SQNR, dB')
         axis.set_xticks(range(len(sites)))

@@ -19,7 +19,7 @@ from iptq_mm.operations import OPERATIONS, SiteInputs
 from iptq_mm.qtensor import WeightQParams
 from iptq_mm.registry import OBSERVERS
 
-CONFIG = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
+CONFIG = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 #: The first block of DeiT-Tiny: nothing after it changes what is looked at.
 FIRST_BLOCK = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=768)
 INPUT, SITE = 'layers.0.ln1/layer_norm:0', 'layers.0.attn.qkv/linear:0'

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from shipped import CONFIGS, EVERY, OLD, PAPERS, PRESETS, ROOT, load
 
 from iptq_mm.calibration import expanded
 from iptq_mm.engine.loading.scopes import region_scopes
+from iptq_mm.engine.quantize.settings import read_settings
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / 'configs'
 DATA = Path(os.environ.get('IPTQ_MM_DATA', '../shared'))
 
 needs_data = [
@@ -26,18 +27,8 @@ needs_data = [
 ]
 
 
-def _names(pattern):
-    paths = (path.relative_to(CONFIGS) for path in CONFIGS.glob(pattern))
-    return sorted(str(path) for path in paths if not path.parts[0].startswith('_'))
-
-
-ALL = _names('**/*.py')
-IPTQ = _names('**/*_iptq-*.py') + _names('swin_cascade*.py')
-WHOLE = _names('**/*_whole*.py')
-
-
-def load(name):
-    return Config.fromfile(CONFIGS / name)
+ALL = sorted(set(EVERY) - set(OLD) - set(PAPERS))
+WHOLE = [name for name in PRESETS if '_whole-' in name]
 
 
 @pytest.fixture
@@ -66,7 +57,7 @@ def test_parses_and_builds(name, quick_init):
         assert model.get_submodule(region) is not None
 
 
-@pytest.mark.parametrize('name', IPTQ)
+@pytest.mark.parametrize('name', PRESETS)
 @pytest.mark.slow
 def test_has_all_that_quantization_reads(name):
     cfg = load(name)
@@ -93,7 +84,7 @@ def test_whole_detectors(name, quick_init):
     regions = expanded(model, cfg.quantization.regions)
     inside = {id(p) for r in regions for p in model.get_submodule(r).parameters()}
     assert {id(p) for p in model.parameters()} == inside
-    parts = load(name.replace('_whole-', '_iptq-').replace('_whole', ''))
+    parts = load(name.replace('_whole-', '_'))
     assert parts.quantization.regions == ['backbone']
     cfg.quantization.regions = parts.quantization.regions
     assert cfg.quantization == parts.quantization
@@ -103,15 +94,49 @@ def test_whole_detectors(name, quick_init):
 @pytest.mark.parametrize(
     ('name', 'bits'), [('w8a8', (8, 8)), ('w6a6', (6, 6)), ('w4a8', (4, 8))]
 )
+def test_names_of_bases_tell_the_bits(name, bits):
+    for base in (f'quantization/{name}', f'papers/iptq_{name}', f'papers/mixed_{name}'):
+        found = load(f'_base_/{base}.py').quantization
+        assert (found.weight.bits, found.activation.bits) == bits
+
+
+@pytest.mark.parametrize('name', PRESETS)
 @pytest.mark.slow
-def test_names_tell_the_bits(name, bits):
-    preset = load(f'_base_/quantization/{name}.py').quantization
-    assert (preset.weight.bits, preset.activation.bits) == bits
-    used = [config for config in IPTQ if f'-{name}_' in config]
-    assert used
-    for config in used:
-        cfg = load(config).quantization
-        assert (cfg.weight.bits, cfg.activation.bits) == bits
+def test_names_of_presets_say_what_they_run(name):
+    settings = read_settings(load(name))
+    assert bits_in(name) == (settings.weight.bits, settings.activation.bits)
+    assert ('_whole-' in name) == ('rpn_head' in settings.regions)
+    assert ('_literal-' in name) == all(
+        function.get('literal')
+        for functions in settings.candidates.values()
+        for function in functions.values()
+    )
+
+
+@pytest.mark.parametrize('name', OLD)
+@pytest.mark.slow
+def test_old_names_lead_to_new_ones(name):
+    with pytest.warns(DeprecationWarning, match='Please use') as told:
+        cfg = Config.fromfile(CONFIGS / name)
+    new = cfg_named_by(told)
+    assert new in ALL and load(new)._cfg_dict == cfg._cfg_dict
+
+
+def test_only_papers_and_old_names_are_called_by_papers():
+    named = [name for name in EVERY if re.search('iptq|mixed', Path(name).name)]
+    assert set(named) == {n for n in EVERY if re.search('_(iptq|mixed)-', n)}
+    assert set(named) <= {*PAPERS, *OLD}
+    assert not set(PAPERS) & set(OLD)
+
+
+def bits_in(name):
+    found = re.search(r'[_-]w(\d)a(\d)_', name.replace('.py', '_'))
+    return tuple(map(int, found.groups()))
+
+
+def cfg_named_by(warnings):
+    (message,) = {str(w.message) for w in warnings if 'Please use' in str(w.message)}
+    return re.search('Please use configs/(\\S+) ', message)[1]
 
 
 def test_presets_differ_in_what_bits_ask_for_only():
@@ -185,7 +210,7 @@ class TestSample:
     def test_calibration_images_are_others(self):
         from mmpretrain.registry import DATASETS
 
-        cfg = load('deit/deit-tiny_iptq-w8a8_in1k-sample.py')
+        cfg = load('deit/deit-tiny_w8a8_in1k-sample.py')
         build(cfg)
         dataset = DATASETS.build(cfg.quantization.calibration.dataloader.dataset)
         assert len(dataset) == 500
@@ -200,7 +225,7 @@ class TestSample:
     def test_detection_sample(self):
         from mmdet.registry import DATASETS
 
-        cfg = load('swin_cascade_coco-sample.py')
+        cfg = load('cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco-sample.py')
         init_default_scope('mmdet')
         importlib.import_module('mmdet.datasets')
         dataset = DATASETS.build(cfg.val_dataloader.dataset)
@@ -217,7 +242,7 @@ class TestSample:
         """521 of the 650 images: preprocessing and weights fit each other."""
         from mmengine.runner import Runner
 
-        cfg = load('deit/deit-tiny_iptq-w8a8_in1k-sample.py')
+        cfg = load('deit/deit-tiny_w8a8_in1k-sample.py')
         cfg.update(work_dir=str(tmp_path), log_level='WARNING')
         metrics = Runner.from_cfg(cfg).test()
         assert metrics['accuracy/top1'] == pytest.approx(100 * 521 / 650, abs=1e-3)

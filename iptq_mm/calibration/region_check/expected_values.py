@@ -112,9 +112,9 @@ class ExpectedValues(Sampling, Fake):
         return fake_quantize(value, self.plan.sites[site].output)
 
 
-def spread(x: Tensor) -> Tensor:
-    """Evenly spread elements, from all places of the last dimension."""
-    step = max(1, x.numel() // MAX_ELEMENTS)
+def spread(x: Tensor, most: int = MAX_ELEMENTS) -> Tensor:
+    """About ``most`` evenly spread elements, from all places of the last dimension."""
+    step = max(1, x.numel() // most)
     while math.gcd(step, max(1, x.shape[-1] if x.dim() else 1)) > 1:
         step += 1
     return x.reshape(-1)[::step].clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def read_config(
 ) -> Config:
     """A config with overrides; ``load_from`` names the checkpoint.
 
+    A warning says the new name of a config that has one (``_deprecation_``), be it this
+    one or one that it inherits.
+
     Args:
         path: Config file.
         checkpoint: Becomes ``load_from``; None: that of the config stays, which is
@@ -40,7 +44,10 @@ def read_config(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no config {path}')
-    cfg = Config.fromfile(path)
+    with warnings.catch_warnings():
+        # That a config has a new name is a DeprecationWarning, which Python hides.
+        warnings.filterwarnings('always', 'The config file', DeprecationWarning)
+        cfg = Config.fromfile(path)
     if options:
         cfg.merge_from_dict(options)
     cfg.load_from = checkpoint or cfg.get('load_from')

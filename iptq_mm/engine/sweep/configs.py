@@ -14,6 +14,7 @@ from mmengine.config.config import DELETE_KEY
 
 from ...calibration import ConfigError
 from ...version import __version__
+from ..loading.models import read_config
 
 #: Says where results lie, not what they are; the checkpoint counts by its content.
 _PLACES = ('work_dir', 'load_from', 'launcher')
@@ -91,9 +92,7 @@ class Configs:
 
     def _config(self, path: str) -> Config:
         if path not in self._configs:
-            if not Path(path).is_file():
-                raise FileNotFoundError(f'there is no config {path}')
-            self._configs[path] = Config.fromfile(path)
+            self._configs[path] = read_config(path)
         return self._configs[path]
 
     def _candidates(self, given: Any) -> dict[str, Any]:

@@ -37,6 +37,19 @@ def test_overrides(written):
     assert read_config(written('a = 1')).load_from is None
 
 
+def test_old_names(written, tmp_path, recwarn):
+    """Python hides such warnings; who inherits an old name hears of it, too."""
+    (tmp_path / 'new.py').write_text('a = 1')
+    old = tmp_path / 'old.py'
+    old.write_text("_base_ = './new.py'\n_deprecation_ = dict(expected='new.py')")
+    for path in (old, written("_base_ = './old.py'\nb = 2")):
+        assert read_config(path).a == 1
+        message = str(recwarn.pop(DeprecationWarning).message)
+        assert f'{old} will be deprecated' in message
+        assert 'Please use new.py instead' in message
+    assert read_config(tmp_path / 'new.py').a == 1 and not recwarn.list
+
+
 def test_missing_config(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no config .*nothing.py'):
         read_config(tmp_path / 'nothing.py')

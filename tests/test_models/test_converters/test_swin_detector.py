@@ -10,7 +10,10 @@ from mmengine.registry import init_default_scope
 
 from iptq_mm.models.converters import ConversionError, convert_swin_detector
 
-CONFIG = Path(__file__).parents[3] / 'configs' / 'swin_cascade.py'
+CONFIG = (
+    Path(__file__).parents[3]
+    / 'configs/cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco.py'
+)
 WIDTH, DEPTHS, HEADS, WINDOW = 16, (1, 2, 1, 1), (1, 2, 4, 8), 7
 
 

@@ -1,0 +1,7 @@
+# As mixed_literal.py; the code of I-ViT gives probabilities of Swin 8 bits, not 16.
+_base_ = './mixed_literal.py'
+candidates = dict(softmax=[
+    dict(type='i_softmax', literal=True),
+    dict(type='log_int_softmax', literal=True),
+    dict(type='shiftmax', literal=True, output_bits=8),
+])

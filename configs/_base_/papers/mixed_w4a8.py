@@ -1,0 +1,3 @@
+# Not in the paper: as mixed_w8a8.py with weights of 4 bits.
+_base_ = './mixed_w8a8.py'
+quantization = dict(weight=dict(bits=4))

@@ -1,0 +1,10 @@
+_base_ = [
+    '../../../_base_/float/cascade-mask-rcnn_swin-t_coco.py',
+    '../../../_base_/papers/iptq_w8a8.py',
+    '../../../_base_/candidates/iptq_literal_swin.py'
+]
+
+quantization = dict(
+    regions=['backbone'],
+    wide=dict(attention=8),
+    calibration=dict(batch_size=1))

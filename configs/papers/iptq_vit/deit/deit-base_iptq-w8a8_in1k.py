@@ -1,0 +1,7 @@
+_base_ = [
+    '../../../_base_/float/deit-base_in1k.py',
+    '../../../_base_/papers/iptq_w8a8.py',
+    '../../../_base_/candidates/iptq_literal.py'
+]
+
+quantization = dict(regions=['backbone', 'head'])

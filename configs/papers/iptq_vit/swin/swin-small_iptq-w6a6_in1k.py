@@ -1,0 +1,9 @@
+_base_ = [
+    '../../../_base_/float/swin-small_in1k.py',
+    '../../../_base_/papers/iptq_w6a6.py',
+    '../../../_base_/candidates/iptq_literal_swin.py'
+]
+
+quantization = dict(
+    regions=['backbone', 'neck', 'head'],
+    wide=dict(attention=8))

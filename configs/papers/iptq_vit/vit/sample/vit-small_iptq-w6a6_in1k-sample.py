@@ -1,0 +1,9 @@
+_base_ = [
+    '../../../../_base_/float_sample/vit-small_in1k-sample.py',
+    '../../../../_base_/papers/iptq_w6a6.py',
+    '../../../../_base_/candidates/iptq_literal.py'
+]
+
+quantization = dict(
+    regions=['backbone', 'head'],
+    calibration=dict(dataloader={{_base_.train_dataloader}}))

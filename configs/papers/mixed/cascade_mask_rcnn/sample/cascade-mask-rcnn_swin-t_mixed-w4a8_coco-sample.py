@@ -1,0 +1,10 @@
+_base_ = [
+    '../../../../_base_/float_sample/cascade-mask-rcnn_swin-t_coco-sample.py',
+    '../../../../_base_/papers/mixed_w4a8.py',
+    '../../../../_base_/candidates/mixed_literal_swin.py'
+]
+
+quantization = dict(
+    regions=['backbone'],
+    wide=dict(attention=8),
+    calibration=dict(num_images=8, batch_size=1))

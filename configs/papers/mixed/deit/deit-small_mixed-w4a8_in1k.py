@@ -1,0 +1,7 @@
+_base_ = [
+    '../../../_base_/float/deit-small_in1k.py',
+    '../../../_base_/papers/mixed_w4a8.py',
+    '../../../_base_/candidates/mixed_literal.py'
+]
+
+quantization = dict(regions=['backbone', 'head'])

@@ -1,0 +1,9 @@
+_base_ = [
+    '../../../../_base_/float_sample/deit-base_in1k-sample.py',
+    '../../../../_base_/papers/mixed_w8a8.py',
+    '../../../../_base_/candidates/mixed_literal.py'
+]
+
+quantization = dict(
+    regions=['backbone', 'head'],
+    calibration=dict(dataloader={{_base_.train_dataloader}}))
