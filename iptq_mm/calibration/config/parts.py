@@ -86,3 +86,26 @@ class CalibrationConfig:
     analysis_images: int = 32
     batch_size: int = 8
     dataloader: dict | None = None
+
+
+@dataclass
+class ReconstructionConfig:
+    """Block-wise reconstruction of the outputs of the float model.
+
+    Attributes:
+        epochs: How often each block sees its calls; 0: no reconstruction.
+        rate: Learning rate of weights, in steps of their integers.
+        wide_rate: Learning rate of all other parameters, relative to their size (root
+            mean square).
+        float_share: Share of the elements of a block's input that are those of the
+            float model while it learns; 0: none.
+        guided: Whether errors count by the squared gradients of the region's outputs.
+        memory_limit_mb: Most MiB of kept activations in memory.
+    """
+
+    epochs: int = 0
+    rate: float = 0.02
+    wide_rate: float = 0.001
+    float_share: float = 0.0
+    guided: bool = True
+    memory_limit_mb: int = 1024

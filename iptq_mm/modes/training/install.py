@@ -7,16 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ...qtensor import WeightQParams
 from ..binding import bind, bound_region, unbind
 from ..integer import Integer
 from ..region import Region
+from .masters import master_of
 from .mode import Training, integers_of
-
-#: A float weight starts at most so far from its integer, in steps. Half a step would
-#: round to the next one.
-_MOST = 0.49
-
 
 def begin_training(
     module: nn.Module, wanted: Mapping[str, Tensor] | None = None
@@ -37,13 +32,8 @@ def begin_training(
         raise RuntimeError('only a region in integer mode can be trained')
     plan, floats = region.mode.plan, {}
     for name, integers in module.named_parameters():
-        scale = _scale(region.mode, name, integers)
-        steps = integers.double()
-        if wanted and name in wanted:
-            rest = wanted[name].double().to(steps.device) / scale - steps
-            steps = steps + rest.clamp(-_MOST, _MOST)
-        real = (steps * scale).float()
-        floats[id(integers)] = nn.Parameter(real)
+        real = (wanted or {}).get(name)
+        floats[id(integers)] = master_of(region.mode, name, integers, real)
     _exchange(module, floats)
     unbind(module)
     bind(module, Region(region.name, Training(plan)))
@@ -68,10 +58,3 @@ def _exchange(module: nn.Module, others: Mapping[int, nn.Parameter]) -> None:
         for key, parameter in child._parameters.items():
             if parameter is not None:
                 child._parameters[key] = others[id(parameter)]
-
-
-def _scale(mode: Integer, name: str, integers: Tensor) -> Tensor:
-    qparams = mode.constants.parameter(name, integers)  # type: ignore[arg-type]
-    if isinstance(qparams, WeightQParams):
-        return qparams.grid(integers)
-    return torch.tensor(qparams.scale, dtype=torch.float64, device=integers.device)
