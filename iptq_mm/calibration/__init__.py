@@ -9,6 +9,7 @@ from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
+from .phases.reconstruct import reconstruct
 from .phases.search import choose_ranges, search_ranges
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
@@ -32,6 +33,7 @@ __all__ = [
     'freeze_regions',
     'measure',
     'observe',
+    'reconstruct',
     'search_ranges',
     'wants_inputs',
 ]

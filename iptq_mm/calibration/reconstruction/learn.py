@@ -44,50 +44,20 @@ class Sample:
     weights: Sequence[Tensor]
 
 
-def learn(
-    module: nn.Module,
-    path: str,
-    samples: Sequence[Sample],
-    config: ReconstructionConfig,
-    wanted: Mapping[str, Tensor],
-    seed: int,
-) -> tuple[float, float]:
-    """Learn the parameters of a part, in place.
+class Learner:
+    """The float parameters of a part, and what trains them.
+
+    Forward, the part computes the integers that the parameters stand for, from the
+    integers that the parts before it return. The error is that of what it returns to
+    what it returns in the float model, as in BRECQ (Li et al., arXiv 2102.05426): it
+    makes up for errors of the parts before it, too. Gradients are straight-through.
 
     Args:
         module: The module of the region, in integer mode.
         path: Path of the part.
-        samples: Its calls. The ranks have different ones, and learn together.
-        config: How.
+        config: How it learns.
         wanted: The real parameters of the region, by name.
-        seed: Of what is random.
-
-    Returns:
-        The error of the part before and after.
     """
-    learner = _Learner(module, path, config, wanted)
-    before = learner.error(samples)
-    kept = {n: p.detach().clone() for n, p in learner.integers.items()}
-    generator = torch.Generator().manual_seed(seed)
-    steps = _most(len(samples))
-    total = config.epochs * steps
-    for epoch in range(config.epochs):
-        order = torch.randperm(max(len(samples), 1), generator=generator).tolist()
-        for i in range(steps):
-            at = epoch * steps + i
-            learner.rate(0.5 * (1 + math.cos(math.pi * at / total)))
-            sample = samples[order[i % len(order)]] if samples else None
-            learner.step(sample, generator)
-    learner.write()
-    after = learner.error(samples)
-    if after >= before:
-        learner.write(kept)
-        after = before
-    return before, after
-
-
-class _Learner:
-    """The float parameters of a part, and what trains them."""
 
     def __init__(
         self,
@@ -105,29 +75,82 @@ class _Learner:
         self._masters: dict[str, nn.Parameter] = {}
         groups = []
         for name, integers in self.integers.items():
-            wide = self._training.plan.parameters[name].role not in WEIGHTS
-            real = wanted[name].detach()
-            master = master_of(self._integer, name, integers, real)
+            # Starting at the real weight would undo, at the first step, what the
+            # rounding did on purpose.
+            master = master_of(self._integer, name, integers)
             self._masters[name] = master
-            rate = config.rate * float(step_of(self._integer, name, integers).mean())
-            if wide:
-                size = float(real.double().square().mean().sqrt())
-                rate = config.wide_rate * size
+            if region.mode.plan.parameters[name].role in WEIGHTS:
+                step = step_of(self._integer, name, integers)
+                rate = config.rate * float(step.mean())
+            else:
+                real = wanted[name].detach().double()
+                rate = config.wide_rate * float(real.square().mean().sqrt())
             groups.append({'params': [master], 'lr': rate, 'full': rate})
         self._adam = torch.optim.Adam(groups, foreach=False)
 
-    def rate(self, share: float) -> None:
-        """Set the learning rates to a share of the full ones."""
+    def learn(self, samples: Sequence[Sample], seed: int) -> tuple[float, float]:
+        """Learn, and write the integers into the module if they are better.
+
+        Args:
+            samples: The calls of the part. Ranks have different ones, and learn
+                together.
+            seed: Of what is random.
+
+        Returns:
+            The error before and after, see :meth:`error`.
+        """
+        before = self.error(samples)
+        kept = {n: p.detach().clone() for n, p in self.integers.items()}
+        generator = torch.Generator().manual_seed(seed)
+        steps = max(dist.all_gather_object(len(samples)))
+        for epoch in range(self._config.epochs):
+            order = torch.randperm(max(len(samples), 1), generator=generator).tolist()
+            for i in range(steps):
+                progress = (epoch * steps + i) / (self._config.epochs * steps)
+                sample = samples[order[i % len(order)]] if samples else None
+                self._step(sample, 0.5 * (1 + math.cos(math.pi * progress)), generator)
+        self._write(self._learned())
+        after = self.error(samples)
+        if after < before:
+            return before, after
+        self._write(kept)
+        return before, before
+
+    @torch.no_grad()
+    def error(self, samples: Sequence[Sample]) -> float:
+        """The weighted squared error over that of zeros, over the calls of all ranks.
+
+        Raises:
+            ValueError: If it is not finite.
+        """
+        sums = torch.zeros(2, dtype=torch.float64)
+        for sample in samples:
+            loss = float(self._loss(self._integer, sample, None))
+            signal = sum(
+                float((t.read().square() * w).sum())
+                for t, w in zip(sample.targets, sample.weights, strict=True)
+            )
+            sums += torch.tensor([loss, signal], dtype=torch.float64)
+        if dist.get_world_size() > 1:
+            dist.all_reduce(sums)
+        return float(sums[0] / sums[1]) if sums[1] else 0.0
+
+    def _step(
+        self, sample: Sample | None, share: float, generator: torch.Generator
+    ) -> None:
+        """One step of Adam, on one call of each rank.
+
+        Args:
+            sample: The call; None: this rank has none.
+            share: Of the full learning rates.
+            generator: Decides which inputs are those of the float model.
+        """
         for group in self._adam.param_groups:
             group['lr'] = group['full'] * share
-
-    def step(self, sample: Sample | None, generator: torch.Generator) -> None:
-        """One step of Adam, on one call on each rank; None: this rank has none."""
         self._adam.zero_grad()
         if sample is not None:
             with torch.enable_grad():
-                loss, count = self._loss(self._training, sample, generator)
-                loss.backward()
+                self._loss(self._training, sample, generator).backward()
         for master in self._masters.values():
             if master.grad is None:
                 master.grad = torch.zeros_like(master)
@@ -136,68 +159,55 @@ class _Learner:
         self._adam.step()
 
     @torch.no_grad()
-    def error(self, samples: Sequence[Sample]) -> float:
-        """The mean weighted squared error over all calls of all ranks."""
-        sums = torch.zeros(2, dtype=torch.float64)
-        for sample in samples:
-            loss, count = self._loss(self._integer, sample, None)
-            sums += torch.tensor([float(loss) * count, count], dtype=torch.float64)
-        if dist.get_world_size() > 1:
-            dist.all_reduce(sums)
-        return float(sums[0] / sums[1])
+    def _learned(self) -> dict[str, Tensor]:
+        """The integers that the float parameters stand for."""
+        return {
+            name: integers_of(self._training.parameter(name, master)).payload
+            for name, master in self._masters.items()
+        }
 
     @torch.no_grad()
-    def write(self, integers: Mapping[str, Tensor] | None = None) -> None:
-        """Write integers into the module; None: those that were learned."""
+    def _write(self, integers: Mapping[str, Tensor]) -> None:
+        """Write integers into the module, those of the first rank."""
         for name, parameter in self.integers.items():
-            if integers is None:
-                learned = self._training.parameter(name, self._masters[name])
-                new = integers_of(learned).payload.to(parameter.dtype)
-            else:
-                new = integers[name]
-            parameter.copy_(new)
+            parameter.copy_(integers[name])
             dist.broadcast(parameter.data)
 
     def _loss(
         self, mode: Integer, sample: Sample, generator: torch.Generator | None
-    ) -> tuple[Tensor, int]:
+    ) -> Tensor:
+        """The weighted squared error of a call."""
         training = isinstance(mode, Training)
-        inputs = list(_inputs(sample, self._config.float_share, generator, training))
+        inputs = list(self._inputs(sample, training, generator))
         args, kwargs = sample.form.filled(inputs)
         masters = self._masters if training else None
         result = run_part(self._module, self._path, mode, args, kwargs, masters)
-        loss: Tensor = torch.zeros(())
-        count = 0
-        found = qtensors(result)
-        for x, target, weight in zip(
-            found, sample.targets, sample.weights, strict=True
-        ):
-            error = _real(x) - target.read()
-            loss = loss + (error.square() * weight).sum()
-            count += error.numel()
-        return loss / max(count, 1), count
+        losses = [
+            ((_real(x) - target.read()).square() * weight).sum()
+            for x, target, weight in zip(
+                qtensors(result), sample.targets, sample.weights, strict=True
+            )
+        ]
+        return torch.stack(losses).sum()
 
+    def _inputs(
+        self, sample: Sample, training: bool, generator: torch.Generator | None
+    ) -> Iterator[QTensor]:
+        """The inputs of a call; some elements are those of the float model, rounded.
 
-def _inputs(
-    sample: Sample,
-    share: float,
-    generator: torch.Generator | None,
-    training: bool,
-) -> Iterator[QTensor]:
-    """The inputs of a call; some elements are those of the float model, rounded.
-
-    Source: QDrop, Wei et al., arXiv 2203.05740.
-    """
-    for i, value in enumerate(sample.inputs):
-        numbers = value.numbers.read()
-        if generator is not None and share and isinstance(value.qparams, QParams):
-            rounded = value.qparams.quantize(sample.real[i].read()).to(numbers.dtype)
-            chosen = torch.rand(numbers.shape, generator=generator) < share
-            numbers = torch.where(chosen.to(numbers.device), rounded, numbers)
-        if training:
-            assert isinstance(value.qparams, QParams)
-            numbers = Carried.wrap(numbers.to(carrier(value.qparams)))
-        yield value.tensor(numbers)
+        Source: QDrop, Wei et al., arXiv 2203.05740.
+        """
+        share = self._config.float_share
+        for i, value in enumerate(sample.inputs):
+            numbers = value.numbers.read()
+            if generator is not None and share and isinstance(value.qparams, QParams):
+                real = value.qparams.quantize(sample.real[i].read()).to(numbers.dtype)
+                chosen = torch.rand(numbers.shape, generator=generator) < share
+                numbers = torch.where(chosen.to(numbers.device), real, numbers)
+            if training:
+                assert isinstance(value.qparams, QParams)
+                numbers = Carried.wrap(numbers.to(carrier(value.qparams)))
+            yield value.tensor(numbers)
 
 
 def _real(x: QTensor) -> Tensor:
@@ -206,8 +216,3 @@ def _real(x: QTensor) -> Tensor:
     if isinstance(x.payload, Carried):
         return x.payload.numbers.float() * x.qparams.scale
     return x.real_values()
-
-
-def _most(count: int) -> int:
-    """The largest of the counts of all ranks."""
-    return max(dist.all_gather_object(count))

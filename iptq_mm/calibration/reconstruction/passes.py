@@ -3,47 +3,67 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from ...modes import bound_region
-from ...modes.base import Mode
+from ...plan import RegionPlan
 from ..batches import Forward
 from ..evaluating import evaluating
-
-#: Gets the positional and the named arguments of a call.
-Entering = Callable[[tuple, dict[str, Any]], None]
+from ..gradients import Differentiating
 
 
 class _Reached(Exception):
     """Ends a pass: nothing of interest follows."""
 
 
-@contextmanager
-def exchanged(
-    model: nn.Module, modules: Mapping[str, nn.Module], modes: Mapping[str, Mode]
-) -> Iterator[None]:
-    """Let other modules stand in a model, in a mode of theirs, within the block.
+class FloatModel:
+    """The float self of an integer model: copies of its regions, to stand in it.
 
     Args:
         model: The model.
-        modules: Bound modules by their path in the model.
-        modes: Their modes within the block.
+        twins: Bound float modules by region, see
+            :func:`~iptq_mm.calibration.twins.float_twins`.
+        plans: By region.
     """
-    before = {}
-    try:
-        for path, module in modules.items():
-            before[path] = _placed(model, path, module)
-            region = bound_region(module)
-            assert region is not None
-            region.mode = modes[path]
-        yield
-    finally:
-        for path, module in before.items():
-            _placed(model, path, module)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        twins: Mapping[str, nn.Module],
+        plans: Mapping[str, RegionPlan],
+    ) -> None:
+        self.twins = twins
+        self._model, self._plans = model, plans
+
+    def mode(self, region: str, draws: int = 0) -> Differentiating:
+        """A float mode for a region.
+
+        Args:
+            region: Its name.
+            draws: See :class:`~iptq_mm.calibration.gradients.Differentiating`.
+        """
+        mode = Differentiating(draws)
+        mode.channel_shifts = self._plans[region].channel_shifts
+        return mode
+
+    @contextmanager
+    def instead(self, draws: int = 0) -> Iterator[None]:
+        """The model is float within the block; its integer regions are put aside."""
+        before = {}
+        try:
+            for name, twin in self.twins.items():
+                region = bound_region(twin)
+                assert region is not None
+                region.mode = self.mode(name, draws)
+                before[name] = _placed(self._model, name, twin)
+            yield
+        finally:
+            for name, module in before.items():
+                _placed(self._model, name, module)
 
 
 def _placed(model: nn.Module, path: str, module: nn.Module) -> nn.Module:

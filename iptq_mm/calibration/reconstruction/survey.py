@@ -1,15 +1,16 @@
-"""What the float model shows of its parts: their calls, and what their outputs matter."""
+"""What a pass of the float model shows of the parts: their calls, and what matters."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
+from mmengine import dist
 from torch import Tensor, nn
 
 from ...modes import bound_region
@@ -19,28 +20,32 @@ from ..evaluating import evaluating
 from ..gradients import Differentiating
 from .calls import Form, qtensors
 from .parts import parts_of
+from .passes import FloatModel
 
 
 @dataclass
 class Importance:
     """How much an error of an output of a part matters to the outputs of the region.
 
-    An element counts by the product of two means of squared gradients: that of its row
-    (all but the last dimension) and that of its channel.
+    An element counts by the squared gradient there, of which means are kept: that of
+    its row (all but the last dimension) and that of its channel.
 
     Attributes:
         rows: By batch, the shape of the output without its last dimension.
-        channels: Sum over all batches, shape (channels,).
+        channels: Sum over all rows, shape (channels,); None before the first batch.
     """
 
     rows: list[Tensor] = field(default_factory=list)
     channels: Tensor | None = None
 
-    def add(self, squared: Tensor) -> None:
-        """Add the squared gradients of a batch."""
-        self.rows.append(squared.mean(-1))
-        summed = squared.flatten(0, -2).sum(0)
-        self.channels = summed if self.channels is None else self.channels + summed
+    def add(self, gradient: Tensor) -> None:
+        """Add the gradient of a batch."""
+        with torch.no_grad():
+            squared = gradient.detach().square()
+            self.rows.append(squared.mean(-1))
+            summed = squared.flatten(0, -2).sum(0)
+            before = self.channels
+            self.channels = summed if before is None else before + summed
 
 
 @dataclass
@@ -67,21 +72,60 @@ class Part:
         """Path of the part in the model."""
         return f'{self.region}.{self.path}'
 
+    def weights(self) -> list[list[Tensor]]:
+        """How much each element of each output counts, by batch; the mean is 1.
 
-def called_parts(
+        Empty if nothing was measured, or no output of the region depends on the part.
+        """
+        rows = [row for i in self.importance for row in i.rows]
+        total = sum(float(row.sum()) for row in rows)
+        count = len(self.forms)
+        if not total or any(len(i.rows) != count for i in self.importance):
+            return []
+        mean = total / sum(row.numel() for row in rows)
+        channels = [i.channels / i.channels.mean() for i in self.importance]  # type: ignore[operator, union-attr]
+        return [
+            [
+                (i.rows[batch] / mean)[..., None] * c
+                for i, c in zip(self.importance, channels, strict=True)
+            ]
+            for batch in range(count)
+        ]
+
+
+def survey(
+    model: nn.Module,
+    floats: FloatModel,
+    forward: Forward,
+    batches: Iterable[Any],
+    guided: bool,
+    without: Mapping[str, Container[str]],
+) -> list[Part]:
+    """The parts of all regions, in the order of their calls, the same on all ranks.
+
+    Args:
+        model: The model.
+        floats: Its float self.
+        forward: Runs a batch.
+        batches: Calibration batches of this rank.
+        guided: Whether to measure what errors of the outputs matter.
+        without: By region, parameters that nothing may change.
+    """
+    twins = floats.twins
+    with floats.instead(), evaluating(model):
+        parts = _called(twins, forward, next(iter(batches)), without)
+    with floats.instead(draws=int(guided)):
+        _Watching(parts, twins).run(model, forward, batches)
+    return _of_all_ranks(parts)
+
+
+def _called(
     twins: Mapping[str, nn.Module],
     forward: Forward,
     batch: Any,
     without: Mapping[str, Container[str]],
 ) -> list[Part]:
-    """The parts of all regions, in the order in which a batch calls them.
-
-    Args:
-        twins: The float modules of the regions, which stand in the model.
-        forward: Runs a batch.
-        batch: The batch.
-        without: By region, parameters that nothing may change.
-    """
+    """The parts that a batch calls, in the order of the calls."""
     calls: dict[str, Counter[str]] = {name: Counter() for name in twins}
     order: dict[tuple[str, str], int] = {}
 
@@ -105,34 +149,28 @@ def called_parts(
     return [Part(*key) for key in sorted(found, key=order.__getitem__)]
 
 
-class Survey:
-    """Watches the calls of parts in passes of the float model.
+class _Watching:
+    """Watches the calls of parts, and notes in them what it sees.
 
     Args:
-        parts: In the order of their calls; gets what is found.
+        parts: In the order of their calls.
         twins: The float modules of the regions, which stand in the model.
     """
 
     def __init__(self, parts: list[Part], twins: Mapping[str, nn.Module]) -> None:
-        self.parts, self._twins = parts, twins
-        self._outputs: list[tuple[QTensor, Tensor]] = []
-        self._calls: Counter[str] = Counter()
-        self._batches = 0
+        self._parts, self._twins = parts, twins
+        #: What the last part returned, with the payloads that it had then.
+        self._returned: list[tuple[QTensor, Tensor]] = []
+        self._last: Part | None = None
 
-    def run(
-        self, model: nn.Module, forward: Forward, batches: Iterable[Any]
-    ) -> None:
-        """Run batches.
-
-        Raises:
-            RuntimeError: If a part is not called once in every batch.
-        """
+    def run(self, model: nn.Module, forward: Forward, batches: Iterable[Any]) -> None:
+        """Run batches."""
+        count = 0
         with ExitStack() as undo:
-            for before, part in zip([None, *self.parts], self.parts, strict=False):
+            for part in self._parts:
                 module = self._twins[part.region].get_submodule(part.path)
-                same = before is not None and before.region == part.region
                 enter = module.register_forward_pre_hook(
-                    partial(self._enter, part, same), with_kwargs=True
+                    partial(self._enter, part), with_kwargs=True
                 )
                 leave = module.register_forward_hook(partial(self._leave, part))
                 undo.callback(enter.remove)
@@ -140,29 +178,34 @@ class Survey:
             for twin in self._twins.values():
                 region = bound_region(twin)
                 assert region is not None
-                region.on_output = partial(self._finish, region.mode)
+                region.on_output = partial(_finish, region.mode)
                 undo.callback(setattr, region, 'on_output', None)
             for batch in batches:
+                self._last = None
                 with evaluating(model):
                     forward(batch)
-                self._batches += 1
-                self._outputs = []
-        self.parts[:] = [p for p in self.parts if len(p.forms) == self._batches]
+                count += 1
+            self._returned = []
+        for part in self._parts:
+            if len(part.forms) != count:  # not called once in every batch
+                part.forms.clear()
 
-    def _enter(
-        self, part: Part, same: bool, _: nn.Module, args: tuple, kwargs: dict
-    ) -> None:
-        arguments = (args, kwargs)
-        part.forms.append(Form.of(arguments))
-        links = [self._position(x) for x in qtensors(arguments)] if same else [None]
-        if len(part.forms) == 1:
-            part.links = links  # type: ignore[assignment]
-        if None in links or links != part.links:
+    def _enter(self, part: Part, _: nn.Module, args: tuple, kwargs: dict) -> None:
+        first = not part.forms
+        part.forms.append(Form.of((args, kwargs)))
+        links = [self._position(part, x) for x in qtensors((args, kwargs))]
+        whole = [i for i in links if i is not None]
+        if not whole or len(whole) < len(links) or not (first or whole == part.links):
             part.links = None
+        elif first:
+            part.links = whole
 
-    def _position(self, x: QTensor) -> int | None:
-        """Position among the outputs of the part that was called before."""
-        for position, (output, payload) in enumerate(self._outputs):
+    def _position(self, part: Part, x: QTensor) -> int | None:
+        """Position among what the part before returned."""
+        index = self._parts.index(part)
+        if self._last is None or index == 0 or self._last is not self._parts[index - 1]:
+            return None
+        for position, (output, payload) in enumerate(self._returned):
             # Code between the parts may have changed it in place.
             if x is output and x.payload is payload:
                 return position
@@ -170,23 +213,38 @@ class Survey:
 
     def _leave(self, part: Part, _: nn.Module, args: tuple, result: Any) -> None:
         outputs = qtensors(result)
-        self._outputs = [(x, x.payload) for x in outputs]
-        mode = bound_region(self._twins[part.region]).mode  # type: ignore[union-attr]
-        if not (isinstance(mode, Differentiating) and mode.draws):
-            return
-        if not part.importance:
-            part.importance = [Importance() for _ in outputs]
-        for x, importance in zip(outputs, part.importance, strict=True):
-            mode.watch(x.payload, _squared(importance.add))
-
-    def _finish(self, mode: Any, name: str, outputs: list[Tensor]) -> None:
-        if isinstance(mode, Differentiating):
-            mode.finish()
+        self._returned = [(x, x.payload) for x in outputs]
+        self._last = part
+        region = bound_region(self._twins[part.region])
+        mode = region.mode if region else None
+        if isinstance(mode, Differentiating) and mode.draws:
+            if not part.importance:
+                part.importance = [Importance() for _ in outputs]
+            for x, importance in zip(outputs, part.importance, strict=True):
+                mode.watch(x.payload, importance.add)
 
 
-def _squared(use: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
-    def squared(gradient: Tensor) -> None:
-        with torch.no_grad():
-            use(gradient.detach().square())
+def _finish(mode: Any, name: str, outputs: list[Tensor]) -> None:
+    if isinstance(mode, Differentiating):
+        mode.finish()
 
-    return squared
+
+def _of_all_ranks(parts: list[Part]) -> list[Part]:
+    """The parts that every rank has seen, in the order of the first rank.
+
+    A part is linked to the one before if it is so on every rank.
+    """
+    mine = [(p.name, p.links) for p in parts if p.forms]
+    ranks = dist.all_gather_object(mine)
+    known = {part.name: part for part in parts}
+    order = [name for name, _ in ranks[0] if all(name in dict(r) for r in ranks)]
+    places = {part.name: i for i, part in enumerate(parts)}
+    found = []
+    for name in order:
+        part = known[name]
+        before = found[-1] if found else None
+        follows = before is not None and places[before.name] == places[name] - 1
+        if not follows or any(dict(r)[name] != part.links for r in ranks):
+            part.links = None
+        found.append(part)
+    return found

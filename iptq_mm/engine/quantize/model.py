@@ -94,7 +94,8 @@ def quantize_model(
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)
     key = {} if state_file is None else state_key(model, repr(config), images)
-    run = Run(model, config, batches, forward, State(state_file, key, resume))
+    state = State(state_file, key, resume, repr(config.reconstruction))
+    run = Run(model, config, batches, forward, state)
     rewrite(run)
     for phase in PHASES:
         phase.do(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from ...calibration import (
     freeze_regions,
     measure,
     observe,
+    reconstruct,
     search_ranges,
     wants_inputs,
 )
@@ -32,8 +34,11 @@ from ...calibration.batches import Forward
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.equalize import Powers
 from ...calibration.phases.measure import RegionInputs
+from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
+from ...calibration.rewrites.marks import marked_layer
+from ...calibration.twins import float_twins
 from ...modes import regions_in
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
@@ -66,6 +71,9 @@ class Run:
         plans: By region, from the assignment on.
         inputs: By region, what the weights get as inputs; None where it was not
             measured.
+        twins: By region, its float self, from the phase freeze on.
+        checker: Compares the regions with floats, from the phase freeze on.
+        reconstructed: What the reconstruction did; None: there was none.
         checks: By region, how the integers compare with floats.
         seconds: Time of the phases that are not in ``state``.
         remembered: What modules of the model kept before calibration.
@@ -79,6 +87,9 @@ class Run:
     powers: Powers | None = None
     plans: dict[str, RegionPlan] = field(default_factory=dict)
     inputs: RegionInputs | None = None
+    twins: dict[str, nn.Module] = field(default_factory=dict)
+    checker: RegionChecker | None = None
+    reconstructed: Reconstructed | None = None
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -198,10 +209,35 @@ def _measure(run: Run) -> None:
 def _freeze(run: Run) -> None:
     # What the model remembers of calibration, its integer self has to make anew.
     run.remembered.put_back()
-    checker = RegionChecker(run.model, list(run.plans))
+    run.checker = RegionChecker(run.model, list(run.plans))
+    if run.config.reconstruction.epochs:
+        run.twins = float_twins(run.model, run.plans)
     freeze_regions(run.model, run.config, run.plans, run.state.records, run.inputs)
-    _try_out(run, checker)
-    run.checks = report(checker.checks(), run.plans, run.config)
+
+
+def _reconstruct(run: Run) -> None:
+    remembered = Attributes(run.model.modules(), numbers=True)
+    records, state = run.state.records, run.state
+    run.reconstructed = reconstruct(
+        run.model,
+        run.config.reconstruction,
+        run.plans,
+        run.twins,
+        run.forward,
+        run.batches,
+        # Padding is exact by a weight and a bias that fit each other.
+        {n: marked_layer(records[n], p.pixels) for n, p in run.plans.items()},
+        state.learned,
+        partial(state.save, 'the parts that have learned'),
+    )
+    remembered.put_back()
+    run.twins = {}
+
+
+def _check(run: Run) -> None:
+    assert run.checker is not None
+    _try_out(run, run.checker)
+    run.checks = report(run.checker.checks(), run.plans, run.config)
 
 
 def _try_out(run: Run, checker: RegionChecker) -> None:
@@ -233,4 +269,6 @@ PHASES = (
     Phase('assign', _assign),
     Phase('measure', _measure, wants_inputs),
     Phase('freeze', _freeze),
+    Phase('reconstruct', _reconstruct, lambda c: c.reconstruction.epochs),
+    Phase('check', _check),
 )
