@@ -122,7 +122,9 @@ class ReconstructionConfig:
         """
         for name, least in (('epochs', 0), ('memory_limit_mb', 0)):
             if getattr(self, name) < least:
-                raise ConfigError(f'{where}.{name}={getattr(self, name)}: not negative')
+                raise ConfigError(
+                    f'{where}.{name}={getattr(self, name)}: use 0 or more'
+                )
         for name in ('rate', 'wide_rate'):
             if not 0 <= getattr(self, name) < float('inf'):
                 raise ConfigError(

@@ -63,7 +63,12 @@ def _said(hint: Any) -> str:
         return ' or '.join(map(_said, get_args(hint)))
     if get_origin(hint) is list:
         return f'a list of {get_args(hint)[0].__name__}'
-    kinds = {int: 'an integer', float: 'a number', bool: 'True or False', NoneType: 'None'}
+    kinds = {
+        int: 'an integer',
+        float: 'a number',
+        bool: 'True or False',
+        NoneType: 'None',
+    }
     return kinds.get(hint, f'a {getattr(hint, "__name__", hint)}')
 
 

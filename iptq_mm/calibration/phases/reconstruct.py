@@ -1,4 +1,4 @@
-"""The phase reconstruct: blocks of integer regions learn to return the float outputs."""
+"""The phase reconstruct: integer blocks learn to return the outputs of float ones."""
 
 from __future__ import annotations
 

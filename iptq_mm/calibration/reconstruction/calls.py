@@ -76,9 +76,7 @@ class Form:
     def filled(self, tensors: Sequence[QTensor]) -> Any:
         """The arguments with these QTensors."""
         following = iter(tensors)
-        leaves = [
-            next(following) if isinstance(x, _Hole) else x for x in self.leaves
-        ]
+        leaves = [next(following) if isinstance(x, _Hole) else x for x in self.leaves]
         return tree_unflatten(leaves, self.spec)
 
 

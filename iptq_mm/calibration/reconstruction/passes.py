@@ -1,4 +1,4 @@
-"""Passes of the whole model, in integers or in floats, that look at parts of regions."""
+"""Passes of the whole model, in integers or in floats, up to a part of a region."""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...modes import bound_region
-from ...modes.base import Mode
 from ...modes.part import run_part
 from ..batches import Forward
 from .calls import Value, qtensors

@@ -13,6 +13,7 @@ from ..region import Region
 from .masters import master_of
 from .mode import Training, integers_of
 
+
 def begin_training(
     module: nn.Module, wanted: Mapping[str, Tensor] | None = None
 ) -> None:

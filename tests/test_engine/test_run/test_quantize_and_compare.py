@@ -32,9 +32,15 @@ def test_results(run):
     assert results['float'].keys() == results['integer'].keys() != set()
     assert {key.partition(':')[0] for key in results['output_sqnr_db']} == set(regions)
     assert all(value > 10 for value in results['output_sqnr_db'].values())
-    assert {'observe', 'analyse', 'assign', 'freeze', 'float', 'integer'} == set(
-        results['seconds']
-    )
+    assert {
+        'observe',
+        'analyse',
+        'assign',
+        'freeze',
+        'check',
+        'float',
+        'integer',
+    } == set(results['seconds'])
     assert results['seed'] == 7
     assert {'iptq_mm', 'torch', 'mmengine', 'mmcv'} <= set(results['versions'])
     assert all(0 < share < 1 for share in results['saturation'].values())
