@@ -120,8 +120,8 @@ class ReconstructionConfig:
         Args:
             where: Its key in the config, for the message.
         """
-        for name, least in (('epochs', 0), ('memory_limit_mb', 0)):
-            if getattr(self, name) < least:
+        for name in ('epochs', 'memory_limit_mb'):
+            if getattr(self, name) < 0:
                 raise ConfigError(
                     f'{where}.{name}={getattr(self, name)}: use 0 or more'
                 )

@@ -93,7 +93,7 @@ def reconstruct(
             learner = Learner(module, part.path, config, wanted)
             errors = learner.learn(walk.samples(), zlib.crc32(part.name.encode()))
             before, after = (decibels(1.0, error) for error in errors)
-            done.decibels[part.name] = before, after
+            done.decibels[part.name] = round(before, 2), round(after, 2)
             learned[part.name] = {n: p.detach().cpu().clone() for n, p in mine.items()}
             keep()
             spent = time.perf_counter() - began
@@ -106,5 +106,6 @@ def reconstruct(
         derive_again(module, region.mode if region else None)
     if not parts:
         print_log('reconstruct: no part is called once in a pass', 'current')
-    done.memory_mb, done.spilled_mb = memory.peak / 2**20, memory.spilled / 2**20
+    done.memory_mb = round(memory.peak / 2**20, 1)
+    done.spilled_mb = round(memory.spilled / 2**20, 1)
     return done

@@ -170,8 +170,9 @@ class Learner:
     def _write(self, integers: Mapping[str, Tensor]) -> None:
         """Write integers into the module, those of the first rank."""
         for name, parameter in self.integers.items():
-            parameter.copy_(integers[name])
-            dist.broadcast(parameter.data)
+            shared = integers[name].to(torch.int32)  # gloo sends no int16
+            dist.broadcast(shared)
+            parameter.copy_(shared)
 
     def _loss(
         self, mode: Integer, sample: Sample, generator: torch.Generator | None

@@ -48,7 +48,7 @@ class Importance:
             self.channels = summed if before is None else before + summed
 
 
-@dataclass
+@dataclass(eq=False)
 class Part:
     """A part of a region, and its calls.
 

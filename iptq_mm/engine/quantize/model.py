@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -35,12 +35,16 @@ class Quantization:
         seconds: By phase.
         checks: By region, see
             :class:`~iptq_mm.calibration.region_check.verdict.RegionCheck`.
+        reconstruction: What a reconstruction did, see
+            :class:`~iptq_mm.calibration.phases.reconstruct.Reconstructed`; empty: there
+            was none.
     """
 
     plans: dict[str, RegionPlan]
     records: dict[str, RegionRecord]
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reconstruction: dict[str, Any] = field(default_factory=dict)
 
     def assignment(self) -> dict[str, str]:
         """The chosen function of every non-linear site, ``region:site``."""
@@ -105,4 +109,5 @@ def quantize_model(
         run.state.records,
         {name: round(spent, 2) for name, spent in seconds.items()},
         run.checks,
+        asdict(run.reconstructed) if run.reconstructed else {},
     )
