@@ -26,6 +26,7 @@ class MatMul(Operation):
     """Matrix product of two activations, as in attention."""
 
     kind = 'matmul'
+    product = True
 
     def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
         """Number of products that each sum adds up."""

@@ -68,9 +68,14 @@ class Operation(ABC):
     Attributes:
         kind: Name of the kind, as site names have it.
         roles: Role of each operand; further operands have the last one.
+        product: Whether it is linear in each of its first two operands; a third one is
+            an addend, one number for each output channel.
+        channels: Of a product, the dimension of the output channels.
     """
 
     kind: ClassVar[str]
+    product: ClassVar[bool] = False
+    channels: ClassVar[int] = -1
     roles: ClassVar[tuple[str, ...]] = (ACTIVATION,)
 
     def role(self, index: int) -> str:

@@ -32,6 +32,7 @@ class _LinearLayer(Operation):
     """
 
     roles = (ACTIVATION, WEIGHT, BIAS)
+    product = True
 
     def prepare(self, site: SiteInputs) -> Constants:
         """See the base class.
@@ -113,6 +114,7 @@ class Conv2d(_LinearLayer):
     """``F.conv2d``."""
 
     kind = 'conv2d'
+    channels = 1
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""

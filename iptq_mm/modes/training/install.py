@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import replace
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from ...intmath.qparams import as_float32
+from ...plan import RegionPlan
+from ...qtensor import WeightQParams
 from ..binding import bind, bound_region, unbind
+from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
-from .masters import master_of
-from .mode import Training, integers_of
+from .mode import Kernels, Training, integers_of
+
+#: A float weight starts at most so far from its integer, in steps. Half a step would
+#: round to the next one.
+_MOST = 0.49
+#: A parameter with one scale may grow to so many times its largest magnitude.
+_ROOM = 2.0
 
 
 def begin_training(
-    module: nn.Module, wanted: Mapping[str, Tensor] | None = None
+    module: nn.Module,
+    wanted: Mapping[str, Tensor] | None = None,
+    kernels: Kernels | None = None,
 ) -> None:
     """Give the region of a module float parameters, and the mode that trains them.
+
+    Weights keep their scales. Biases, the parameters of LayerNorms and embeddings get
+    a scale that leaves them room to grow.
 
     Args:
         module: The module of a region, in integer mode.
         wanted: Real values of parameters, by name, before they were rounded. A float
-            parameter starts as near to them as it can be without another integer. None:
+            weight starts as near to them as it can be without another integer. None:
             it starts at the integer.
+        kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
 
     Raises:
         RuntimeError: If the module is no region in integer mode.
@@ -31,13 +49,21 @@ def begin_training(
     region = bound_region(module)
     if region is None or type(region.mode) is not Integer:
         raise RuntimeError('only a region in integer mode can be trained')
-    plan, floats = region.mode.plan, {}
+    plan, floats = with_room(region.mode.plan), {}
     for name, integers in module.named_parameters():
-        real = (wanted or {}).get(name)
-        floats[id(integers)] = master_of(region.mode, name, integers, real)
+        scale = _scale(region.mode, name, integers)
+        steps = integers.double()
+        if wanted and name in wanted:
+            rest = wanted[name].double().to(steps.device) / scale - steps
+            steps = steps + rest.clamp(-_MOST, _MOST)
+        real = (steps * scale).float()
+        floats[id(integers)] = nn.Parameter(real)
     _exchange(module, floats)
+    module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    bind(module, Region(region.name, Training(plan)))
+    mode = Training(plan)
+    mode.kernels = kernels
+    bind(module, Region(region.name, mode))
 
 
 def end_training(module: nn.Module) -> None:
@@ -54,8 +80,36 @@ def end_training(module: nn.Module) -> None:
     bind(module, Region(region.name, Integer(region.mode.plan)))
 
 
+def with_room(plan: RegionPlan) -> RegionPlan:
+    """A plan by which parameters that have one scale may grow.
+
+    The range of a parameter doubles. One that is smaller than half of those of its role
+    (a bias of zeros) gets the range of their median.
+    """
+    ranges: dict[str, list[float]] = {}
+    for parameter in plan.parameters.values():
+        if not isinstance(parameter.scale, list):
+            ranges.setdefault(parameter.role, []).append(
+                parameter.scale * parameter.bound
+            )
+    other = copy.deepcopy(plan)
+    for name, parameter in other.parameters.items():
+        if not isinstance(parameter.scale, list):
+            least = median(ranges[parameter.role]) / parameter.bound
+            scale = as_float32(_ROOM * max(parameter.scale, least))
+            other.parameters[name] = replace(parameter, scale=scale)
+    return other
+
+
 def _exchange(module: nn.Module, others: Mapping[int, nn.Parameter]) -> None:
     for child in module.modules():
         for key, parameter in child._parameters.items():
             if parameter is not None:
                 child._parameters[key] = others[id(parameter)]
+
+
+def _scale(mode: Integer, name: str, integers: Tensor) -> Tensor:
+    qparams = mode.constants.parameter(name, integers)  # type: ignore[arg-type]
+    if isinstance(qparams, WeightQParams):
+        return qparams.grid(integers)
+    return torch.tensor(qparams.scale, dtype=torch.float64, device=integers.device)

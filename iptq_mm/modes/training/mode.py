@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ...functions import Constants
 from ...intmath import QParams, storage_dtype
 from ...intmath.dyadic import dyadic, requantize
 from ...operations import NonLinear, Operation
+from ...plan import SitePlan
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried
 from ..base import Mode, operand_qparams
 from ..blocks import in_blocks
 from ..integer import Integer
 from .straight_through import (
+    FEW_BITS,
     Call,
     Quantized,
     Requantized,
@@ -24,6 +27,26 @@ from .straight_through import (
     joined,
     saturated,
 )
+
+
+class Kernels(Protocol):
+    """Computes sites faster than torch does, with the same integers.
+
+    :class:`iptq_mm.program.runtime.site_kernels.SiteKernels` is one.
+    """
+
+    def __call__(
+        self,
+        site: str,
+        operation: Operation,
+        function: Mapping[str, Any] | None,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: Mapping[str, Any],
+        out: QParams,
+    ) -> Tensor | None:
+        """The integers of a site, clamped to ``out``; None: there is no kernel."""
+        ...
 
 
 class Training(Integer):
@@ -37,7 +60,12 @@ class Training(Integer):
     Args:
         plan: The region's plan.
         constants: Constants of this plan to share; None: new ones.
+
+    Attributes:
+        kernels: Computes sites faster than torch; None: torch does. A copy has none.
     """
+
+    kernels: Kernels | None = None
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region; gradients flow to it."""
@@ -93,26 +121,65 @@ class Training(Integer):
         constants = self.constants.of_site(site, plan, operation, integers, attributes)
 
         def computed() -> tuple[Tensor, Tensor | None]:
-            parts = []
-
-            def compute(block: Sequence[Any]) -> Tensor:
-                if isinstance(operation, NonLinear):
-                    function = self.constants.function(site, plan)
-                    wide = function.integer(block[0], constants)
-                else:
-                    wide = operation.integer(block, constants, attributes)
-                stored, outside = saturated(wide, plan.output)
-                parts.append((stored.shape, outside))
-                return stored
-
-            payloads = [None if x is None else x.payload for x in integers]
-            result = in_blocks(operation.kind, payloads, compute)
-            return result, joined(parts, result)
+            if self.kernels is not None:
+                found = self._natively(
+                    site, plan, operation, integers, constants, attributes
+                )
+                if found is not None:
+                    return saturated(found, plan.output)
+            return self._in_torch(
+                site, plan, operation, integers, constants, attributes
+            )
 
         call = Call(operation, integers, attributes, plan.output, computed)
         carried = [x.payload for x in operands if x is not None]
         numbers = [c.numbers if isinstance(c, Carried) else c for c in carried]
         return QTensor(Carried.wrap(SiteCall.apply(call, *numbers)), plan.output, site)
+
+    def _natively(
+        self,
+        site: str,
+        plan: SitePlan,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: dict[str, Any],
+    ) -> Tensor | None:
+        """The integers of a site from its kernel; None if there is none."""
+        assert self.kernels is not None
+        out = plan.output
+        if out.bits <= FEW_BITS:
+            out = QParams(out.scale, out.qmin - 1, out.qmax + 1)
+        function = plan.function if isinstance(operation, NonLinear) else None
+        return self.kernels(
+            site, operation, function, operands, constants, attributes, out
+        )
+
+    def _in_torch(
+        self,
+        site: str,
+        plan: SitePlan,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: dict[str, Any],
+    ) -> tuple[Tensor, Tensor | None]:
+        """The integers of a site, and where they saturated."""
+        parts = []
+
+        def compute(block: Sequence[Any]) -> Tensor:
+            if isinstance(operation, NonLinear):
+                function = self.constants.function(site, plan)
+                wide = function.integer(block[0], constants)
+            else:
+                wide = operation.integer(block, constants, attributes)
+            stored, outside = saturated(wide, plan.output)
+            parts.append((stored.shape, outside))
+            return stored
+
+        payloads = [None if x is None else x.payload for x in operands]
+        result = in_blocks(operation.kind, payloads, compute)
+        return result, joined(parts, result)
 
     def _requantize_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
         """An operand requantized to what the site wants."""

@@ -15,6 +15,10 @@ from ...operations import Operation
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import carrier
 
+#: Integers of so few bits are computed with one more step at each end of their range,
+#: which says exactly what saturated.
+FEW_BITS = 8
+
 
 @dataclass(frozen=True)
 class Call:
@@ -66,23 +70,53 @@ class SiteCall(torch.autograd.Function):
         call, (grad,) = ctx.call, grads
         if ctx.outside is not None:
             grad = grad.masked_fill(ctx.outside, 0.0)
-        grad = grad.float() * (1 / call.out.scale)
         there = [i for i, x in enumerate(call.operands) if x is not None]
         wanted = [i for i, w in zip(there, ctx.needs_input_grad[1:], strict=True) if w]
-        real = [None if x is None else x.real_values() for x in call.operands]
-        found = call.operation.gradients(real, call.attributes, grad, wanted)
-        scaled = {
-            i: g * scale_of(call.operands[i], g)
-            for i, g in zip(wanted, found, strict=True)
-        }
-        return None, *[scaled.get(i) for i in there]
+        of = _of_product if call.operation.product else _of_others
+        found = of(call, grad.float(), wanted)
+        return None, *[found.get(i) for i in there]
+
+
+def _of_others(call: Call, grad: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+    """Gradients of operands by position, through the float operation."""
+    real = [None if x is None else x.real_values() for x in call.operands]
+    grad = grad * (1 / call.out.scale)
+    found = call.operation.gradients(real, call.attributes, grad, wanted)
+    return {
+        i: g * scale_of(call.operands[i], g) for i, g in zip(wanted, found, strict=True)
+    }
+
+
+def _of_product(call: Call, grad: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+    """The same, of an operation that is linear in each factor.
+
+    The scales are factors, too: they are multiplied to the gradient of the output,
+    once, and the integers take the place of real values.
+    """
+    operation, (a, b) = call.operation, call.operands[:2]
+    assert a is not None and b is not None
+    where = [1] * grad.dim()
+    where[operation.channels] = -1
+    right = scale_of(b, b.payload)
+    if isinstance(right, Tensor):
+        right = right.reshape(where)
+    scaled = grad * (right * (scale_of(a, a.payload) / call.out.scale))
+    factors = [i for i in wanted if i < 2]
+    numbers = [a.payload.float(), b.payload.float()]
+    products = operation.gradients(numbers, call.attributes, scaled, factors)
+    found = dict(zip(factors, products, strict=True))
+    if 2 in wanted:
+        kept = operation.channels % grad.dim()
+        total = grad.sum([d for d in range(grad.dim()) if d != kept])
+        found[2] = total * (scale_of(call.operands[2], total) / call.out.scale)
+    return found
 
 
 def scale_of(x: QTensor | None, like: Tensor) -> float | Tensor:
     """The scale of an operand, or of each channel of a weight."""
     assert x is not None and x.qparams is not None
     if isinstance(x.qparams, WeightQParams):
-        return x.qparams.grid(like).to(like.dtype)
+        return x.qparams.grid(like).float()
     return x.qparams.scale
 
 
@@ -147,18 +181,23 @@ class Requantized(torch.autograd.Function):
 
 
 def saturated(wide: Tensor, out: QParams) -> tuple[Tensor, Tensor | None]:
-    """Integers clamped to a range, in the narrowest type, and where they were outside.
+    """Integers clamped to a range, in the narrowest type, and where they saturated.
+
+    Of more than ``FEW_BITS`` bits, an integer at a bound counts as saturated, because a
+    kernel does not say whether it was beyond; one of so many makes no difference.
 
     Returns:
-        The integers; a tensor of booleans, or None if none was outside.
+        The integers; a tensor of booleans, or None if none saturated.
     """
     dtype = storage_dtype(out.qmin, out.qmax)
     if not wide.numel():
         return wide.to(dtype), None
+    inner = 0 if out.bits <= FEW_BITS else 1
+    least, most = out.qmin + (inner if out.qmin else 0), out.qmax - inner
     low, high = torch.aminmax(wide)
-    if out.qmin <= int(low) and int(high) <= out.qmax:
+    if least <= int(low) and int(high) <= most:
         return wide.to(dtype), None
-    outside = (wide < out.qmin) | (wide > out.qmax)
+    outside = (wide < least) | (wide > most)
     return wide.clamp(out.qmin, out.qmax).to(dtype), outside
 
 

@@ -1,0 +1,182 @@
+"""Native programs of single sites: the fast forward pass of training."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...functions import Constants
+from ...intmath import QParams
+from ...native.library import NativeError, library
+from ...operations import NonLinear, Operation
+from ...qtensor import QTensor
+from ..backends.native.context import Unsupported
+from ..backends.native.program import NativeProgram
+from ..ir.graph import Port
+from ..tracing.recorder import Recorder
+
+
+class Kernel(NamedTuple):
+    """A program of one site.
+
+    Attributes:
+        constants: The constants that it was made for.
+        parameters: The parameters that it was made for.
+        program: The program; None: there is no native kernel.
+    """
+
+    constants: Constants
+    parameters: list[Tensor]
+    program: NativeProgram | None
+
+
+class SiteKernels:
+    """Computes sites natively, with the integers of their operations.
+
+    A program of a whole region fuses sites. Training needs the integers of every site,
+    so each site is a program of its own here. It is made again when the parameters of
+    the site change.
+
+    Args:
+        memory: Most bytes of the programs' values; beyond, those that were not used for
+            the longest time are dropped.
+    """
+
+    def __init__(self, memory: int = 2**31) -> None:
+        self._memory = memory
+        self._kernels: OrderedDict[tuple, Kernel] = OrderedDict()
+
+    def __call__(
+        self,
+        site: str,
+        operation: Operation,
+        function: Mapping[str, Any] | None,
+        operands: Sequence[QTensor | None],
+        constants: Constants,
+        attributes: Mapping[str, Any],
+        out: QParams,
+    ) -> Tensor | None:
+        """The integers of a site, saturated; None if there is no native kernel.
+
+        Args:
+            site: Name of the site.
+            operation: Its operation.
+            function: Registry dict of the function of a non-linear site.
+            operands: The operands, with integer payloads on the CPU.
+            constants: Constants of the site.
+            attributes: Other arguments of the operation.
+            out: Range of the output; constants need not be made for it.
+        """
+        taken = [x for x in operands[: _taken(operation)] if x is not None]
+        given = [x for x in taken if not x.constant]
+        key = (site, out, *((x.qparams, x.payload.shape) for x in given))
+        parameters = [x.payload for x in taken if x.constant]
+        kernel = self._kernels.get(key)
+        if any(x.payload.device.type != 'cpu' for x in taken):
+            return None
+        if kernel is None or not _equal(kernel, constants, parameters):
+            shape = _shape(operation, operands, attributes)
+            program = _made(
+                site, operation, function, taken, constants, attributes, out, shape
+            )
+            kernel = self._kernels[key] = Kernel(constants, parameters, program)
+            self._make_room()
+        self._kernels.move_to_end(key)
+        if kernel.program is None:
+            return None
+        return kernel.program.run([x.payload for x in given])[0]
+
+    def _make_room(self) -> None:
+        """Drop what was not used for long, but what was made just now."""
+        used = sum(map(_bytes, self._kernels.values()))
+        while used > self._memory and len(self._kernels) > 1:
+            used -= _bytes(self._kernels.popitem(last=False)[1])
+
+
+def _bytes(kernel: Kernel) -> int:
+    return 0 if kernel.program is None else kernel.program.arena.nbytes
+
+
+def _made(
+    site: str,
+    operation: Operation,
+    function: Mapping[str, Any] | None,
+    taken: Sequence[QTensor],
+    constants: Constants,
+    attributes: Mapping[str, Any],
+    out: QParams,
+    shape: Sequence[int],
+) -> NativeProgram | None:
+    recorder = Recorder()
+    operands: list[int | str] = []
+    for x in taken:
+        if x.constant:
+            operands.append(recorder.tensor(x.payload, x.source))
+            continue
+        q = x.qparams
+        assert isinstance(q, QParams)
+        operands.append(recorder.input(x.payload.shape, q.qmin, q.qmax, q.scale))
+    named = {
+        name: recorder.tensor(value, name) if isinstance(value, Tensor) else value
+        for name, value in constants.items()
+    }
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()}
+    number = recorder.node(
+        operation.kind,
+        operands,
+        shape,
+        (out.qmin, out.qmax),
+        named,
+        {} if isinstance(operation, NonLinear) else plain,
+        site,
+        dict(function) if function is not None else None,
+    )
+    program = recorder.finish(site, [Port(number, out.scale)])
+    try:
+        library()
+        made = NativeProgram(program)
+    except (NativeError, Unsupported):
+        return None
+    return None if made.left else made
+
+
+def _shape(
+    operation: Operation,
+    operands: Sequence[QTensor | None],
+    attributes: Mapping[str, Any],
+) -> torch.Size:
+    """Shape of the output."""
+    given = [
+        None if x is None else torch.empty(x.payload.shape, device='meta')
+        for x in operands
+    ]
+    return operation.real(given, dict(attributes)).shape
+
+
+def _taken(operation: Operation) -> int | None:
+    """How many operands a node takes; None: all. Constants stand for the others."""
+    if isinstance(operation, NonLinear):
+        return 1
+    return 2 if operation.kind in ('linear', 'conv2d') else None
+
+
+def _equal(kernel: Kernel, constants: Constants, parameters: list[Tensor]) -> bool:
+    """Whether a kernel serves these constants and parameters."""
+    if kernel.constants is constants:
+        return True
+    return (
+        all(map(torch.equal, kernel.parameters, parameters))
+        and kernel.constants.keys() == constants.keys()
+        and all(
+            torch.equal(a, b) if isinstance(a, Tensor) else a == b  # type: ignore
+            for a, b in zip(
+                kernel.constants.values(),
+                (constants[k] for k in kernel.constants),
+                strict=True,
+            )
+        )
+    )
