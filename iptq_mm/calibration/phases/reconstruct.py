@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...modes import bound_region
 from ...modes.part import parameters_of
 from ...modes.real_parameters import derive_again
+from ...modes.training.mode import Kernels
 from ...plan import RegionPlan
 from ...utils.decibels import decibels
 from ..batches import Forward
@@ -54,6 +55,7 @@ def reconstruct(
     without: Mapping[str, Container[str]] | None = None,
     learned: Learned | None = None,
     keep: Callable[[], None] = lambda: None,
+    kernels: Callable[[], Kernels | None] = lambda: None,
 ) -> Reconstructed:
     """Let the parts of integer regions learn the outputs of the float ones, in place.
 
@@ -72,6 +74,7 @@ def reconstruct(
         learned: Parts that have learned before, which is not done again. Gets the
             integers of the others.
         keep: Called after each part that has learned.
+        kernels: Makes what computes the sites of a part faster than torch.
     """
     learned = {} if learned is None else learned
     memory = Memory(config.memory_limit_mb)
@@ -90,7 +93,7 @@ def reconstruct(
                     mine[name].copy_(value)
         else:
             wanted = dict(twins[part.region].named_parameters())
-            learner = Learner(module, part.path, config, wanted)
+            learner = Learner(module, part.path, config, wanted, kernels())
             errors = learner.learn(walk.samples(), zlib.crc32(part.name.encode()))
             before, after = (decibels(1.0, error) for error in errors)
             done.decibels[part.name] = round(before, 2), round(after, 2)

@@ -15,10 +15,8 @@ from ...modes import bound_region
 from ...modes.integer import Integer
 from ...modes.part import parameters_of, run_part
 from ...modes.training import Training
-from ...modes.training.masters import master_of, step_of
-from ...modes.training.mode import integers_of
-from ...operations import WEIGHTS
-from ...qtensor import QTensor
+from ...modes.training.mode import Kernels, integers_of
+from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried, carrier
 from ..config.parts import ReconstructionConfig
 from .calls import Form, Value, qtensors
@@ -57,6 +55,7 @@ class Learner:
         path: Path of the part.
         config: How it learns.
         wanted: The real parameters of the region, by name.
+        kernels: Computes sites faster than torch.
     """
 
     def __init__(
@@ -65,26 +64,27 @@ class Learner:
         path: str,
         config: ReconstructionConfig,
         wanted: Mapping[str, Tensor],
+        kernels: Kernels | None = None,
     ) -> None:
         region = bound_region(module)
         assert region is not None and isinstance(region.mode, Integer)
         self._module, self._path, self._config = module, path, config
-        self._integer = region.mode
-        self._training = Training(region.mode.plan)
+        self._mode = Training(region.mode.plan)
+        self._mode.kernels = kernels
         self.integers = parameters_of(module, path)
         self._masters: dict[str, nn.Parameter] = {}
         groups = []
         for name, integers in self.integers.items():
             # Starting at the real weight would undo, at the first step, what the
             # rounding did on purpose.
-            master = master_of(self._integer, name, integers)
+            value = region.mode.parameter(name, integers)
+            master = nn.Parameter(value.real_values())
             self._masters[name] = master
-            if region.mode.plan.parameters[name].role in WEIGHTS:
-                step = step_of(self._integer, name, integers)
-                rate = config.rate * float(step.mean())
+            if isinstance(value.qparams, WeightQParams):
+                rate = config.rate * float(value.qparams.grid(master).mean())
             else:
-                real = wanted[name].detach().double()
-                rate = config.wide_rate * float(real.square().mean().sqrt())
+                size = wanted[name].detach().double().square().mean().sqrt()
+                rate = config.wide_rate * float(size)
             groups.append({'params': [master], 'lr': rate, 'full': rate})
         self._adam = torch.optim.Adam(groups, foreach=False)
 
@@ -100,7 +100,6 @@ class Learner:
             The error before and after, see :meth:`error`.
         """
         before = self.error(samples)
-        kept = {n: p.detach().clone() for n, p in self.integers.items()}
         generator = torch.Generator().manual_seed(seed)
         steps = max(dist.all_gather_object(len(samples)))
         for epoch in range(self._config.epochs):
@@ -109,12 +108,11 @@ class Learner:
                 progress = (epoch * steps + i) / (self._config.epochs * steps)
                 sample = samples[order[i % len(order)]] if samples else None
                 self._step(sample, 0.5 * (1 + math.cos(math.pi * progress)), generator)
-        self._write(self._learned())
         after = self.error(samples)
-        if after < before:
-            return before, after
-        self._write(kept)
-        return before, before
+        if not after < before:
+            return before, before
+        self._write(self._learned())
+        return before, after
 
     @torch.no_grad()
     def error(self, samples: Sequence[Sample]) -> float:
@@ -125,7 +123,7 @@ class Learner:
         """
         sums = torch.zeros(2, dtype=torch.float64)
         for sample in samples:
-            loss = float(self._loss(self._integer, sample, None))
+            loss = float(self._loss(sample, None))
             signal = sum(
                 float((t.read().square() * w).sum())
                 for t, w in zip(sample.targets, sample.weights, strict=True)
@@ -150,7 +148,7 @@ class Learner:
         self._adam.zero_grad()
         if sample is not None:
             with torch.enable_grad():
-                self._loss(self._training, sample, generator).backward()
+                self._loss(sample, generator).backward()
         for master in self._masters.values():
             if master.grad is None:
                 master.grad = torch.zeros_like(master)
@@ -162,27 +160,29 @@ class Learner:
     def _learned(self) -> dict[str, Tensor]:
         """The integers that the float parameters stand for."""
         return {
-            name: integers_of(self._training.parameter(name, master)).payload
+            name: integers_of(self._mode.parameter(name, master)).payload
             for name, master in self._masters.items()
         }
 
     @torch.no_grad()
     def _write(self, integers: Mapping[str, Tensor]) -> None:
-        """Write integers into the module, those of the first rank."""
+        """Write integers into the module: those of the first rank."""
         for name, parameter in self.integers.items():
             shared = integers[name].to(torch.int32)  # gloo sends no int16
             dist.broadcast(shared)
             parameter.copy_(shared)
 
-    def _loss(
-        self, mode: Integer, sample: Sample, generator: torch.Generator | None
-    ) -> Tensor:
-        """The weighted squared error of a call."""
-        training = isinstance(mode, Training)
-        inputs = list(self._inputs(sample, training, generator))
-        args, kwargs = sample.form.filled(inputs)
-        masters = self._masters if training else None
-        result = run_part(self._module, self._path, mode, args, kwargs, masters)
+    def _loss(self, sample: Sample, generator: torch.Generator | None) -> Tensor:
+        """The weighted squared error of a call.
+
+        Args:
+            sample: The call.
+            generator: Decides which inputs are those of the float model; None: none.
+        """
+        args, kwargs = sample.form.filled(list(self._inputs(sample, generator)))
+        result = run_part(
+            self._module, self._path, self._mode, args, kwargs, self._masters
+        )
         losses = [
             ((_real(x) - target.read()).square() * weight).sum()
             for x, target, weight in zip(
@@ -192,7 +192,7 @@ class Learner:
         return torch.stack(losses).sum()
 
     def _inputs(
-        self, sample: Sample, training: bool, generator: torch.Generator | None
+        self, sample: Sample, generator: torch.Generator | None
     ) -> Iterator[QTensor]:
         """The inputs of a call; some elements are those of the float model, rounded.
 
@@ -201,19 +201,15 @@ class Learner:
         share = self._config.float_share
         for i, value in enumerate(sample.inputs):
             numbers = value.numbers.read()
-            if generator is not None and share and isinstance(value.qparams, QParams):
+            assert isinstance(value.qparams, QParams)
+            if generator is not None and share:
                 real = value.qparams.quantize(sample.real[i].read()).to(numbers.dtype)
                 chosen = torch.rand(numbers.shape, generator=generator) < share
                 numbers = torch.where(chosen.to(numbers.device), real, numbers)
-            if training:
-                assert isinstance(value.qparams, QParams)
-                numbers = Carried.wrap(numbers.to(carrier(value.qparams)))
-            yield value.tensor(numbers)
+            yield value.tensor(Carried.wrap(numbers.to(carrier(value.qparams))))
 
 
 def _real(x: QTensor) -> Tensor:
     """Real values of a result, with its graph."""
-    assert isinstance(x.qparams, QParams)
-    if isinstance(x.payload, Carried):
-        return x.payload.numbers.float() * x.qparams.scale
-    return x.real_values()
+    assert isinstance(x.qparams, QParams) and isinstance(x.payload, Carried)
+    return x.payload.numbers.float() * x.qparams.scale

@@ -42,6 +42,7 @@ from ...calibration.twins import float_twins
 from ...modes import regions_in
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
+from ...program.runtime.site_kernels import SiteKernels
 from .distributed import (
     BatchErrors,
     merged,
@@ -229,6 +230,7 @@ def _reconstruct(run: Run) -> None:
         {n: marked_layer(records[n], p.pixels) for n, p in run.plans.items()},
         state.learned,
         partial(state.save, 'the parts that have learned'),
+        SiteKernels,
     )
     remembered.put_back()
     run.twins = {}

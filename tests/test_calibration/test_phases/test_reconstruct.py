@@ -13,8 +13,9 @@ from iptq_mm.calibration.config.parts import ReconstructionConfig
 from iptq_mm.calibration.twins import float_twins
 from iptq_mm.modes import bound_region
 from iptq_mm.modes.part import parameters_of
+from iptq_mm.program.runtime.site_kernels import SiteKernels
 
-CONFIG = ReconstructionConfig(epochs=3, rate=0.05, wide_rate=0.003)
+CONFIG = ReconstructionConfig(epochs=4, rate=0.05, wide_rate=0.003)
 BATCHES = [images(4, 3, 32, 32, seed=seed) for seed in range(4)]
 HELD_OUT = [images(4, 3, 32, 32, seed=seed) for seed in range(100, 103)]
 #: At 3 bits, there is something to learn.
@@ -49,6 +50,12 @@ def vit():
         return Frozen('vit')
 
 
+@pytest.fixture(scope='module')
+def whole(vit):
+    """A ViT that has learned."""
+    return vit.learned()
+
+
 def _integers(net):
     return {n: p.detach().clone() for n, p in net.backbone.named_parameters()}
 
@@ -64,7 +71,7 @@ def test_outputs_on_other_images_are_nearer_to_float(family):
     with torch.no_grad():
         frozen = Frozen(family)
     net, done = frozen.learned()
-    assert frozen.sqnr(net) > frozen.sqnr(frozen.net) + 1
+    assert frozen.sqnr(net) > frozen.sqnr(frozen.net) + 0.3
     assert all(after >= before for before, after in done.decibels.values())
     blocks = [n for n in done.decibels if n.rpartition('.')[2].isdecimal()]
     assert len(blocks) == (2 if family == 'vit' else 4)
@@ -81,8 +88,8 @@ def test_only_learns_what_it_may_change(vit):
     assert changed and all(n.startswith(parts) for n in changed)
 
 
-def test_the_same_on_the_disk(vit):
-    in_memory, mine = vit.learned()
+def test_the_same_on_the_disk(vit, whole):
+    in_memory, mine = whole
     config = copy.copy(CONFIG)
     config.memory_limit_mb = 0
     spilled, other = vit.learned(config)
@@ -92,9 +99,8 @@ def test_the_same_on_the_disk(vit):
 
 
 @pytest.mark.parametrize('finished', [1, 2])
-def test_goes_on_where_it_was(vit, finished):
+def test_goes_on_where_it_was(vit, whole, finished):
     """Of an interrupted run, the parts that have learned are kept."""
-    whole, _ = vit.learned()
     kept = {}
 
     class Killed(Exception):
@@ -107,8 +113,13 @@ def test_goes_on_where_it_was(vit, finished):
     with pytest.raises(Killed):
         vit.learned(learned=kept, keep=keep)
     again, done = vit.learned(learned=copy.deepcopy(kept))
-    assert _same(_integers(whole), _integers(again))
+    assert _same(_integers(whole[0]), _integers(again))
     assert not done.decibels.keys() & kept.keys()
+
+
+def test_kernels_give_the_same(vit, whole):
+    net, _ = vit.learned(kernels=SiteKernels)
+    assert _same(_integers(net), _integers(whole[0]))
 
 
 def test_nothing_is_worse_than_it_was(vit):
@@ -119,16 +130,16 @@ def test_nothing_is_worse_than_it_was(vit):
     assert _same(_integers(net), _integers(vit.net))
 
 
-def test_float_inputs_among_those_of_the_integers(vit):
+def test_float_inputs_among_those_of_the_integers(vit, whole):
     config = copy.copy(CONFIG)
     config.float_share = 0.5
     net, _ = vit.learned(config)
     assert vit.sqnr(net) > vit.sqnr(vit.net)
-    assert not _same(_integers(net), _integers(vit.learned()[0]))
+    assert not _same(_integers(net), _integers(whole[0]))
 
 
-def test_the_model_is_as_it_was_but_for_its_integers(vit):
-    net, _ = vit.learned()
+def test_the_model_is_as_it_was_but_for_its_integers(vit, whole):
+    net, _ = whole
     assert net.backbone is not vit.twins['backbone']
     for module in (*net.backbone.modules(), *vit.twins['backbone'].modules()):
         # One hook each is that of the region.
