@@ -116,11 +116,7 @@ class Learner:
 
     @torch.no_grad()
     def error(self, samples: Sequence[Sample]) -> float:
-        """The weighted squared error over that of zeros, over the calls of all ranks.
-
-        Raises:
-            ValueError: If it is not finite.
-        """
+        """The weighted squared error over that of zeros, of all calls of all ranks."""
         sums = torch.zeros(2, dtype=torch.float64)
         for sample in samples:
             loss = float(self._loss(sample, None))

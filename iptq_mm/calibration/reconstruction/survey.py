@@ -83,14 +83,14 @@ class Part:
         if not total or any(len(i.rows) != count for i in self.importance):
             return []
         mean = total / sum(row.numel() for row in rows)
-        channels = [i.channels / i.channels.mean() for i in self.importance]  # type: ignore[operator, union-attr]
-        return [
-            [
-                (i.rows[batch] / mean)[..., None] * c
-                for i, c in zip(self.importance, channels, strict=True)
-            ]
-            for batch in range(count)
-        ]
+        found: list[list[Tensor]] = [[] for _ in range(count)]
+        for importance in self.importance:
+            assert importance.channels is not None  # as there are rows
+            channels = importance.channels.double()
+            channels = (channels / channels.mean().clamp_min(1e-300)).float()
+            for batch, row in zip(found, importance.rows, strict=True):
+                batch.append((row / mean)[..., None] * channels)
+        return found
 
 
 def survey(
@@ -239,7 +239,7 @@ def _of_all_ranks(parts: list[Part]) -> list[Part]:
     known = {part.name: part for part in parts}
     order = [name for name, _ in ranks[0] if all(name in dict(r) for r in ranks)]
     places = {part.name: i for i, part in enumerate(parts)}
-    found = []
+    found: list[Part] = []
     for name in order:
         part = known[name]
         before = found[-1] if found else None
