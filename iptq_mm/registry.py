@@ -2,8 +2,8 @@
 
 Child registries take part in OpenMMLab's scopes, so that a config may say
 ``type='iptq_mm.QuantizationHook'``. The others hold what only this project
-has: integer functions, observers, equalizers, criteria, weight roundings and back ends
-of the integer program. Adding one is one file with one
+has: integer functions, observers, equalizers, criteria, weight roundings, losses of
+training and back ends of the integer program. Adding one is one file with one
 ``@REGISTRY.register_module()`` line.
 """
 
@@ -13,19 +13,31 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+)
 from mmengine.registry import Registry
 
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='iptq_mm', locations=['iptq_mm.engine']
 )
 LOOPS = Registry(
-    'loop', parent=MMENGINE_LOOPS, scope='iptq_mm', locations=['iptq_mm.engine']
+    'loop',
+    parent=MMENGINE_LOOPS,
+    scope='iptq_mm',
+    locations=['iptq_mm.engine', 'iptq_mm.engine.train.loops'],
 )
 MODEL_WRAPPERS = Registry(
     'model wrapper',
     parent=MMENGINE_MODEL_WRAPPERS,
     scope='iptq_mm',
-    locations=['iptq_mm.engine.run.processes'],
+    locations=['iptq_mm.engine.run.processes', 'iptq_mm.engine.train.trainee'],
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='iptq_mm',
+    locations=['iptq_mm.engine.train.learning_rates'],
 )
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='iptq_mm', locations=['iptq_mm.models']
@@ -57,4 +69,7 @@ EQUALIZERS = OwnRegistry(
     'equalizer', scope='iptq_mm', locations=['iptq_mm.calibration']
 )
 ROUNDINGS = OwnRegistry('rounding', scope='iptq_mm', locations=['iptq_mm.rounding'])
+TRAINING_LOSSES = OwnRegistry(
+    'training loss', scope='iptq_mm', locations=['iptq_mm.engine.train.losses']
+)
 BACKENDS = OwnRegistry('back end', scope='iptq_mm', locations=['iptq_mm.program'])

@@ -13,9 +13,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...modes import bound_region
-from ...modes.part import parameters_of
 from ...modes.real_parameters import derive_again
 from ...modes.training.mode import Kernels
+from ...modes.training.part import parameters_of
 from ...plan import RegionPlan
 from ...utils.decibels import decibels
 from ..batches import Forward

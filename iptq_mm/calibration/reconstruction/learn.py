@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ...intmath import QParams
 from ...modes import bound_region
 from ...modes.integer import Integer
-from ...modes.part import parameters_of, run_part
 from ...modes.training import Training
 from ...modes.training.mode import Kernels, integers_of
+from ...modes.training.part import parameters_of, run_part
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried, carrier
 from ..config.parts import ReconstructionConfig

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...modes import bound_region
-from ...modes.part import run_part
+from ...modes.training.part import run_part
 from ..batches import Forward
 from .calls import Value, qtensors
 from .kept import Memory

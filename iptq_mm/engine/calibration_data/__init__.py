@@ -2,10 +2,12 @@
 
 from .build import build_calibration_dataloader, describe_calibration, loaders_of
 from .datasets import explained
+from .trained import refuse_evaluated
 
 __all__ = [
     'build_calibration_dataloader',
     'describe_calibration',
     'explained',
     'loaders_of',
+    'refuse_evaluated',
 ]

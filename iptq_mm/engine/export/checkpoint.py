@@ -21,7 +21,7 @@ from ..quantize.model_state import whole_state
 from .config_text import BESIDE, config_text
 
 #: Settings of the quantization, which the written config does not need.
-_OF_THE_RUN = ('quantization', 'candidates', 'random_weights', 'backend')
+_OF_THE_RUN = ('quantization', 'qat', 'candidates', 'random_weights', 'backend')
 
 
 def save_quantized(

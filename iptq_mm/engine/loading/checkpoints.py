@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...calibration import ConfigError
+from ...modes.install import PLAN_KEY
 from .foreign import foreign_errors
 
 #: Beginnings of files that are downloaded in the place of a checkpoint.
@@ -95,6 +96,22 @@ def weights_in(checkpoint: Any) -> dict[str, Tensor]:
             f'({_CONVERT}), or save them under that name'
         )
     return found
+
+
+def refuse_integers(weights: dict[str, Tensor]) -> None:
+    """Refuse the checkpoint of a quantized model where a float one is wanted.
+
+    Args:
+        weights: What the checkpoint holds.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    if any(str(key).endswith(f'.{PLAN_KEY}') for key in weights):
+        raise ConfigError(
+            'the checkpoint is quantized already: quantize the float one, or use '
+            'this one with the config that was written beside it'
+        )
 
 
 class LoadCheck:

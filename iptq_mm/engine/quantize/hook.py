@@ -11,7 +11,6 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ...calibration import ConfigError, QuantizationConfig
-from ...modes.install import PLAN_KEY
 from ...plan import save_plan
 from ...program import Session, use_backend
 from ...registry import HOOKS
@@ -20,7 +19,7 @@ from ..calibration_data import (
     describe_calibration,
     loaders_of,
 )
-from ..loading.checkpoints import LoadCheck, weights_in
+from ..loading.checkpoints import LoadCheck, refuse_integers, weights_in
 from ..loading.models import unwrapped
 from .augmentation import Views, inside
 from .model import Quantization, quantize_model
@@ -123,11 +122,7 @@ class QuantizationHook(Hook):
             ConfigError: If the checkpoint holds no weights, or is quantized already.
         """
         weights = weights_in(checkpoint)
-        if any(str(key).endswith(f'.{PLAN_KEY}') for key in weights):
-            raise ConfigError(
-                'the checkpoint is quantized already: quantize the float one, or use '
-                'this one with the config that was written beside it'
-            )
+        refuse_integers(weights)
         if self._load is None:
             self._load = LoadCheck(inside(runner.model), weights)
 
@@ -170,3 +165,7 @@ class QuantizationHook(Hook):
     def config(self, cfg: Any) -> QuantizationConfig:
         """The checked settings of this hook in a runner with this config."""
         return read_settings(cfg, self._quantization, self._candidates)
+
+    def sections(self) -> dict[str, Any]:
+        """Sections of the results that only this way of quantizing has: none."""
+        return {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...calibration import (
     QuantizationConfig,
@@ -38,6 +38,8 @@ class Quantization:
         reconstruction: What a reconstruction did, see
             :class:`~iptq_mm.calibration.phases.reconstruct.Reconstructed`; empty: there
             was none.
+        real: By region, the real values of its parameters, equalized and folded, just
+            before they were rounded; only if asked for.
     """
 
     plans: dict[str, RegionPlan]
@@ -45,6 +47,7 @@ class Quantization:
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     reconstruction: dict[str, Any] = field(default_factory=dict)
+    real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def assignment(self) -> dict[str, str]:
         """The chosen function of every non-linear site, ``region:site``."""
@@ -63,6 +66,7 @@ def quantize_model(
     state_file: str | os.PathLike | None = None,
     resume: bool = False,
     images: str = '',
+    keep_real: bool = False,
 ) -> Quantization:
     """Quantize the regions of a float model, in place.
 
@@ -76,6 +80,7 @@ def quantize_model(
         resume: Whether to use an existing ``state_file``; one of other settings,
             weights or images is not used.
         images: Describes the calibration images, to tell them from others.
+        keep_real: Whether to keep the real values of parameters, for training.
 
     Returns:
         Plans, records and the time each phase took.
@@ -100,6 +105,7 @@ def quantize_model(
     key = {} if state_file is None else state_key(model, repr(config), images)
     state = State(state_file, key, resume, repr(config.reconstruction))
     run = Run(model, config, batches, forward, state)
+    run.keep_real = keep_real
     rewrite(run)
     for phase in PHASES:
         phase.do(run)
@@ -110,4 +116,5 @@ def quantize_model(
         {name: round(spent, 2) for name, spent in seconds.items()},
         run.checks,
         asdict(run.reconstructed) if run.reconstructed else {},
+        run.real,
     )

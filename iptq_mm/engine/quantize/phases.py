@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mmengine import dist
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor, nn
 
 from ...calibration import (
     QuantizationConfig,
@@ -77,6 +77,9 @@ class Run:
         reconstructed: What the reconstruction did; None: there was none.
         checks: By region, how the integers compare with floats.
         seconds: Time of the phases that are not in ``state``.
+        real: By region, real values of the parameters before they were rounded; only
+            if ``keep_real``.
+        keep_real: Whether to keep them.
         remembered: What modules of the model kept before calibration.
     """
 
@@ -93,6 +96,8 @@ class Run:
     reconstructed: Reconstructed | None = None
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    keep_real: bool = False
 
     def __post_init__(self) -> None:
         """Note what the modules keep."""
@@ -213,6 +218,8 @@ def _freeze(run: Run) -> None:
     run.checker = RegionChecker(run.model, list(run.plans))
     if run.config.reconstruction.epochs:
         run.twins = float_twins(run.model, run.plans)
+    if run.keep_real:
+        run.real = {name: _real(run.model, name) for name in run.plans}
     freeze_regions(run.model, run.config, run.plans, run.state.records, run.inputs)
 
 
@@ -240,6 +247,12 @@ def _check(run: Run) -> None:
     assert run.checker is not None
     _try_out(run, run.checker)
     run.checks = report(run.checker.checks(), run.plans, run.config)
+
+
+def _real(model: nn.Module, region: str) -> dict[str, Tensor]:
+    # Freezing replaces parameters and writes to none.
+    parameters = model.get_submodule(region).named_parameters()
+    return {name: value.detach() for name, value in parameters}
 
 
 def _try_out(run: Run, checker: RegionChecker) -> None:

@@ -17,7 +17,7 @@ from ...calibration.config import OUTPUT_ERROR, SQNR
 from ..loading.scopes import found_type
 
 #: Keys of a config that are read here.
-_OURS = ('quantization', 'candidates', 'backend', 'random_weights')
+_OURS = ('quantization', 'qat', 'candidates', 'backend', 'random_weights')
 _ALIKE = 0.85
 
 

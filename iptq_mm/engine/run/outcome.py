@@ -9,7 +9,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import mmengine
 import torch
@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ...calibration import ConfigError
+from ...calibration import ConfigError, QuantizationConfig
 from ...functions import function_name
 from ...plan import save_plan
 from ...utils.files import atomic_write, replaced_together
@@ -29,9 +29,23 @@ from ..evaluate.summary import summary
 from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
 from ..export.written import check_written
-from ..quantize.hook import QuantizationHook
 from ..quantize.model import Quantization
 from .processes import by_first
+
+
+class Quantizing(Protocol):
+    """What makes the model of a run integer, before its test."""
+
+    #: None before.
+    result: Quantization | None
+    #: Describes the calibration images.
+    calibration: dict[str, Any]
+
+    def config(self, cfg: Any) -> QuantizationConfig:
+        """The quantization settings in a config."""
+
+    def sections(self) -> dict[str, Any]:
+        """Sections of ``results.json`` beside those that every run has."""
 
 
 class OutcomeHook(Hook):
@@ -47,7 +61,7 @@ class OutcomeHook(Hook):
 
     priority = 'HIGHEST'
 
-    def __init__(self, config: Config, quantizing: QuantizationHook) -> None:
+    def __init__(self, config: Config, quantizing: Quantizing) -> None:
         self._config = config
         self._quantizing = quantizing
         self.results: dict[str, Any] = {}
@@ -62,6 +76,7 @@ class OutcomeHook(Hook):
             'cost': _cost(found),
             'calibration': self._quantizing.calibration,
             'checks': found.checks,
+            **self._quantizing.sections(),
             'seconds': {**found.seconds, **loop.results['seconds']},
             'seed': runner.seed,
             'versions': _versions(),

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mmengine import dist
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -72,19 +73,29 @@ def quantize_and_compare(
     cfg.backend = backend or cfg.get('backend')
     check_config(cfg, config)
     original = copy.deepcopy(cfg)
-    _prepare(cfg, out, float_cache)
+    prepare(cfg, out, float_cache)
     with joined(cfg), ExitStack() as stack:
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
-        return _run(cfg, original, resume)
+        if dist.is_main_process():
+            announce_replacement(cfg.work_dir)
+        hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
+        return compare(cfg, original, hook)
 
 
-def _run(cfg: Config, original: Config, resume: bool) -> dict[str, Any]:
-    """Quantize, evaluate and write; what was read to run is forgotten at its end."""
-    with foreign_errors('the config cannot be built', 'mend what it names'):
-        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
-    if runner.rank == 0:
-        announce_replacement(runner.work_dir)
-    quantizing = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
+def compare(cfg: Config, original: Config, quantizing: Any) -> dict[str, Any]:
+    """Evaluate a model beside its float self, and write it and the results.
+
+    Args:
+        cfg: The config, prepared by :func:`prepare`. What is read for the run is
+            forgotten at its end.
+        original: The config before that.
+        quantizing: Hook that makes the model integer before the test, see
+            :class:`~.outcome.Quantizing`.
+
+    Returns:
+        What ``results.json`` holds.
+    """
+    runner = built_runner(cfg)
     outcome = OutcomeHook(original, quantizing)
     for hook in (quantizing, outcome):
         runner.register_hook(hook, priority=hook.priority)
@@ -95,7 +106,17 @@ def _run(cfg: Config, original: Config, resume: bool) -> dict[str, Any]:
     return outcome.results
 
 
-def _prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
+def built_runner(cfg: Config) -> Runner:
+    """The runner of a config.
+
+    Raises:
+        ConfigError: If it cannot be built.
+    """
+    with foreign_errors('the config cannot be built', 'mend what it names'):
+        return RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
+
+
+def prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     """Turn the config into one of a run that quantizes and compares."""
     cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', float_cache=float_cache)
     cfg.custom_hooks = usual_hooks(cfg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -18,10 +18,12 @@ from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
 from .mode import Kernels, Training, integers_of
+from .ranges import RANGES_KEY
 
-#: A float weight starts at most so far from its integer, in steps. Half a step would
-#: round to the next one.
-_MOST = 0.49
+#: A float weight starts less than so many steps from its integer; half a step would
+#: round to the next one. Were many of them close to that, the first steps of training
+#: would change them all at once, and undo what the rounding has optimized.
+_MOST = 0.4
 #: A parameter with one scale may grow to so many times its largest magnitude.
 _ROOM = 2.0
 
@@ -30,6 +32,7 @@ def begin_training(
     module: nn.Module,
     wanted: Mapping[str, Tensor] | None = None,
     kernels: Kernels | None = None,
+    ranges: Sequence[str] = (),
 ) -> None:
     """Give the region of a module float parameters, and the mode that trains them.
 
@@ -39,9 +42,11 @@ def begin_training(
     Args:
         module: The module of a region, in integer mode.
         wanted: Real values of parameters, by name, before they were rounded. A float
-            weight starts as near to them as it can be without another integer. None:
+            weight starts between its integer and them, without another integer. None:
             it starts at the integer.
         kernels: Computes sites faster than torch, see :class:`.mode.Kernels`.
+        ranges: Sites whose ranges are trained, too, by a parameter of the module, see
+            :func:`.ranges.values_with_ranges`.
 
     Raises:
         RuntimeError: If the module is no region in integer mode.
@@ -55,14 +60,18 @@ def begin_training(
         steps = integers.double()
         if wanted and name in wanted:
             rest = wanted[name].double().to(steps.device) / scale - steps
-            steps = steps + rest.clamp(-_MOST, _MOST)
+            steps = steps + _MOST * rest / (0.5 + rest.abs())
         real = (steps * scale).float()
         floats[id(integers)] = nn.Parameter(real)
     _exchange(module, floats)
     module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    mode = Training(plan)
+    mode = Training(plan, ranges=ranges)
     mode.kernels = kernels
+    if ranges:
+        device = next(module.parameters()).device
+        factors = nn.Parameter(torch.zeros(len(ranges), device=device))
+        module.register_parameter(RANGES_KEY, factors)
     bind(module, Region(region.name, mode))
 
 
@@ -70,6 +79,10 @@ def end_training(module: nn.Module) -> None:
     """Give the region of a module the integers that its parameters stand for."""
     region = bound_region(module)
     assert region is not None and isinstance(region.mode, Training)
+    ranges = module._parameters.pop(RANGES_KEY, None)
+    if ranges is not None:
+        region.mode.ranges.take(ranges)
+        module._buffers[PLAN_KEY] = region.mode.plan.to_tensor().to(ranges.device)
     integers = {}
     with torch.no_grad():
         for name, value in module.named_parameters():

@@ -12,12 +12,14 @@ from ...functions import Constants
 from ...intmath import QParams, storage_dtype
 from ...intmath.dyadic import dyadic, requantize
 from ...operations import NonLinear, Operation
-from ...plan import SitePlan
+from ...plan import RegionPlan, SitePlan
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried
 from ..base import Mode, operand_qparams
 from ..blocks import in_blocks
 from ..integer import Integer
+from ..site_constants import SiteConstants
+from .ranges import RANGES_KEY, LearnedRanges
 from .straight_through import (
     FEW_BITS,
     Call,
@@ -60,12 +62,27 @@ class Training(Integer):
     Args:
         plan: The region's plan.
         constants: Constants of this plan to share; None: new ones.
+        ranges: Sites whose ranges are trained, too.
 
     Attributes:
+        ranges: Their scales; the parameter of the module decides.
         kernels: Computes sites faster than torch; None: torch does. A copy has none.
     """
 
     kernels: Kernels | None = None
+
+    def __init__(
+        self,
+        plan: RegionPlan,
+        constants: SiteConstants | None = None,
+        ranges: Sequence[str] = (),
+    ) -> None:
+        super().__init__(plan, constants)
+        self.ranges = LearnedRanges(plan, ranges)
+
+    def __reduce__(self) -> tuple:
+        """A copy begins with the scales that the plan had at first."""
+        return type(self), (self.ranges.first_plan(), None, self.ranges.sites)
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region; gradients flow to it."""
@@ -79,6 +96,10 @@ class Training(Integer):
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """The integers that a parameter stands for."""
+        if name == RANGES_KEY:
+            if self.ranges.take(value):
+                self.constants.drop(self.plan.sites.keys())
+            return QTensor(value.detach(), None, f'parameter:{name}', constant=True)
         qparams = self.constants.parameter(name, value)
         carried = Quantized.apply(value, *_grid(qparams, value))
         payload = Carried.wrap(carried)
@@ -134,7 +155,11 @@ class Training(Integer):
         call = Call(operation, integers, attributes, plan.output, computed)
         carried = [x.payload for x in operands if x is not None]
         numbers = [c.numbers if isinstance(c, Carried) else c for c in carried]
-        return QTensor(Carried.wrap(SiteCall.apply(call, *numbers)), plan.output, site)
+        return QTensor(
+            Carried.wrap(SiteCall.apply(call, self.ranges.of(site), *numbers)),
+            plan.output,
+            site,
+        )
 
     def _natively(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,12 +52,16 @@ class SiteCall(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *carried: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, call: Call, factor: Tensor | None, *carried: Tensor
+    ) -> Tensor:
         """Integers of the output, in a float type that holds them.
 
         Args:
             ctx: Of autograd.
             call: The call.
+            factor: Binary logarithm of the factor of the output's scale, if it is
+                learned; for autograd only.
             *carried: Floats of the operands that are there, for autograd only.
         """
         integers, outside = call.integers()
@@ -68,13 +73,34 @@ class SiteCall(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple:
         """Gradients of the operands, in units of their integers."""
         call, (grad,) = ctx.call, grads
+        learned = ctx.needs_input_grad[1]
+        factor = _of_scale(call, grad, ctx.outside) if learned else None
         if ctx.outside is not None:
             grad = grad.masked_fill(ctx.outside, 0.0)
         there = [i for i, x in enumerate(call.operands) if x is not None]
-        wanted = [i for i, w in zip(there, ctx.needs_input_grad[1:], strict=True) if w]
+        wanted = [i for i, w in zip(there, ctx.needs_input_grad[2:], strict=True) if w]
         of = _of_product if call.operation.product else _of_others
         found = of(call, grad.float(), wanted)
-        return None, *[found.get(i) for i in there]
+        return None, factor, *[found.get(i) for i in there]
+
+
+def _of_scale(call: Call, grad: Tensor, outside: Tensor | None) -> Tensor:
+    """Gradient of the binary logarithm of the output's scale.
+
+    With a scale ``S``, a value ``v`` stands for ``S round(v / S)``. Its derivative by
+    ``ln S`` is ``S (q - v / S)`` for the integer ``q``, and ``S q`` where it saturates
+    (learned step size quantization, Esser et al., arXiv 1902.08153, equation 3). The
+    error of an integer function is no rounding, so that the difference counts by half
+    a step at most.
+    """
+    real = [None if x is None else x.real_values() for x in call.operands]
+    steps = call.operation.real(real, call.attributes) / call.out.scale
+    low, high = call.out.qmin, call.out.qmax
+    integers = steps.round().clamp(low, high)
+    by_scale = (integers - steps).clamp_(-0.5, 0.5)
+    if outside is not None:
+        by_scale = torch.where(outside, integers, by_scale)
+    return (grad * by_scale).sum().float() * math.log(2)
 
 
 def _of_others(call: Call, grad: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:

@@ -24,11 +24,13 @@ class Kernel(NamedTuple):
     """A program of one site.
 
     Attributes:
+        made_for: Quantizers of the output and the operands that it was made for.
         constants: The constants that it was made for.
         parameters: The parameters that it was made for.
         program: The program; None: there is no native kernel.
     """
 
+    made_for: tuple
     constants: Constants
     parameters: list[Tensor]
     program: NativeProgram | None
@@ -73,17 +75,21 @@ class SiteKernels:
         """
         taken = [x for x in operands[: _taken(operation)] if x is not None]
         given = [x for x in taken if not x.constant]
-        key = (site, out, *((x.qparams, x.payload.shape) for x in given))
+        made_for = (out, *(x.qparams for x in given))
+        bounds = [(q.qmin, q.qmax) for q in made_for if isinstance(q, QParams)]
+        key = (site, *bounds, *(x.payload.shape for x in given))
         parameters = [x.payload for x in taken if x.constant]
         kernel = self._kernels.get(key)
         if any(x.payload.device.type != 'cpu' for x in taken):
             return None
-        if kernel is None or not _equal(kernel, constants, parameters):
+        if kernel is None or not _serves(kernel, made_for, constants, parameters):
             shape = _shape(operation, operands, attributes)
             program = _made(
                 site, operation, function, taken, constants, attributes, out, shape
             )
-            kernel = self._kernels[key] = Kernel(constants, parameters, program)
+            kernel = self._kernels[key] = Kernel(
+                made_for, constants, parameters, program
+            )
             self._make_room()
         self._kernels.move_to_end(key)
         if kernel.program is None:
@@ -164,19 +170,24 @@ def _taken(operation: Operation) -> int | None:
     return 2 if operation.kind in ('linear', 'conv2d') else None
 
 
-def _equal(kernel: Kernel, constants: Constants, parameters: list[Tensor]) -> bool:
-    """Whether a kernel serves these constants and parameters."""
+def _serves(
+    kernel: Kernel, made_for: tuple, constants: Constants, parameters: list[Tensor]
+) -> bool:
+    """Whether a kernel was made for these quantizers, constants and parameters."""
+    if kernel.made_for != made_for:
+        return False
     if kernel.constants is constants:
         return True
     return (
         all(map(torch.equal, kernel.parameters, parameters))
         and kernel.constants.keys() == constants.keys()
         and all(
-            torch.equal(a, b) if isinstance(a, Tensor) else a == b  # type: ignore
-            for a, b in zip(
-                kernel.constants.values(),
-                (constants[k] for k in kernel.constants),
-                strict=True,
-            )
+            _same(value, constants[name]) for name, value in kernel.constants.items()
         )
     )
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
+    return bool(one == other)

@@ -12,7 +12,7 @@ from iptq_mm.calibration import freeze_regions, reconstruct
 from iptq_mm.calibration.config.parts import ReconstructionConfig
 from iptq_mm.calibration.twins import float_twins
 from iptq_mm.modes import bound_region
-from iptq_mm.modes.part import parameters_of
+from iptq_mm.modes.training.part import parameters_of
 from iptq_mm.program.runtime.site_kernels import SiteKernels
 
 CONFIG = ReconstructionConfig(epochs=4, rate=0.05, wide_rate=0.003)

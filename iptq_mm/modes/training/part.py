@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..qtensor.context import Location, located
-from .base import Mode
-from .binding import bound_region
-from .leftovers import no_leftovers
-from .parameters import seen_as
+from ...qtensor.context import Location, located
+from ..base import Mode
+from ..binding import bound_region
+from ..leftovers import no_leftovers
+from ..parameters import seen_as
 
 
 def run_part(

@@ -5,9 +5,9 @@ import region_models
 import torch
 from region_models import images, integer_mode, quantized
 
-from iptq_mm.modes.part import run_part
 from iptq_mm.modes.training import Training
 from iptq_mm.modes.training.mode import integers_of
+from iptq_mm.modes.training.part import run_part
 from iptq_mm.qtensor import QTensor
 from iptq_mm.qtensor.carried import Carried
 from iptq_mm.qtensor.context import current_location

@@ -1,0 +1,1 @@
+"""Training of quantized models in mmengine's loop, on integers."""

@@ -1,0 +1,214 @@
+"""One command from a config to a trained integer model and its figures."""
+
+from __future__ import annotations
+
+import copy
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from torch import nn
+
+from ...calibration import QuantizationConfig
+from ...modes import regions_in
+from ...modes.integer import Integer
+from ...program import use_backend
+from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_in
+from ..loading.models import read_config, unwrapped
+from ..loading.pretrained import without_pretrained
+from ..quantize.model import Quantization
+from ..quantize.settings import read_settings
+from ..run.pipeline import built_runner, compare, prepare
+from ..run.processes import by_first, joined
+from ..run.work_dir import announce_replacement, held
+from .checkpoints import newest_checkpoint
+from .checks import built_losses, check_training, rehearse_training
+from .config import TrainingConfig, training_config
+from .hook import TrainingHook, averaged_integers
+from .start import native_runs, quantized_start
+from .trainee import Trainee
+
+
+def train_and_compare(
+    config: str | os.PathLike,
+    checkpoint: str | None = None,
+    *,
+    work_dir: str | None = None,
+    out: str | None = None,
+    resume: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    launcher: str = 'none',
+    float_cache: str | None = None,
+    backend: str | None = None,
+) -> dict[str, Any]:
+    """Quantize the model of a config, train its integers, evaluate, save.
+
+    The work dir then holds what
+    :func:`~iptq_mm.engine.run.pipeline.quantize_and_compare` writes, and the
+    checkpoints of the training.
+
+    Args:
+        config: Config file with ``quantization`` and ``qat``.
+        checkpoint: Float checkpoint; None: ``load_from`` of the config.
+        work_dir: Where to write; None: ``work_dir`` of the config, or
+            ``work_dirs/<config name>``.
+        out: Pickle file for the integer predictions, as mm's test tools write.
+        resume: Whether to go on where an interrupted run in the work dir was.
+        cfg_options: Overrides, by dotted key.
+        launcher: mmengine's launcher.
+        float_cache: Folder of what the float model gave in other runs.
+        backend: What runs the integer model after the training, a name in
+            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
+
+    Returns:
+        What ``results.json`` holds: as of a quantization, and a section ``training``.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+        FileNotFoundError: If the config, checkpoint or data is missing.
+        NotFiniteError: If a loss or a gradient is NaN or infinite.
+    """
+    cfg = read_config(config, checkpoint, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
+    cfg.backend = backend or cfg.get('backend')
+    settings = check_training(cfg, config)
+    original = copy.deepcopy(cfg)
+    prepare(cfg, out, float_cache)
+    training = copy.deepcopy(original)
+    training.randomness = copy.deepcopy(cfg.randomness)
+    with joined(cfg), ExitStack() as stack:
+        training.model_wrapper_cfg = copy.deepcopy(cfg.get('model_wrapper_cfg'))
+        by_first(lambda: stack.enter_context(held(cfg.work_dir)))
+        if dist.is_main_process():
+            announce_replacement(cfg.work_dir)
+        trained = _train(training, *settings, resume)
+        return compare(cfg, original, trained)
+
+
+class TrainedModel(Hook):
+    """Puts a trained model in the place of the float one, before it is tested.
+
+    Args:
+        model: The trained model, in integers.
+        found: What its quantization found.
+        calibration: Describes the calibration images.
+        training: A section of the results.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self,
+        model: nn.Module,
+        found: Quantization,
+        calibration: dict[str, Any],
+        training: dict[str, Any],
+    ) -> None:
+        self.calibration = calibration
+        self.result: Quantization | None = None
+        self._model, self._found, self._training = model, found, training
+
+    def before_test(self, runner: Runner) -> None:
+        """Exchange the models."""
+        runner.model = self._model
+        self.result = self._found
+
+    def config(self, cfg: Any) -> QuantizationConfig:
+        """The quantization settings in a config."""
+        return read_settings(cfg)
+
+    def sections(self) -> dict[str, Any]:
+        """The figures of the training."""
+        return {'training': self._training}
+
+
+def _train(
+    cfg: Config,
+    quantization: QuantizationConfig,
+    settings: TrainingConfig,
+    resume: bool,
+) -> TrainedModel:
+    """Quantize and train; what was read for it is forgotten at its end."""
+    checkpoint, folder = cfg.load_from, Path(cfg.work_dir)
+    whole = copy.deepcopy(cfg)
+    if not checkpoint:
+        cfg.model = without_pretrained(cfg.model)
+    runner = built_runner(training_config(cfg, settings))
+    model = unwrapped(runner.model)
+    _load(model, checkpoint, quantization.regions)
+    float_model = copy.deepcopy(model).eval()
+    losses = built_losses(settings, model)
+    rehearse_training(runner, float_model, losses, quantization, whole)
+    start = quantized_start(model, whole, quantization, folder, resume)
+    runner.model = Trainee(
+        model, float_model, losses, settings.parameters == 'all', _fastest(whole)
+    )
+    # mmengine would initialize the weights anew.
+    runner._init_model_weights = lambda: None  # type: ignore[method-assign]
+    newest = newest_checkpoint(folder, start.run) if start.resumed else None
+    if newest:
+        runner._load_from, runner._resume = newest, True
+    elif resume:
+        print_log('no iteration was finished before: training begins', 'current')
+    noting = TrainingHook(start.run)
+    runner.register_hook(noting)
+    runner.train()
+    integers = averaged_integers(runner)
+    use_backend(integers, whole.backend)
+    found = start.found
+    found.plans = {n: _integer(r.mode).plan for n, r in regions_in(integers).items()}
+    summary = noting.summary()
+    found.seconds['train'] = summary['seconds']
+    summary['settings'] = {
+        'loss': [dict(loss) for loss in settings.loss]
+        or [type(loss).__name__ for loss in losses],
+        'parameters': settings.parameters,
+        'optim_wrapper': _plain(settings.optim_wrapper),
+        'train_cfg': _plain(settings.train_cfg),
+        'processes': dist.get_world_size(),
+    }
+    return TrainedModel(integers, found, start.calibration, summary)
+
+
+def _load(model: nn.Module, checkpoint: str | None, regions: list[str]) -> None:
+    """Load the float weights, or make some.
+
+    Raises:
+        ConfigError: If the checkpoint cannot be read, or is no float one of the model.
+    """
+    if not checkpoint:
+        model.init_weights()  # type: ignore[operator]
+        return
+    with loading(checkpoint):
+        given = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        weights = weights_in(given)
+        refuse_integers(weights)
+        check = LoadCheck(model, weights)
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    check.finish(regions)
+
+
+def _fastest(cfg: Config) -> str | None:
+    """The back end of validations: all give the same integers."""
+    return cfg.backend or ('native' if native_runs() else None)
+
+
+def _integer(mode: Any) -> Integer:
+    assert isinstance(mode, Integer)
+    return mode
+
+
+def _plain(value: Any) -> Any:
+    """Settings as JSON has them."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, int | float | bool | None) else str(value)

@@ -1,0 +1,90 @@
+"""Ranges that are learned: a factor of the scale of each value of few bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from ...intmath import QParams
+from ...intmath.qparams import as_float32
+from ...plan import RegionPlan
+from .straight_through import FEW_BITS
+
+#: Name of the parameter of a region that holds the factors.
+RANGES_KEY = 'quantization_ranges'
+
+
+def values_with_ranges(plan: RegionPlan, outputs: Collection[str] = ()) -> list[str]:
+    """The sites whose ranges can be learned: those of few bits.
+
+    ReLU keeps the scale of its input, so that both are left out. So are values of more
+    bits, whose steps are far too small to be a matter of range.
+
+    Args:
+        plan: The region's plan.
+        outputs: Values that leave the region, whose scales other regions share.
+    """
+    scales = {p.output.scale for p in plan.sites.values() if p.operation == 'relu'}
+    return [
+        site
+        for site, p in plan.sites.items()
+        if p.output.bits <= FEW_BITS
+        and p.output.scale not in scales
+        and site not in outputs
+    ]
+
+
+class LearnedRanges:
+    """The scales of some of a region's values, by a parameter that is trained.
+
+    The scale of value ``i`` is ``2**f[i]`` times what it was at first. Its integers
+    keep their range, so that both ends of the real range move alike.
+
+    Args:
+        plan: The region's plan, which gets the scales of the moment. Constants that are
+            for the scales at first are taken out of it.
+        sites: The values.
+    """
+
+    def __init__(self, plan: RegionPlan, sites: Sequence[str] = ()) -> None:
+        self.sites = list(sites)
+        self._places = {site: i for i, site in enumerate(self.sites)}
+        self._plan = plan
+        self._first = {site: plan.sites[site].output.scale for site in sites}
+        self._factors: Tensor | None = None
+        for site in sites:
+            plan.sites[site].constants = plan.sites[site].made_for = None
+
+    def take(self, factors: Tensor) -> bool:
+        """Give the plan the scales that the parameter says; whether any changed.
+
+        Args:
+            factors: The parameter, shape (sites,).
+        """
+        self._factors = factors
+        exact = torch.exp2(factors.detach().double()).tolist()
+        changed = False
+        for site, factor in zip(self.sites, exact, strict=True):
+            planned = self._plan.sites[site]
+            old, scale = planned.output, as_float32(self._first[site] * factor)
+            if scale != old.scale:
+                planned.output = QParams(scale, old.qmin, old.qmax)
+                changed = True
+        return changed
+
+    def first_plan(self) -> RegionPlan:
+        """A copy of the plan with the scales that it had at first."""
+        plan = copy.deepcopy(self._plan)
+        for site, scale in self._first.items():
+            old = plan.sites[site].output
+            plan.sites[site].output = QParams(scale, old.qmin, old.qmax)
+        return plan
+
+    def of(self, site: str) -> Tensor | None:
+        """The element of the parameter for a site; None: its range is not learned."""
+        if site not in self._places or self._factors is None:
+            return None
+        return self._factors[self._places[site]]

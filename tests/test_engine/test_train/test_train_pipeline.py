@@ -1,0 +1,114 @@
+"""A training from a config to a written integer model."""
+
+import json
+
+import pytest
+import tiny_models
+import tiny_runs
+import tiny_training
+import torch
+from mmengine.config import Config
+
+from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.engine.train.pipeline import train_and_compare
+
+pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.slow]
+
+
+def test_results(trained_vit):
+    config, folder, results = trained_vit
+    assert json.loads((folder / 'results.json').read_text()) == results
+    training = results['training']
+    assert training['iterations'] == 10 and training['images'] == 18
+    assert len(training['loss']) == 10 and all(x > 0 for x in training['loss'])
+    assert [v['iteration'] for v in training['validation']] == [5, 10]
+    assert training['peak_memory_mb'] > 50
+    assert results['seconds']['train'] == training['seconds'] > 0
+    assert training['settings']['optim_wrapper']['optimizer']['lr'] == 0.02
+    assert training['settings']['loss'] == [{'type': 'labels'}, {'type': 'logits'}]
+    log = ''.join(p.read_text() for p in folder.rglob('*.log'))
+    assert 'loss_logits' in log and 'peak_memory_mb' in log
+
+
+def test_reloaded_it_gives_the_last_validation(trained_vit, tmp_path):
+    _, folder, results = trained_vit
+    metrics, _ = tiny_runs.run_test(str(folder / 'integer.py'), tmp_path)
+    last = dict(results['training']['validation'][-1])
+    last.pop('iteration')
+    assert {k: float(v) for k, v in metrics.items()} == last
+    assert {k: round(v, 6) for k, v in last.items()} == results['integer']
+    assert 'qat' not in Config.fromfile(folder / 'integer.py')
+
+
+def test_the_result_is_that_of_quantization_but_for_the_training(trained_vit, tmp_path):
+    config, folder, results = trained_vit
+    before = quantize_and_compare(config, work_dir=str(tmp_path))
+    assert set(results) - set(before) == {'training'}
+    assert results['assignment'] == before['assignment']
+    assert results['calibration'] == before['calibration']
+    assert results['float'] == before['float']
+    first, last = tiny_training.integers(tmp_path), tiny_training.integers(folder)
+    assert first.keys() == last.keys()
+    moved = [k for k in first if not torch.equal(first[k], last[k])]
+    assert all(k.startswith(('backbone.', 'head.')) for k in moved)
+    assert any(k.endswith('qkv.weight') for k in moved)
+    assert all(first[k].dtype == last[k].dtype for k in first)
+
+
+def test_the_loss_goes_down(tiny_data, tmp_path):
+    """Few images again and again: 2-bit weights learn what the float model says."""
+    cfg = tiny_training.vit(
+        tiny_data / 'classification',
+        loss='logits',
+        train_cfg=dict(by_epoch=True, max_epochs=12, val_interval=12),
+        param_scheduler=None,
+        custom_hooks=[],
+    )
+    cfg.quantization.weight.bits = 2
+    config, _ = tiny_models.write(cfg, tmp_path, 'learns')
+    loss = train_and_compare(config, work_dir=str(tmp_path / 'run'))['training']['loss']
+    assert sum(loss[-3:]) < 0.5 * sum(loss[:3])
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_iterations_and_accumulated_gradients(tiny_data, tmp_path, by_epoch):
+    """mmengine's other loop, its endless sampler, and sums of gradients."""
+    train_cfg = dict(by_epoch=True, max_epochs=1)
+    sampler = dict(type='DefaultSampler', shuffle=True)
+    if not by_epoch:
+        train_cfg = dict(type='IterBasedTrainLoop', max_iters=6, val_interval=4)
+        sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg = tiny_training.vit(
+        tiny_data / 'classification',
+        loss=dict(type='features', weight=2.0),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=1e-2),
+            accumulative_counts=2,
+            clip_grad=dict(max_norm=1.0),
+        ),
+        train_cfg=train_cfg,
+        train_dataloader=dict(batch_size=2, sampler=sampler),
+    )
+    config, _ = tiny_models.write(cfg, tmp_path, f'iter{by_epoch}')
+    results = train_and_compare(config, work_dir=str(tmp_path / 'run'))
+    training = results['training']
+    assert training['iterations'] == (5 if by_epoch else 6)
+    expected = [5] if by_epoch else [4, 6]
+    assert [v['iteration'] for v in training['validation']] == expected
+
+
+def test_float_modules_too(tiny_data, tmp_path):
+    """``parameters='all'``: the float head learns; else it stays to the bit."""
+    kept = {}
+    for parameters in ('regions', 'all'):
+        cfg = tiny_training.vit(
+            tiny_data / 'classification', parameters=parameters, custom_hooks=[]
+        )
+        cfg.quantization.regions = ['backbone']
+        config, checkpoint = tiny_models.write(cfg, tmp_path, parameters)
+        train_and_compare(config, work_dir=str(tmp_path / f'run_{parameters}'))
+        state = tiny_training.integers(tmp_path / f'run_{parameters}')
+        before = torch.load(checkpoint, weights_only=True)['state_dict']
+        key = 'head.layers.head.weight'
+        kept[parameters] = torch.equal(state[key], before[key])
+    assert kept == {'regions': True, 'all': False}
