@@ -23,6 +23,10 @@ from .calls import Form, Value, qtensors
 from .kept import Kept
 
 
+#: Of so many calls, one judges what was learned.
+_JUDGES = 8
+
+
 @dataclass(frozen=True)
 class Sample:
     """A call of a part, on a batch.
@@ -91,6 +95,9 @@ class Learner:
     def learn(self, samples: Sequence[Sample], seed: int) -> tuple[float, float]:
         """Learn, and write the integers into the module if they are better.
 
+        They are judged by calls that they have not learned from, one in eight: with
+        few images, a part learns them by heart.
+
         Args:
             samples: The calls of the part. Ranks have different ones, and learn
                 together.
@@ -99,7 +106,8 @@ class Learner:
         Returns:
             The error before and after, see :meth:`error`.
         """
-        before = self.error(samples)
+        samples, judges = _divided(samples)
+        before = self.error(judges)
         generator = torch.Generator().manual_seed(seed)
         steps = max(dist.all_gather_object(len(samples)))
         for epoch in range(self._config.epochs):
@@ -108,7 +116,7 @@ class Learner:
                 progress = (epoch * steps + i) / (self._config.epochs * steps)
                 sample = samples[order[i % len(order)]] if samples else None
                 self._step(sample, 0.5 * (1 + math.cos(math.pi * progress)), generator)
-        after = self.error(samples)
+        after = self.error(judges)
         if not after < before:
             return before, before
         self._write(self._learned())
@@ -203,6 +211,17 @@ class Learner:
                 chosen = torch.rand(numbers.shape, generator=generator) < share
                 numbers = torch.where(chosen.to(numbers.device), real, numbers)
             yield value.tensor(Carried.wrap(numbers.to(carrier(value.qparams))))
+
+
+def _divided(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The calls to learn from and those to judge by; the same if there is one."""
+    if len(samples) < 2:
+        return samples, samples
+    judging = set(range(_JUDGES - 1, len(samples), _JUDGES)) or {len(samples) - 1}
+    return (
+        [sample for i, sample in enumerate(samples) if i not in judging],
+        [samples[i] for i in sorted(judging)],
+    )
 
 
 def _real(x: QTensor) -> Tensor:
