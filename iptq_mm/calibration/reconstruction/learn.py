@@ -22,7 +22,6 @@ from ..config.parts import ReconstructionConfig
 from .calls import Form, Value, qtensors
 from .kept import Kept
 
-
 #: Of so many calls, one judges what was learned.
 _JUDGES = 8
 
