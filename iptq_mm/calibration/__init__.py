@@ -11,6 +11,7 @@ from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
+from .phases.reconstruct import reconstruct
 from .phases.search import choose_ranges, search_ranges
 from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded
@@ -40,6 +41,7 @@ __all__ = [
     'observe',
     'passes',
     'recalibrate',
+    'reconstruct',
     'search_ranges',
     'take_over',
     'try_ranges',

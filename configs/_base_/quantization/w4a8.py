@@ -13,6 +13,9 @@ quantization = dict(
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),
+    # Off: the blocks learn what the float ones return, for many times the time of the
+    # other phases. See docs/architecture.md.
+    # reconstruction=dict(epochs=4),
     # The train dataset of the config with its test pipeline, unless there is a
     # `dataloader=dict(...)` here. (Left out, not None: a child config could not
     # replace None by a dict.)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .reading import ConfigError
+
 
 @dataclass
 class WeightConfig:
@@ -97,3 +99,49 @@ class CalibrationConfig:
     dataloader: dict | None = None
     recalibrate: str | None = None
     function_ranges: str | None = None
+
+
+@dataclass
+class ReconstructionConfig:
+    """Reconstruction: integer blocks learn to return what the float ones return.
+
+    Attributes:
+        epochs: How often each block sees the calibration images; 0: no reconstruction.
+        rate: Learning rate of weights, in steps of their integers.
+        wide_rate: Learning rate of all other parameters, relative to their root mean
+            square.
+        float_share: Share of the elements of a block's input that are those of the
+            float model while it learns.
+        guided: Whether an error counts by the squared gradient of the region's outputs.
+            It takes a pass backward through the whole region.
+        memory_limit_mb: Most MiB of activations that are kept in memory; what does not
+            fit lies in temporary files.
+    """
+
+    epochs: int = 0
+    rate: float = 0.02
+    wide_rate: float = 0.001
+    float_share: float = 0.0
+    guided: bool = True
+    memory_limit_mb: int = 1024
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless the numbers are in their ranges.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        for name in ('epochs', 'memory_limit_mb'):
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f'{where}.{name}={getattr(self, name)}: use 0 or more'
+                )
+        for name in ('rate', 'wide_rate'):
+            if not 0 <= getattr(self, name) < float('inf'):
+                raise ConfigError(
+                    f'{where}.{name}={getattr(self, name)}: use a number of 0 or more'
+                )
+        if not 0 <= self.float_share < 1:
+            raise ConfigError(
+                f'{where}.float_share={self.float_share}: use 0 or more, below 1'
+            )

@@ -11,7 +11,13 @@ from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .methods import Method, methods_of
-from .parts import ActivationConfig, CalibrationConfig, WeightConfig, WideConfig
+from .parts import (
+    ActivationConfig,
+    CalibrationConfig,
+    ReconstructionConfig,
+    WeightConfig,
+    WideConfig,
+)
 from .reading import ConfigError, build, check_arguments, check_type, meant, plain
 
 #: Criteria of configs that name none: where a pass backward fits the memory, and
@@ -63,6 +69,7 @@ class QuantizationConfig:
         calibration: See :class:`CalibrationConfig`.
         candidates: By operation kind, the functions to choose among; in a config,
             lists of registry dicts.
+        reconstruction: See :class:`ReconstructionConfig`.
         on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
             in integers than the quantization of its linear layers explains.
     """
@@ -79,6 +86,10 @@ class QuantizationConfig:
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
+    # The phases before it do not depend on it: a state has its own key for it.
+    reconstruction: ReconstructionConfig = field(
+        default_factory=ReconstructionConfig, repr=False
+    )
     # No part of what a kept state belongs to: --resume goes on with another one.
     on_mismatch: str = field(default='error', repr=False)
 
@@ -122,6 +133,7 @@ class QuantizationConfig:
             ('activation', ActivationConfig),
             ('wide', WideConfig),
             ('calibration', CalibrationConfig),
+            ('reconstruction', ReconstructionConfig),
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
         self = build(cls, given, 'quantization')
@@ -181,6 +193,7 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
+        self.reconstruction.check('quantization.reconstruction')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)
             if value is not None and value not in known:

@@ -49,6 +49,8 @@ def _fits(value: Any, hint: Any) -> bool:
     kind = get_origin(hint) or hint
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is list:
         (inner,) = get_args(hint)
         return isinstance(value, list) and all(_fits(v, inner) for v in value)
@@ -61,7 +63,12 @@ def _said(hint: Any) -> str:
         return ' or '.join(map(_said, get_args(hint)))
     if get_origin(hint) is list:
         return f'a list of {get_args(hint)[0].__name__}'
-    kinds = {int: 'an integer', bool: 'True or False', NoneType: 'None'}
+    kinds = {
+        int: 'an integer',
+        float: 'a number',
+        bool: 'True or False',
+        NoneType: 'None',
+    }
     return kinds.get(hint, f'a {getattr(hint, "__name__", hint)}')
 
 

@@ -7,20 +7,18 @@ keeps float tensors, or a function that does not suit its site.
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mmengine import dist
-from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ...modes import Integer, Region, bind, bound_region
+from ...modes import Integer, Region, bound_region
 from ...qtensor import WeightQParams
 from ..evaluating import evaluating
+from ..twins import float_twins
 from .expected_values import ExpectedValues, FloatValues, IntegerValues, Sampling
 from .verdict import RegionCheck, Sums, judged
 
@@ -40,16 +38,7 @@ class RegionChecker:
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
-        self._twins: dict[str, nn.Module] = {}
-        for name in names:
-            try:
-                self._twins[name] = _twin(model.get_submodule(name))
-            except Exception as error:  # what modules keep may have no copy
-                print_log(
-                    f"region '{name}' cannot be compared with floats ({error})",
-                    'current',
-                    logging.WARNING,
-                )
+        self._twins = float_twins(model, names)
         self._calls = dict.fromkeys(self._twins, 0)
         self._sums: dict[str, Sums] = {name: {} for name in self._twins}
 
@@ -200,11 +189,3 @@ def _run(
 def _all(mode: Sampling, outputs: list[Tensor]) -> dict[str, Tensor]:
     """The values of the sites in a call, and its outputs."""
     return mode.taken() | {f'output:{i}': x.detach() for i, x in enumerate(outputs)}
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """A copy of a region that shares the parameters, which nobody writes to."""
-    memo = {id(p): p for p in module.parameters()}
-    twin = copy.deepcopy(module, memo | {id(b): b.clone() for b in module.buffers()})
-    bind(twin, Region('(float)', None))
-    return twin

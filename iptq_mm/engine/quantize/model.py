@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,6 +36,9 @@ class Quantization:
         seconds: By phase.
         checks: By region, see
             :class:`~iptq_mm.calibration.region_check.verdict.RegionCheck`.
+        reconstruction: What a reconstruction did, see
+            :class:`~iptq_mm.calibration.phases.reconstruct.Reconstructed`; empty: there
+            was none.
         real: By region, the real values of its parameters, equalized and folded, just
             before they were rounded; only if asked for.
     """
@@ -44,6 +47,7 @@ class Quantization:
     records: dict[str, RegionRecord]
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reconstruction: dict[str, Any] = field(default_factory=dict)
     real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def assignment(self) -> dict[str, str]:
@@ -102,6 +106,7 @@ def quantize_model(
         run.state.records,
         {name: round(spent, 2) for name, spent in seconds.items()},
         run.checks,
+        asdict(run.reconstructed) if run.reconstructed else {},
         run.real,
     )
 
@@ -155,6 +160,7 @@ def _started(
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)
     key = {} if state_file is None else state_key(model, repr(config), images)
-    run = Run(model, config, batches, forward, State(state_file, key, resume))
+    state = State(state_file, key, resume, repr(config.reconstruction))
+    run = Run(model, config, batches, forward, state)
     rewrite(run)
     return run

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ...calibration.equalization.ranging import Ranges
+from ...calibration.phases.reconstruct import Learned
 from ...record import RegionRecord
 from ...utils.files import try_save
 
@@ -25,21 +26,30 @@ class State:
         records: By region.
         ranges: By region, the channel ranges that equalizers use; None before that
             phase.
+        learned: Parts that a reconstruction has finished.
 
     Args:
         path: File that keeps it; None: it is not kept.
         key: Identifies this quantization, see :func:`state_key`.
         resume: Whether to go on with what the file holds.
+        reconstruction: Describes the settings of the reconstruction, on which nothing
+            but ``learned`` depends.
     """
 
     def __init__(
-        self, path: str | os.PathLike | None, key: dict[str, str], resume: bool
+        self,
+        path: str | os.PathLike | None,
+        key: dict[str, str],
+        resume: bool,
+        reconstruction: str = '',
     ) -> None:
         self.path = None if path is None else Path(path)
         self.key = key
         self.seconds: dict[str, float] = {}
         self.records: dict[str, RegionRecord] = {}
         self.ranges: dict[str, Ranges] | None = None
+        self.learned: Learned = {}
+        self._reconstruction = reconstruction
         found = self._read() if resume and dist.is_main_process() else None
         # The file may lie on the disk of the first rank alone.
         shared = [found]
@@ -51,6 +61,9 @@ class State:
                 for n, r in shared[0]['records'].items()
             }
             self.ranges = _ranges(shared[0]['ranges'])
+            kept = shared[0].get('reconstruction') or {}
+            if kept.get('settings') == reconstruction:
+                self.learned = kept['learned']
 
     def finish(self, phase: str, seconds: float) -> None:
         """Note that a phase is finished, and keep its records.
@@ -58,6 +71,14 @@ class State:
         The file only helps to resume: a full disk does not end the run.
         """
         self.seconds[phase] = round(seconds, 2)
+        self.save(phase)
+
+    def save(self, what: str) -> None:
+        """Write the file.
+
+        Args:
+            what: The run could not be resumed after this without the file.
+        """
         if self.path is not None and dist.is_main_process():
             ranges = self.ranges
             state: dict[str, Any] = {
@@ -65,8 +86,12 @@ class State:
                 'seconds': self.seconds,
                 'records': {n: r.state_dict() for n, r in self.records.items()},
                 'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
+                'reconstruction': {
+                    'settings': self._reconstruction,
+                    'learned': self.learned,
+                },
             }
-            otherwise = f'the run goes on, but could not be resumed after {phase}'
+            otherwise = f'the run goes on, but could not be resumed after {what}'
             try_save(state, self.path, otherwise)
 
     def _read(self) -> dict[str, Any] | None:

@@ -81,6 +81,8 @@ class OutcomeHook(Hook):
             'seed': runner.seed,
             'versions': _versions(),
         }
+        if found.reconstruction:
+            self.results['reconstruction'] = found.reconstruction
         self.results['warnings'] = warnings(self.results)
         by_first(lambda: self._write(runner, found))
 

@@ -78,6 +78,7 @@ def quantized_start(
     images = repr((seed, sources))
     path = folder / START_FILE
     key = state_key(model, repr(config), images)
+    key['reconstruction'] = repr(config.reconstruction)
     state = _read(path, key) if resume else None
     if state is None:
         if dist.is_main_process():
@@ -152,6 +153,7 @@ def _state(start: Start, model: nn.Module, key: dict[str, str]) -> dict[str, Any
         'records': {n: r.state_dict() for n, r in found.records.items()},
         'seconds': found.seconds,
         'checks': found.checks,
+        'reconstruction': found.reconstruction,
         'calibration': start.calibration,
     }
 
@@ -173,6 +175,11 @@ def _restored(state: dict[str, Any], model: nn.Module) -> Start:
         install(name, module, plan, integers)
     records = {n: RegionRecord.from_state_dict(r) for n, r in state['records'].items()}
     found = Quantization(
-        plans, records, state['seconds'], state['checks'], state['real']
+        plans,
+        records,
+        state['seconds'],
+        state['checks'],
+        state['reconstruction'],
+        state['real'],
     )
     return Start(found, state['calibration'], state['run'], resumed=True)

@@ -78,6 +78,26 @@ MISTAKES = {
     'bits as text': (dict(weight=dict(bits='4')), "weight.bits='4': give an integer"),
     'bits as float': (dict(wide=dict(bits=8.0)), r'wide.bits=8.0: give an integer'),
     'yes as text': (dict(pixels='yes'), "pixels='yes': give True or False"),
+    'reconstruction misspelt': (
+        dict(reconstruction=dict(epoch=3)),
+        "reconstruction has no option 'epoch'.*did you mean 'epochs'",
+    ),
+    'reconstruction for a time that is negative': (
+        dict(reconstruction=dict(epochs=-1)),
+        r'reconstruction.epochs=-1: use 0 or more',
+    ),
+    'a rate that is no number': (
+        dict(reconstruction=dict(rate='high')),
+        "reconstruction.rate='high': give a number",
+    ),
+    'a rate that is infinite': (
+        dict(reconstruction=dict(wide_rate=float('inf'))),
+        r'reconstruction.wide_rate=inf: use a number of 0 or more',
+    ),
+    'float inputs only': (
+        dict(reconstruction=dict(float_share=1)),
+        r'reconstruction.float_share=1: use 0 or more, below 1',
+    ),
     'optional bits': (dict(wide=dict(gelu='8')), 'give an integer or None'),
     'a dict for a list': (
         dict(equalization=dict(type='layer_norm')),

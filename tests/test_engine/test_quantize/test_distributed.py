@@ -121,6 +121,41 @@ def test_ranks(vit_run, tmp_path, one_thread, ranks):
     _same_results(vit_run.config, tmp_path / 'one', tmp_path / 'many')
 
 
+#: Writes how many parts a rank has improved, and a digest of its integers.
+_DIGESTS = """
+import hashlib
+from iptq_mm.engine.quantize import hook
+original = hook.quantize_model
+def quantize(model, *args):
+    done, digest = original(model, *args), hashlib.sha256()
+    for value in model.parameters():
+        digest.update(value.detach().numpy().tobytes())
+    parts = done.reconstruction['decibels']
+    better = sum(before < after for before, after in parts.values())
+    Path(__file__).with_name(f'rank{RANK}').write_text(f'{better} {digest.hexdigest()}')
+    return done
+hook.quantize_model = quantize
+"""
+
+
+@pytest.mark.slow
+def test_ranks_learn_together(vit_run, tmp_path, around):
+    """They have different images, and as many steps as the one with the most."""
+    options = {
+        **OPTIONS,
+        'quantization.weight.bits': 4,
+        'quantization.reconstruction.epochs': 2,
+        'quantization.reconstruction.rate': 0.1,
+    }
+    script = around(_DIGESTS)
+    done = _launch(2, vit_run.config, tmp_path / 'run', script, options)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    one, other = [(tmp_path / f'rank{rank}').read_text() for rank in range(2)]
+    assert one == other and int(one.split()[0]) > 0
+    results = json.loads((tmp_path / 'run/results.json').read_text())
+    assert results['reconstruction']['memory_mb'] > 0
+
+
 @pytest.mark.slow
 def test_ranks_recalibrate(vit_run, tmp_path, one_thread):
     options = {

@@ -50,18 +50,22 @@ def test_what_is_not_wanted_does_not_run(run):
 @pytest.mark.parametrize(
     'options, names',
     [
-        ({}, 'observe analyse assign freeze'),
+        ({}, 'observe analyse assign freeze check'),
         (
             dict(
                 equalization=[dict(type='attention')],
                 activation=dict(search_images=8),
                 weight=dict(bias_correction=True),
             ),
-            'equalize observe search analyse assign measure freeze',
+            'equalize observe search analyse assign measure freeze check',
         ),
         (
             dict(weight=dict(rounding=dict(type='second_order'))),
-            'observe analyse assign measure freeze',
+            'observe analyse assign measure freeze check',
+        ),
+        (
+            dict(reconstruction=dict(epochs=1)),
+            'observe analyse assign freeze reconstruct check',
         ),
         (
             dict(calibration=dict(recalibrate='order')),

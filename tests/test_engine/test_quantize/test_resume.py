@@ -143,6 +143,21 @@ def test_state_survives_a_failing_write(tmp_path, monkeypatch):
     assert again.seconds == {'observe': 1.23}
 
 
+def test_parts_that_have_learned_are_kept_for_their_settings(tmp_path):
+    """Another reconstruction starts anew; the phases before it do not."""
+    path, key = tmp_path / 'state.pth', {'settings': 'a'}
+    state = State(path, key, False, 'epochs=1')
+    state.finish('observe', 1.0)
+    state.learned['backbone.layers.0'] = {'w': torch.tensor([1, -7], dtype=torch.int8)}
+    state.save('a part')
+    again = State(path, key, True, 'epochs=1')
+    (learned,) = again.learned.values()
+    assert learned['w'].tolist() == [1, -7] and learned['w'].dtype == torch.int8
+    other = State(path, key, True, 'epochs=2')
+    assert not other.learned and other.seconds == {'observe': 1.0}
+    assert not State(path, {'settings': 'b'}, True, 'epochs=1').learned
+
+
 def test_key_takes_in_every_tensor():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     first = state_key(model, '', '')

@@ -1,0 +1,1 @@
+"""Reconstruction: what integer parts learn from, and how they learn."""

@@ -1,0 +1,112 @@
+"""A phase of a quantization, and the run whose phases hand on their results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from ...calibration import QuantizationConfig
+from ...calibration.batches import Forward
+from ...calibration.phases.equalize import Powers
+from ...calibration.phases.measure import RegionInputs
+from ...calibration.phases.reconstruct import Reconstructed
+from ...calibration.region_check.check import RegionChecker
+from ...modes.attributes import Attributes
+from ...plan import RegionPlan
+from .progress import progress_of, some_batches
+from .state import State
+
+
+@dataclass
+class Run:
+    """A quantization in progress: its inputs, and the results of the phases so far.
+
+    Attributes:
+        model: The float model, which the last phase makes integer.
+        config: What to quantize.
+        batches: Calibration batches of this rank.
+        forward: Runs the model on a batch.
+        state: Records and ranges, and the time of the phases that found them.
+        powers: By region, powers of two that equalization left to sites; None before.
+        plans: By region, from the assignment on.
+        inputs: By region, what the weights get as inputs; None where it was not
+            measured.
+        twins: By region, its float self, from the phase freeze on.
+        checker: Compares the regions with floats, from the phase freeze on.
+        reconstructed: What the reconstruction did; None: there was none.
+        checks: By region, how the integers compare with floats.
+        seconds: Time of the phases that are not in ``state``.
+        real: By region, real values of the parameters before they were rounded; only
+            if ``keep_real``.
+        keep_real: Whether to keep them.
+        remembered: What modules of the model kept before calibration.
+    """
+
+    model: nn.Module
+    config: QuantizationConfig
+    batches: Iterable[Any]
+    forward: Forward
+    state: State
+    powers: Powers | None = None
+    plans: dict[str, RegionPlan] = field(default_factory=dict)
+    inputs: RegionInputs | None = None
+    twins: dict[str, nn.Module] = field(default_factory=dict)
+    checker: RegionChecker | None = None
+    reconstructed: Reconstructed | None = None
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    keep_real: bool = False
+
+    def __post_init__(self) -> None:
+        """Note what the modules keep."""
+        self.remembered = Attributes(self.model.modules(), numbers=True)
+
+    def progress(self, phase: str, images: int | None = None) -> Iterator[Any]:
+        """The batches of a phase, with progress in the log.
+
+        Args:
+            phase: Its name.
+            images: About how many images it looks at; None: all.
+        """
+        total = len(self.batches) if isinstance(self.batches, Sized) else None
+        if images is None:
+            return progress_of(self.batches, phase, total)
+        return some_batches(self.batches, phase, total, images, self.config)
+
+
+class Phase(NamedTuple):
+    """A phase of a quantization.
+
+    Attributes:
+        name: In the log, in the state file and among the times of a run.
+        run: Does the work: reads what earlier phases left in the run, and adds to it.
+        wanted: Whether a config asks for it.
+        kept: Whether its findings are kept in the state file. A resumed run leaves out
+            the phases whose findings are there.
+        repeated: Whether a resumed run does it all the same, because it also changes
+            the model in memory.
+    """
+
+    name: str
+    run: Callable[[Run], None]
+    wanted: Callable[[QuantizationConfig], Any] = lambda config: True
+    kept: bool = False
+    repeated: bool = False
+
+    def do(self, run: Run) -> None:
+        """Do what is wanted and not done yet; note the time, and keep the findings."""
+        finished = self.name in run.state.seconds
+        if not self.wanted(run.config) or (finished and not self.repeated):
+            return
+        began = time.perf_counter()
+        self.run(run)
+        seconds = time.perf_counter() - began
+        if not self.kept:
+            run.seconds[self.name] = seconds
+        elif not finished:
+            run.state.finish(self.name, seconds)
