@@ -31,7 +31,7 @@ QUICK = {
     'quantization.weight.bias_correction': False,
     'quantization.criterion': {'_delete_': True, 'type': 'sqnr'},
 }
-DEIT = 'configs/deit/deit-tiny_iptq-w8a8_in1k-sample.py'
+DEIT = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 
 
 def tapped(program: Program) -> Program:

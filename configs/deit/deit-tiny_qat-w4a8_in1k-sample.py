@@ -1,4 +1,4 @@
 # Quantizes and trains: python tools/train.py. The images need no labels.
 _base_ = [
-    './deit-tiny_iptq-w4a8_in1k-sample.py', '../_base_/qat/one_epoch.py'
+    './deit-tiny_w4a8_in1k-sample.py', '../_base_/qat/one_epoch.py'
 ]
