@@ -61,6 +61,10 @@ def test_names_say_what_they_run(name):
         assert (
             criterion == {'iptq': 'unified_metric', 'mixed': 'sqnr_difference'}[method]
         )
+        stages = settings.analysis, settings.calibration.recalibrate
+        stages_of = {'iptq': ('site', 'all'), 'mixed': ('whole-model', None)}
+        assert stages == stages_of[method]
+        assert bool(cfg.get('qat')) == (method == 'mixed')
         preset = load(f'_base_/candidates/{method}.py').candidates
         assert types(settings.candidates) == {
             kind: [f['type'] for f in functions] for kind, functions in preset.items()
