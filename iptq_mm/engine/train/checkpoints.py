@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def newest_checkpoint(folder: Path, run: str) -> str | None:
     """The newest whole checkpoint of a run, the same in all processes.
 
     Args:
-        folder: The work dir.
+        folder: Where mmengine's ``CheckpointHook`` saves them.
         run: Name of the run.
 
     Returns:
@@ -56,7 +55,7 @@ def newest_checkpoint(folder: Path, run: str) -> str | None:
 
 def _newest(folder: Path, run: str) -> str | None:
     best: tuple[int, str] | None = None
-    for path in _candidates(folder):
+    for path in (p for pattern in _PATTERNS for p in folder.glob(pattern)):
         try:
             # Numbers of mmengine's message hub are numpy's.
             state: Any = torch.load(path, map_location='cpu', weights_only=False)
@@ -68,14 +67,3 @@ def _newest(folder: Path, run: str) -> str | None:
         if mine and (best is None or iteration > best[0]):
             best = iteration, str(path)
     return best and best[1]
-
-
-def _candidates(folder: Path) -> Iterator[Path]:
-    for pattern in _PATTERNS:
-        yield from folder.glob(pattern)
-    try:  # those that are kept elsewhere
-        named = Path((folder / 'last_checkpoint').read_text(encoding='utf-8'))
-        if named.parent.resolve() != folder.resolve() and named.is_file():
-            yield named
-    except (OSError, ValueError):
-        pass

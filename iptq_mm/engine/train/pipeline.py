@@ -166,7 +166,10 @@ def _train(
     runner.model = Trainee(model, float_model, losses, everything, _fastest(whole))
     # mmengine would initialize the weights anew.
     runner._init_model_weights = lambda: None  # type: ignore[method-assign]
-    newest = newest_checkpoint(folder, start.run) if start.resumed else None
+    saved = folder
+    if 'out_dir' in settings.checkpoint:  # mmengine adds the name of the work dir
+        saved = Path(settings.checkpoint['out_dir'], folder.resolve().name)
+    newest = newest_checkpoint(saved, start.run) if start.resumed else None
     if newest:
         runner._load_from, runner._resume = newest, True
     elif resume:

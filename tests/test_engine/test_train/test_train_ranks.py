@@ -35,12 +35,11 @@ def test_two_processes(tiny_data, tmp_path, accumulated):
         param_scheduler=None,
         checkpoint=dict(interval=2),
     )
+    config, _ = tiny_models.write(cfg, tmp_path, f'ranks{accumulated}')
     folders = {}
     for ranks in (1, 2):
-        loader = cfg.qat.train_dataloader
-        loader.batch_size = 4 // ranks
-        loader.sampler = dict(type='DefaultSampler', shuffle=True)
-        config, _ = tiny_models.write(cfg, tmp_path, f'ranks{ranks}_{accumulated}')
+        cfg.qat.train_dataloader.batch_size = 4 // ranks
+        cfg.dump(config)
         folders[ranks] = tmp_path / f'run{ranks}'
         if ranks == 1:
             train_and_compare(config, work_dir=str(folders[1]))
