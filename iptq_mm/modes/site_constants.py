@@ -116,6 +116,14 @@ class SiteConstants:
             }
         return constants
 
+    def made_at(self, site: str) -> list[tuple[QParams, Constants]]:
+        """The constants of a site so far, each with the quantizer of its first operand.
+
+        Args:
+            site: Name of the site.
+        """
+        return [(k[3], made) for k, made in self._constants.items() if k[0] == site]
+
     def drop(self, sites: Set[str]) -> None:
         """Drop the constants and functions of sites whose plan changes."""
         for key in [key for key in self._constants if key[0] in sites]:

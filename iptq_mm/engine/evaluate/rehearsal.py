@@ -39,7 +39,7 @@ def rehearse(
             raise ConfigError(
                 'the evaluation images are no batch for a model, they have '
                 f'{sorted(map(str, batch))} and no inputs: end the pipeline of '
-                f'{split}_dataloader.dataset with PackInputs, or PackDetInputs for mmdet'
+                f'{split}_dataloader.dataset with PackInputs, or PackDetInputs (mmdet)'
             )
         with foreign_errors(
             f'the float model cannot predict the first {split} image',

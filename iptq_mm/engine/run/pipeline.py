@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine import dist
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -72,6 +73,8 @@ def quantize_and_compare(
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.backend = backend or cfg.get('backend')
     check_config(cfg, config)
+    if cfg.get('qat'):
+        print_log(f'{config}: qat is not read here: tools/train.py trains', 'current')
     original = copy.deepcopy(cfg)
     prepare(cfg, out, float_cache)
     with joined(cfg), ExitStack() as stack:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
-from ...calibration import ConfigError, QuantizationConfig
+from ...calibration import ConfigError, QuantizationConfig, expanded
 from ...registry import TRAINING_LOSSES
 from ..calibration_data import explained, refuse_evaluated
 from ..evaluate.rehearsal import random_states_kept, rehearse
@@ -105,7 +105,7 @@ def rehearse_training(
         dataset = dataset.dataset
     refuse_evaluated(dataset, cfg, runner.cfg.train_dataloader.get('dataset'))
     with random_states_kept():
-        _try_losses(loader, model, losses, quantization.regions)
+        _try_losses(loader, model, losses, expanded(model, quantization.regions))
     loops: dict[str, Any] = {'test': runner.test_loop}
     if runner._val_loop is not None:
         loops['val'] = runner.val_loop

@@ -36,6 +36,8 @@ class TrainingConfig:
             which need no labels.
         parameters: ``regions``: those of the integer regions are trained, the others
             stay as they are. ``all``: those of float modules, too.
+        learn_ranges: Whether the ranges of values of at most 8 bits are trained, too
+            (learned step size quantization). It pays where there are few bits.
         train_dataloader: What is different from ``train_dataloader`` of the config, as
             a config differs from its base.
         custom_hooks: As mmengine has them, ``EMAHook`` for instance.
@@ -48,6 +50,7 @@ class TrainingConfig:
     param_scheduler: list[dict] | dict | None = None
     loss: list[dict] = field(default_factory=list)
     parameters: str = 'regions'
+    learn_ranges: bool = False
     train_dataloader: dict = field(default_factory=dict)
     custom_hooks: list[dict] = field(default_factory=list)
     checkpoint: dict = field(default_factory=lambda: {'interval': 100})
@@ -106,6 +109,8 @@ def _check(read: TrainingConfig) -> None:
         raise ConfigError(f'qat.loss has a loss twice: {kinds}')
     if read.parameters not in ('regions', 'all'):
         raise ConfigError(f"qat.parameters={read.parameters!r}: use 'regions' or 'all'")
+    if not isinstance(read.learn_ranges, bool):
+        raise ConfigError(f'qat.learn_ranges is True or False, not {read.learn_ranges}')
     _check_optimizer(read.optim_wrapper)
     _check_checkpoints(read)
 

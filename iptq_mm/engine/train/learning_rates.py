@@ -81,12 +81,12 @@ class RelativeLearningRates(DefaultOptimWrapperConstructor):
         super().add_params(params, module, *args, **kwargs)
         if args or kwargs:
             return
+        base: Any = self.base_lr
         for group in params:
             (parameter,) = group['params']
             known = id(parameter) in self._weights
             factor = self._sizes[id(parameter)] * (1.0 if known else self.others)
-            assert self.base_lr is not None
-            group['lr'] = group.get('lr', self.base_lr) * factor
+            group['lr'] = group.get('lr', base) * factor
         print_log(
             f'learning rates: {self.base_lr} times the size of each parameter, '
             f'{min(g["lr"] for g in params):.2g} to {max(g["lr"] for g in params):.2g}',

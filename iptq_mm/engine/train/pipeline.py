@@ -18,6 +18,7 @@ from torch import nn
 from ...calibration import QuantizationConfig
 from ...modes import regions_in
 from ...modes.integer import Integer
+from ...modes.training import keep_constants
 from ...program import use_backend
 from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_in
 from ..loading.models import read_config, unwrapped
@@ -120,6 +121,18 @@ class TrainedModel(Hook):
         runner.model = self._model
         self.result = self._found
 
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Put constants that learned ranges have changed into the plans."""
+        if batch_idx == 0:
+            for name in self._found.plans:
+                keep_constants(self._model.get_submodule(name))
+
     def config(self, cfg: Any) -> QuantizationConfig:
         """The quantization settings in a config."""
         return read_settings(cfg)
@@ -146,7 +159,9 @@ def _train(
     float_model = copy.deepcopy(model).eval()
     losses = built_losses(settings, model)
     rehearse_training(runner, float_model, losses, quantization, whole)
-    start = quantized_start(model, whole, quantization, folder, resume)
+    start = quantized_start(
+        model, whole, quantization, folder, resume, settings.learn_ranges
+    )
     runner.model = Trainee(
         model, float_model, losses, settings.parameters == 'all', _fastest(whole)
     )
@@ -170,6 +185,7 @@ def _train(
         'loss': [dict(loss) for loss in settings.loss]
         or [type(loss).__name__ for loss in losses],
         'parameters': settings.parameters,
+        'learn_ranges': settings.learn_ranges,
         'optim_wrapper': _plain(settings.optim_wrapper),
         'train_cfg': _plain(settings.train_cfg),
         'processes': dist.get_world_size(),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...calibration import QuantizationConfig
 from ...modes.install import fit_first_layer, install
 from ...modes.training import begin_training
+from ...modes.training.ranges import values_with_ranges
 from ...norms import without_norms
 from ...plan import RegionPlan
 from ...program import Session
@@ -55,6 +56,7 @@ def quantized_start(
     config: QuantizationConfig,
     folder: Path,
     resume: bool,
+    learn_ranges: bool = False,
 ) -> Start:
     """Quantize a float model, and turn its regions into ones that are trained.
 
@@ -65,6 +67,7 @@ def quantized_start(
         config: Its quantization settings.
         folder: The work dir.
         resume: Whether to go on with what an interrupted run left there.
+        learn_ranges: Whether ranges of values of few bits are trained, too.
 
     Raises:
         ConfigError: See :func:`~iptq_mm.engine.quantize.model.quantize_model`.
@@ -90,10 +93,12 @@ def quantized_start(
             try_save(_state(start, model, key), path, otherwise)
     else:
         start = _restored(state, model)
-    for name in start.found.plans:
+    for name, plan in start.found.plans.items():
         real = start.found.real.get(name)
         kernels = SiteKernels() if native_runs() else None
-        begin_training(model.get_submodule(name), real, kernels)
+        outputs = start.found.records[name].outputs
+        ranges = values_with_ranges(plan, outputs) if learn_ranges else ()
+        begin_training(model.get_submodule(name), real, kernels, ranges)
     start.found.real = {}
     return start
 

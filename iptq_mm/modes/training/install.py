@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...intmath.qparams import as_float32
+from ...operations import OPERATIONS, NonLinear
 from ...plan import RegionPlan
 from ...qtensor import WeightQParams
 from ..binding import bind, bound_region, unbind
@@ -91,6 +92,35 @@ def end_training(module: nn.Module) -> None:
     _exchange(module, integers)
     unbind(module)
     bind(module, Region(region.name, Integer(region.mode.plan)))
+
+
+def keep_constants(module: nn.Module) -> None:
+    """Put constants of functions that the plan lacks into it, after a call.
+
+    The plan has those that depend on no parameter, because another version of a library
+    may compute another last bit of them. A learned range makes them void.
+
+    Args:
+        module: The module of a region, in integer mode, that has run.
+    """
+    region = bound_region(module)
+    assert region is not None and isinstance(region.mode, Integer)
+    plan, changed = region.mode.plan, False
+    for site, planned in plan.sites.items():
+        operation = OPERATIONS[planned.operation]
+        lacks = isinstance(operation, NonLinear) and operation.saved
+        if not lacks or planned.constants is not None:
+            continue
+        made = region.mode.constants.made_at(site)
+        if made:
+            qparams, constants = max(made, key=lambda m: m[0].qmax - m[0].qmin)
+            planned.made_for, changed = qparams, True
+            planned.constants = {
+                k: v.cpu() if isinstance(v, Tensor) else v for k, v in constants.items()
+            }
+    if changed:
+        device = module._buffers[PLAN_KEY].device  # type: ignore[union-attr]
+        module._buffers[PLAN_KEY] = plan.to_tensor().to(device)
 
 
 def with_room(plan: RegionPlan) -> RegionPlan:

@@ -10,7 +10,9 @@ import torch
 from mmengine.config import Config
 
 from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.engine.train import pipeline
 from iptq_mm.engine.train.pipeline import train_and_compare
+from iptq_mm.plan import load_plan
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.slow]
 
@@ -112,3 +114,39 @@ def test_float_modules_too(tiny_data, tmp_path):
         key = 'head.layers.head.weight'
         kept[parameters] = torch.equal(state[key], before[key])
     assert kept == {'regions': True, 'all': False}
+
+
+def test_learned_ranges(tiny_data, tmp_path, monkeypatch):
+    """They change the plan, come back when a run is resumed, and in the result."""
+    cfg = tiny_training.vit(
+        tiny_data / 'classification', learn_ranges=True, loss='logits'
+    )
+    config, _ = tiny_models.write(cfg, tmp_path, 'ranges')
+    results = train_and_compare(config, work_dir=str(tmp_path / 'whole'))
+    assert results['training']['settings']['learn_ranges'] is True
+    metrics, _ = tiny_runs.run_test(str(tmp_path / 'whole/integer.py'), tmp_path / 't')
+    last = results['training']['validation'][-1]
+    assert {k: float(v) for k, v in metrics.items()}.items() <= last.items()
+    plans = load_plan(tmp_path / 'whole/plan.json')
+    before = quantize_and_compare(config, work_dir=str(tmp_path / 'before'))
+    assert before['assignment'] == results['assignment']
+    first = load_plan(tmp_path / 'before/plan.json')
+    moved = [
+        site
+        for name, plan in plans.items()
+        for site, planned in plan.sites.items()
+        if planned.output.scale != first[name].sites[site].output.scale
+    ]
+    assert len(moved) >= 6
+    gelus = [p for p in plans['backbone'].sites.values() if p.operation == 'gelu']
+    assert gelus and all(p.constants for p in gelus)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, 'compare', killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_compare(config, work_dir=str(tmp_path / 'resumed'))
+    monkeypatch.undo()
+    train_and_compare(config, work_dir=str(tmp_path / 'resumed'), resume=True)
+    assert tiny_training.same_integers(tmp_path / 'whole', tmp_path / 'resumed')

@@ -19,7 +19,7 @@ from region_models import (
 from torch.nn import functional as F
 
 from iptq_mm.modes import bound_region
-from iptq_mm.modes.training import begin_training, end_training
+from iptq_mm.modes.training import begin_training, end_training, keep_constants
 from iptq_mm.modes.training.ranges import RANGES_KEY, values_with_ranges
 from iptq_mm.native.library import available
 from iptq_mm.plan import RegionPlan
@@ -115,3 +115,22 @@ def test_a_copy_has_ranges_of_its_own():
         assert not same(other(rows()), first)
         assert same(net(rows()), first)
     assert tensors(first)
+
+
+def test_the_plan_gets_the_constants_of_functions_back():
+    module, x = Custom(lambda self, x: self.last(F.gelu(x))), rows()
+    with torch.no_grad():
+        net = with_ranges(quantized(module, [x]))
+        net.backbone.get_parameter(RANGES_KEY).fill_(0.3)
+        end_training(net.backbone)
+        plan = bound_region(net.backbone).mode.plan
+        assert plan.sites['/gelu:0'].constants is None
+        expected = net(x)
+        keep_constants(net.backbone)
+        kept = RegionPlan.from_tensor(net.backbone.quantization_plan)
+        assert kept.sites['/gelu:0'].constants
+        assert kept.sites['/gelu:0'].made_for is not None
+        before = net.backbone.quantization_plan
+        keep_constants(net.backbone)
+        assert net.backbone.quantization_plan is before
+        assert same(net(x), expected)
