@@ -120,7 +120,7 @@ class ReconstructionConfig:
 
     epochs: int = 0
     rate: float = 0.02
-    wide_rate: float = 0.001
+    wide_rate: float = 0.003
     float_share: float = 0.0
     guided: bool = True
     memory_limit_mb: int = 1024

@@ -14,6 +14,7 @@ from ...intmath import QParams
 from ...modes import bound_region
 from ...modes.integer import Integer
 from ...modes.training import Training
+from ...modes.training.install import towards
 from ...modes.training.mode import Kernels, integers_of
 from ...modes.training.part import parameters_of, run_part
 from ...qtensor import QTensor, WeightQParams
@@ -78,17 +79,16 @@ class Learner:
         self._masters: dict[str, nn.Parameter] = {}
         groups = []
         for name, integers in self.integers.items():
-            # Starting at the real weight would undo, at the first step, what the
-            # rounding did on purpose.
             value = region.mode.parameter(name, integers)
-            master = nn.Parameter(value.real_values())
-            self._masters[name] = master
+            master, real = value.real_values(), wanted[name].detach().double()
             if isinstance(value.qparams, WeightQParams):
-                rate = config.rate * float(value.qparams.grid(master).mean())
+                step = value.qparams.grid(integers)
+                master = (towards(integers.double(), real / step) * step).float()
+                rate = config.rate * float(step.mean())
             else:
-                size = wanted[name].detach().double().square().mean().sqrt()
-                rate = config.wide_rate * float(size)
-            groups.append({'params': [master], 'lr': rate, 'full': rate})
+                rate = config.wide_rate * float(real.square().mean().sqrt())
+            self._masters[name] = nn.Parameter(master)
+            groups.append({'params': [self._masters[name]], 'lr': rate, 'full': rate})
         self._adam = torch.optim.Adam(groups, foreach=False)
 
     def learn(self, samples: Sequence[Sample], seed: int) -> tuple[float, float]:

@@ -60,8 +60,7 @@ def begin_training(
         scale = _scale(region.mode, name, integers)
         steps = integers.double()
         if wanted and name in wanted:
-            rest = wanted[name].double().to(steps.device) / scale - steps
-            steps = steps + _MOST * rest / (0.5 + rest.abs())
+            steps = towards(steps, wanted[name].double().to(steps.device) / scale)
         real = (steps * scale).float()
         floats[id(integers)] = nn.Parameter(real)
     _exchange(module, floats)
@@ -74,6 +73,17 @@ def begin_training(
         factors = nn.Parameter(torch.zeros(len(ranges), device=device))
         module.register_parameter(RANGES_KEY, factors)
     bind(module, Region(region.name, mode))
+
+
+def towards(integers: Tensor, wanted: Tensor) -> Tensor:
+    """Where weights start: between integers and real values, without other integers.
+
+    Args:
+        integers: The integers, float64.
+        wanted: The real values before they were rounded, in steps.
+    """
+    rest = wanted - integers
+    return integers + _MOST * rest / (0.5 + rest.abs())
 
 
 def end_training(module: nn.Module) -> None:
