@@ -69,11 +69,11 @@ def test_what_is_not_wanted_does_not_run(run):
         ),
         (
             dict(calibration=dict(recalibrate='order')),
-            'observe analyse assign recalibrate freeze',
+            'observe analyse assign recalibrate freeze check',
         ),
         (
             dict(calibration=dict(function_ranges='site')),
-            'observe analyse assign recalibrate freeze',
+            'observe analyse assign recalibrate freeze check',
         ),
     ],
 )
