@@ -8,8 +8,13 @@ qat = dict(
         type='OptimWrapper',
         # In proportion to the size of each parameter: 0.004 is 0.4 % in a step.
         constructor='iptq_mm.RelativeLearningRates',
-        optimizer=dict(type='AdamW', lr=0.004, weight_decay=0.0)),
+        optimizer=dict(type='AdamW', lr=0.004, weight_decay=0.0),
+        # A weight has to move by half a step until its integer changes; biases and
+        # LayerNorms have 16 bits.
+        paramwise_cfg=dict(others_lr_mult=0.125)),
     param_scheduler=[
+        # Adam's first steps change all parameters at once.
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=10),
         dict(
             type='CosineAnnealingLR',
             by_epoch=True,
