@@ -15,6 +15,7 @@ from shipped import CONFIGS, EVERY, OLD, PAPERS, PRESETS, ROOT, load
 from iptq_mm.calibration import expanded
 from iptq_mm.engine.loading.scopes import region_scopes
 from iptq_mm.engine.quantize.settings import read_settings
+from iptq_mm.engine.train.config import read_training
 
 DATA = Path(os.environ.get('IPTQ_MM_DATA', '../shared'))
 
@@ -74,6 +75,13 @@ def test_has_all_that_quantization_reads(name):
     assert quantization.calibration.num_images > 0
     assert set(cfg.candidates) == {'gelu', 'softmax', 'layer_norm'}
     assert cfg.custom_imports.imports == ['iptq_mm']
+
+
+@pytest.mark.parametrize('name', [n for n in PRESETS if '_qat-' in n])
+def test_presets_that_train_say_how(name):
+    read = read_training(load(name), name)
+    assert read.optim_wrapper['constructor'] == 'iptq_mm.RelativeLearningRates'
+    assert read.train_cfg['max_epochs'] >= 1
 
 
 @pytest.mark.parametrize('name', WHOLE)
