@@ -11,9 +11,7 @@ from ..pixels import PIXEL_QPARAMS, Pixels
 from .shared_integers import integers_for_consumer
 
 
-def see_input(
-    log: OutOfRangeLog, name: str, value: Tensor, qparams: QParams
-) -> None:
+def see_input(log: OutOfRangeLog, name: str, value: Tensor, qparams: QParams) -> None:
     """Count the values of an input that its quantizer clips.
 
     Args:
@@ -40,5 +38,7 @@ def _see(log: OutOfRangeLog, name: str, steps: Tensor, qparams: QParams) -> None
     """Count real numbers of steps, rounded as the quantizer rounds them."""
     low, high = qparams.qmin, qparams.qmax
     # NaN has no distance; integer types have no infinity.
-    whole = steps.nan_to_num(0.0, torch.inf, -torch.inf).round_().clamp_(*reach(low, high))
+    whole = (
+        steps.nan_to_num(0.0, torch.inf, -torch.inf).round_().clamp_(*reach(low, high))
+    )
     log.at(name).see(whole.to(torch.int64), low, high)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..functions import Constants
@@ -193,4 +192,3 @@ class Integer(Mode):
     ) -> Tensor:
         """The integers of an operand at another scale, saturated."""
         return self._stored(name, requantize(payload, factor), wanted)
-

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from .counting import BINS, SLOTS, count_outside
 
-
 #: Constants of a function that was fitted to calibration data: the smallest and the
 #: largest integer of its input for which it was.
 FIT_LOW, FIT_HIGH = 'fit_low', 'fit_high'

@@ -42,6 +42,10 @@ class CalibratedRange:
         return [self.share, self.below, self.above]
 
 
+#: A quantizer that clipped nothing.
+_NOTHING = CalibratedRange()
+
+
 class Departure(NamedTuple):
     """A quantizer whose values left its calibration.
 
@@ -59,13 +63,10 @@ class Departure(NamedTuple):
 
     def __str__(self) -> str:
         """A clause about the site: the share, the distance and those of calibration."""
-        known = self.calibrated
-        before = (
-            ''
-            if known is None
-            else f' (in calibration {known.share:.3%}, by {max(known.below, known.above)}'
-            ' at most)'
-        )
+        known, before = self.calibrated, ''
+        if known is not None:
+            most = max(known.below, known.above)
+            before = f' (in calibration {known.share:.3%}, by {most} at most)'
         return (
             f"'{self.name}' has {self.seen.share:.3%} of its values outside of its "
             f'range, by up to {max(self.seen.farthest)} steps of a range of '
@@ -74,23 +75,23 @@ class Departure(NamedTuple):
 
 
 def departures(
-    log: OutOfRangeLog, calibrated: Mapping[str, CalibratedRange]
+    log: OutOfRangeLog, calibrated: Mapping[str, CalibratedRange] | None
 ) -> list[Departure]:
     """The quantizers whose values left their calibration, the largest share first.
 
-    A quantizer is among them if it clipped :data:`LEAST_COUNT` values or more, more than
-    :data:`LEAST_SHARE` of all, and more than :data:`MANY` times the share that
+    A quantizer is among them if it clipped :data:`LEAST_COUNT` values or more, more
+    than :data:`LEAST_SHARE` of all, and more than :data:`MANY` times the share that
     calibration clipped; or if a value lies outside by more than what calibration's own
     values did plus :data:`FAR` times their whole extent.
 
     Args:
         log: What was clipped.
-        calibrated: What calibration clipped, by the same names. Empty: unknown.
+        calibrated: What calibration clipped, by the same names. None: unknown.
     """
     found = []
     for name, seen in log.sites.items():
-        known = calibrated.get(name)
-        share, far = _share(seen, known), _far(seen, known or CalibratedRange())
+        known = None if calibrated is None else calibrated.get(name, _NOTHING)
+        share, far = _share(seen, known), _far(seen, known or _NOTHING)
         if share or far:
             found.append(Departure(name, seen, known, far and not share))
     return sorted(found, key=lambda d: (-d.seen.share, d.name))

@@ -8,6 +8,7 @@ from ...intmath import QParams
 from ...norms import folded_norms
 from ...plan import RegionPlan
 from ...record import RegionRecord
+from ..calibrated_ranges import calibrated_ranges
 from ..config import QuantizationConfig
 from ..planner import Planner, choose_functions, plan_parameters
 from ..region_order import inputs_from_producers, producers_first
@@ -40,5 +41,6 @@ def assign(
                 plan.sites[site].made_for = QParams.from_dict(prepared['input'])
         plan.parameters = plan_parameters(module, record, config)
         plan.norms = folded_norms(module)
+        plan.calibrated = calibrated_ranges(record, plan)
         plans[name] = plan
     return {name: plans[name] for name in records}

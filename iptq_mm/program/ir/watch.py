@@ -91,9 +91,7 @@ class WatchedProgram:
         source, low, high = node.values[0], *_fit_range(node)
         value = self._values[source]
         return [
-            self._watch(
-                (fit_name(node.site),), source, self._value(value), low, high
-            )
+            self._watch((fit_name(node.site),), source, self._value(value), low, high)
         ]
 
     def _watch(

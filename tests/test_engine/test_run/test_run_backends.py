@@ -30,16 +30,20 @@ def test_written_config(run, tmp_path, backend):
 
 def test_comparison(vit_run, tmp_path):
     results = quantize_and_compare(
-        vit_run.config, work_dir=str(tmp_path), backend='reference'
+        vit_run.config,
+        work_dir=str(tmp_path),
+        backend='reference',
+        cfg_options={'test_cfg.count_every': 1},
     )
-    for key in ('float', 'integer', 'agreement', 'output_sqnr_db', 'assignment'):
+    same = 'float', 'integer', 'agreement', 'output_sqnr_db', 'assignment'
+    for key in (*same, 'out_of_range', 'saturation', 'saturated_values'):
         assert results[key] == vit_run.results[key]
-    assert 'saturation' not in results
+    assert results['out_of_range']['backbone']['counted'] == 6
     written = Config.fromfile(tmp_path / 'integer.py')
     assert written.model.backbone.backend == 'reference'
     assert 'backend' not in written
     log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
-    assert 'saturated values: not counted' in log
+    assert 'counted: backbone 6 of 6' in log
 
 
 def test_no_such_backend():

@@ -243,8 +243,10 @@ def watch(context: EmitterContext, node: Node) -> TensorRef:
     x = _operand(context, node, 0)
     value, out = _result(context, node, [x])
     fields = _fields(out, out.shape, [x])
-    fields['out'] = {**fields['out'], 'zero_point': out.storage.zero_point}
+    made = fields['out']
+    assert isinstance(made, dict)
     fields |= {
+        'out': {**made, 'zero_point': out.storage.zero_point},
         'low': context.number(node, 'low'),
         'high': context.number(node, 'high'),
         'least': value.low,
