@@ -46,10 +46,8 @@ def calibrated_range(seen: Statistics, qparams: QParams) -> CalibratedRange:
         seen: Statistics of one value or more.
         qparams: The quantizer.
     """
-    low, high = (
-        (qparams.qmin - 0.5) * qparams.scale,
-        (qparams.qmax + 0.5) * qparams.scale,
-    )
+    ends = qparams.qmin - 0.5, qparams.qmax + 0.5
+    low, high = (end * qparams.scale for end in ends)
     lower, upper, counts = seen.bins()
     outside = float(counts[(lower < low) | (upper > high)].sum())
     below = qparams.qmin - round(seen.minimum / qparams.scale)

@@ -11,7 +11,14 @@ from ..functions import Constants
 from ..intmath import QParams, storage_dtype
 from ..intmath.dyadic import Dyadic, dyadic, requantize
 from ..operations import NonLinear, Operation
-from ..out_of_range import FIT_HIGH, FIT_LOW, OutOfRangeLog, fit_name
+from ..out_of_range import (
+    FIT_HIGH,
+    FIT_LOW,
+    OutOfRangeLog,
+    fit_name,
+    see_image,
+    see_input,
+)
 from ..pixels import Pixels
 from ..plan import RegionPlan, SitePlan
 from ..qtensor import QTensor
@@ -19,7 +26,6 @@ from ..qtensor.context import current_location
 from ..qtensor.errors import unsupported
 from .base import FIRST, PIXELS, Mode, operand_qparams, quantized_constant
 from .blocks import in_blocks
-from .inputs import see_image, see_input
 from .shared_integers import integers_for_consumer, share_integers
 from .site_constants import SiteConstants
 
@@ -59,12 +65,12 @@ class Integer(Mode):
             )
         qparams = self.plan.inputs[name]
         integers = integers_for_consumer(value, qparams)
-        if integers is None:
-            integers = qparams.quantize(value)
         if self.log is not None:
             self._see_rows(name, value)
             if not (name == PIXELS and self.plan.pixels):
-                see_input(self.log, name, value, qparams)
+                see_input(self.log, name, value, qparams, integers is not None)
+        if integers is None:
+            integers = qparams.quantize(value)
         return QTensor(integers, qparams, name)
 
     def enter_image(self, name: str, image: Tensor, pixels: Pixels) -> QTensor:

@@ -11,8 +11,14 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
-from ...modes.inputs import see_image, see_input
-from ...out_of_range import CalibratedRange, OutOfRangeLog, departures
+from ...modes.shared_integers import integers_for_consumer
+from ...out_of_range import (
+    CalibratedRange,
+    OutOfRangeLog,
+    departures,
+    see_image,
+    see_input,
+)
 from ..backends.base import Executable, backend_named
 from ..backends.boundary import quantized_inputs
 from ..ir.graph import Program
@@ -124,7 +130,8 @@ class Watch:
             else:
                 value = program.values[port.value]
                 qparams = QParams(port.scale, value.low, value.high)
-                see_input(self.log, f'input:{i}', x, qparams)
+                shared = integers_for_consumer(x, qparams) is not None
+                see_input(self.log, f'input:{i}', x, qparams, shared)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             conversions = executable.conversions
             executable.run(quantized_inputs(executable.program, reals, conversions))

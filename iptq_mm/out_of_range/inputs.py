@@ -6,21 +6,24 @@ import torch
 from torch import Tensor
 
 from ..intmath import QParams
-from ..out_of_range import OutOfRangeLog, reach
 from ..pixels import PIXEL_QPARAMS, Pixels
-from .shared_integers import integers_for_consumer
+from .counting import reach
+from .record import OutOfRangeLog
 
 
-def see_input(log: OutOfRangeLog, name: str, value: Tensor, qparams: QParams) -> None:
+def see_input(
+    log: OutOfRangeLog, name: str, value: Tensor, qparams: QParams, inside: bool
+) -> None:
     """Count the values of an input that its quantizer clips.
 
     Args:
         log: Gets the counts.
         name: Name of the input.
-        value: Floats. Those whose integers another region made are inside the range.
+        value: Floats.
         qparams: The quantizer.
+        inside: Whether none is outside, since another region has quantized them.
     """
-    if integers_for_consumer(value, qparams) is not None:
+    if inside:
         log.at(name).add_inside(value.numel(), qparams.qmax - qparams.qmin)
         return
     _see(log, name, value.detach().double() / qparams.scale, qparams)
