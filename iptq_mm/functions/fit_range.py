@@ -19,8 +19,12 @@ def fit_range(site: FunctionSite) -> Constants:
         site: The site, with samples.
 
     Returns:
-        The smallest and the largest integer of the samples, rounded outwards.
+        The smallest and the largest integer of the samples, rounded outwards, within
+        the range of the quantizer.
     """
     assert site.samples is not None
     low, high = (float(end) / site.x.scale for end in site.samples.aminmax())
-    return {FIT_LOW: min(math.floor(low), 0), FIT_HIGH: max(math.ceil(high), 0)}
+    return {
+        FIT_LOW: min(max(math.floor(low), site.x.qmin), 0),
+        FIT_HIGH: max(min(math.ceil(high), site.x.qmax), 0),
+    }

@@ -23,7 +23,8 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
         parts = [f'  "version": {data["version"]},\n  "module": "{data["module"]}"']
         for key in ('pixels', 'norms'):
             parts.append(f'  "{key}": {json.dumps(data[key])}')
-        for key in ('inputs', 'sites', 'parameters'):
+        known = ('calibrated',) if 'calibrated' in data else ()
+        for key in ('inputs', 'sites', 'parameters', *known):
             lines = (
                 f'    {json.dumps(n)}: {json.dumps(v)}' for n, v in data[key].items()
             )

@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 from program_cases import quantized_swin, quantized_vit
-from region_models import Custom, images, quantized, rows, same
+from region_models import CANDIDATES, Custom, config, images, quantized, rows, same
 
 from iptq_mm.modes import bound_region
 from iptq_mm.native.library import available
@@ -78,6 +78,22 @@ def test_an_operand_that_two_sites_share():
     names = {n for n in expected.sites if n.endswith('<-norm/layer_norm:0')}
     assert names == {f'{n}/linear:0<-norm/layer_norm:0' for n in ('last', 'other')}
     assert log_of(net, 'reference', [3 * rows()]) == expected
+
+
+def test_inputs_beyond_those_that_poly_gelu_was_fitted_to():
+    """Within the 16 bits of the symmetric quantizer, but on the side without data."""
+    module = Custom(lambda m, x: torch.nn.functional.gelu(m.last(x)))
+    with torch.no_grad():
+        module.last.bias += 6.0
+    candidates = {**CANDIDATES, 'gelu': [dict(type='poly_gelu')]}
+    net = quantized(module, [rows(seed=s) for s in range(2)], config(candidates))
+    usual = log_of(net, None, [rows(seed=0)]).sites['/gelu:0 (fit)']
+    assert usual.outside <= 2 and usual.total == 4 * 5 * 16
+    expected = log_of(net, None, [-20 * rows()])
+    seen = expected.sites['/gelu:0 (fit)']
+    assert sum(seen.low) > 20
+    for backend in ('reference', 'native') if available() else ('reference',):
+        assert log_of(net, backend, [-20 * rows()]) == expected
 
 
 @torch.no_grad()
