@@ -20,7 +20,8 @@ def calibrated_ranges(
         plan: The plan that was made of it.
 
     Returns:
-        By the names of an :class:`~iptq_mm.out_of_range.OutOfRangeLog`.
+        By the names of an :class:`~iptq_mm.out_of_range.OutOfRangeLog`; quantizers that
+        clip nothing are left out.
     """
     quantizers = {
         name: (name, qparams)
@@ -32,11 +33,12 @@ def calibrated_ranges(
         for position, wanted in made.inputs.items():
             source = record.sources[site][position] or ''
             quantizers[f'{site}<-{source}'] = source, wanted
-    return {
+    found = {
         name: calibrated_range(record.values[source], qparams)
         for name, (source, qparams) in quantizers.items()
         if source in record.values and record.values[source].count
     }
+    return {name: seen for name, seen in found.items() if seen != CalibratedRange()}
 
 
 def calibrated_range(seen: Statistics, qparams: QParams) -> CalibratedRange:

@@ -21,10 +21,10 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
     for name, plan in plans.items():
         data = plan.to_dict()
         parts = [f'  "version": {data["version"]},\n  "module": "{data["module"]}"']
-        for key in ('pixels', 'norms'):
-            parts.append(f'  "{key}": {json.dumps(data[key])}')
         known = ('calibrated',) if 'calibrated' in data else ()
-        for key in ('inputs', 'sites', 'parameters', *known):
+        for key in ('pixels', 'norms', *known):
+            parts.append(f'  "{key}": {json.dumps(data[key])}')
+        for key in ('inputs', 'sites', 'parameters'):
             lines = (
                 f'    {json.dumps(n)}: {json.dumps(v)}' for n, v in data[key].items()
             )

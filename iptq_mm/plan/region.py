@@ -38,8 +38,8 @@ class RegionPlan:
         norms: Batch norms that were folded into a layer: path of the batch norm to path
             of the layer.
         calibrated: What calibration saw outside of the range of each quantizer, by its
-            name in an :class:`~iptq_mm.out_of_range.OutOfRangeLog`. No integer depends
-            on it. None: unknown, as in plans of versions before 0.3.
+            name in an :class:`~iptq_mm.out_of_range.OutOfRangeLog`; of others, nothing.
+            No integer depends on it. None: unknown, as in plans of versions before 0.3.
     """
 
     module: str

@@ -1,7 +1,7 @@
 """What the plan says that calibration clipped."""
 
 import torch
-from region_models import images, quantized, vit
+from region_models import config, images, quantized, vit
 
 from iptq_mm.calibration.calibrated_ranges import calibrated_range
 from iptq_mm.intmath import QParams
@@ -30,12 +30,19 @@ def test_range_that_clips_nothing():
     assert calibrated_range(statistics, QParams.symmetric(1.0, 8)) == CalibratedRange()
 
 
-def test_every_quantizer_of_a_plan():
-    net = quantized(vit(), [images(2, 3, 32, 32, seed=s) for s in range(2)])
+def test_quantizers_of_a_plan():
+    """Narrow quantizers clip some; those of 16 bits hold all."""
+    observer = dict(type='percentile', percentile=75.0)
+    cfg = config(activation=dict(bits=8, observer=observer))
+    net = quantized(vit(), [images(2, 3, 32, 32, seed=s) for s in range(2)], cfg)
     plan = bound_region(net.backbone).mode.plan
-    operands = sum(len(site.inputs) for site in plan.sites.values())
-    assert {*plan.sites, *plan.inputs} <= plan.calibrated.keys()
-    assert len(plan.calibrated) == len(plan.sites) + len(plan.inputs) + operands
+    assert 'input:0' in plan.calibrated
+    operands = {name for name in plan.calibrated if '<-' in name}
+    assert plan.calibrated.keys() - operands <= {*plan.sites, *plan.inputs}
+    for name, seen in plan.calibrated.items():
+        narrow = name in plan.inputs or name in operands
+        narrow = narrow or plan.sites[name].output.bits == 8
+        assert narrow and 0 < seen.share < 1, name
     assert RegionPlan.from_tensor(plan.to_tensor()).calibrated == plan.calibrated
 
 

@@ -81,19 +81,22 @@ def test_an_operand_that_two_sites_share():
 
 
 def test_inputs_beyond_those_that_poly_gelu_was_fitted_to():
-    """Within the 16 bits of the symmetric quantizer, but on the side without data."""
-    module = Custom(lambda m, x: torch.nn.functional.gelu(m.last(x)))
+    """Within the symmetric quantizer of 16 bits, but where calibration had no data."""
+    module = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU()).eval()
     with torch.no_grad():
-        module.last.bias += 6.0
+        module[0].weight.fill_(0.5)
+        module[0].bias.copy_(torch.linspace(1.5, 2.5, 16))
+    x = torch.cat([torch.linspace(0, 1, 40)[:, None].expand(40, 8), -torch.eye(8)])
     candidates = {**CANDIDATES, 'gelu': [dict(type='poly_gelu')]}
-    net = quantized(module, [rows(seed=s) for s in range(2)], config(candidates))
-    usual = log_of(net, None, [rows(seed=0)]).sites['/gelu:0 (fit)']
-    assert usual.outside <= 2 and usual.total == 4 * 5 * 16
-    expected = log_of(net, None, [-20 * rows()])
-    seen = expected.sites['/gelu:0 (fit)']
-    assert sum(seen.low) > 20
+    net = quantized(module, [x], config(candidates))
+    name = '1/gelu:0 (fit)'
+    usual = log_of(net, None, [x]).sites[name]
+    assert usual.total == 48 * 16 and usual.share < 0.05
+    expected = log_of(net, None, [-x.flip(1)])
+    assert expected.sites['0/linear:0'].outside == 0
+    assert sum(expected.sites[name].low) > 100
     for backend in ('reference', 'native') if available() else ('reference',):
-        assert log_of(net, backend, [-20 * rows()]) == expected
+        assert log_of(net, backend, [-x.flip(1)]) == expected
 
 
 @torch.no_grad()
