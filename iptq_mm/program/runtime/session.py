@@ -117,7 +117,12 @@ class Session:
             cache.last = last
         outputs = last.executable.run_real(reals)
         if self.watching is not None:
-            self.watching.see(last.executable, self.name, reals)
+            self.watching.see(
+                last.executable,
+                self.name,
+                reals,
+                lambda: self._for_one_row(module, args, kwargs),
+            )
         return last.traced.rebuild(outputs), outputs
 
     def _cache_of(self, module: nn.Module) -> ProgramCache:
@@ -188,6 +193,22 @@ class Session:
             return trace(module, args, kwargs, self._pool)
 
         return row_wise(trace_rows)
+
+    def _for_one_row(
+        self, module: nn.Module, args: tuple, kwargs: dict
+    ) -> Program | None:
+        """The program for the first row of the arguments; None if there is none."""
+        leaves, spec = tree_flatten((args, kwargs))
+        if row_count_of(leaves, pixels_of(module)) is None:
+            return None
+        part = [x[:1] if isinstance(x, Tensor) else x for x in leaves]
+        args, kwargs = tree_unflatten(part, spec)
+        try:
+            with self._making:
+                return trace(module, args, kwargs, self._pool).program
+        # The module may take a certain number of rows only.
+        except (RuntimeError, ValueError, IndexError):
+            return None
 
     def _sized(
         self, cache: ProgramCache, key: tuple, traced: Traced, device: torch.device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from .dynamic_rows.sizes import AnyRows
 
 #: One row (image) of so many is counted. As long as a watched program takes less than
 #: 3.8 times as long as the program, counting costs less than 3 %. Measured with AVX2:
-#: 1.3 times, see docs/architecture.md.
+#: 1.9 times, see docs/architecture.md.
 EVERY = 128
 #: Watched programs that are kept.
 _MOST = 8
@@ -72,10 +72,15 @@ class Watch:
         self._every, self._calibrated, self._warn = every, calibrated, warn
         self._credit = 0
         self._kept: OrderedDict[tuple[int, int | None], tuple] = OrderedDict()
+        self._single: OrderedDict[int, tuple[Program, Program | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def see(
-        self, executable: Executable, backend: str, reals: Sequence[Tensor]
+        self,
+        executable: Executable,
+        backend: str,
+        reals: Sequence[Tensor],
+        one_row: Callable[[], Program | None] | None = None,
     ) -> None:
         """Take note of a call, and count its values if it is time.
 
@@ -83,6 +88,8 @@ class Watch:
             executable: What ran.
             backend: Name of its back end.
             reals: Its real inputs.
+            one_row: Makes the program for the first row of the inputs; None, or what it
+                returns: there is none, so that all rows of a call are counted or none.
         """
         rows = len(reals[0]) if reals and reals[0].dim() else 1
         with self._lock:
@@ -90,13 +97,15 @@ class Watch:
             self._credit += rows
             if self._every > 1 and self._credit <= 0:
                 return
-            any_rows = isinstance(executable, AnyRows)
+            any_rows, program = isinstance(executable, AnyRows), executable.program
             counted = self._rows(rows, any_rows)
             if not counted:
                 return
+            if counted == rows > 1 and self._every > 1 and not any_rows and one_row:
+                made = self._for_one_row(program, one_row)
+                program, counted = (program, rows) if made is None else (made, 1)
             self._credit -= counted * self._every
             self.log.counted += counted
-            program = executable.program
             part = [x[:counted] for x in reals] if counted < rows else reals
             self._count(program, backend, part, counted if any_rows else None)
             found = self._warn and departures(self.log, self._calibrated)
@@ -117,6 +126,18 @@ class Watch:
         # Powers of two, for a few programs only.
         most = min(rows, -(-self._credit // self._every))
         return 1 << (most.bit_length() - 1) if most else 0
+
+    def _for_one_row(
+        self, program: Program, one_row: Callable[[], Program | None]
+    ) -> Program | None:
+        """The same program for one row, made now if it is not kept."""
+        key = id(program)
+        if key not in self._single:
+            # With the program, so that its id stays its own.
+            self._single[key] = program, one_row()
+            while len(self._single) > _MOST:
+                self._single.popitem(last=False)
+        return self._single[key][1]
 
     def _count(
         self, program: Program, backend: str, reals: Sequence[Tensor], rows: int | None

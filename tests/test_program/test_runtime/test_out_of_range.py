@@ -124,6 +124,19 @@ def test_a_sample_of_calls():
 
 
 @torch.no_grad()
+def test_one_image_of_a_batch():
+    """Also where no program serves any number of images."""
+    net = copy.deepcopy(quantized_vit())
+    calls = [images(4, 3, 32, 32, seed=s) for s in range(5)]
+    some = log_of(net, 'reference', calls, every=8)
+    assert (some.rows, some.counted) == (20, 3)
+    total = OutOfRangeLog()
+    for i in (0, 2, 4):
+        total.merge(log_of(net, None, [calls[i][:1]]))
+    assert total.sites == some.sites
+
+
+@torch.no_grad()
 def test_results_stay_and_nothing_is_left():
     net = copy.deepcopy(quantized_vit())
     x = images(2, 3, 32, 32, seed=3)
