@@ -46,6 +46,24 @@ def test_comparison(vit_run, tmp_path):
     assert 'counted: backbone 6 of 6' in log
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason='no g++')
+def test_a_detector_is_counted_alike(detector_run, tmp_path):
+    """Heads that see another number of boxes in every image; several maps at once."""
+    counted = {}
+    for every in (1, 3):
+        results = quantize_and_compare(
+            detector_run.config,
+            work_dir=str(tmp_path / str(every)),
+            backend='native',
+            cfg_options={'test_cfg.count_every': every},
+        )
+        counted[every] = results['out_of_range']
+    assert counted[1] == detector_run.results['out_of_range']
+    for name, log in counted[3].items():
+        assert log['rows'] == counted[1][name]['rows'] >= log['counted'] > 0
+
+
 def test_no_such_backend():
     with pytest.raises(ConfigError, match="no back end 'fast'.*native"):
         check_backend('fast')
