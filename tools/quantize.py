@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         '--backend',
         help='what runs the integer model, now and by integer.py: native, compiled, '
         'onnx or reference; default: backend of the config, or operation by '
-        'operation, which alone counts saturated values',
+        'operation',
     )
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'

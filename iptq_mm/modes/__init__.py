@@ -7,7 +7,7 @@ the modes in which calibration observes and measures stand beside its phases.
 from .base import Mode
 from .binding import bind, bound_region, regions_in, running, unbind
 from .fake import Fake
-from .integer import Integer, Saturation
+from .integer import Integer
 from .region import Region
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     'Integer',
     'Mode',
     'Region',
-    'Saturation',
     'bind',
     'bound_region',
     'regions_in',

@@ -13,12 +13,15 @@ from torch.utils._pytree import tree_map
 
 from ..intmath import QParams, storage_dtype
 from ..operations import Operation
+from ..pixels import Pixels
 from ..plan import RegionPlan
 from ..qtensor import QTensor
 from ..qtensor.context import current_location
 from ..qtensor.errors import unsupported
 from ..qtensor.mode import Mode as ModeOfRules
 
+#: The first input of a region; it may be pixels.
+FIRST = PIXELS = 'input:0'
 #: Bits of a constant that is computed from parameters (a resized position embedding).
 CONSTANT_BITS = 16
 
@@ -50,6 +53,18 @@ class Mode(ModeOfRules, ABC):
             name: Name of the input, ``input:0`` for instance.
             value: The float tensor.
         """
+
+    def enter_image(self, name: str, image: Tensor, pixels: Pixels) -> QTensor:
+        """The QTensor for an image that enters the region as its pixels.
+
+        Args:
+            name: Name of the input.
+            image: Normalized floats or uint8, shape (B, C, H, W).
+            pixels: How it was normalized.
+        """
+        entered = self.enter(name, pixels.centred(image))
+        entered.zero_point = pixels.zero_point
+        return entered
 
     @abstractmethod
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:

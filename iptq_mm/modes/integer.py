@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..functions import Constants
 from ..intmath import QParams, storage_dtype
 from ..intmath.dyadic import Dyadic, dyadic, requantize
 from ..operations import NonLinear, Operation
+from ..out_of_range import (
+    FIT_HIGH,
+    FIT_LOW,
+    OutOfRangeLog,
+    fit_name,
+    see_image,
+    see_input,
+)
+from ..pixels import Pixels
 from ..plan import RegionPlan, SitePlan
 from ..qtensor import QTensor
 from ..qtensor.context import current_location
 from ..qtensor.errors import unsupported
-from .base import Mode, operand_qparams, quantized_constant
+from .base import FIRST, PIXELS, Mode, operand_qparams, quantized_constant
 from .blocks import in_blocks
 from .shared_integers import integers_for_consumer, share_integers
 from .site_constants import SiteConstants
-
-
-@dataclass
-class Saturation:
-    """Counts of the values of a site that fell outside its range.
-
-    Attributes:
-        saturated: Values that were clipped.
-        total: Values seen.
-    """
-
-    saturated: int = 0
-    total: int = 0
 
 
 class Integer(Mode):
@@ -45,7 +39,7 @@ class Integer(Mode):
 
     Attributes:
         plan: The region's plan.
-        saturation: Counts by site; None: nothing is counted.
+        log: Counts the values that are clipped; None: nothing is counted.
         constants: Constants that were computed from plan and parameters.
     """
 
@@ -55,7 +49,7 @@ class Integer(Mode):
         self, plan: RegionPlan, constants: SiteConstants | None = None
     ) -> None:
         self.plan, self.channel_shifts = plan, plan.channel_shifts
-        self.saturation: dict[str, Saturation] | None = None
+        self.log: OutOfRangeLog | None = None
         self.constants = SiteConstants(plan) if constants is None else constants
 
     def __reduce__(self) -> tuple:
@@ -71,9 +65,26 @@ class Integer(Mode):
             )
         qparams = self.plan.inputs[name]
         integers = integers_for_consumer(value, qparams)
+        if self.log is not None:
+            self._see_rows(name, value)
+            if not (name == PIXELS and self.plan.pixels):
+                see_input(self.log, name, value, qparams, integers is not None)
         if integers is None:
             integers = qparams.quantize(value)
         return QTensor(integers, qparams, name)
+
+    def enter_image(self, name: str, image: Tensor, pixels: Pixels) -> QTensor:
+        """See the base class."""
+        if self.log is not None:
+            see_image(self.log, name, image, pixels)
+        return super().enter_image(name, image, pixels)
+
+    def _see_rows(self, name: str, value: Tensor) -> None:
+        """Count the rows of a call, once."""
+        if self.log is not None and name == FIRST:
+            rows = len(value) if value.dim() else 1
+            self.log.rows += rows
+            self.log.counted += rows
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """Integers of a parameter.
@@ -163,6 +174,9 @@ class Integer(Mode):
 
         def compute(block: Sequence[Any]) -> Tensor:
             if isinstance(operation, NonLinear):
+                if self.log is not None and FIT_LOW in constants:
+                    fit = constants[FIT_LOW], constants[FIT_HIGH]
+                    self.log.at(fit_name(site)).see(block[0], *fit)
                 wide = self.constants.function(site, plan).integer(block[0], constants)
             else:
                 wide = operation.integer(block, constants, attributes)
@@ -172,11 +186,9 @@ class Integer(Mode):
         return in_blocks(operation.kind, payloads, compute)
 
     def _stored(self, site: str, wide: Tensor, out: QParams) -> Tensor:
-        """Saturate, count, and keep in the narrowest type."""
-        if self.saturation is not None:
-            seen = self.saturation.setdefault(site, Saturation())
-            seen.saturated += _outside(wide, out)
-            seen.total += wide.numel()
+        """Saturate, count, and keep in the narrowest type; no name: not counted."""
+        if self.log is not None and site:
+            self.log.at(site).see(wide, out.qmin, out.qmax)
         return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
 
     def _requantize_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
@@ -185,7 +197,9 @@ class Integer(Mode):
         wanted = operand_qparams(x, wanted, self.plan)
         bits = x.qparams.bound.bit_length() + 1
         factor = dyadic(x.qparams.scale / wanted.scale, bits)
-        payload = self._requantized(f'{site}<-{x.source}', x.payload, factor, wanted)
+        # What parameters clip does not depend on the images.
+        name = '' if x.constant else f'{site}<-{x.source}'
+        payload = self._requantized(name, x.payload, factor, wanted)
         return QTensor(payload, wanted, x.source)
 
     def _requantized(
@@ -193,13 +207,3 @@ class Integer(Mode):
     ) -> Tensor:
         """The integers of an operand at another scale, saturated."""
         return self._stored(name, requantize(payload, factor), wanted)
-
-
-def _outside(wide: Tensor, out: QParams) -> int:
-    """Number of values outside the range; fast for tensors that have none."""
-    if not wide.numel():
-        return 0
-    low, high = torch.aminmax(wide)
-    if out.qmin <= int(low) and int(high) <= out.qmax:
-        return 0
-    return int(((wide < out.qmin) | (wide > out.qmax)).sum())

@@ -13,13 +13,10 @@ from torch.utils._pytree import tree_map
 from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
-from .base import Mode
+from .base import PIXELS, Mode
 from .leftovers import no_leftovers
 from .parameters import can_be_seen_as_others, seen_as
 from .real_parameters import derive_again, derived_are_kept
-
-#: The input that may be pixels.
-PIXELS = 'input:0'
 
 
 class Executor(Protocol):
@@ -113,9 +110,7 @@ class Region:
                 mode.images = len(x) if x.dim() else 1
                 name = f'input:{next(names)}'
                 if name == PIXELS and pixels is not None:
-                    image = mode.enter(name, pixels.centred(x))
-                    image.zero_point = pixels.zero_point
-                    return image
+                    return mode.enter_image(name, x, pixels)
                 # Autocast before the region may have left half precision.
                 return mode.enter(name, x.float() if x.element_size() < 4 else x)
             return x

@@ -238,6 +238,13 @@ class RoIAlign(Command):
     )
 
 
+class Watch(Command):
+    """Integers clamped, and counts of those outside of a range."""
+
+    kind_number = 14
+    _fields_ = fields('kind', *_UNARY, 'low high least most *counts')
+
+
 #: All commands, in the order of their numbers.
 KINDS: tuple[type[Command], ...] = (
     Gemm,
@@ -254,4 +261,5 @@ KINDS: tuple[type[Command], ...] = (
     Quantize,
     Dequantize,
     RoIAlign,
+    Watch,
 )

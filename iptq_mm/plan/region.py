@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..intmath import QParams
+from ..out_of_range import CalibratedRange
 from ..pixels import Pixels
 from .parameter import ParameterPlan
 from .scales import read_qparams, with_short_scale
@@ -36,6 +37,9 @@ class RegionPlan:
         pixels: Normalization of the images, if they enter as pixels.
         norms: Batch norms that were folded into a layer: path of the batch norm to path
             of the layer.
+        calibrated: What calibration saw outside of the range of each quantizer, by its
+            name in an :class:`~iptq_mm.out_of_range.OutOfRangeLog`; of others, nothing.
+            No integer depends on it. None: unknown, as in plans of versions before 0.3.
     """
 
     module: str
@@ -44,6 +48,7 @@ class RegionPlan:
     parameters: dict[str, ParameterPlan] = field(default_factory=dict)
     pixels: Pixels | None = None
     norms: dict[str, str] = field(default_factory=dict)
+    calibrated: dict[str, CalibratedRange] | None = None
 
     @property
     def channel_shifts(self) -> dict[str, list[int]]:
@@ -77,7 +82,7 @@ class RegionPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict of plain types."""
-        return {
+        data = {
             'version': PLAN_VERSION,
             'module': self.module,
             'pixels': self.pixels and self.pixels.to_dict(),
@@ -88,6 +93,9 @@ class RegionPlan:
             'sites': {n: s.to_dict() for n, s in self.sites.items()},
             'parameters': {n: p.to_dict() for n, p in self.parameters.items()},
         }
+        if self.calibrated is not None:
+            data['calibrated'] = {n: c.to_list() for n, c in self.calibrated.items()}
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RegionPlan:
@@ -111,6 +119,7 @@ class RegionPlan:
                 {n: ParameterPlan.from_dict(p) for n, p in data['parameters'].items()},
                 Pixels.from_dict(data['pixels']) if data.get('pixels') else None,
                 dict(data.get('norms', {})),
+                _calibrated(data.get('calibrated')),
             )
         except KeyError as error:
             raise PlanError(f'not a plan: {error} is missing') from error
@@ -133,3 +142,12 @@ class RegionPlan:
             raise PlanError(
                 f'the plan in this checkpoint is damaged: {error}'
             ) from error
+
+
+def _calibrated(data: Mapping[str, list] | None) -> dict[str, CalibratedRange] | None:
+    if data is None:
+        return None
+    return {
+        name: CalibratedRange(float(share), int(below), int(above))
+        for name, (share, below, above) in data.items()
+    }

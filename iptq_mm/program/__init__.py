@@ -8,17 +8,21 @@ from .backends.reference import Reference, run
 from .ir.graph import Node, Port, Program, ProgramError, Value
 from .ir.store import load_program, save_program
 from .runtime.deployed import Deployed
+from .runtime.out_of_range import out_of_range
 from .runtime.session import Session, use_backend
+from .runtime.watch import EVERY, OutOfCalibrationWarning
 from .tracing.trace import Traced, trace
 
 __all__ = [
     'Backend',
+    'EVERY',
     'Compiled',
     'Deployed',
     'Executable',
     'Native',
     'Node',
     'Onnx',
+    'OutOfCalibrationWarning',
     'Port',
     'Program',
     'ProgramError',
@@ -27,6 +31,7 @@ __all__ = [
     'Traced',
     'Value',
     'load_program',
+    'out_of_range',
     'run',
     'save_program',
     'trace',

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves
 from iptq_mm.calibration import freeze_regions
 from iptq_mm.intmath.product import reference_products
 from iptq_mm.modes import Integer
+from iptq_mm.out_of_range import OutOfRangeLog
 from iptq_mm.plan import RegionPlan
 from iptq_mm.qtensor import UnsupportedOperationError
 
@@ -166,21 +167,27 @@ def test_integrity_notices_a_float(monkeypatch):
         net(rows())  # the fast path carries integers in floats
 
 
-def test_saturation_is_counted():
+def test_what_is_clipped_is_counted():
     net = quantized(vit(), [images(4, 3, 32, 32, seed=s) for s in range(3)])
     mode = integer_mode(net)
     x = images(4, 3, 32, 32, seed=1)
     net(x)
-    assert mode.saturation is None
-    mode.saturation = {}
+    assert mode.log is None
+    mode.log = log = OutOfRangeLog()
     net(x)
-    few = sum(s.saturated for s in mode.saturation.values())
-    assert {s for s in mode.saturation if '<-' not in s} == set(mode.plan.sites)
-    for seen in mode.saturation.values():
-        assert 0 <= seen.saturated <= seen.total and seen.total > 0
-    mode.saturation = {}
+    few = sum(s.outside for s in log.sites.values())
+    sites = {s for s in log.sites if '<-' not in s}
+    assert sites == {*mode.plan.sites, *mode.plan.inputs}
+    assert log.rows == log.counted == 4
+    for name, seen in log.sites.items():
+        assert 0 <= seen.outside <= seen.total and seen.total > 0
+        planned = mode.plan.sites.get(name)
+        if planned is not None:
+            assert seen.width == planned.output.qmax - planned.output.qmin
+    mode.log = log = OutOfRangeLog()
     net(20 * x)
-    assert sum(s.saturated for s in mode.saturation.values()) > 10 * (few + 1)
+    assert sum(s.outside for s in log.sites.values()) > 10 * (few + 1)
+    assert log.sites['input:0'].share > 0.5
 
 
 def test_requantized_operands_are_counted():
@@ -189,9 +196,9 @@ def test_requantized_operands_are_counted():
     mode = integer_mode(net)
     narrowed = [s for s, p in mode.plan.sites.items() if p.inputs]
     assert narrowed == ['last/linear:0']
-    mode.saturation = {}
+    mode.log = log = OutOfRangeLog()
     net(100 * rows())
-    assert 'last/linear:0<-norm/layer_norm:0' in mode.saturation
+    assert 'last/linear:0<-norm/layer_norm:0' in log.sites
 
 
 def test_empty_batch():

@@ -13,6 +13,7 @@ from ...norms import folded_norms
 from ...plan import RegionPlan
 from ...record import RegionRecord
 from ...registry import FUNCTIONS
+from ..calibrated_ranges import calibrated_ranges
 from ..config import QuantizationConfig
 from ..planner import Planner, choose_functions, plan_parameters
 from ..region_order import inputs_from_producers, producers_first
@@ -128,4 +129,5 @@ def _plan(
         if prepared is not None:
             plan.sites[site].constants = prepared['constants']
             plan.sites[site].made_for = QParams.from_dict(prepared['input'])
+    plan.calibrated = calibrated_ranges(record, plan)
     return plan

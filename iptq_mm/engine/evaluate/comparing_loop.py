@@ -18,6 +18,7 @@ from torch import nn
 
 from ...calibration import ConfigError
 from ...modes import regions_in
+from ...program import EVERY
 from ...registry import LOOPS
 from ..loading.foreign import foreign_errors
 from ..loading.models import unwrapped
@@ -26,6 +27,7 @@ from ..quantize.progress import progress_of
 from .float_cache import FloatCache, fingerprint
 from .output_comparison import OutputComparison
 from .pixel_watch import PixelWatch
+from .range_watch import RangeWatch
 from .rehearsal import rehearse
 
 #: Attributes of metrics that name the files which they write and read again.
@@ -48,12 +50,13 @@ class ComparingLoop(TestLoop):
         float_cache: Folder in which to keep what the float model gives, and to
             find it in the next run; see
             :class:`~.float_cache.FloatCache`. None: it always runs.
+        count_every: One image of so many is counted for the out-of-range log, where a
+            back end runs the model. The eager integer mode counts all.
 
     Attributes:
         results: After :meth:`run`: ``float`` and ``integer`` metrics,
             ``agreement`` (classification only), ``output_sqnr_db``,
-            ``saturation`` (share by site), ``saturated_values`` (count and total),
-            neither with a back end, which clips without counting, ``clipped_images``
+            what :meth:`.range_watch.RangeWatch.finish` counts, ``clipped_images``
             (count and total by region; only where images are no 8-bit pixels that
             were in calibration), and ``seconds``
             (of a float model that did not run, those it took when it did).
@@ -66,8 +69,10 @@ class ComparingLoop(TestLoop):
         evaluator: Any,
         fp16: bool = False,
         float_cache: str | None = None,
+        count_every: int = EVERY,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)
+        self._count_every = count_every
         self._float_cache = float_cache
 
     def run(self) -> dict:
@@ -97,12 +102,13 @@ class ComparingLoop(TestLoop):
             )
         self.comparison = OutputComparison(inside(self.float_model), regions)
         watch = PixelWatch(inside(self.integer_model), regions)
+        ranges = RangeWatch(self.integer_model, self._count_every)
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
         for i, batch in enumerate(batches):
             self.run_iter(i, batch)
-        clipped = watch.finish()
+        clipped, outside = watch.finish(), ranges.finish()
         count = len(self.dataloader.dataset)
         floats = self._float_metrics(count)
         dumps = _taken_dumps(self.evaluator)
@@ -112,6 +118,7 @@ class ComparingLoop(TestLoop):
             'float': floats,
             'integer': _plain(integers),
             **self.comparison.summary(),
+            **outside,
             **({'clipped_images': clipped} if clipped else {}),
             'seconds': {k: round(v, 2) for k, v in self.seconds.items()},
         }

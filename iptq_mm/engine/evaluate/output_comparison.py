@@ -9,7 +9,7 @@ from mmengine import dist
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ...modes import Integer, Region
+from ...modes import Region
 from ...modes.region import is_real
 from ...utils.decibels import decibels
 
@@ -19,7 +19,7 @@ _NOT_COMPARABLE = ('roi_head',)
 
 
 class OutputComparison:
-    """Sums over what both models compute: errors of regions, equal classes, saturation.
+    """Sums over what both models compute: errors of regions, equal classes.
 
     Args:
         float_model: The float model.
@@ -32,8 +32,6 @@ class OutputComparison:
         self.powers: dict[str, list[float]] = {}
         self.same = [0, 0]
         for name, region in regions.items():
-            # Only the eager mode sees what is clipped.
-            _integer(region).saturation = None if region.session else {}
             if name.partition('.')[0] in _NOT_COMPARABLE:
                 continue
             expected = self.expected[name] = []
@@ -63,42 +61,24 @@ class OutputComparison:
 
     def summary(self) -> dict[str, Any]:
         """Figures over all ranks; ends the comparison."""
-        clipped = {
-            f'{name}:{site}': [seen.saturated, seen.total]
-            for name, region in self.regions.items()
-            for site, seen in (_integer(region).saturation or {}).items()
-        }
         for region in self.regions.values():
-            _integer(region).saturation = None
             region.on_output = None
         powers: dict[str, list[float]] = {}
-        counts: dict[str, list[float]] = {}
-        # Ranks may have seen other sites: a head that no image called.
-        for rank in dist.all_gather_object((self.powers, clipped, self.same)):
-            for key, value in rank[0].items():
+        same = images = 0
+        # Ranks may have seen other outputs: a head that no image called.
+        for rank_powers, (rank_same, rank_images) in dist.all_gather_object(
+            (self.powers, self.same)
+        ):
+            for key, value in rank_powers.items():
                 _add(powers, key, value)
-            for key, value in rank[1].items():
-                _add(counts, key, value)
-            _add(counts, 'same', rank[2])
-        same, images = counts.pop('same')
+            same, images = same + rank_same, images + rank_images
         result: dict[str, Any] = {}
         if images:
             result['agreement'] = round(same / images, 6)
         result['output_sqnr_db'] = {
             k: round(decibels(*powers[k]), 2) for k in sorted(powers)
         }
-        if any(region.session for region in self.regions.values()):
-            return result
-        result['saturation'] = {k: s / total for k, (s, total) in counts.items() if s}
-        result['saturated_values'] = [
-            sum(pair[i] for pair in counts.values()) for i in (0, 1)
-        ]
         return result
-
-
-def _integer(region: Region) -> Integer:
-    assert isinstance(region.mode, Integer)
-    return region.mode
 
 
 def _add(sums: dict[str, list[float]], key: str, values: list[float]) -> None:

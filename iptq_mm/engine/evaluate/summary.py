@@ -40,12 +40,26 @@ def summary(results: dict[str, Any], quantization: Quantization, folder: Path) -
 
 def _saturation(results: dict[str, Any]) -> list[str]:
     """Lines about clipped values, if they were counted."""
-    if 'saturation' not in results:
-        return ['saturated values: not counted by a back end']
     worst = sorted(results['saturation'].items(), key=lambda kv: -kv[1])
     saturated, total = results['saturated_values']
+    logs = results['out_of_range'].items()
+    counted = ', '.join(f'{n} {log["counted"]} of {log["rows"]}' for n, log in logs)
     return [
-        f'saturated: {saturated} of {total} values ({saturated / total:.4%})',
-        f'sites with saturated values: {len(worst)}; most:',
-        *(f'  {site:<50} {share:.4%}' for site, share in worst[:8]),
+        f'rows (images, boxes) that were counted: {counted}',
+        f'saturated: {saturated} of {total} values ({saturated / max(1, total):.4%})',
+        f'sites with saturated values: {len(worst)}; most, and the largest distance '
+        'from the range in its steps:',
+        *(
+            f'  {site:<50} {share:.4%} {_distance(results, site)}'
+            for site, share in worst[:8]
+        ),
+        f'quantizers that left their calibration: {len(results["out_of_calibration"])}',
+        *(f'  {clause}' for clause in results['out_of_calibration'][:8]),
     ]
+
+
+def _distance(results: dict[str, Any], site: str) -> str:
+    """How far the values of a site lie outside: ``300 of 255`` steps."""
+    region, _, name = site.partition(':')
+    seen = results['out_of_range'][region]['sites'][name]
+    return f'{max(seen["farthest"])} of {seen["width"]}'

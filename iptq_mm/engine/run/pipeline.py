@@ -58,8 +58,7 @@ def quantize_and_compare(
         float_cache: Folder of what the float model gave in other runs, see
             :class:`~iptq_mm.engine.evaluate.float_cache.FloatCache`.
         backend: What runs the integer model, now and by ``integer.py``, a name in
-            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode,
-            which alone counts saturated values.
+            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
 
     Returns:
         What ``results.json`` holds.
@@ -121,7 +120,10 @@ def built_runner(cfg: Config) -> Runner:
 
 def prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
     """Turn the config into one of a run that quantizes and compares."""
+    given = cfg.get('test_cfg') or {}
     cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', float_cache=float_cache)
+    if 'count_every' in given:
+        cfg.test_cfg['count_every'] = given['count_every']
     cfg.custom_hooks = usual_hooks(cfg)
     cfg.resume = False  # of a training
     cfg.randomness = {**(cfg.get('randomness') or {})}

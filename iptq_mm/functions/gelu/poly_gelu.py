@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
+from ..fit_range import fit_range
 from ..fixed_point import check_input, ints
 from .erf import (
     SQRT2,
@@ -171,6 +172,7 @@ class PolyGELU(GELUFunction):
             'square_shift': shift,
             'one': one,
             **prepare_output(site, one),
+            **(fit_range(site) if (a, b) != PUBLISHED else {}),
         }
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:

@@ -27,12 +27,13 @@ namespace iptq {
   X(MatMul)              \
   X(Quantize)            \
   X(Dequantize)          \
-  X(RoIAlign)
+  X(RoIAlign)            \
+  X(Watch)
 
 #define IPTQ_KIND(Command) Command,
 enum class Kind : i64 { IPTQ_COMMANDS(IPTQ_KIND) };
 #undef IPTQ_KIND
-constexpr int kKinds = static_cast<int>(Kind::RoIAlign) + 1;
+constexpr int kKinds = static_cast<int>(Kind::Watch) + 1;
 
 // What follows a matrix product: nothing, a function of single codes as a table, the
 // addition of a residual, or another scale.
@@ -272,6 +273,19 @@ struct RoIAlign {
 
   IPTQ_FIELDS(RoIAlign, kind, count, rois, x, x_type, step, channels, height, width, rows,
               columns, scale, sampling, aligned, out)
+};
+
+// Elementwise: counts what lies outside of a range, and clamps to the same range or to a
+// wider one, which holds all of `a` where nothing is outside of the other.
+struct Watch {
+  i64 kind;
+  i64 shape[kDims];
+  View out, a;
+  i64 low, high;           // what is counted lies outside of these
+  i64 least, most;         // range of the result
+  i64* counts;             // (66,); see elementwise/watch.inl
+
+  IPTQ_FIELDS(Watch, kind, shape, out, a, low, high, least, most, counts)
 };
 
 }  // namespace iptq

@@ -15,9 +15,11 @@ from ...functions import Constants, IntegerFunction
 from ...intmath.dyadic import Dyadic, requantize
 from ...modes.blocks import in_blocks
 from ...operations import OPERATIONS
+from ...out_of_range import count_outside
 from ...registry import FUNCTIONS
 from .graph import Node, ProgramError, Value
 from .moves import MOVES, move
+from .watch import WATCH
 
 #: From the operands and the constants of a node to its output.
 NodeFunction = Callable[[Sequence[Tensor], Constants], Tensor]
@@ -71,6 +73,8 @@ def _unclamped(node: Node, value: Value) -> NodeFunction:
         return lambda x, c: requantize(x[0], Dyadic(c['multiplier'], c['shift']))
     if node.kind == 'add_constant':
         return lambda x, c: x[0].long() + c['addend']
+    if node.kind == WATCH:
+        return _watch
     if node.kind == 'negate':
         return lambda x, c: -x[0].to(value.dtype)
     if node.kind == 'shift_channels':
@@ -80,3 +84,10 @@ def _unclamped(node: Node, value: Value) -> NodeFunction:
         f"a node of kind '{node.kind}' that makes %{node.output}: this version of "
         'iptq_mm knows no such kind; use the version that wrote the program'
     )
+
+
+def _watch(operands: Sequence[Any], constants: Constants) -> Tensor:
+    """The operand, whose integers outside of the range are counted."""
+    (x,) = operands
+    count_outside(x, constants['low'], constants['high'], constants['counts'])
+    return x

@@ -13,6 +13,7 @@ from ..ir.graph import Program
 from ..ir.interface import interface
 from ..ir.store import load_program
 from .given import Given
+from .watch import Watch
 
 
 class Deployed:
@@ -33,6 +34,7 @@ class Deployed:
     Attributes:
         program: The program.
         executable: The program as the back end runs it.
+        watching: Counts what is clipped, see :class:`.out_of_range`; None: nobody does.
 
     Raises:
         KeyError: If there is no such back end.
@@ -51,6 +53,7 @@ class Deployed:
         self._given = Given(program)
         self._arguments = program, backend, device
         self.executable = made.prepare(program, torch.device(device))
+        self.watching: Watch | None = None
 
     def __reduce__(self) -> tuple:
         """A copy, in this process or another, prepares the program anew."""
@@ -86,4 +89,8 @@ class Deployed:
             ValueError: If number, shapes or types differ, or floats are no normalized
                 image where one is wanted.
         """
-        return self.executable.run_real(self._given.checked(reals))
+        given = self._given.checked(reals)
+        outputs = self.executable.run_real(given)
+        if self.watching is not None:
+            self.watching.see(self.executable, self._arguments[1], given)
+        return outputs

@@ -23,6 +23,7 @@ from .dynamic_rows.proof import row_wise, with_rows
 from .dynamic_rows.sizes import AnyRows
 from .module_state import ModuleState
 from .programs import LastCall, PreparedProgram, ProgramCache
+from .watch import Watch
 
 
 class Session:
@@ -40,6 +41,10 @@ class Session:
     Args:
         backend: Name of the back end in ``BACKENDS``.
 
+    Attributes:
+        name: That name.
+        watching: Counts what is clipped, see :class:`.out_of_range`; None: nobody does.
+
     Raises:
         KeyError: If there is no such back end.
     """
@@ -51,6 +56,7 @@ class Session:
         self._pool: TensorPool = WeakValueDictionary()
         self._state: ModuleState | None = None
         self._rows_meet = False
+        self.watching: Watch | None = None
         # Making a program may ask for others, for other numbers of rows.
         self._making = threading.RLock()
 
@@ -86,13 +92,10 @@ class Session:
     def serves(self, mode: Mode) -> bool:
         """Whether programs can run a region in this mode now.
 
-        They do not count saturation, and ``torch.jit.trace`` cannot trace them.
+        Those of a region whose mode counts what it clips itself are left to the mode,
+        and ``torch.jit.trace`` cannot trace programs.
         """
-        return (
-            type(mode) is Integer
-            and mode.saturation is None
-            and not torch.jit.is_tracing()
-        )
+        return type(mode) is Integer and mode.log is None and not torch.jit.is_tracing()
 
     def call(
         self, module: nn.Module, args: tuple, kwargs: dict
@@ -113,6 +116,13 @@ class Session:
             last = LastCall(key, *self._program(cache, module, leaves, spec))
             cache.last = last
         outputs = last.executable.run_real(reals)
+        if self.watching is not None:
+            self.watching.see(
+                last.executable,
+                self.name,
+                reals,
+                lambda: self._for_one_row(module, args, kwargs),
+            )
         return last.traced.rebuild(outputs), outputs
 
     def _cache_of(self, module: nn.Module) -> ProgramCache:
@@ -183,6 +193,22 @@ class Session:
             return trace(module, args, kwargs, self._pool)
 
         return row_wise(trace_rows)
+
+    def _for_one_row(
+        self, module: nn.Module, args: tuple, kwargs: dict
+    ) -> Program | None:
+        """The program for the first row of the arguments; None if there is none."""
+        leaves, spec = tree_flatten((args, kwargs))
+        if row_count_of(leaves, pixels_of(module)) is None:
+            return None
+        part = [x[:1] if isinstance(x, Tensor) else x for x in leaves]
+        args, kwargs = tree_unflatten(part, spec)
+        try:
+            with self._making:
+                return trace(module, args, kwargs, self._pool).program
+        # The module may take a certain number of rows only.
+        except (RuntimeError, ValueError, IndexError):
+            return None
 
     def _sized(
         self, cache: ProgramCache, key: tuple, traced: Traced, device: torch.device

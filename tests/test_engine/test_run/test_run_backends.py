@@ -30,16 +30,38 @@ def test_written_config(run, tmp_path, backend):
 
 def test_comparison(vit_run, tmp_path):
     results = quantize_and_compare(
-        vit_run.config, work_dir=str(tmp_path), backend='reference'
+        vit_run.config,
+        work_dir=str(tmp_path),
+        backend='reference',
+        cfg_options={'test_cfg.count_every': 1},
     )
-    for key in ('float', 'integer', 'agreement', 'output_sqnr_db', 'assignment'):
+    same = 'float', 'integer', 'agreement', 'output_sqnr_db', 'assignment'
+    for key in (*same, 'out_of_range', 'saturation', 'saturated_values'):
         assert results[key] == vit_run.results[key]
-    assert 'saturation' not in results
+    assert results['out_of_range']['backbone']['counted'] == 6
     written = Config.fromfile(tmp_path / 'integer.py')
     assert written.model.backbone.backend == 'reference'
     assert 'backend' not in written
     log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
-    assert 'saturated values: not counted' in log
+    assert 'counted: backbone 6 of 6' in log
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason='no g++')
+def test_a_detector_is_counted_alike(detector_run, tmp_path):
+    """Heads that see another number of boxes in every image; several maps at once."""
+    counted = {}
+    for every in (1, 3):
+        results = quantize_and_compare(
+            detector_run.config,
+            work_dir=str(tmp_path / str(every)),
+            backend='native',
+            cfg_options={'test_cfg.count_every': every},
+        )
+        counted[every] = results['out_of_range']
+    assert counted[1] == detector_run.results['out_of_range']
+    for name, log in counted[3].items():
+        assert log['rows'] == counted[1][name]['rows'] >= log['counted'] > 0
 
 
 def test_no_such_backend():

@@ -10,6 +10,7 @@ from region_models import Custom, Net, images, mmdet_swin, quantized, rows, same
 from torch import nn
 
 from iptq_mm.modes import Integer, bound_region
+from iptq_mm.out_of_range import OutOfRangeLog
 from iptq_mm.program import Session, use_backend
 from iptq_mm.program.runtime import programs as kept
 from iptq_mm.qtensor import UnsupportedOperationError
@@ -146,14 +147,14 @@ def test_half_precision_and_outputs_are_handed_on():
 
 
 @torch.no_grad()
-def test_saturation_is_counted_by_integer_mode():
+def test_a_mode_that_counts_what_it_clips_runs_itself():
     net = fresh()
     running = with_session(net)
     mode = bound_region(net.backbone).mode
-    mode.saturation = {}
+    mode.log = OutOfRangeLog()
     net(10 * rows())
-    assert mode.saturation and not running.programs
-    mode.saturation = None
+    assert mode.log.sites and not running.programs
+    mode.log = None
     net(rows())
     assert running.programs
 

@@ -6,6 +6,7 @@
 #include "elementwise/copying.inl"
 #include "elementwise/elementwise.inl"
 #include "elementwise/reduction.inl"
+#include "elementwise/watch.inl"
 #include "isa/kernels.h"
 #include "normalization/layer_norm.inl"
 #include "product/gemm.inl"
@@ -32,6 +33,7 @@ const Kernel* all_kernels() {
       {conversion_tasks<Quantize>, no_scratch, quantize_run},
       {conversion_tasks<Dequantize>, no_scratch, dequantize_run},
       {roi_align_tasks, no_scratch, roi_align_run},
+      {strided_tasks<Watch>, no_scratch, watch_run},
   };
   return kernels;
 }

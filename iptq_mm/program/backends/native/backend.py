@@ -13,6 +13,7 @@ from torch import nn
 from ....native.library import NativeError, available, level, library
 from ....registry import BACKENDS
 from ...ir.graph import Program
+from ...ir.watch import WATCH
 from ..base import Backend, Executable
 from ..boundary import Conversions, fastest_conversions
 from .context import Unsupported
@@ -50,6 +51,8 @@ class Native(Backend):
         except Unsupported as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
             return _reference(program, device)
+        if any(node.kind == WATCH for node in program.nodes):
+            return made  # it runs now and then: its speed is no news
         where = f"back end 'native': {level()}, {torch.get_num_threads()} threads"
         if not made.left:
             _say(f'{where}, region {program.region}')

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from .....intmath.dyadic import Dyadic
-from .....native.commands import Add, Lookup, Multiply
+from .....native.commands import Add, Lookup, Multiply, Watch
 from .....native.fields import DIMS
 from .....native.storage import storage_of
 from ....ir.graph import Node, Value
+from ....ir.watch import WATCH
 from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, padded_shape, view
 from ..layout.steps import Buffer, Step
@@ -233,4 +234,24 @@ def gelu(context: EmitterContext, node: Node) -> TensorRef:
     fields = _fields(out, out.shape, [x])
     fields |= {'table': table.contiguous(), 'first': source.low}
     context.append(Step(Lookup, fields))
+    return out
+
+
+@emitter(WATCH)
+def watch(context: EmitterContext, node: Node) -> TensorRef:
+    """Counts of what lies outside of a range."""
+    x = _operand(context, node, 0)
+    value, out = _result(context, node, [x])
+    fields = _fields(out, out.shape, [x])
+    made = fields['out']
+    assert isinstance(made, dict)
+    fields |= {
+        'out': {**made, 'zero_point': out.storage.zero_point},
+        'low': context.number(node, 'low'),
+        'high': context.number(node, 'high'),
+        'least': value.low,
+        'most': value.high,
+        'counts': context.constant(node, 'counts'),
+    }
+    context.append(Step(Watch, fields))
     return out
