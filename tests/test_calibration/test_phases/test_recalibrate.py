@@ -26,6 +26,7 @@ from iptq_mm.calibration.phases.assigned.recalibrate_mode import Recalibrating
 from iptq_mm.functions import function_name
 from iptq_mm.intmath import QParams
 from iptq_mm.modes import regions_in
+from iptq_mm.out_of_range import OutOfRangeLog
 from iptq_mm.record import RegionRecord
 from iptq_mm.statistics import Statistics
 
@@ -55,10 +56,12 @@ def frozen(net, cfg, plans):
 def outside(net, batches):
     """How many values of an integer model saturate."""
     mode = integer_mode(net)
-    mode.saturation = {}
+    mode.log = OutOfRangeLog()
     for batch in batches:
         net(batch)
-    return sum(seen.saturated for seen in mode.saturation.values())
+    return sum(
+        seen.outside for name, seen in mode.log.sites.items() if name in mode.plan.sites
+    )
 
 
 @pytest.mark.parametrize('family', FAMILIES)
