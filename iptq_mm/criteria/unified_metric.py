@@ -74,7 +74,11 @@ class UnifiedMetric(Criterion):
         terms = {'q': penalty, 'p': softplus(p), 'c': softplus(c)}
         # A term of weight 0 does not count, not even if it is infinite or NaN.
         counted = [self.weights[n] * x for n, x in terms.items() if self.weights[n]]
-        return sum(self.weights.values()) / sum(counted)
+        # Not sum(): since Python 3.12 it rounds otherwise.
+        total = 0.0
+        for term in counted:
+            total += term
+        return sum(self.weights.values()) / total
 
 
 def _checked(given: Mapping[str, float]) -> dict[str, float]:

@@ -141,8 +141,9 @@ def _recalibrate(run: Run) -> None:
         parts = passes(records, settings.recalibrate)
         for i, values in enumerate(parts, 1):
             again(run.progress(f'{name} {i}/{len(parts)}'), values)
-    # With the last ranges come other constants of functions.
-    again(run.progress(f'{name}: constants', images))
+    # With the last ranges come other constants of functions. All images: where nothing
+    # is detected in the first ones, a head would keep constants of its old ranges.
+    again(run.progress(f'{name}: constants'))
 
 
 def _wants_recalibration(config: QuantizationConfig) -> Any:

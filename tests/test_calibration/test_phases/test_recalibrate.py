@@ -235,3 +235,12 @@ def test_a_function_that_cannot_serve_the_new_ranges():
     plans['backbone'].sites['/gelu:0'].output = QParams(1e-30, -127, 127)
     with pytest.raises(OverflowError, match="site '/gelu:0'.*poly_gelu.*recalibrate"):
         phase.recalibrate(net, records, plans, net, [x])
+
+
+def test_a_range_that_was_searched_stays_where_it_is():
+    before, after = Statistics(), Statistics()
+    before.update(torch.tensor([-1.0, 2.0]))
+    after.update(torch.tensor([-8.0, 1.0]))
+    record = RegionRecord(values={'a': before, 'b': before}, clipping={'a': 0.5})
+    take_over({'r': record}, {'r': RegionRecord(values={'a': after, 'b': after})})
+    assert record.clipping == {'a': 0.5 * 2 / 8}  # 1.0 before and now

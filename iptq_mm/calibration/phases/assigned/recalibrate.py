@@ -13,6 +13,7 @@ from torch import nn
 
 from ....plan import RegionPlan
 from ....record import RegionRecord
+from ....statistics import Statistics
 from ...batches import Forward, run_batches
 from ...region_order import producers_first
 from .recalibrate_mode import Recalibrating
@@ -92,6 +93,16 @@ def take_over(
         found: By region, from :func:`recalibrate`, of all processes.
     """
     for name, record in records.items():
-        seen = found[name].values
-        record.values.update({v: s for v, s in seen.items() if s.count})
+        seen = {v: s for v, s in found[name].values.items() if s.count}
+        for value, new in seen.items():
+            # A range that was searched is a real limit, and stays where it was.
+            if value in record.clipping and _reach(new) > 0:
+                limit = record.clipping[value] * _reach(record.values[value])
+                record.clipping[value] = min(1.0, limit / _reach(new))
+        record.values.update(seen)
         record.constants.update(found[name].constants)
+
+
+def _reach(seen: Statistics) -> float:
+    """The largest magnitude."""
+    return max(-seen.minimum, seen.maximum)
