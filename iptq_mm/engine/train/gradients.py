@@ -36,6 +36,18 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     dist.all_reduce_params(gradients, op='mean')
 
 
+def average_buffers(module: nn.Module) -> None:
+    """Give every process the mean of float buffers: running statistics of batch norms.
+
+    Args:
+        module: The model.
+    """
+    if dist.get_world_size() == 1:
+        return
+    buffers = [b for b in module.buffers() if b.is_floating_point()]
+    dist.all_reduce_params(buffers, op='mean')
+
+
 def check_gradients(named: Sequence[tuple[str, nn.Parameter]], batch: str) -> None:
     """Make sure that gradients are numbers, before they spoil the weights.
 

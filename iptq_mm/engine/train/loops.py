@@ -24,7 +24,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Iterate one epoch, or what is left of it."""
-        done = self._iter - self._epoch * len(self.dataloader)
+        done = max(0, self._iter - self._epoch * len(self.dataloader))
         batches: Any = self.dataloader.batch_sampler
         if isinstance(batches, SeededBatches):
             batches.skip(self._iter)

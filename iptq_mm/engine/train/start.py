@@ -79,6 +79,7 @@ def quantized_start(
     path = folder / START_FILE
     key = state_key(model, repr(config), images)
     key['reconstruction'] = repr(config.reconstruction)
+    key['learned ranges'] = repr(learn_ranges)
     state = _read(path, key) if resume else None
     if state is None:
         if dist.is_main_process():

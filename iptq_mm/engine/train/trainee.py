@@ -16,7 +16,7 @@ from ...modes.training import end_training
 from ...program import use_backend
 from ...registry import MODEL_WRAPPERS
 from ...statistics import NotFiniteError
-from .gradients import average_gradients, check_gradients
+from .gradients import average_buffers, average_gradients, check_gradients
 from .losses import TrainingLoss
 from .passes import Passes
 
@@ -113,6 +113,8 @@ class Trainee(nn.Module):
             self._note_gradients()
             optim_wrapper.step()
             optim_wrapper.zero_grad()
+            if self._everything:
+                average_buffers(self.module)
         return shown
 
     def loss(self, data: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -142,7 +144,8 @@ class Trainee(nn.Module):
         total = torch.stack(terms).sum()
         if self._dense is None and any(not x.needs_labels for x in self._losses):
             self._dense = passes.dense
-        return total, {'loss': total.detach(), **shown}
+        # A model may call a part of its own 'loss'.
+        return total, {**shown, 'loss': total.detach()}
 
     def _note_gradients(self) -> None:
         for name in list(self.without_gradient):

@@ -93,6 +93,8 @@ def end_training(module: nn.Module) -> None:
     ranges = module._parameters.pop(RANGES_KEY, None)
     if ranges is not None:
         region.mode.ranges.take(ranges)
+        # What calibration clipped was counted in steps of the scales before.
+        region.mode.plan.calibrated = None
         module._buffers[PLAN_KEY] = region.mode.plan.to_tensor().to(ranges.device)
     integers = {}
     with torch.no_grad():

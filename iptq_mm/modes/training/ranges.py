@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...intmath import QParams
 from ...intmath.qparams import as_float32
+from ...out_of_range import FIT_LOW
 from ...plan import RegionPlan
 from .straight_through import FEW_BITS
 
@@ -21,18 +22,22 @@ def values_with_ranges(plan: RegionPlan, outputs: Collection[str] = ()) -> list[
     """The sites whose ranges can be learned: those of few bits.
 
     ReLU keeps the scale of its input, so that both are left out. So are values of more
-    bits, whose steps are far too small to be a matter of range.
+    bits, whose steps are far too small to be a matter of range, and values around a
+    function that was fitted to calibration data: it cannot be fitted again here.
 
     Args:
         plan: The region's plan.
         outputs: Values that leave the region, whose scales other regions share.
     """
     scales = {p.output.scale for p in plan.sites.values() if p.operation == 'relu'}
+    fitted = [p for p in plan.sites.values() if FIT_LOW in (p.constants or {})]
+    kept = [p.made_for for p in fitted] + [p.output for p in fitted]
     return [
         site
         for site, p in plan.sites.items()
         if p.output.bits <= FEW_BITS
         and p.output.scale not in scales
+        and p.output not in kept
         and site not in outputs
     ]
 

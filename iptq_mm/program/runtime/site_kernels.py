@@ -77,7 +77,8 @@ class SiteKernels:
         given = [x for x in taken if not x.constant]
         made_for = (out, *(x.qparams for x in given))
         bounds = [(q.qmin, q.qmax) for q in made_for if isinstance(q, QParams)]
-        key = (site, *bounds, *(x.payload.shape for x in given))
+        fixed = repr(sorted(attributes.items(), key=str))
+        key = (site, fixed, *bounds, *(x.payload.shape for x in given))
         parameters = [x.payload for x in taken if x.constant]
         kernel = self._kernels.get(key)
         if any(x.payload.device.type != 'cpu' for x in taken):
@@ -90,6 +91,7 @@ class SiteKernels:
             kernel = self._kernels[key] = Kernel(
                 made_for, constants, parameters, program
             )
+            self._kernels.move_to_end(key)
             self._make_room()
         self._kernels.move_to_end(key)
         if kernel.program is None:
@@ -104,7 +106,8 @@ class SiteKernels:
 
 
 def _bytes(kernel: Kernel) -> int:
-    return 0 if kernel.program is None else kernel.program.arena.nbytes
+    own = sum(p.nbytes for p in kernel.parameters)
+    return own if kernel.program is None else own + kernel.program.arena.nbytes
 
 
 def _made(
@@ -176,11 +179,11 @@ def _serves(
     """Whether a kernel was made for these quantizers, constants and parameters."""
     if kernel.made_for != made_for:
         return False
-    if kernel.constants is constants:
-        return True
-    return (
-        all(map(torch.equal, kernel.parameters, parameters))
-        and kernel.constants.keys() == constants.keys()
+    # Folded constants may differ although their quantizers agree.
+    if not all(map(torch.equal, kernel.parameters, parameters)):
+        return False
+    return kernel.constants is constants or (
+        kernel.constants.keys() == constants.keys()
         and all(
             _same(value, constants[name]) for name, value in kernel.constants.items()
         )
