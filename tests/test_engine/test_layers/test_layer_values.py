@@ -20,6 +20,7 @@ from iptq_mm.engine.layers.watching import MOST, Seen, restored, sampled
 from iptq_mm.engine.loading.models import build_model, load_quantized, read_config
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.modes import Integer, regions_in
+from iptq_mm.plan import load_plan
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -145,9 +146,10 @@ def test_histogram(vit_run, monkeypatch):
     monkeypatch.setattr(pictures, 'plot_histogram', lambda *args: drawn.append(args))
     draw_histogram(vit_run.config, vit_run.folder, 'patch_embed', count=2)
     ((floats, integers, _, title),) = drawn
-    # 2 images, 16 patches, 128 channels; integers are multiples of one scale.
+    # 2 images, 16 patches, 128 channels; integers are multiples of the scale.
     assert floats.shape == integers.shape == (2 * 16 * 128,)
-    step = abs(integers[integers != 0]).min()
+    sites = load_plan(vit_run.folder / 'plan.json')['backbone'].sites
+    (step,) = {p.output.scale for n, p in sites.items() if n.startswith('patch_embed')}
     assert abs(integers / step - (integers / step).round()).max() < 1e-3
     assert title.startswith('backbone:patch_embed') and 'SQNR' in title
 
