@@ -4,16 +4,20 @@ python tools/train.py CONFIG [CHECKPOINT]
 """
 
 import argparse
-import os
 import sys
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.engine.loading.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.loading.command_line import (
+    add_model,
+    add_run,
+    mistakes_end_it,
+    run_arguments,
+)
 from iptq_mm.engine.run.processes import OtherProcessError
 from iptq_mm.engine.train.pipeline import train_and_compare
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     """The options of mm's own tools."""
     parser = argparse.ArgumentParser(
         description='Quantize a model, train its integers, and compare it with its '
@@ -24,33 +28,14 @@ def parse_args() -> argparse.Namespace:
         'config with a quantization and a qat dict',
         override='qat.optim_wrapper.optimizer.lr=1e-5',
     )
-    parser.add_argument(
-        '--work-dir', help='where to write; default: work_dirs/<config name>'
-    )
-    parser.add_argument('--out', help='pickle file for the integer predictions')
-    parser.add_argument(
-        '--resume',
-        action='store_true',
-        help='go on where an interrupted run in the work dir was',
-    )
+    resume = 'go on where an interrupted run in the work dir was'
+    add_run(parser, resume, 'after the training')
     parser.add_argument(
         '--amp',
         action='store_true',
         help='refused: integers are exact in float32 alone',
     )
-    parser.add_argument(
-        '--backend',
-        help='what runs the integer model after the training, and by integer.py: '
-        'native, compiled, onnx or reference; default: backend of the config, or '
-        'operation by operation, which alone counts saturated values',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parser
 
 
 @mistakes_end_it(
@@ -60,21 +45,12 @@ def parse_args() -> argparse.Namespace:
 )
 def main() -> int:
     """Run the tool."""
-    args = parse_args()
+    args, options = run_arguments(make_parser())
     if args.amp:
         raise ConfigError(
             '--amp: integers are exact in float32 alone: train without mixed precision'
         )
-    train_and_compare(
-        args.config,
-        args.checkpoint,
-        work_dir=args.work_dir,
-        out=args.out,
-        resume=args.resume,
-        cfg_options=args.cfg_options,
-        launcher=args.launcher,
-        backend=args.backend,
-    )
+    train_and_compare(args.config, args.checkpoint, **options)
     return 0
 
 

@@ -1,5 +1,6 @@
 # Ranges taken again with the chosen functions in place (`calibration.recalibrate`), and
 # ranges that suit the functions (`calibration.function_ranges`): DeiT-Tiny.
+_base_ = '../_base_/calibration/held_out.py'
 title = 'Ranges of the assigned model: DeiT-Tiny'
 notes = """
 *all* and *order* are `calibration.recalibrate`, *site* and *output*
@@ -7,37 +8,7 @@ notes = """
 every site, with the 8-bit inputs of GELU and Softmax that they were used with. Every
 fifth of the 500 images for calibration evaluates, 64 of the others calibrate: these rows
 choose presets, so none of them looks at the images of the evaluation."""
-_ALL = list(range(500))
-_HELD_OUT = _ALL[::5]
-_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='ResizeEdge',
-        scale=256,
-        edge='short',
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
-options = {
-    'quantization.calibration.num_images':
-    64,
-    'quantization.calibration.analysis_images':
-    16,
-    'quantization.calibration.dataloader.dataset.indices':
-    [i for i in _ALL if i not in _HELD_OUT],
-    'test_dataloader.dataset.data_prefix':
-    'calib',
-    'test_dataloader.dataset.ann_file':
-    'calib.txt',
-    'test_dataloader.dataset.indices':
-    _HELD_OUT,
-    'test_dataloader.dataset.pipeline':
-    _pipeline,
-}
-
-_CONFIG = 'configs/deit/deit-tiny_iptq-{}_in1k-sample.py'
+_CONFIG = 'configs/deit/deit-tiny_{}_in1k-sample.py'
 _STAGE = 'quantization.calibration.recalibrate'
 _INPUTS = 'quantization.calibration.function_ranges'
 _PRESETS = {

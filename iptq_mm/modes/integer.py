@@ -138,13 +138,19 @@ class Integer(Mode):
     ) -> QTensor:
         """Compute a site with its constants."""
         site, plan = self.planned(operation)
-        operands = list(inputs)
-        for position, wanted in plan.inputs.items():
-            operands[position] = self._requantize_to(site, operands[position], wanted)
-        operands = list(self.operands(site, operands))
+        operands = self.wanted_operands(site, plan, inputs)
         constants = self.constants.of_site(site, plan, operation, operands, attributes)
         payload = self._computed(site, plan, operation, operands, constants, attributes)
         return QTensor(payload, plan.output, site)
+
+    def wanted_operands(
+        self, site: str, plan: SitePlan, inputs: Sequence[QTensor | None]
+    ) -> list[QTensor | None]:
+        """The operands of a site, requantized and shifted as the plan says."""
+        operands = list(inputs)
+        for position, wanted in plan.inputs.items():
+            operands[position] = self._requantize_to(site, operands[position], wanted)
+        return list(self.operands(site, operands))
 
     def planned(self, operation: Operation) -> tuple[str, SitePlan]:
         """Name and plan of the next site of the running module.

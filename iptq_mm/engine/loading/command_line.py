@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -58,6 +60,46 @@ def add_model(
         help=f'{checkpoint}; default: load_from of the config',
     )
     add_overrides(parser, override)
+
+
+def add_run(parser: ArgumentParser, resume: str, backend: str) -> None:
+    """Add the options of a run that makes a work dir: those of mm's own tools.
+
+    Args:
+        parser: Of the tool.
+        resume: What ``--resume`` does, for the help.
+        backend: When the back end runs the integer model, for the help.
+    """
+    parser.add_argument(
+        '--work-dir', help='where to write; default: work_dirs/<config name>'
+    )
+    parser.add_argument('--out', help='pickle file for the integer predictions')
+    parser.add_argument('--resume', action='store_true', help=resume)
+    parser.add_argument(
+        '--backend',
+        help=f'what runs the integer model {backend}, and by integer.py: native, '
+        'compiled, onnx or reference; default: backend of the config, or operation by '
+        'operation',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def run_arguments(parser: ArgumentParser) -> tuple[Namespace, dict[str, Any]]:
+    """Parse the options of :func:`add_model` and :func:`add_run`.
+
+    Launchers that pass the rank as an option get it into the environment, where
+    mmengine looks for it.
+
+    Returns:
+        All of them, and the arguments of the function that runs.
+    """
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    names = ('work_dir', 'out', 'resume', 'cfg_options', 'launcher', 'backend')
+    return args, {name: getattr(args, name) for name in names}
 
 
 def add_integer_model(parser: ArgumentParser) -> None:

@@ -134,10 +134,7 @@ class Training(Integer):
     ) -> QTensor:
         """Compute a site with its constants."""
         site, plan = self.planned(operation)
-        operands = list(inputs)
-        for position, wanted in plan.inputs.items():
-            operands[position] = self._requantize_to(site, operands[position], wanted)
-        operands = list(self.operands(site, operands))
+        operands = self.wanted_operands(site, plan, inputs)
         integers = [None if x is None else integers_of(x) for x in operands]
         constants = self.constants.of_site(site, plan, operation, integers, attributes)
 
