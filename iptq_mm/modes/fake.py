@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..intmath import QParams
@@ -20,10 +19,9 @@ class Fake(Mode):
     """Simulates a plan in floats, without freezing the model.
 
     Values are rounded to the scales and ranges of the plan, and the non-linear
-    functions are the integer ones. Gradients pass through the rounding and are those of
-    the float functions (straight-through estimator), but nothing in this package trains
-    with them: the mode exists for comparisons, such as those of
-    :class:`~iptq_mm.calibration.region_check.expected_values.ExpectedValues`.
+    functions are the integer ones. It is for comparisons, such as those of
+    :class:`~iptq_mm.calibration.region_check.expected_values.ExpectedValues`, and has
+    no gradients; :class:`~iptq_mm.modes.training.Training` trains.
     """
 
     def __init__(self, plan: RegionPlan) -> None:
@@ -45,9 +43,8 @@ class Fake(Mode):
         if isinstance(plan.scale, list):
             weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
             grid = weights.grid(value).float()
-            rounded = (value / grid).round().clamp(-plan.bound, plan.bound) * grid
-            payload = value + (rounded - value).detach()
-            return QTensor(payload, weights, f'parameter:{name}', constant=True)
+            integers = (value.detach() / grid).round().clamp(-plan.bound, plan.bound)
+            return QTensor(integers * grid, weights, f'parameter:{name}', constant=True)
         qparams = QParams(plan.scale, -plan.bound, plan.bound)
         return QTensor(
             fake_quantize(value, qparams), qparams, f'parameter:{name}', constant=True
@@ -85,7 +82,15 @@ class Fake(Mode):
         attributes: dict[str, Any],
         value: Tensor,
     ) -> Tensor:
-        """The result of a site's integer function, with the gradient of ``value``."""
+        """The result of a site's integer function.
+
+        Args:
+            site: Name of the site.
+            operation: Its operation.
+            operands: Its operands.
+            attributes: Its other arguments.
+            value: The float result, for modes that want it instead.
+        """
         x, plan = operands[0], self.plan.sites[site]
         assert x is not None and isinstance(x.qparams, QParams)
         qparams = x.qparams
@@ -96,11 +101,8 @@ class Fake(Mode):
         constants = plan.constants_for(qparams) or function.prepare(
             operation.function_site(known)
         )
-        with torch.no_grad():
-            q = function.integer(qparams.quantize(payloads[0]), constants)
-            q = q.clamp(plan.output.qmin, plan.output.qmax)
-            exact = plan.output.dequantize(q)
-        return value + (exact - value).detach()
+        q = function.integer(qparams.quantize(payloads[0]), constants)
+        return plan.output.dequantize(q.clamp(plan.output.qmin, plan.output.qmax))
 
     def _requantize_to(self, x: QTensor, wanted: QParams) -> QTensor:
         """An operand rounded to the quantizer that the plan states for it."""
@@ -109,7 +111,5 @@ class Fake(Mode):
 
 
 def fake_quantize(x: Tensor, qparams: QParams) -> Tensor:
-    """``x`` rounded to a quantizer; the gradient is 1 in its range and 0 outside."""
-    inside = x.clamp(qparams.qmin * qparams.scale, qparams.qmax * qparams.scale)
-    grid = qparams.dequantize(qparams.quantize(x.detach()))
-    return inside + (grid - inside).detach()
+    """``x`` rounded to a quantizer: the real values of its integers, in float32."""
+    return qparams.dequantize(qparams.quantize(x))
