@@ -110,17 +110,20 @@ class ReconstructionConfig:
         rate: Learning rate of weights, in steps of their integers.
         wide_rate: Learning rate of all other parameters, relative to their root mean
             square.
+        damping: In a step, weights move by this share of the way to what their integers
+            stand for.
         float_share: Share of the elements of a block's input that are those of the
             float model while it learns.
-        guided: Whether an error counts by the squared gradient of the region's outputs.
-            It takes a pass backward through the whole region.
+        guided: Whether an error counts by what it does to the region's outputs. It
+            takes a pass backward through the whole region.
         memory_limit_mb: Most MiB of activations that are kept in memory; what does not
             fit lies in temporary files.
     """
 
     epochs: int = 0
-    rate: float = 0.02
+    rate: float = 0.04
     wide_rate: float = 0.003
+    damping: float = 0.03
     float_share: float = 0.0
     guided: bool = True
     memory_limit_mb: int = 1024
@@ -141,7 +144,8 @@ class ReconstructionConfig:
                 raise ConfigError(
                     f'{where}.{name}={getattr(self, name)}: use a number of 0 or more'
                 )
-        if not 0 <= self.float_share < 1:
-            raise ConfigError(
-                f'{where}.float_share={self.float_share}: use 0 or more, below 1'
-            )
+        for name in ('float_share', 'damping'):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f'{where}.{name}={getattr(self, name)}: use 0 or more, below 1'
+                )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,14 +36,14 @@ class Sample:
         inputs: The QTensors among them, as the integer model makes them.
         real: Their real values in the float model; empty if they are not used.
         targets: The real values that it returns in the float model.
-        weights: How much the error of each element of a target counts; broadcasts.
+        metrics: For each target, what an error of it costs.
     """
 
     form: Form
     inputs: Sequence[Value]
     real: Sequence[Kept]
     targets: Sequence[Kept]
-    weights: Sequence[Tensor]
+    metrics: Sequence[Callable[[Tensor], Tensor]]
 
 
 class Learner:
@@ -77,6 +77,7 @@ class Learner:
         self._mode.kernels = kernels
         self.integers = parameters_of(module, path)
         self._masters: dict[str, nn.Parameter] = {}
+        self._weights: list[str] = []
         groups = []
         for name, integers in self.integers.items():
             value = region.mode.parameter(name, integers)
@@ -85,6 +86,7 @@ class Learner:
                 step = value.qparams.grid(integers)
                 master = (towards(integers.double(), real / step) * step).float()
                 rate = config.rate * float(step.mean())
+                self._weights.append(name)
             else:
                 rate = config.wide_rate * float(real.square().mean().sqrt())
             self._masters[name] = nn.Parameter(master)
@@ -128,8 +130,8 @@ class Learner:
         for sample in samples:
             loss = float(self._loss(sample, None))
             signal = sum(
-                float((t.read().square() * w).sum())
-                for t, w in zip(sample.targets, sample.weights, strict=True)
+                float(metric(target.read()))
+                for target, metric in zip(sample.targets, sample.metrics, strict=True)
             )
             sums += torch.tensor([loss, signal], dtype=torch.float64)
         if dist.get_world_size() > 1:
@@ -158,6 +160,24 @@ class Learner:
             if dist.get_world_size() > 1:
                 dist.all_reduce(master.grad)
         self._adam.step()
+        self._damp(self._config.damping * share)
+
+    @torch.no_grad()
+    def _damp(self, share: float) -> None:
+        """Move weights towards what their integers stand for.
+
+        Without it, weights at the boundary of two integers go back and forth between
+        them until the learning rate ends.
+
+        Source: Nagel et al., arXiv 2203.11086, section 4.1, there a term of the loss.
+
+        Args:
+            share: Of the way.
+        """
+        for name in self._weights if share else ():
+            master = self._masters[name]
+            rounded = integers_of(self._mode.parameter(name, master)).real_values()
+            master.lerp_(rounded.to(master.dtype), share)
 
     @torch.no_grad()
     def _learned(self) -> dict[str, Tensor]:
@@ -187,9 +207,9 @@ class Learner:
             self._module, self._path, self._mode, args, kwargs, self._masters
         )
         losses = [
-            ((_real(x) - target.read()).square() * weight).sum()
-            for x, target, weight in zip(
-                qtensors(result), sample.targets, sample.weights, strict=True
+            metric(_real(x) - target.read())
+            for x, target, metric in zip(
+                qtensors(result), sample.targets, sample.metrics, strict=True
             )
         ]
         return torch.stack(losses).sum()

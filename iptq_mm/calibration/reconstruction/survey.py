@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,33 +19,9 @@ from ..batches import Forward
 from ..evaluating import evaluating
 from ..gradients import Differentiating
 from .calls import Form, qtensors
+from .importance import Importance, Metric, outstanding
 from .parts import parts_of
 from .passes import FloatModel
-
-
-@dataclass
-class Importance:
-    """How much an error of an output of a part matters to the outputs of the region.
-
-    An element counts by the squared gradient there, of which means are kept: that of
-    its row (all but the last dimension) and that of its channel.
-
-    Attributes:
-        rows: By batch, the shape of the output without its last dimension.
-        channels: Sum over all rows, shape (channels,); None before the first batch.
-    """
-
-    rows: list[Tensor] = field(default_factory=list)
-    channels: Tensor | None = None
-
-    def add(self, gradient: Tensor) -> None:
-        """Add the gradient of a batch."""
-        with torch.no_grad():
-            squared = gradient.detach().square()
-            self.rows.append(squared.mean(-1))
-            summed = squared.flatten(0, -2).sum(0)
-            before = self.channels
-            self.channels = summed if before is None else before + summed
 
 
 @dataclass(eq=False)
@@ -72,25 +48,9 @@ class Part:
         """Path of the part in the model."""
         return f'{self.region}.{self.path}'
 
-    def weights(self) -> list[list[Tensor]]:
-        """How much each element of each output counts, by batch; the mean is 1.
-
-        Empty if nothing was measured, or no output of the region depends on the part.
-        """
-        rows = [row for i in self.importance for row in i.rows]
-        total = sum(float(row.sum()) for row in rows)
-        count = len(self.forms)
-        if not total or any(len(i.rows) != count for i in self.importance):
-            return []
-        mean = total / sum(row.numel() for row in rows)
-        found: list[list[Tensor]] = [[] for _ in range(count)]
-        for importance in self.importance:
-            assert importance.channels is not None  # as there are rows
-            channels = importance.channels.double()
-            channels = (channels / channels.mean().clamp_min(1e-300)).float()
-            for batch, row in zip(found, importance.rows, strict=True):
-                batch.append((row / mean)[..., None] * channels)
-        return found
+    def metrics(self) -> list[Metric | None]:
+        """What an error of each output costs; empty if nothing was measured."""
+        return [importance.metric() for importance in self.importance]
 
 
 def survey(
@@ -114,9 +74,45 @@ def survey(
     twins = floats.twins
     with floats.instead(), evaluating(model):
         parts = _called(twins, forward, next(iter(batches)), without)
+    watching = _Watching(parts, twins)
+    if guided:
+        with floats.instead(draws=1):
+            watching.run(model, forward, [next(iter(batches))])
+        _begin_again(parts)
     with floats.instead(draws=int(guided)):
-        _Watching(parts, twins).run(model, forward, batches)
-    return _of_all_ranks(parts)
+        watching.run(model, forward, batches)
+    found = _of_all_ranks(parts)
+    if guided:
+        _reduced(found)
+    return found
+
+
+def _begin_again(parts: Sequence[Part]) -> None:
+    """Forget a first batch, except for the positions that stand out in it."""
+    marks = {p.name: [outstanding(i.by_position) for i in p.importance] for p in parts}
+    marks = dist.all_gather_object(marks)[0]  # all ranks add up the same groups
+    for part in parts:
+        part.forms.clear()
+        part.links = None
+        part.importance = [Importance(m) for m in marks.get(part.name, ())]
+
+
+def _reduced(parts: Sequence[Part]) -> None:
+    """Add up the importance of all ranks."""
+    if dist.get_world_size() == 1:
+        return
+    for part in parts:
+        of_ranks = dist.all_gather_object(
+            [(i.usable, len(i.moments[0]) if i.moments else 0) for i in part.importance]
+        )
+        if any(o != of_ranks[0] for o in of_ranks):
+            part.importance = []
+        for importance in part.importance:
+            rows = torch.tensor(importance.rows)
+            dist.all_reduce(rows)
+            importance.rows = rows.tolist()
+            for moments in importance.moments:
+                dist.all_reduce(moments)
 
 
 def _called(

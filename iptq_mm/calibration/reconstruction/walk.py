@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...modes import bound_region
 from ...modes.training.part import run_part
 from ..batches import Forward
 from .calls import Value, qtensors
+from .importance import plain
 from .kept import Memory
 from .learn import Sample
 from .passes import FloatModel, arguments_of
@@ -81,19 +82,18 @@ class Walk:
         """The calls of the part."""
         part = self._before
         assert part is not None
-        weights = part.weights()
+        metrics = [metric or plain for metric in part.metrics()]
         found = []
         for i, (form, inputs, targets) in enumerate(
             zip(part.forms, self._inputs, self._targets, strict=True)
         ):
-            ones: Sequence[Tensor] = [torch.ones(())] * len(targets)
             found.append(
                 Sample(
                     form,
                     inputs,
                     [v.numbers for v in self._real[i]] if self._real else [],
                     [v.numbers for v in targets],
-                    weights[i] if weights else ones,
+                    metrics or [plain] * len(targets),
                 )
             )
         return found
