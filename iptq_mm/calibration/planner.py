@@ -261,7 +261,12 @@ def plan_parameters(
                 )
             rows = transposed_rows(value) if role == TRANSPOSED else value
             scale: Tensor = observer.scales(rows, config.weight.bits)
-            plans[name] = ParameterPlan(role, config.weight.bits, shape, scale.tolist())
+            group = config.weight.group
+            if role == TRANSPOSED or rows[0].numel() <= group:
+                group = 0
+            plans[name] = ParameterPlan(
+                role, config.weight.bits, shape, scale.tolist(), group
+            )
             continue
         role = max(roles, key=lambda r: PARAMETER_BITS[r])
         plans[name] = one_scale(value, role)

@@ -12,6 +12,7 @@ from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
+from ..rounding import NearestRounding
 from .base import Mode, operand_qparams
 
 
@@ -41,6 +42,14 @@ class Fake(Mode):
         """See the base class."""
         plan = self.plan.parameters[name]
         if isinstance(plan.scale, list):
+            if plan.group:
+                scale, bits = plan.scales(), plan.bits
+                rounded = NearestRounding()(
+                    value.detach(), scale, bits, group=plan.group
+                )
+                weights = WeightQParams(rounded.scale, plan.bound)
+                real = weights.dequantize(rounded.codes)
+                return QTensor(real, weights, f'parameter:{name}', constant=True)
             weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
             grid = weights.grid(value).float()
             integers = (value.detach() / grid).round().clamp(-plan.bound, plan.bound)

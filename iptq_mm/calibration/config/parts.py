@@ -19,6 +19,9 @@ class WeightConfig:
         guided: Whether both minimize the effect of errors on the outputs of the region:
             each row of a layer's inputs is weighted by the squared gradient at the
             output that the layer makes of it.
+        group: So many inputs of a channel share a whole factor of 1 to 16, of four
+            bits, see :mod:`iptq_mm.rounding.groups`; 0: there are no groups. For 2 to
+            7 bits.
     """
 
     bits: int = 8
@@ -26,6 +29,7 @@ class WeightConfig:
     rounding: dict = field(default_factory=lambda: {'type': 'nearest'})
     bias_correction: bool = False
     guided: bool = False
+    group: int = 0
 
 
 @dataclass

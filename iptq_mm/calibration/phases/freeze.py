@@ -82,6 +82,9 @@ def quantize_parameters(
     for name, parameter in list(plan.parameters.items()):
         if parameter.role not in WEIGHTS:
             continue
+        if name == marked_weight and parameter.group:
+            # The channel of the marks has a scale of its own.
+            parameter = plan.parameters[name] = replace(parameter, group=0)
         weight, seen = _rows(values[name], parameter), seen_by(name, inputs or {})
         bias, lost = biases.get(name) if seen else None, None
         rounded = _rounded(rounding, weight, parameter, seen, bias is not None)
@@ -127,9 +130,11 @@ def _rounded(
         corrected: Whether its bias will make up for the mean error.
     """
     if seen is None and rounding.needs_inputs:
-        return NearestRounding()(weight, plan.scales(), plan.bits)
+        return NearestRounding()(weight, plan.scales(), plan.bits, group=plan.group)
     moments = seen.moments if seen else None
-    return rounding(weight, plan.scales(), plan.bits, moments, centred=corrected)
+    return rounding(
+        weight, plan.scales(), plan.bits, moments, centred=corrected, group=plan.group
+    )
 
 
 def _with_marks(
