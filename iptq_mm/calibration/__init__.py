@@ -17,6 +17,7 @@ from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
 from .rewrites.fold_normalization import fold_normalization
+from .site_overrides import check_effects, check_patterns
 
 __all__ = [
     'ConfigError',
@@ -27,7 +28,9 @@ __all__ = [
     'assigned_again',
     'channel_ranges',
     'check_derived',
+    'check_effects',
     'check_observed',
+    'check_patterns',
     'check_regions',
     'choose_limits',
     'choose_ranges',

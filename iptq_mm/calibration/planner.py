@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..functions import IntegerFunction
+from ..functions import IntegerFunction, function_name
 from ..intmath import QParams
 from ..modes.region import PIXELS
 from ..operations import (
@@ -27,12 +27,11 @@ from ..record import RegionRecord
 from ..registry import CRITERIA, OBSERVERS
 from .config import ConfigError, QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
+from .site_overrides import PRODUCTS, SiteOverrides
 
 #: Bits of parameters that enter no product.
 PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
 
-#: Operations whose operands are multiplied with each other.
-_PRODUCTS = ('linear', 'conv2d', 'matmul')
 #: Products that can take an asymmetric operand: the other one is a weight.
 _AFFINE = ('linear', 'conv2d')
 
@@ -58,12 +57,13 @@ class Planner:
         self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._uses = record.consumers()
         self._produced = produced or {}
+        self._overrides = SiteOverrides(config.overrides, record)
 
     def qparams(self, value: str, bits: int) -> QParams:
         """The quantizer of a value at so many bits."""
         if value == PIXELS and self.record.pixels:
             return PIXEL_QPARAMS
-        narrow = bits <= self.config.activation.bits
+        narrow = bits <= self.narrow_bits(value)
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
@@ -78,6 +78,15 @@ class Planner:
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
 
+    def narrow_bits(self, value: str) -> int:
+        """The most bits that a product wants a value at; else those of activations."""
+        wanted = [
+            self._wanted(site, position, None)
+            for site, position in self._uses[value]
+            if self._is_activation(site, position)
+        ]
+        return max(wanted, default=self.config.activation.bits)
+
     def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
         """The quantizer of a value that is clipped at a share of its largest magnitude.
 
@@ -86,9 +95,9 @@ class Planner:
             share: Where to clip; it may be above 1.
             bits: Bits of an integer; None: those of activations.
         """
-        seen, bits = self.record.values[value], bits or self.config.activation.bits
+        seen, bits = self.record.values[value], bits or self.narrow_bits(value)
         limit = share * max(-seen.minimum, seen.maximum)
-        if self._symmetric(value, bits <= self.config.activation.bits):
+        if self._symmetric(value, bits <= self.narrow_bits(value)):
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
@@ -194,15 +203,22 @@ class Planner:
     ) -> int:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
-        if kind in _PRODUCTS:
-            source = self.record.sources[site][position] or ''
-            if self.record.operations.get(source) == 'softmax':
-                return wide.attention or wide.bits
-            return self.config.activation.bits
-        bits = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
+        if self._is_activation(site, position):
+            bits = self._overrides.activation_bits(site)
+            return bits or self.config.activation.bits
+        if kind in PRODUCTS:
+            return wide.attention or wide.bits
+        most = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
         if built and site in built:
-            return min(bits, built[site].max_input_bits)
-        return bits
+            return min(most, built[site].max_input_bits)
+        return most
+
+    def _is_activation(self, site: str, position: int) -> bool:
+        """Whether an operand has the bits of activations: one of a product."""
+        if self.record.operations[site] not in PRODUCTS:
+            return False
+        source = self.record.sources[site][position] or ''
+        return self.record.operations.get(source) != 'softmax'
 
     def _symmetric(self, value: str, narrow: bool) -> bool:
         if self.record.operations.get(value) == 'softmax':
@@ -221,6 +237,7 @@ def choose_functions(
         ConfigError: If no candidate can serve a site, or the criterion chooses none.
     """
     criterion = CRITERIA.build(dict(config.criterion))
+    overrides = SiteOverrides(config.overrides, record)
     chosen = {}
     for site, kind in record.operations.items():
         if isinstance(OPERATIONS[kind], NonLinear):
@@ -230,6 +247,10 @@ def choose_functions(
                     f"site '{site}': none of the candidates for {kind} can serve it: "
                     f'{record.refused.get(site)}'
                 )
+            given = overrides.function(site)
+            if given is not None and function_name(given) in candidates:
+                chosen[site] = function_name(given)
+                continue
             try:
                 chosen[site] = criterion.choose(kind, candidates)
             except ValueError as error:
@@ -247,6 +268,7 @@ def plan_parameters(
             each other.
     """
     observer = OBSERVERS.build(dict(config.weight.observer))
+    overrides = SiteOverrides(config.overrides, record)
     plans = {}
     for name, parameter in module.named_parameters():
         value = parameter.detach()
@@ -260,8 +282,9 @@ def plan_parameters(
                     f'{sorted(roles - {role})}: that has no integer form yet'
                 )
             rows = transposed_rows(value) if role == TRANSPOSED else value
-            scale: Tensor = observer.scales(rows, config.weight.bits)
-            plans[name] = ParameterPlan(role, config.weight.bits, shape, scale.tolist())
+            bits = overrides.weight_bits(name) or config.weight.bits
+            scale: Tensor = observer.scales(rows, bits)
+            plans[name] = ParameterPlan(role, bits, shape, scale.tolist())
             continue
         role = max(roles, key=lambda r: PARAMETER_BITS[r])
         plans[name] = one_scale(value, role)

@@ -17,6 +17,7 @@ from ..calibrated_ranges import calibrated_ranges
 from ..config import QuantizationConfig
 from ..planner import Planner, choose_functions, plan_parameters
 from ..region_order import inputs_from_producers, producers_first
+from ..site_overrides import SiteOverrides
 
 
 def assign(
@@ -29,13 +30,14 @@ def assign(
         config: What to quantize.
         records: By region, from the phases before.
     """
-    functions = {
-        name: {
-            site: config.candidates[record.operations[site]][function]
+    functions: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, record in records.items():
+        overrides = SiteOverrides(config.overrides, record)
+        functions[name] = {
+            site: overrides.function(site)
+            or config.candidates[record.operations[site]][function]
             for site, function in choose_functions(record, config).items()
         }
-        for name, record in records.items()
-    }
     plans = plans_for(model, config, records, functions)
     for name, record in records.items():
         module = model.get_submodule(name)

@@ -18,6 +18,7 @@ from ...calibration import (
     assign,
     assigned_again,
     channel_ranges,
+    check_effects,
     check_observed,
     choose_limits,
     choose_ranges,
@@ -92,6 +93,7 @@ def _observe(run: Run) -> None:
     records = observe(run.model, run.config, run.forward, batches, run.powers)
     run.state.records = merged(records)
     check_observed(run.state.records)
+    check_effects(run.config, run.state.records)
     seen.warn()
 
 
