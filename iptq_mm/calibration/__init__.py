@@ -3,6 +3,7 @@
 from . import equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
+from .float_modules import check_float_modules, keep_modules_float
 from .phases.analyse import analyse
 from .phases.assign import assign, assigned_again
 from .phases.assigned.function_ranges import choose_limits, try_ranges
@@ -29,6 +30,7 @@ __all__ = [
     'channel_ranges',
     'check_derived',
     'check_effects',
+    'check_float_modules',
     'check_observed',
     'check_patterns',
     'check_regions',
@@ -39,6 +41,7 @@ __all__ = [
     'fold_batch_norm',
     'fold_normalization',
     'forget_caches',
+    'keep_modules_float',
     'freeze_regions',
     'measure',
     'observe',

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..functions import IntegerFunction, function_name
 from ..intmath import QParams
+from ..kept_float import quantized_parameters
 from ..modes.region import PIXELS
 from ..operations import (
     ACTIVATION,
@@ -270,7 +271,7 @@ def plan_parameters(
     observer = OBSERVERS.build(dict(config.weight.observer))
     overrides = SiteOverrides(config.overrides, record)
     plans = {}
-    for name, parameter in module.named_parameters():
+    for name, parameter in quantized_parameters(module):
         value = parameter.detach()
         roles = record.parameters.get(name) or {TABLE}
         shape = tuple(value.shape)

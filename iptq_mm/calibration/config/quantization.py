@@ -234,6 +234,11 @@ class QuantizationConfig:
             check_type(registry, cfg, f'quantization.{name}')
             merged = registry is not EQUALIZERS
             check_arguments(registry, cfg, f'quantization.{name}', merged)
+        if self.reconstruction.epochs and any(o.keep_float for o in self.overrides):
+            raise ConfigError(
+                'quantization.overrides keeps modules float, which a reconstruction '
+                'cannot go through yet: use reconstruction=dict(epochs=0)'
+            )
         self._check_powers()
         self._check_analysis()
         try:

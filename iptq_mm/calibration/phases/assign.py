@@ -9,6 +9,7 @@ from torch import nn
 
 from ...functions import function_name
 from ...intmath import QParams
+from ...kept_float import kept_float
 from ...norms import folded_norms
 from ...plan import RegionPlan
 from ...record import RegionRecord
@@ -73,6 +74,7 @@ def plans_for(
             narrow_at_use,
         )
         plan.norms = folded_norms(module)
+        plan.kept_float = kept_float(module)
         plans[name] = plan
     return {name: plans[name] for name in records}
 
@@ -95,6 +97,7 @@ def assigned_again(
         functions = {s: p.function for s, p in old.sites.items() if p.function}
         plan = _plan(old.module, record, config, plans, functions)
         plan.parameters, plan.norms = old.parameters, old.norms
+        plan.kept_float = old.kept_float
         plans[name] = plan
     return {name: plans[name] for name in before}
 

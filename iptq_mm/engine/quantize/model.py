@@ -16,6 +16,7 @@ from ...calibration import (
     check_regions,
     expanded,
     forget_caches,
+    keep_modules_float,
 )
 from ...functions import function_name
 from ...plan import RegionPlan
@@ -156,6 +157,7 @@ def _started(
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
     check_patterns(model, config)
+    config = keep_modules_float(model, config)
     check_state(model, config.regions)
     check_times(config)
     for name in config.regions:
