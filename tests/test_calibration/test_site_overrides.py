@@ -94,13 +94,14 @@ def test_no_override_changes_nothing(backbone, batches):
 
 
 def test_all_sites_by_overrides_are_the_bits_of_the_config(backbone, batches):
-    whole = plan_with(backbone, batches, weight=dict(bits=4), activation=dict(bits=6))
-    sites = plan_with(
-        backbone,
-        batches,
-        dict(where='.*', weight=dict(bits=4), activation=dict(bits=6)),
-    )
-    assert whole.to_dict() == sites.to_dict()
+    # A function that narrows its input to 8 bits would be under or above the bits of
+    # the config, which decides about its observer.
+    wide = {**SEVERAL, 'gelu': [dict(type='poly_gelu')]}
+    bits = dict(weight=dict(bits=4), activation=dict(bits=6))
+    whole = config(wide, **bits)
+    sites = config(wide, overrides=[dict(where='.*', **bits)])
+    plans = [calibrated(backbone, batches, cfg)[1] for cfg in (whole, sites)]
+    assert plans[0].to_dict() == plans[1].to_dict()
 
 
 def test_functions(backbone, batches):
