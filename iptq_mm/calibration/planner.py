@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..functions import IntegerFunction, function_name
+from ..functions import IntegerFunction
 from ..intmath import QParams
 from ..kept_float import quantized_parameters
 from ..modes.region import PIXELS
@@ -15,18 +15,16 @@ from ..operations import (
     ACTIVATION,
     BIAS,
     NORM,
-    OPERATIONS,
     TABLE,
     TRANSPOSED,
     WEIGHTS,
-    NonLinear,
 )
 from ..patches import transposed_rows
 from ..pixels import PIXEL_QPARAMS
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..record import RegionRecord
-from ..registry import CRITERIA, OBSERVERS
-from .config import ConfigError, QuantizationConfig
+from ..registry import OBSERVERS
+from .config import QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
 from .site_overrides import PRODUCTS, SiteOverrides
 
@@ -60,11 +58,29 @@ class Planner:
         self._produced = produced or {}
         self._overrides = SiteOverrides(config.overrides, record)
 
-    def qparams(self, value: str, bits: int) -> QParams:
-        """The quantizer of a value at so many bits."""
+    def operand(self, value: str, bits: int) -> QParams | None:
+        """The quantizer with which products take a value at so many bits.
+
+        None: they have no choice (probabilities, pixels, what other regions produce).
+        """
+        given = value == PIXELS and self.record.pixels or value in self._produced
+        if given or self.record.operations.get(value) == 'softmax':
+            return None
+        known = value in self.record.values
+        return self.qparams(value, bits, narrow=True) if known else None
+
+    def qparams(self, value: str, bits: int, narrow: bool | None = None) -> QParams:
+        """The quantizer of a value at so many bits.
+
+        Args:
+            value: Site or input that made it.
+            bits: Bits of an integer.
+            narrow: Whether it is an operand of products; None: if it has as few bits.
+        """
         if value == PIXELS and self.record.pixels:
             return PIXEL_QPARAMS
-        narrow = bits <= self.narrow_bits(value)
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
@@ -73,7 +89,7 @@ class Planner:
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
         if narrow and value in self.record.clipping:
-            return self.clipped(value, self.record.clipping[value], bits)
+            return self.clipped(value, self.record.clipping[value], bits, narrow)
         try:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
@@ -88,17 +104,26 @@ class Planner:
         ]
         return max(wanted, default=self.config.activation.bits)
 
-    def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
+    def clipped(
+        self,
+        value: str,
+        share: float,
+        bits: int | None = None,
+        narrow: bool | None = None,
+    ) -> QParams:
         """The quantizer of a value that is clipped at a share of its largest magnitude.
 
         Args:
             value: Site or input that made it.
             share: Where to clip; it may be above 1.
             bits: Bits of an integer; None: those of activations.
+            narrow: See :meth:`qparams`.
         """
         seen, bits = self.record.values[value], bits or self.narrow_bits(value)
         limit = share * max(-seen.minimum, seen.maximum)
-        if self._symmetric(value, bits <= self.narrow_bits(value)):
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
+        if self._symmetric(value, narrow):
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
@@ -227,36 +252,6 @@ class Planner:
         kinds = {self.record.operations[site] for site, _ in self._uses[value]}
         affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
         return self.config.activation.symmetric or not affine
-
-
-def choose_functions(
-    record: RegionRecord, config: QuantizationConfig
-) -> dict[str, str]:
-    """The name of the chosen candidate of each non-linear site.
-
-    Raises:
-        ConfigError: If no candidate can serve a site, or the criterion chooses none.
-    """
-    criterion = CRITERIA.build(dict(config.criterion))
-    overrides = SiteOverrides(config.overrides, record)
-    chosen = {}
-    for site, kind in record.operations.items():
-        if isinstance(OPERATIONS[kind], NonLinear):
-            candidates = record.candidates.get(site)
-            if not candidates:
-                raise ConfigError(
-                    f"site '{site}': none of the candidates for {kind} can serve it: "
-                    f'{record.refused.get(site)}'
-                )
-            given = overrides.function(site)
-            if given is not None and function_name(given) in candidates:
-                chosen[site] = function_name(given)
-                continue
-            try:
-                chosen[site] = criterion.choose(kind, candidates)
-            except ValueError as error:
-                raise ConfigError(f"site '{site}': {error}") from error
-    return chosen
 
 
 def plan_parameters(

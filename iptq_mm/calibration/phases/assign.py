@@ -11,12 +11,13 @@ from ...functions import function_name
 from ...intmath import QParams
 from ...kept_float import kept_float
 from ...norms import folded_norms
+from ...operations import OPERATIONS, NonLinear
 from ...plan import RegionPlan
 from ...record import RegionRecord
-from ...registry import FUNCTIONS
+from ...registry import CRITERIA, FUNCTIONS
 from ..calibrated_ranges import calibrated_ranges
-from ..config import QuantizationConfig
-from ..planner import Planner, choose_functions, plan_parameters
+from ..config import ConfigError, QuantizationConfig
+from ..planner import Planner, plan_parameters
 from ..region_order import inputs_from_producers, producers_first
 from ..site_overrides import SiteOverrides
 
@@ -44,6 +45,36 @@ def assign(
         module = model.get_submodule(name)
         plans[name].parameters = plan_parameters(module, record, config)
     return plans
+
+
+def choose_functions(
+    record: RegionRecord, config: QuantizationConfig
+) -> dict[str, str]:
+    """The name of the chosen candidate of each non-linear site.
+
+    Raises:
+        ConfigError: If no candidate can serve a site, or the criterion chooses none.
+    """
+    criterion = CRITERIA.build(dict(config.criterion))
+    overrides = SiteOverrides(config.overrides, record)
+    chosen = {}
+    for site, kind in record.operations.items():
+        if isinstance(OPERATIONS[kind], NonLinear):
+            candidates = record.candidates.get(site)
+            if not candidates:
+                raise ConfigError(
+                    f"site '{site}': none of the candidates for {kind} can serve it: "
+                    f'{record.refused.get(site)}'
+                )
+            given = overrides.function(site)
+            if given is not None and function_name(given) in candidates:
+                chosen[site] = function_name(given)
+                continue
+            try:
+                chosen[site] = criterion.choose(kind, candidates)
+            except ValueError as error:
+                raise ConfigError(f"site '{site}': {error}") from error
+    return chosen
 
 
 def plans_for(
