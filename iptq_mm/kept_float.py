@@ -51,8 +51,10 @@ def quantized_modules(module: nn.Module) -> Iterator[nn.Module]:
 def quantized_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """The parameters of a region's module that become integers, with their names."""
     kept = tuple(f'{path}.' for path in kept_float(module))
-    for name, value in module.named_parameters():
-        if not name.startswith(kept):
+    seen: set[int] = set()
+    for name, value in module.named_parameters(remove_duplicate=False):
+        if not name.startswith(kept) and id(value) not in seen:
+            seen.add(id(value))
             yield name, value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -49,9 +50,14 @@ class CostTable:
             weight: Bits of the weight; None: it has none.
             activation: Bits of its other operands.
 
+        Returns:
+            The time; NaN if the table is empty.
+
         Raises:
             ConfigError: If the table lacks its kernel.
         """
+        if not self.nanoseconds:
+            return math.nan
         key = product_key(lone_product(kernel, weight, activation))
         if key not in self.nanoseconds:
             raise ConfigError(
@@ -59,6 +65,10 @@ class CostTable:
                 'model by tools/measure_costs.py'
             )
         return self.nanoseconds[key]
+
+    def has_all(self, found: Sensitivities) -> bool:
+        """Whether it has all kernels that the products of a model may have."""
+        return products_of(found).keys() <= self.nanoseconds.keys()
 
     def save(self, path: str | os.PathLike) -> None:
         """Write it as JSON."""
@@ -132,15 +142,20 @@ def measured(found: Sensitivities) -> CostTable:
     Raises:
         RuntimeError: If there is no native library.
     """
+    products = products_of(found)
+    times = product_times(list(products.values()))
+    return CostTable(machine_name(), dict(zip(products, times, strict=True)))
+
+
+def products_of(found: Sensitivities) -> dict[str, LoneProduct]:
+    """All products that those of a model may be, by key."""
     products: dict[str, LoneProduct] = {}
     for sites in found.values():
         for seen in sites.values():
             for weight in KERNEL_BITS if seen.weight else (None,):
                 lone = lone_product(seen.kernel, weight, 8)
                 products[product_key(lone)] = lone
-    times = product_times(list(products.values()))
-    known = zip(products, times, strict=True)
-    return CostTable(machine_name(), {k: t for k, t in known if t is not None})
+    return products
 
 
 def machine_name() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from ...intmath import QParams
 from ...native.library import library
 from ...operations import OPERATIONS, SiteInputs
 from ...qtensor import QTensor, WeightQParams
-from ..backends.native.program import NativeProgram
 from .function_times import LEAST_RUNS, RUNS, SLOW, one_thread
 from .site_kernels import site_program
 
@@ -38,8 +37,8 @@ class LoneProduct:
     bits: tuple[int, int]
     out_bits: int
 
-    def program(self) -> NativeProgram | None:
-        """Its native program, ready to run; None if there is no kernel."""
+    def runner(self) -> Callable[[], Any]:
+        """A call that computes it: its native kernel, or torch where there is none."""
         operation, out = OPERATIONS[self.kind], QParams.symmetric(1.0, self.out_bits)
         generator = torch.Generator().manual_seed(0)
         operands = []
@@ -67,12 +66,16 @@ class LoneProduct:
             operation.terms(payloads, attributes),
         )
         constants = operation.prepare(known)
-        return site_program(
+        native = site_program(
             'alone', operation, None, operands, constants, attributes, out, self.output
         )
+        if native is None:
+            return lambda: operation.integer(payloads, constants, attributes)
+        given = [x.payload for x in operands if not x.constant]
+        return lambda: native.run(given)
 
 
-def product_times(products: Sequence[LoneProduct]) -> list[float | None]:
+def product_times(products: Sequence[LoneProduct]) -> list[float]:
     """The time of each product in its native kernel, on one thread.
 
     The kernel reads its operands from memory and writes its output there; in a model,
@@ -83,31 +86,21 @@ def product_times(products: Sequence[LoneProduct]) -> list[float | None]:
         products: The products.
 
     Returns:
-        Nanoseconds of one call, of four significant digits; None: there is no kernel.
+        Nanoseconds of one call, of four significant digits.
 
     Raises:
         RuntimeError: If there is no native library.
     """
     library()
-    programs = [product.program() for product in products]
-    inputs = [[] if p is None else _inputs(p) for p in programs]
-    spent: list[list[float]] = [[] for _ in programs]
+    runners = [product.runner() for product in products]
+    spent: list[list[float]] = [[] for _ in runners]
     with one_thread():
         for run in range(1 + RUNS):
-            for program, given, times in zip(programs, inputs, spent, strict=True):
-                if program is None or (run > LEAST_RUNS and sum(times) > SLOW):
+            for runner, times in zip(runners, spent, strict=True):
+                if run > LEAST_RUNS and sum(times) > SLOW:
                     continue
                 began = time.perf_counter()
-                program.run(given)
+                runner()
                 if run:  # the first one warms up
                     times.append(time.perf_counter() - began)
-    return [float(f'{min(times) * 1e9:.4g}') if times else None for times in spent]
-
-
-def _inputs(native: NativeProgram) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    values = [native.program.values[port.value] for port in native.program.inputs]
-    return [
-        torch.randint(v.low, v.high + 1, v.shape, generator=generator).to(v.dtype)
-        for v in values
-    ]
+    return [float(f'{min(times) * 1e9:.4g}') for times in spent]
