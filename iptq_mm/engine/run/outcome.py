@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from ...calibration import ConfigError, QuantizationConfig
 from ...functions import function_name
+from ...modes import regions_in
 from ...plan import save_plan
 from ...utils.files import atomic_write, replaced_together
 from ...version import __version__

@@ -16,9 +16,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
-def config(tmp_path_factory, class_images):
+def config(tmp_path_factory, tiny_data):
     folder = tmp_path_factory.mktemp('search')
-    path, _ = tiny_models.write(tiny_models.vit(class_images, 16), folder, 'vit')
+    path, _ = tiny_models.write(
+        tiny_models.vit(tiny_data / 'classification', 16), folder, 'vit'
+    )
     return path
 
 
