@@ -118,7 +118,7 @@ def write_front(
         'lrrrrl',
     )
     atomic_write(folder / 'front.md', f'# Front of {Path(base).stem}\n\n{text}\n')
-    atomic_write(folder / 'compare.py', _settings(points, base))
+    atomic_write(folder / 'compare.py', _settings(points, base, folder))
     for cost, label in (('bytes', 'bytes of weights'), ('ms', 'milliseconds')):
         values = [point.figures[cost] for point in every]
         if all(map(math.isfinite, values)):
@@ -148,12 +148,13 @@ def _row(point: Point) -> list[str]:
     ]
 
 
-def _settings(points: Sequence[Point], base: str | os.PathLike) -> str:
+def _settings(points: Sequence[Point], base: str | os.PathLike, folder: Path) -> str:
     rows = ''.join(
-        f'    dict(name={p.name!r}, config={f"{p.name}.py"!r}),\n' for p in points
+        f'    dict(name={p.name!r}, config={str(folder / f"{p.name}.py")!r}),\n'
+        for p in points
     )
     return (
-        '# The points of a search, for tools/compare.py: run it in this folder.\n'
+        '# The points of a search, for tools/compare.py.\n'
         f'title = {f"Front of {Path(base).stem}"!r}\n'
         f'settings = [\n{rows}]\n'
     )
