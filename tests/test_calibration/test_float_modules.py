@@ -83,6 +83,13 @@ def test_float_parts_help():
     assert error(net, real) < 0.1 * error(worse, real)
 
 
+def test_equalization_leaves_what_float_modules_get():
+    """Factors between a LayerNorm and a float module would have nobody to take them."""
+    both = [dict(type='layer_norm'), dict(type='attention')]
+    net, real = run(BLOCK, r'.*layers\.1\.attn\.proj', equalization=both)
+    assert error(net, real) < 0.03
+
+
 @pytest.mark.parametrize('where', [BLOCK, NORMS, r'.*\.(qkv|ln2)'])
 def test_back_ends_agree(block, where):
     net, _ = block if where == BLOCK else run(where)

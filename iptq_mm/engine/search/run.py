@@ -62,6 +62,7 @@ def search_bits(
     for width in (*weights, *activations):
         if not 2 <= width <= 8:
             raise ConfigError(f'{width} bits: use 2 to 8')
+    read_budgets(budgets, [])  # mistakes in them show now
     cfg = read_config(config, checkpoint, cfg_options)
     check_checkpoint(cfg)
     table = None if costs is None else CostTable.load(costs)

@@ -11,10 +11,12 @@ from typing import Any
 class SiteSensitivity:
     """What a product does to the outputs of its region with few bits.
 
-    Errors are sums over images and draws of ``(g . e)^2``, with the error ``e`` that
-    rounding to so many bits makes and the gradient ``g`` of the region's outputs; see
-    :class:`~iptq_mm.calibration.gradients.Differentiating`. Over :attr:`draws` they are
-    relative squared errors of the outputs, to first order.
+    With the error ``e`` that rounding to so many bits makes and the gradient ``g`` of
+    the region's outputs (:class:`~iptq_mm.calibration.gradients.Differentiating`), there
+    are two sums over images and draws: ``(g . e)^2``, in which errors add up or cancel,
+    and ``g^2 . e^2``, which takes them as uncorrelated and is hardly noisy. Over
+    :attr:`draws`, both are relative squared errors of the outputs, to first order. As in
+    the criterion ``output_error``, the larger one counts.
 
     Attributes:
         operation: Kind of the operation.
@@ -35,14 +37,18 @@ class SiteSensitivity:
     numbers: int = 0
     multiplications: float = 0.0
     kernel: dict[str, Any] = field(default_factory=dict)
-    weight_errors: dict[int, float] = field(default_factory=dict)
-    activation_errors: dict[int, float] = field(default_factory=dict)
+    weight_errors: dict[int, list[float]] = field(default_factory=dict)
+    activation_errors: dict[int, list[float]] = field(default_factory=dict)
     draws: int = 0
     images: int = 0
 
-    def add(self, errors: dict[int, float], bits: int, effect: float) -> None:
-        """Add an effect to one of the two dicts."""
-        errors[bits] = errors.get(bits, 0.0) + effect
+    def add(
+        self, errors: dict[int, list[float]], bits: int, effect: float, spread: float
+    ) -> None:
+        """Add ``g . e`` and ``g^2 . e^2`` of an image to one of the two dicts."""
+        sums = errors.setdefault(bits, [0.0, 0.0])
+        sums[0] += effect**2
+        sums[1] += spread
 
     def error(self, weight: int | None, activation: int) -> float:
         """Relative squared error of the outputs with these bits.
@@ -53,9 +59,9 @@ class SiteSensitivity:
         """
         if not self.draws:
             return 0.0
-        total = self.activation_errors.get(activation, 0.0)
+        total = max(self.activation_errors.get(activation, [0.0]))
         if weight is not None:
-            total += self.weight_errors.get(weight, 0.0)
+            total += max(self.weight_errors.get(weight, [0.0]))
         return total / self.draws
 
     def to_dict(self) -> dict[str, Any]:

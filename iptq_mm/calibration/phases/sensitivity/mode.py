@@ -153,17 +153,19 @@ class Sensing(Differentiating):
             list(operands), attributes, gradient, [0, 1]
         )
         for bits in self.widths:
-            effect = _effect(operands[0], at_first, quantizers[0].get(bits))
+            found = _effects(operands[0], at_first, quantizers[0].get(bits))
             if seen.weight:
                 key = seen.weight, bits
                 if key not in self._weights:
                     error = self._weight_error(seen.weight, operands[1], bits)
                     self._weights[key] = error.to(operands[1].dtype)
-                by_weight = float((self._weights[key] * at_second).sum())
-                seen.add(seen.weight_errors, bits, by_weight**2)
+                seen.add(
+                    seen.weight_errors, bits, *_sums(self._weights[key], at_second)
+                )
             else:
-                effect += _effect(operands[1], at_second, quantizers[1].get(bits))
-            seen.add(seen.activation_errors, bits, effect**2)
+                other = _effects(operands[1], at_second, quantizers[1].get(bits))
+                found = found[0] + other[0], found[1] + other[1]
+            seen.add(seen.activation_errors, bits, *found)
 
     def _quantizers(self, x: QTensor) -> dict[int, QParams]:
         """Quantizers of an operand as it arrives, by bits."""
@@ -175,12 +177,19 @@ class Sensing(Differentiating):
         return found
 
 
-def _effect(value: Tensor, gradient: Tensor, q: QParams | None) -> float:
-    """The effect of rounding an operand; 0 if its bits are given."""
+def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> tuple[float, float]:
+    """The effects of rounding an operand; 0 if its bits are given."""
     if q is None:
-        return 0.0
+        return 0.0, 0.0
     error = torch.fake_quantize_per_tensor_affine(value, q.scale, 0, q.qmin, q.qmax)
-    return float(error.sub_(value).mul_(gradient).sum(dtype=torch.float64))
+    return _sums(error.sub_(value), gradient)
+
+
+def _sums(error: Tensor, gradient: Tensor) -> tuple[float, float]:
+    """``g . e`` and ``g^2 . e^2``."""
+    effects = error * gradient
+    total = float(effects.sum(dtype=torch.float64))
+    return total, float(effects.square_().sum(dtype=torch.float64))
 
 
 def _of_an_image(x: Tensor, images: int) -> list[int]:
