@@ -61,10 +61,10 @@ class Planner:
     def operand(self, value: str, bits: int) -> QParams | None:
         """The quantizer with which products take a value at so many bits.
 
-        None: they have no choice (probabilities, pixels, what other regions produce).
+        None: they have no choice, of probabilities and pixels.
         """
-        given = value == PIXELS and self.record.pixels or value in self._produced
-        if given or self.record.operations.get(value) == 'softmax':
+        pixels = value == PIXELS and self.record.pixels is not None
+        if pixels or self.record.operations.get(value) == 'softmax':
             return None
         known = value in self.record.values
         return self.qparams(value, bits, narrow=True) if known else None

@@ -11,6 +11,8 @@ from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensiti
 from ...criteria import CandidateErrors
 from .costs import CostTable
 
+#: Bits of an operand without a choice.
+PIXEL_BITS = 8
 #: What budgets are set on, and what an objective may be.
 COSTS = ('loss', 'bytes', 'ms')
 
@@ -21,7 +23,8 @@ class Choice:
 
     Attributes:
         weight: Bits of the weight; None: there is none.
-        activation: Bits of the operands of a product; None: it is no product.
+        activation: Bits of the operands of a product; None: they have no choice, or it
+            is no product.
         function: Name of the function of a non-linear site; ``''``: it is none.
         loss: Relative squared error of the outputs, to first order.
         bytes: Of the weight.
@@ -95,21 +98,27 @@ def product_units(
         unit = Unit([name for name, _ in members])
         has_weight = bool(members[0][1].weight)
         for weight in weights if has_weight else [None]:
-            for activation in activations:
+            for activation in activations if _has_choice(members) else [None]:
                 unit.choices.append(_choice(members, table, weight, activation))
         units.append(unit)
     return units
+
+
+def _has_choice(members: Sequence[tuple[str, SiteSensitivity]]) -> bool:
+    """Whether operands have a choice: pixels have none."""
+    errors = (sums for _, seen in members for sums in seen.activation_errors.values())
+    return any(map(any, errors))
 
 
 def _choice(
     members: Sequence[tuple[str, SiteSensitivity]],
     table: CostTable,
     weight: int | None,
-    activation: int,
+    activation: int | None,
 ) -> Choice:
     loss = nanoseconds = operations = 0.0
     for name, seen in members:
-        if activation not in seen.activation_errors or (
+        if (activation is not None and activation not in seen.activation_errors) or (
             weight is not None and weight not in seen.weight_errors
         ):
             raise ConfigError(
@@ -118,7 +127,8 @@ def _choice(
             )
         loss += seen.error(weight, activation)
         nanoseconds += table.product(name, seen.kernel, weight, activation)
-        operations += seen.multiplications * (weight or activation) * activation
+        other = activation or PIXEL_BITS
+        operations += seen.multiplications * (weight or other) * other
     numbers = members[0][1].numbers if weight is not None else 0
     return Choice(
         weight,

@@ -40,7 +40,7 @@ class CostTable:
         site: str,
         kernel: Mapping[str, Any],
         weight: int | None,
-        activation: int,
+        activation: int | None,
     ) -> float:
         """Nanoseconds of a product.
 
@@ -48,7 +48,7 @@ class CostTable:
             site: Its name, for the message.
             kernel: See ``SiteSensitivity.kernel``.
             weight: Bits of the weight; None: it has none.
-            activation: Bits of its other operands.
+            activation: Bits of its other operands; None: they have no choice.
 
         Returns:
             The time; NaN if the table is empty.
@@ -102,10 +102,10 @@ class CostTable:
 
 
 def lone_product(
-    kernel: Mapping[str, Any], weight: int | None, activation: int
+    kernel: Mapping[str, Any], weight: int | None, activation: int | None
 ) -> LoneProduct:
     """The product whose time stands for that of a site with certain bits."""
-    first, second = (bits or activation for bits in kernel['given_bits'])
+    first, second = (bits or activation or 8 for bits in kernel['given_bits'])
     if weight is not None:
         second = next(bits for bits in KERNEL_BITS if weight <= bits)
     return LoneProduct(

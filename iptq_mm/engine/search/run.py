@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from ...calibration import ConfigError
 from ...calibration.phases.sensitivity.effects import Sensitivities
-from ...native.library import NativeError
+from ...program.runtime.function_times import check_function_times
 from ...utils.files import atomic_write
 from ..loading.models import check_checkpoint, read_config
 from .budgets import read_budgets
@@ -65,6 +65,14 @@ def search_bits(
     read_budgets(budgets, [])  # mistakes in them show now
     cfg = read_config(config, checkpoint, cfg_options)
     check_checkpoint(cfg)
+    if functions:
+        try:
+            check_function_times()
+        except RuntimeError as error:
+            raise ConfigError(
+                f'--functions weighs the times of native kernels, but {error}: install '
+                'a C++ compiler, or leave it out'
+            ) from error
     table = None if costs is None else CostTable.load(costs)
     folder = Path(work_dir or f'work_dirs/{Path(config).stem}_bits')
     widths = sorted({*weights, *activations})
@@ -106,7 +114,7 @@ def _measured(found: Sensitivities, path: Path) -> CostTable:
             return table
     try:
         table = measured(found)
-    except (NativeError, RuntimeError) as error:
+    except RuntimeError as error:
         print_log(f'no times of kernels: {error}', 'current')
         return CostTable()
     table.save(path)

@@ -50,16 +50,18 @@ class SiteSensitivity:
         sums[0] += effect**2
         sums[1] += spread
 
-    def error(self, weight: int | None, activation: int) -> float:
+    def error(self, weight: int | None, activation: int | None) -> float:
         """Relative squared error of the outputs with these bits.
 
         Args:
             weight: Bits of the weight; None: it has none.
-            activation: Bits of the other operands.
+            activation: Bits of the other operands; None: they have no choice.
         """
         if not self.draws:
             return 0.0
-        total = max(self.activation_errors.get(activation, [0.0]))
+        total = 0.0
+        if activation is not None:
+            total += max(self.activation_errors.get(activation, [0.0]))
         if weight is not None:
             total += max(self.weight_errors.get(weight, [0.0]))
         return total / self.draws
