@@ -38,7 +38,7 @@ def search_settings(cfg: Config) -> QuantizationConfig:
     """
     quantization = dict(cfg.get('quantization') or {})
     quantization['criterion'] = dict(OUTPUT_ERROR)
-    quantization['analysis'] = 'site'
+    quantization['analysis'], quantization['methods'] = 'site', []
     return read_settings(cfg, quantization)
 
 
