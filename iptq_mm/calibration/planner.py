@@ -9,30 +9,29 @@ from torch import Tensor, nn
 
 from ..functions import IntegerFunction
 from ..intmath import QParams
+from ..intmath.weight_codes import most_factor
+from ..kept_float import quantized_parameters
 from ..modes.region import PIXELS
 from ..operations import (
     ACTIVATION,
     BIAS,
     NORM,
-    OPERATIONS,
     TABLE,
     TRANSPOSED,
     WEIGHTS,
-    NonLinear,
 )
 from ..patches import transposed_rows
 from ..pixels import PIXEL_QPARAMS
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..record import RegionRecord
-from ..registry import CRITERIA, OBSERVERS
-from .config import ConfigError, QuantizationConfig
+from ..registry import OBSERVERS
+from .config import QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
+from .site_overrides import PRODUCTS, SiteOverrides
 
 #: Bits of parameters that enter no product.
 PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
 
-#: Operations whose operands are multiplied with each other.
-_PRODUCTS = ('linear', 'conv2d', 'matmul')
 #: Products that can take an asymmetric operand: the other one is a weight.
 _AFFINE = ('linear', 'conv2d')
 
@@ -58,12 +57,31 @@ class Planner:
         self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._uses = record.consumers()
         self._produced = produced or {}
+        self._overrides = SiteOverrides(config.overrides, record)
 
-    def qparams(self, value: str, bits: int) -> QParams:
-        """The quantizer of a value at so many bits."""
+    def operand(self, value: str, bits: int) -> QParams | None:
+        """The quantizer with which products take a value at so many bits.
+
+        None: they have no choice, of probabilities and pixels.
+        """
+        pixels = value == PIXELS and self.record.pixels is not None
+        if pixels or self.record.operations.get(value) == 'softmax':
+            return None
+        known = value in self.record.values
+        return self.qparams(value, bits, narrow=True) if known else None
+
+    def qparams(self, value: str, bits: int, narrow: bool | None = None) -> QParams:
+        """The quantizer of a value at so many bits.
+
+        Args:
+            value: Site or input that made it.
+            bits: Bits of an integer.
+            narrow: Whether it is an operand of products; None: if it has as few bits.
+        """
         if value == PIXELS and self.record.pixels:
             return PIXEL_QPARAMS
-        narrow = bits <= self.config.activation.bits
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
@@ -72,23 +90,41 @@ class Planner:
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
         if narrow and value in self.record.clipping:
-            return self.clipped(value, self.record.clipping[value], bits)
+            return self.clipped(value, self.record.clipping[value], bits, narrow)
         try:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
 
-    def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
+    def narrow_bits(self, value: str) -> int:
+        """The most bits that a product wants a value at; else those of activations."""
+        wanted = [
+            self._wanted(site, position, None)
+            for site, position in self._uses[value]
+            if self._is_activation(site, position)
+        ]
+        return max(wanted, default=self.config.activation.bits)
+
+    def clipped(
+        self,
+        value: str,
+        share: float,
+        bits: int | None = None,
+        narrow: bool | None = None,
+    ) -> QParams:
         """The quantizer of a value that is clipped at a share of its largest magnitude.
 
         Args:
             value: Site or input that made it.
             share: Where to clip; it may be above 1.
             bits: Bits of an integer; None: those of activations.
+            narrow: See :meth:`qparams`.
         """
-        seen, bits = self.record.values[value], bits or self.config.activation.bits
+        seen, bits = self.record.values[value], bits or self.narrow_bits(value)
         limit = share * max(-seen.minimum, seen.maximum)
-        if self._symmetric(value, bits <= self.config.activation.bits):
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
+        if self._symmetric(value, narrow):
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
@@ -194,15 +230,22 @@ class Planner:
     ) -> int:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
-        if kind in _PRODUCTS:
-            source = self.record.sources[site][position] or ''
-            if self.record.operations.get(source) == 'softmax':
-                return wide.attention or wide.bits
-            return self.config.activation.bits
-        bits = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
+        if self._is_activation(site, position):
+            bits = self._overrides.activation_bits(site)
+            return bits or self.config.activation.bits
+        if kind in PRODUCTS:
+            return wide.attention or wide.bits
+        most = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
         if built and site in built:
-            return min(bits, built[site].max_input_bits)
-        return bits
+            return min(most, built[site].max_input_bits)
+        return most
+
+    def _is_activation(self, site: str, position: int) -> bool:
+        """Whether an operand has the bits of activations: one of a product."""
+        if self.record.operations[site] not in PRODUCTS:
+            return False
+        source = self.record.sources[site][position] or ''
+        return self.record.operations.get(source) != 'softmax'
 
     def _symmetric(self, value: str, narrow: bool) -> bool:
         if self.record.operations.get(value) == 'softmax':
@@ -210,31 +253,6 @@ class Planner:
         kinds = {self.record.operations[site] for site, _ in self._uses[value]}
         affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
         return self.config.activation.symmetric or not affine
-
-
-def choose_functions(
-    record: RegionRecord, config: QuantizationConfig
-) -> dict[str, str]:
-    """The name of the chosen candidate of each non-linear site.
-
-    Raises:
-        ConfigError: If no candidate can serve a site, or the criterion chooses none.
-    """
-    criterion = CRITERIA.build(dict(config.criterion))
-    chosen = {}
-    for site, kind in record.operations.items():
-        if isinstance(OPERATIONS[kind], NonLinear):
-            candidates = record.candidates.get(site)
-            if not candidates:
-                raise ConfigError(
-                    f"site '{site}': none of the candidates for {kind} can serve it: "
-                    f'{record.refused.get(site)}'
-                )
-            try:
-                chosen[site] = criterion.choose(kind, candidates)
-            except ValueError as error:
-                raise ConfigError(f"site '{site}': {error}") from error
-    return chosen
 
 
 def plan_parameters(
@@ -247,8 +265,9 @@ def plan_parameters(
             each other.
     """
     observer = OBSERVERS.build(dict(config.weight.observer))
+    overrides = SiteOverrides(config.overrides, record)
     plans = {}
-    for name, parameter in module.named_parameters():
+    for name, parameter in quantized_parameters(module):
         value = parameter.detach()
         roles = record.parameters.get(name) or {TABLE}
         shape = tuple(value.shape)
@@ -260,13 +279,13 @@ def plan_parameters(
                     f'{sorted(roles - {role})}: that has no integer form yet'
                 )
             rows = transposed_rows(value) if role == TRANSPOSED else value
-            scale: Tensor = observer.scales(rows, config.weight.bits)
+            bits = overrides.weight_bits(name) or config.weight.bits
+            scale: Tensor = observer.scales(rows, bits)
             group = config.weight.group
-            if role == TRANSPOSED or rows[0].numel() <= group:
+            alike = role == TRANSPOSED or rows[0].numel() <= group
+            if alike or most_factor(bits) < 2:
                 group = 0
-            plans[name] = ParameterPlan(
-                role, config.weight.bits, shape, scale.tolist(), group
-            )
+            plans[name] = ParameterPlan(role, bits, shape, scale.tolist(), group)
             continue
         role = max(roles, key=lambda r: PARAMETER_BITS[r])
         plans[name] = one_scale(value, role)

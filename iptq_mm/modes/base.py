@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ..intmath import QParams, storage_dtype
+from ..kept_float import RETURNED, returned_name
 from ..operations import Operation
 from ..pixels import Pixels
 from ..plan import RegionPlan
 from ..qtensor import QTensor
-from ..qtensor.context import current_location
+from ..qtensor.context import current_location, outside_regions
 from ..qtensor.errors import unsupported
 from ..qtensor.mode import Mode as ModeOfRules
 
@@ -82,6 +83,41 @@ class Mode(ModeOfRules, ABC):
     def leave(self, value: QTensor) -> Tensor:
         """The float tensor for a value that leaves the region."""
         return value.real_values()
+
+    def hand_out(self, value: QTensor) -> Tensor:
+        """The float tensor that a module kept float gets for a value."""
+        return value.real_values()
+
+    def call_float(
+        self, path: str, forward: Callable[..., Any], args: tuple, kwargs: dict
+    ) -> Any:
+        """Call a module of the region that stays float.
+
+        Args:
+            path: Its path in the region.
+            forward: Its ``forward``.
+            args: Its arguments, QTensors among them.
+            kwargs: The same.
+
+        Returns:
+            What it returns, float tensors as QTensors.
+        """
+        location = current_location()
+        assert location is not None
+
+        def floats(x: Any) -> Any:
+            return self.hand_out(x) if isinstance(x, QTensor) else x
+
+        def entered(x: Any) -> Any:
+            if not isinstance(x, Tensor) or not x.is_floating_point():
+                return x
+            number = location.next_number(f'{RETURNED}{path}')
+            return self.enter(returned_name(path, number), x.float())
+
+        args, kwargs = tree_map(floats, (args, kwargs))
+        with outside_regions():
+            result = forward(*args, **kwargs)
+        return tree_map(entered, result)
 
     def constant(self, value: Tensor) -> QTensor:
         """A float tensor of the model code, which depends on no input, as a QTensor."""

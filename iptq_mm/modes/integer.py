@@ -110,6 +110,10 @@ class Integer(Mode):
         assert isinstance(value.qparams, QParams)
         return share_integers(real, value.payload, value.qparams)
 
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class; contiguous, as from every back end."""
+        return super().leave(value).contiguous()
+
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
         return quantized_constant(value.float(), 'constant')

@@ -1,5 +1,6 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
+from .overrides import Override
 from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
 
@@ -8,6 +9,7 @@ __all__ = [
     'SQNR',
     'SQNR_DIFFERENCE',
     'ConfigError',
+    'Override',
     'QuantizationConfig',
     'meant',
 ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...intmath import storage_dtype
+from ...kept_float import quantized_parameters
 from ...modes.install import install
 from ...operations import TRANSPOSED, WEIGHTS
 from ...patches import from_transposed_rows, transposed_rows
@@ -70,7 +71,7 @@ def quantize_parameters(
         Integers by parameter, of the narrowest type.
     """
     rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
-    values = {n: p.detach() for n, p in module.named_parameters()}
+    values = {n: p.detach() for n, p in quantized_parameters(module)}
     biases = correctable_biases(record, values) if config.weight.bias_correction else {}
     marked_weight, marked_bias = marked_layer(record, plan.pixels)
     integers: dict[str, Tensor] = {}

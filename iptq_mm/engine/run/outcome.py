@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from ...calibration import ConfigError, QuantizationConfig
 from ...functions import function_name
+from ...modes import regions_in
 from ...plan import save_plan
 from ...utils.files import atomic_write, replaced_together
 from ...version import __version__
@@ -123,7 +124,13 @@ class OutcomeHook(Hook):
         metainfo = getattr(runner.test_dataloader.dataset, 'metainfo', None)
         save_quantized(runner.model, folder / 'integer.pth', metainfo)
         config = self._config
-        regions = self._quantizing.config(config).regions
+        # A region that overrides keep float as a whole is none.
+        bound = regions_in(runner.model)
+        regions = [
+            region
+            for region in self._quantizing.config(config).regions
+            if any(f'{name}.'.startswith(f'{region}.') for name in bound)
+        ]
         exported = export_config(config, regions, 'integer.pth', config.backend)
         write_config(exported, folder / 'integer.py')
 

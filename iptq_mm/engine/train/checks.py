@@ -57,6 +57,11 @@ def check_training(
             'with its float checkpoint, which quantizes before it trains'
         )
     quantization = check_config(cfg, name)
+    if any(override.keep_float for override in quantization.overrides):
+        raise ConfigError(
+            f'{name}: quantization.overrides keeps modules float, which a training '
+            'cannot go through yet: take keep_float out'
+        )
     training = read_training(cfg, name)
     for key, reason in _REFUSED.items():
         if cfg.get(key):

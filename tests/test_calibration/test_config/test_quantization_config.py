@@ -55,14 +55,14 @@ def test_delete_marks_are_no_options():
 
 def test_widths_that_little_survives():
     assert read().unusual() == []
-    narrow = read(weight=dict(bits=4), activation=dict(bits=6), wide=dict(bits=8))
+    narrow = read(weight=dict(bits=3), activation=dict(bits=4), wide=dict(bits=8))
     assert narrow.unusual() == []
     with pytest.raises(ConfigError, match=r'wide\.bits=4: .* 8 bits .*on_mismatch'):
         read(wide=dict(bits=4))
     (said,) = read(wide=dict(bits=4), on_mismatch='warn').unusual()
     assert 'quantization.wide.bits=4: ' in said and 'fewer than 8 bits' in said
     found = read(
-        weight=dict(bits=3), activation=dict(bits=5), wide=dict(gelu=7, softmax=4)
+        weight=dict(bits=2), activation=dict(bits=3), wide=dict(gelu=7, softmax=4)
     ).unusual()
     assert len(found) == 4
 
