@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...intmath.weight_codes import most_factor
 from .reading import ConfigError
 
 
@@ -30,6 +31,18 @@ class WeightConfig:
     bias_correction: bool = False
     guided: bool = False
     group: int = 0
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless groups suit the bits.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        if self.group and (self.group < 2 or most_factor(self.bits) < 2):
+            raise ConfigError(
+                f'{where}.group={self.group} with bits={self.bits}: use 2 or more '
+                'inputs, and 2 to 7 bits; or 0'
+            )
 
 
 @dataclass

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...functions import IntegerFunction, OperationCount
-from ...intmath.weight_codes import most_factor
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .methods import Method, methods_of
@@ -199,19 +198,13 @@ class QuantizationConfig:
         ):
             if not 2 <= bits <= most:
                 raise ConfigError(f'quantization.{name}={bits}: use 2 to {most}')
-        if self.weight.group and not (
-            self.weight.group > 1 and most_factor(self.weight.bits) > 1
-        ):
-            raise ConfigError(
-                f'quantization.weight.group={self.weight.group} with '
-                f'bits={self.weight.bits}: use 2 or more inputs, and 2 to 7 bits; or 0'
-            )
         for name in ('num_images', 'analysis_images', 'batch_size'):
             if getattr(self.calibration, name) < 1:
                 raise ConfigError(
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
+        self.weight.check('quantization.weight')
         self.reconstruction.check('quantization.reconstruction')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)

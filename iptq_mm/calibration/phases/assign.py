@@ -17,9 +17,10 @@ from ...record import RegionRecord
 from ...registry import CRITERIA, FUNCTIONS
 from ..calibrated_ranges import calibrated_ranges
 from ..config import ConfigError, QuantizationConfig
-from ..planner import Planner, plan_parameters
+from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
 from ..site_overrides import SiteOverrides
+from .plan_parameters import plan_parameters
 
 
 def assign(

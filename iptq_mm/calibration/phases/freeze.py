@@ -18,11 +18,11 @@ from ...registry import ROUNDINGS
 from ...rounding import NearestRounding, Rounding
 from ...rounding.base import Rounded
 from ..config import QuantizationConfig
-from ..planner import one_scale
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
 from .measure import RegionInputs
 from .measure_mode import InputsByWeight, SeenInputs, seen_by
+from .plan_parameters import one_scale
 
 
 def freeze_regions(

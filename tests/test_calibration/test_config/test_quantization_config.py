@@ -82,6 +82,18 @@ MISTAKES = {
         dict(reconstruction=dict(epoch=3)),
         "reconstruction has no option 'epoch'.*did you mean 'epochs'",
     ),
+    'groups of codes that fill 8 bits': (
+        dict(weight=dict(bits=8, group=16)),
+        r'weight.group=16 with bits=8: use 2 or more inputs, and 2 to 7 bits; or 0',
+    ),
+    'groups of one input': (
+        dict(weight=dict(bits=4, group=1)),
+        r'weight.group=1 with bits=4: use 2 or more',
+    ),
+    'damping that leaves nothing': (
+        dict(reconstruction=dict(damping=1.0)),
+        r'reconstruction.damping=1.0: use 0 or more, below 1',
+    ),
     'reconstruction for a time that is negative': (
         dict(reconstruction=dict(epochs=-1)),
         r'reconstruction.epochs=-1: use 0 or more',
