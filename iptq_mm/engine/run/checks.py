@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError, QuantizationConfig
-from ...program import Session
 from ..export.checkpoint import export_config
 from ..export.written import check_readable
+from ..loading.backends import check_backend
 from ..loading.models import check_checkpoint
 from ..quantize.settings import check_names, read_settings
 
@@ -40,22 +42,10 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         )
     quantization = read_settings(cfg)
     if cfg.get('backend'):
-        check_backend(cfg.backend)
+        check_backend(cfg.backend, torch.device(get_device()))
     for warning in quantization.unusual():
         print_log(f'{name}: {warning}', 'current', logging.WARNING)
     check_readable(
         export_config(cfg, quantization.regions, 'integer.pth', cfg.get('backend'))
     )
     return quantization
-
-
-def check_backend(name: str) -> None:
-    """Find out now whether a back end can run here.
-
-    Raises:
-        ConfigError: If it cannot, or there is none of this name.
-    """
-    try:
-        Session(name).check()
-    except (KeyError, RuntimeError) as error:
-        raise ConfigError(str(error.args[0])) from error
