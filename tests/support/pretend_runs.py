@@ -1,0 +1,127 @@
+"""Tiny models, quantized on the CPU and on the device that is none; a process of its own.
+
+    python pretend_runs.py FOLDER CASE [CASE ...]
+
+It prints a line of JSON for each case. The device has to be there before the first
+backward pass of a process, hence the process.
+"""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pretend_device
+import tiny_models
+import tiny_runs
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, init_default_scope
+
+from iptq_mm.calibration import QuantizationConfig
+from iptq_mm.engine.quantize.model import quantize_model
+from iptq_mm.modes import regions_in
+from iptq_mm.program import use_backend
+
+WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
+#: By name: the model, and what is changed in its settings.
+CASES = {
+    'plain': ('vit', {}),
+    'presets': (
+        'swin',
+        dict(
+            pixels=True,
+            equalization=[dict(type='layer_norm'), dict(type='attention')],
+            weight=dict(
+                bits=4, rounding=dict(type='second_order'), bias_correction=True
+            ),
+            activation=dict(search_images=2),
+            criterion=dict(type='output_error'),
+        ),
+    ),
+    'assigned ranges': (
+        'vit',
+        dict(
+            pixels=True,
+            weight=dict(guided=True),
+            calibration=dict(
+                num_images=4,
+                analysis_images=2,
+                batch_size=2,
+                recalibrate='all',
+                function_ranges='output',
+            ),
+        ),
+    ),
+    'reconstruction': ('vit', dict(pixels=True, reconstruction=dict(epochs=1))),
+    'whole-model': ('vit', dict(analysis='whole-model')),
+    'detector': (
+        'mask_rcnn',
+        dict(
+            regions=WHOLE,
+            calibration=dict(num_images=2, analysis_images=1, batch_size=1),
+        ),
+    ),
+}
+
+
+def quantized(name: str, root: Path, device: torch.device) -> tuple:
+    """The plans, integers and region outputs of a case on a device."""
+    kind, settings = CASES[name]
+    detector = kind == 'mask_rcnn'
+    cfg = getattr(tiny_models, kind)(
+        root / ('detection' if detector else 'classification')
+    )
+    config = QuantizationConfig.from_dict(
+        {**cfg.quantization.to_dict(), **settings}, cfg.candidates
+    )
+    model = tiny_models.build(cfg)
+    if detector:  # all heads run, whatever random weights say
+        model.test_cfg.rcnn.score_thr = 0.0
+        model.roi_head.test_cfg.score_thr = 0.0
+    model = model.to(device)
+    init_default_scope(cfg.default_scope)
+    images = DATASETS.build(cfg.test_dataloader.dataset)
+    size = config.calibration.batch_size
+    batches = [
+        pseudo_collate([images[j] for j in range(i, i + size)])
+        for i in range(0, 2 * size, size)
+    ]
+    found = quantize_model(model, config, copy.deepcopy(batches))
+    outputs: list[torch.Tensor] = []
+    for region in regions_in(model).values():
+        region.on_output = lambda _, values: outputs.extend(v.cpu() for v in values)
+    with torch.no_grad():
+        for backend in (None, 'reference'):
+            use_backend(model, backend)
+            model.test_step(copy.deepcopy(batches[0]))
+    plans = {n: plan.to_dict() for n, plan in found.plans.items()}
+    weights = {n: value.cpu() for n, value in model.state_dict().items()}
+    return plans, weights, outputs
+
+
+def main(folder: str, *names: str) -> None:
+    """Run cases."""
+    root = Path(folder)
+    torch.set_num_threads(1)
+    tiny_runs.make_classification_images(root / 'classification')
+    tiny_runs.make_detection_images(root / 'detection')
+    with pretend_device.pretending() as device:
+        for name in names or CASES:
+            plans, weights, outputs = quantized(name, root, torch.device('cpu'))
+            others = quantized(name, root, device)
+            line = {
+                'case': name,
+                'plans': plans == others[0],
+                'weights': all(
+                    torch.equal(w, others[1][n]) for n, w in weights.items()
+                ),
+                'outputs': len(outputs) == len(others[2])
+                and all(map(torch.equal, outputs, others[2])),
+                'count': len(outputs),
+            }
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
