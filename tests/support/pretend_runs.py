@@ -1,9 +1,9 @@
-"""Tiny models, quantized on the CPU and on the device that is none; a process of its own.
+"""Tiny models, quantized on the CPU and on the device that is none.
 
     python pretend_runs.py FOLDER CASE [CASE ...]
 
-It prints a line of JSON for each case. The device has to be there before the first
-backward pass of a process, hence the process.
+A process of its own, because the device has to be there before the first backward pass.
+It prints a line of JSON for each case.
 """
 
 import copy
