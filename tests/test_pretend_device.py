@@ -45,7 +45,7 @@ def ran(tmp_path_factory):
 def test_everything_is_where_the_model_is(ran, name):
     """The same plan, the same integers, the same outputs, to the bit."""
     line = ran[name]
-    assert line['plans'] and line['weights'] and line['outputs']
+    assert line['plans'] and line['weights'] and line['outputs'] and line['programs']
     assert line['count'] > 1
 
 

@@ -21,7 +21,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.modes import regions_in
-from iptq_mm.program import use_backend
+from iptq_mm.program import run, use_backend
 
 WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
 #: By name: the model, and what is changed in its settings.
@@ -92,12 +92,30 @@ def quantized(name: str, root: Path, device: torch.device) -> tuple:
     for region in regions_in(model).values():
         region.on_output = lambda _, values: outputs.extend(v.cpu() for v in values)
     with torch.no_grad():
-        for backend in (None, 'reference'):
-            use_backend(model, backend)
-            model.test_step(copy.deepcopy(batches[0]))
+        model.test_step(copy.deepcopy(batches[0]))
+        agree = device.type != 'cpu' or programs_agree(model, batches[0])
     plans = {n: plan.to_dict() for n, plan in found.plans.items()}
     weights = {n: value.cpu() for n, value in model.state_dict().items()}
-    return plans, weights, outputs
+    return plans, weights, outputs, agree
+
+
+def programs_agree(model, batch) -> bool:
+    """Whether programs run on the device as on the CPU, where they are traced."""
+    use_backend(model, 'reference')
+    model.test_step(copy.deepcopy(batch))
+    sessions = [region.session for region in regions_in(model).values()]
+    programs = [made.program for s in sessions for made in s.programs]
+    assert programs
+    for program in programs:
+        values = [program.values[port.value] for port in program.inputs]
+        inputs = [torch.randint(v.low, v.high + 1, v.shape).to(v.dtype) for v in values]
+        expected = run(program, inputs)
+        found = run(program, [x.to(pretend_device.NAME) for x in inputs])
+        if not all(
+            torch.equal(a, b.cpu()) for a, b in zip(expected, found, strict=True)
+        ):
+            return False
+    return True
 
 
 def main(folder: str, *names: str) -> None:
@@ -108,7 +126,7 @@ def main(folder: str, *names: str) -> None:
     tiny_runs.make_detection_images(root / 'detection')
     with pretend_device.pretending() as device:
         for name in names or CASES:
-            plans, weights, outputs = quantized(name, root, torch.device('cpu'))
+            plans, weights, outputs, agree = quantized(name, root, torch.device('cpu'))
             others = quantized(name, root, device)
             line = {
                 'case': name,
@@ -119,6 +137,7 @@ def main(folder: str, *names: str) -> None:
                 'outputs': len(outputs) == len(others[2])
                 and all(map(torch.equal, outputs, others[2])),
                 'count': len(outputs),
+                'programs': agree,
             }
             print(json.dumps(line), flush=True)
 

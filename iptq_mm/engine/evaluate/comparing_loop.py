@@ -80,6 +80,10 @@ class ComparingLoop(TestLoop):
         run_float: bool = True,
         float_results: str | None = None,
     ) -> None:
+        if isinstance(evaluator, dict | list):
+            what = 'test_evaluator cannot be built'
+            with foreign_errors(what, 'check its type, its options and its ann_file'):
+                evaluator = runner.build_evaluator(evaluator)
         super().__init__(runner, dataloader, evaluator, fp16)
         self._count_every = count_every
         self._float_cache = float_cache

@@ -1,6 +1,7 @@
 """Earlier results of the float model, or none: the integers are the same."""
 
 import json
+import re
 import shutil
 
 import mmengine
@@ -138,7 +139,7 @@ def test_of_another_evaluation(vit_run, tmp_path, name):
     change, expected = CHANGES[name]
     config = changed_config(vit_run, tmp_path, change)
     message = refused(config, tmp_path, vit_run.folder)
-    assert pytest.RaisesExc(ConfigError, match=expected).matches(ConfigError(message))
+    assert re.search(expected, message)
 
 
 def test_data_may_lie_elsewhere(vit_run, tmp_path, ran):
