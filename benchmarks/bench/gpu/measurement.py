@@ -29,6 +29,8 @@ def measure(
     minutes: float,
     turn: float = 1.0,
     say: Callable[[str], None] = print,
+    modes: Sequence[str | None] = (None, 'compiled'),
+    contenders: Sequence[str] = CONTENDERS,
 ) -> dict[str, Any]:
     """Compare integers with those of the CPU, then time everything.
 
@@ -41,6 +43,8 @@ def measure(
         minutes: How long it may take in all.
         turn: Seconds for which each contender is repeated.
         say: Gets a line about each step.
+        modes: Back ends whose integers are compared; None: the eager integer mode.
+        contenders: Who is timed.
 
     Returns:
         ``machine``, and ``exact`` and ``times``, lists of rows.
@@ -50,7 +54,7 @@ def measure(
     subjects = [Subject(name) for name in names]
     # First what is worth most: the same integers, in eager mode everywhere.
     recorded = {}
-    for backend in (None, 'compiled'):
+    for backend in modes:
         for subject in subjects:
             if subject.name not in recorded:
                 batch = subject.batch(1)
@@ -61,7 +65,7 @@ def measure(
                 say(f'{row}')
     for count in batches:
         for subject in subjects:
-            for contender in CONTENDERS:
+            for contender in contenders:
                 row = {'model': subject.name, 'batch': count, 'contender': contender}
                 row.update(_time(subject, contender, device, count, turn, deadline))
                 result['times'].append(row)
