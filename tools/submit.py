@@ -62,7 +62,7 @@ def main() -> int:
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
     files = submit(args.pop('config'), args.pop('checkpoint'), **args)
     for file in files:
-        print(file)
+        print(f'wrote {file}')
     return 0
 
 

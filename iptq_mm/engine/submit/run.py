@@ -9,7 +9,6 @@ from typing import Any
 
 import mmengine
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
 from ...calibration import ConfigError
@@ -123,7 +122,4 @@ def _write(
         samples = mmengine.load(predictions)
         if not isinstance(samples, list):
             raise TypeError(f'a {type(samples).__name__}, not a list')
-    files = server.write(samples, folder)
-    for file in files:
-        print_log(f'wrote {file}', 'current')
-    return files
+    return server.write(samples, folder)

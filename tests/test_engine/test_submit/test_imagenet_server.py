@@ -66,7 +66,7 @@ def test_mistakes(devkit, tmp_path):
     images = dataset(['a.JPEG', 'b.JPEG'])
     with pytest.raises(ConfigError, match='with --devkit'):
         ImageNetServer(images, 'mine', None)
-    with pytest.raises(FileNotFoundError, match='no file .*meta.mat'):
+    with pytest.raises(FileNotFoundError, match='no file .*gone'):
         server_numbers(str(tmp_path / 'gone'))
     (tmp_path / 'text.mat').write_text('hello')
     with pytest.raises(ConfigError, match='is no meta.mat of ImageNet'):

@@ -14,12 +14,16 @@ from pathlib import Path
 import pretend_device
 import tiny_models
 import tiny_runs
+import tiny_training
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
+from pretend_device import NAME
 
 from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.engine.quantize.model import quantize_model
+from iptq_mm.engine.run.pipeline import quantize_and_compare
+from iptq_mm.engine.train.pipeline import train_and_compare
 from iptq_mm.modes import regions_in
 from iptq_mm.program import run, use_backend
 
@@ -110,12 +114,34 @@ def programs_agree(model, batch) -> bool:
         values = [program.values[port.value] for port in program.inputs]
         inputs = [torch.randint(v.low, v.high + 1, v.shape).to(v.dtype) for v in values]
         expected = run(program, inputs)
-        found = run(program, [x.to(pretend_device.NAME) for x in inputs])
+        found = run(program, [x.to(NAME) for x in inputs])
         if not all(
             torch.equal(a, b.cpu()) for a, b in zip(expected, found, strict=True)
         ):
             return False
     return True
+
+
+#: Whole runs, from a config to files: the function and the tiny config.
+RUNS = {
+    'evaluation': (quantize_and_compare, tiny_models.vit),
+    'training': (train_and_compare, tiny_training.vit),
+}
+
+
+def whole_run(name: str, root: Path, device: str) -> tuple:
+    """The results and the integers of a whole run on a device."""
+    function, made = RUNS[name]
+    config, _ = tiny_models.write(made(root / 'classification'), root / name, name)
+    folder = root / name / device
+    results = function(config, work_dir=str(folder), device=device)
+    assert results['device'] == device
+    weights = torch.load(folder / 'integer.pth', weights_only=True)['state_dict']
+    for key in ('seconds', 'device'):
+        del results[key]
+    for key in ('seconds', 'seconds_per_iteration', 'peak_memory_mb'):
+        results.get('training', {}).pop(key, None)
+    return results, weights
 
 
 def main(folder: str, *names: str) -> None:
@@ -125,7 +151,19 @@ def main(folder: str, *names: str) -> None:
     tiny_runs.make_classification_images(root / 'classification')
     tiny_runs.make_detection_images(root / 'detection')
     with pretend_device.pretending() as device:
-        for name in names or CASES:
+        for name in names or (*CASES, *RUNS):
+            if name in RUNS:
+                first, second = (whole_run(name, root, d) for d in ('cpu', NAME))
+                line = {
+                    'case': name,
+                    'plans': first[0] == second[0],
+                    'weights': tiny_runs.same(first[1], second[1]),
+                    'outputs': True,
+                    'programs': True,
+                    'count': len(first[1]),
+                }
+                print(json.dumps(line), flush=True)
+                continue
             plans, weights, outputs, agree = quantized(name, root, torch.device('cpu'))
             others = quantized(name, root, device)
             line = {

@@ -1,6 +1,6 @@
 """Calibration and evaluation on another device than the CPU, shown without a GPU.
 
-The device is ``tests/support/pretend_device.py``: it refuses tensors of two devices in
+The device is ``pretend_device.py``: it refuses tensors of two devices in
 one operation, and computes as the CPU does.
 """
 
@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parent / 'support'
+HERE = Path(__file__).parent
+#: Of a process that imports the device and the tiny models.
+ENVIRONMENT = {
+    **os.environ,
+    'OMP_NUM_THREADS': '1',
+    'PYTHONPATH': os.pathsep.join(
+        [str(HERE), str(HERE.parent / 'support'), os.environ.get('PYTHONPATH', '')]
+    ),
+}
 CASES = (
     'plain',
     'presets',
@@ -20,6 +28,8 @@ CASES = (
     'reconstruction',
     'whole-model',
     'detector',
+    'evaluation',
+    'training',
 )
 
 
@@ -28,13 +38,12 @@ def ran(tmp_path_factory):
     """What each case says, by name."""
     command = [
         sys.executable,
-        str(SUPPORT / 'pretend_runs.py'),
+        str(HERE / 'pretend_runs.py'),
         str(tmp_path_factory.mktemp('pretend')),
         *CASES,
     ]
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
+        command, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [x for x in done.stdout.splitlines() if x.startswith('{"case"')]
@@ -64,10 +73,9 @@ def test_the_device_refuses_what_a_gpu_refuses():
             '            print(error)',
         ]
     )
-    environment = {**os.environ, 'PYTHONPATH': str(SUPPORT)}
     done = subprocess.run(
         [sys.executable, '-c', program],
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
