@@ -26,6 +26,7 @@ from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.engine.train.pipeline import train_and_compare
 from iptq_mm.modes import regions_in
 from iptq_mm.program import run, use_backend
+from iptq_mm.program.backends.compiled.graph import whole_graph
 
 WHOLE = ['backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head']
 #: By name: the model, and what is changed in its settings.

@@ -108,6 +108,7 @@ class ComparingLoop(TestLoop):
         rehearse(float_model, self.dataloader, self._tried)
         was_float = not regions_in(float_model)
         self._begin(float_model)
+        del float_model  # its memory, if it does not run
         self.runner.call_hook('before_test')
         self.integer_model = unwrapped(self.runner.model)
         regions = regions_in(self.integer_model)

@@ -75,7 +75,7 @@ def train_and_compare(
         backend: What runs the integer model after the training, a name in
             ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
         device: Where the models run; None: where mmengine finds an accelerator.
-        run_float: Whether the float model is evaluated, too. A training needs it.
+        run_float: Whether the float model is evaluated after the training, too.
         float_results: File or work dir of an earlier run that has what it gave.
 
     Returns:

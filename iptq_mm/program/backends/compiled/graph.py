@@ -114,6 +114,8 @@ class _Builder:
 
     def _for_gpu(self, node: fx.Node) -> fx.Node:
         """The node; another one if its kernel for GPUs wants more, or may round."""
+        if 'device' in node.kwargs:  # of tensors that it makes
+            node.kwargs = {**node.kwargs, 'device': self.device}
         if node.target is _aten._int_mm.default:
             node.target = torch.ops.iptq_mm.int8_mm.default
         if node.target is _aten.convolution.default:
