@@ -7,7 +7,6 @@ import os
 
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError, QuantizationConfig
@@ -18,12 +17,15 @@ from ..loading.models import check_checkpoint
 from ..quantize.settings import check_names, read_settings
 
 
-def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
+def check_config(
+    cfg: Config, name: str | os.PathLike, device: torch.device | None = None
+) -> QuantizationConfig:
     """Find what is wrong with a config before hours are spent.
 
     Args:
         cfg: The whole config.
         name: What messages call it.
+        device: Where the model will run; None: a back end is not asked about it.
 
     Returns:
         Its quantization settings.
@@ -42,7 +44,7 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         )
     quantization = read_settings(cfg)
     if cfg.get('backend'):
-        check_backend(cfg.backend, torch.device(get_device()))
+        check_backend(cfg.backend, device)
     for warning in quantization.unusual():
         print_log(f'{name}: {warning}', 'current', logging.WARNING)
     check_readable(

@@ -111,7 +111,8 @@ def _quantize_and_compare(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.backend = backend or cfg.get('backend')
-    check_config(cfg, config)
+    device = torch.device(get_device())
+    check_config(cfg, config, device)
     if cfg.get('qat'):
         print_log(f'{config}: qat is not read here: tools/train.py trains', 'current')
     original = copy.deepcopy(cfg)
@@ -120,7 +121,7 @@ def _quantize_and_compare(
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
-            log_device(torch.device(get_device()))
+            log_device(device)
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
         return compare(cfg, original, hook)
 
