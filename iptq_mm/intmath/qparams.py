@@ -106,7 +106,11 @@ class QParams:
             Integers of ``storage_dtype(qmin, qmax)``, the shape of ``x``.
         """
         q = x.detach().to(torch.float64, copy=True)  # the only copy: memory costs time
-        q.div_(self.scale).round_().clamp_(self.qmin, self.qmax)
+        scale: Any = self.scale
+        if q.device.type != 'cpu':
+            # GPUs multiply by the reciprocal of a number, which may round otherwise.
+            scale = torch.full((), scale, dtype=torch.float64, device=q.device)
+        q.div_(scale).round_().clamp_(self.qmin, self.qmax)
         return q.to(storage_dtype(self.qmin, self.qmax))
 
     def dequantize(self, q: Tensor) -> Tensor:

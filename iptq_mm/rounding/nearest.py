@@ -37,7 +37,7 @@ class NearestRounding(Rounding):
             return Rounded((codes * factors).to(torch.int8).view(weight.shape), scale)
         # In float64, as QParams.quantize: a float32 quotient may round across
         # a half.
-        scale = scale.double()
+        scale = scale.to(weight.device, torch.float64)
         columns = scale.reshape(-1, *[1] * (weight.ndim - 1))
         codes = (weight.double() / columns).round_().clamp_(-qmax, qmax)
         return Rounded(codes.to(torch.int8), scale)

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch import nn
 
 from ...calibration import ConfigError, QuantizationConfig
 from ...functions import function_name
@@ -26,6 +27,7 @@ from ...utils.files import atomic_write, replaced_together
 from ...version import __version__
 from ...visualization import plot_assignment
 from ..evaluate.comparing_loop import ComparingLoop
+from ..evaluate.float_results import FLOAT_FILE
 from ..evaluate.summary import summary
 from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
@@ -79,6 +81,7 @@ class OutcomeHook(Hook):
             'checks': found.checks,
             **self._quantizing.sections(),
             'seconds': {**found.seconds, **loop.results['seconds']},
+            'device': _device(runner.model),
             'seed': runner.seed,
             'versions': _versions(),
         }
@@ -100,6 +103,9 @@ class OutcomeHook(Hook):
             save_plan(found.plans, new / 'plan.json')
             text = json.dumps(self.results, indent=1)
             atomic_write(new / 'results.json', text + '\n')
+            floats = runner.test_loop.float_results  # type: ignore[union-attr]
+            if floats is not None:
+                atomic_write(new / FLOAT_FILE, floats.text() + '\n')
             try:
                 check_written(new / 'integer.py', runner.model, _first_batch(runner))
             except ConfigError as error:
@@ -151,6 +157,12 @@ def _first_batch(runner: Runner) -> Any:
     """The first test image, as a batch."""
     loader: Any = runner.test_dataloader
     return loader.collate_fn([loader.dataset[0]])
+
+
+def _device(model: nn.Module) -> str:
+    """Where a model is, in words."""
+    kind = next((p.device.type for p in model.parameters()), 'cpu')
+    return torch.cuda.get_device_name() if kind == 'cuda' else kind
 
 
 def _cost(result: Quantization) -> float:

@@ -83,13 +83,18 @@ class Session:
         """The programs that serve any number of rows, each as traced for two rows."""
         return self._cache.any_rows
 
-    def check(self) -> None:
+    def check(self, device: torch.device | None = None) -> None:
         """Check that its back end can run here.
+
+        Args:
+            device: Of the model; None: any.
 
         Raises:
             RuntimeError: If it cannot; the message says what is missing.
         """
         self._backend.check()
+        if device is not None:
+            self._backend.check_device(device)
 
     def serves(self, mode: Mode) -> bool:
         """Whether programs can run a region in this mode now.
