@@ -16,6 +16,7 @@ from torch import nn
 from ...calibration import (
     ConfigError,
 )
+from ..zoo import how_to_get
 from .checkpoints import loading
 from .foreign import described, foreign_errors
 
@@ -70,7 +71,10 @@ def check_checkpoint(cfg: Config, otherwise: str = '') -> None:
         message = 'no checkpoint: name one after the config, or as load_from in it'
         raise ConfigError(f'{message} {otherwise}'.rstrip())
     if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {checkpoint}')
+        how = how_to_get(checkpoint, cfg.filename)
+        raise FileNotFoundError(
+            f'there is no checkpoint {checkpoint}{how and ": "}{how}'
+        )
 
 
 def is_quantized(node: Any) -> bool:
