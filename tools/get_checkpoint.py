@@ -5,6 +5,7 @@ python tools/get_checkpoint.py NAME...
 
 import argparse
 import sys
+from pathlib import Path
 
 from iptq_mm.engine.loading.command_line import mistakes_end_it
 from iptq_mm.engine.zoo import find, get, public_checkpoints
@@ -58,7 +59,7 @@ def show_all() -> None:
         print(f'{one.name}\n    from {one.url}')
         if one.converter:
             print(f'    converted by {one.converter} to {one.target}')
-        print(f'    for {one.configs[0][1]}', end='')
+        print(f'    for {one.main_config[1]}', end='')
         more = len(one.configs) - 1
         print(f' and {more} more' if more else '')
 
@@ -91,7 +92,9 @@ def main() -> int:
             keep=args.keep,
         )
         done.add(one)
-        config = dict(one.configs).get(name, one.configs[0][1])
+        config = dict(one.configs).get(Path(name).stem, one.main_config[1])
+        if name.endswith('.py') and Path(name).is_file():
+            config = name
         chosen = f' {path}' if args.dest else ''
         print(f'{path}: python tools/quantize.py {config}{chosen}')
     return 0

@@ -30,4 +30,4 @@ def how_to_get(load_from: str, config: str | None = None) -> str:
 
 def _name(one: PublicCheckpoint, config: str | None) -> str:
     stem = Path(config or '').stem
-    return stem if stem in dict(one.configs) else one.configs[0][0]
+    return stem if stem in dict(one.configs) else one.main_config[0]

@@ -194,7 +194,7 @@ def _copy(source: Source, file: IO[bytes], name: str) -> None:
     with Progress(name.removesuffix('.part'), source.start, source.size) as progress:
         while True:
             try:
-                chunk = source.stream.read(_CHUNK)
+                chunk = source.stream.read1(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
                 file.flush()
                 raise BrokenOffError(f'the connection broke off ({error!r})') from error

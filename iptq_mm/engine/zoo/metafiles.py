@@ -51,6 +51,11 @@ class PublicCheckpoint:
         """What the public file is called here."""
         return file_name(self.url)
 
+    @property
+    def main_config(self) -> tuple[str, str]:
+        """Name and config of the plainest model that is made from it."""
+        return min(self.configs, key=lambda item: len(item[1]))
+
     def path(self, folder: str | None = None) -> Path:
         """Where the checkpoint belongs.
 

@@ -1,0 +1,87 @@
+"""``_base_ = 'iptq_mm::...'`` in any process that has imported this package."""
+
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+from mmengine.config import utils as table
+from shipped import CONFIGS, load
+
+from iptq_mm.utils import register_config_scope
+from iptq_mm.utils.config_scope import _Finder
+
+
+@pytest.fixture
+def inherit(tmp_path):
+    """Reads a config."""
+
+    def read(text):
+        (tmp_path / 'mine.py').write_text(text)
+        return Config.fromfile(tmp_path / 'mine.py')
+
+    return read
+
+
+def test_bases(inherit):
+    names = ['_base_/quantization/w8a8.py', '_base_/candidates/tables.py']
+    cfg = inherit(f'_base_ = {[f"iptq_mm::{name}" for name in names]}')
+    for name in names:
+        (key,) = set(load(name)._cfg_dict) - {'_base_'}
+        assert cfg[key] == load(name)[key]
+
+
+@pytest.mark.slow
+def test_beside_a_config_of_mm(inherit):
+    cfg = inherit(
+        "_base_ = ['mmpretrain::deit/deit-tiny_4xb256_in1k.py',\n"
+        "    'iptq_mm::_base_/quantization/w8a8.py']\n"
+        'quantization = dict(weight=dict(bits=6))'
+    )
+    assert cfg.quantization.weight.bits == 6 and cfg.model.backbone.arch == 'deit-tiny'
+
+
+@pytest.mark.slow
+def test_presets(inherit):
+    name = 'cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco.py'
+    assert inherit(f"_base_ = 'iptq_mm::{name}'")._cfg_dict == load(name)._cfg_dict
+
+
+def test_missing(inherit):
+    with pytest.raises(FileNotFoundError, match='none.py'):
+        inherit("_base_ = 'iptq_mm::_base_/none.py'")
+
+
+def test_calling_it_again():
+    before = list(sys.meta_path)
+    register_config_scope()
+    assert sys.meta_path == before
+    assert table.MODULE2PACKAGE['iptq_mm'] == 'iptq_mm'
+    assert not any(isinstance(finder, _Finder) for finder in before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'imports',
+    [
+        'import iptq_mm\nassert "mmengine.config" not in sys.modules\n'
+        'from mmengine.config import Config',
+        'from mmengine.config import Config\nimport iptq_mm',
+    ],
+)
+def test_either_order_of_imports(imports):
+    text = "_base_ = 'iptq_mm::_base_/quantization/w8a8.py'"
+    code = (
+        f'import sys\n{imports}\ncfg = Config.fromstring({text!r}, ".py")\n'
+        'assert cfg.quantization.weight.bits == 8, cfg\n'
+        'from mmengine.config import utils\n'
+        'assert utils.__spec__.loader.get_source(utils.__name__)\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_folder_of_configs_is_ours():
+    assert (CONFIGS.parent / 'iptq_mm/.mim/configs').resolve() == CONFIGS.resolve()
