@@ -8,6 +8,9 @@ from mmengine.config import Config
 from mmengine.config import utils as table
 from shipped import CONFIGS, load
 
+from iptq_mm.calibration import QuantizationConfig
+from iptq_mm.engine.loading.models import read_config
+from iptq_mm.engine.loading.scopes import drop_own_scope
 from iptq_mm.utils import register_config_scope
 from iptq_mm.utils.config_scope import _Finder
 
@@ -26,9 +29,24 @@ def inherit(tmp_path):
 def test_bases(inherit):
     names = ['_base_/quantization/w8a8.py', '_base_/candidates/tables.py']
     cfg = inherit(f'_base_ = {[f"iptq_mm::{name}" for name in names]}')
+    drop_own_scope(cfg._cfg_dict)
     for name in names:
-        (key,) = set(load(name)._cfg_dict) - {'_base_'}
+        (key,) = load(name)._cfg_dict
         assert cfg[key] == load(name)[key]
+
+
+def test_the_scope_is_no_option(inherit, tmp_path):
+    cfg = inherit(
+        "_base_ = 'iptq_mm::_base_/quantization/w8a8.py'\n"
+        "model = dict(type='A', _scope_='mmdet')\n"
+        'quantization = dict(regions=[\'backbone\'])'
+    )
+    assert cfg.quantization.weight.observer._scope_ == 'iptq_mm'
+    settings = QuantizationConfig.from_dict(cfg.quantization)
+    assert settings.weight.observer == {'type': 'minmax'}
+    cfg = read_config(tmp_path / 'mine.py')
+    assert cfg.quantization.weight.observer == {'type': 'minmax'}
+    assert cfg.model._scope_ == 'mmdet'
 
 
 @pytest.mark.slow
@@ -44,7 +62,9 @@ def test_beside_a_config_of_mm(inherit):
 @pytest.mark.slow
 def test_presets(inherit):
     name = 'cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco.py'
-    assert inherit(f"_base_ = 'iptq_mm::{name}'")._cfg_dict == load(name)._cfg_dict
+    cfg = inherit(f"_base_ = 'iptq_mm::{name}'")
+    drop_own_scope(cfg._cfg_dict)
+    assert cfg._cfg_dict == load(name)._cfg_dict
 
 
 def test_missing(inherit):

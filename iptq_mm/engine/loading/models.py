@@ -19,6 +19,7 @@ from ...calibration import (
 from ..zoo import how_to_get
 from .checkpoints import loading
 from .foreign import described, foreign_errors
+from .scopes import drop_own_scope
 
 #: The type of a module whose region is quantized, in written configs.
 _QUANTIZED = 'iptq_mm.build_quantized'
@@ -49,6 +50,7 @@ def read_config(
         # That a config has a new name is a DeprecationWarning, which Python hides.
         warnings.filterwarnings('always', 'The config file', DeprecationWarning)
         cfg = Config.fromfile(path)
+    drop_own_scope(cfg._cfg_dict)
     if options:
         cfg.merge_from_dict(options)
     cfg.load_from = checkpoint or cfg.get('load_from')
