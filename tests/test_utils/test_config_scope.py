@@ -39,7 +39,7 @@ def test_the_scope_is_no_option(inherit, tmp_path):
     cfg = inherit(
         "_base_ = 'iptq_mm::_base_/quantization/w8a8.py'\n"
         "model = dict(type='A', _scope_='mmdet')\n"
-        'quantization = dict(regions=[\'backbone\'])'
+        "quantization = dict(regions=['backbone'])"
     )
     assert cfg.quantization.weight.observer._scope_ == 'iptq_mm'
     settings = QuantizationConfig.from_dict(cfg.quantization)

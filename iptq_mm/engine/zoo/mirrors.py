@@ -25,7 +25,9 @@ def addresses(url: str, mirrors: Sequence[str]) -> Iterator[str]:
     public = urlparse(url)
     name = file_name(url)
     for mirror in mirrors:
-        base = mirror if '://' in mirror else Path(mirror).expanduser().resolve().as_uri()
+        base = (
+            mirror if '://' in mirror else Path(mirror).expanduser().resolve().as_uri()
+        )
         base = base.rstrip('/')
         for inside in (f'{public.netloc}{public.path}', public.path[1:], name):
             yield f'{base}/{inside}'

@@ -114,9 +114,9 @@ def _remote(url: str, start: int, version: str) -> Iterator[Source]:
         return
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = getattr(error, 'reason', None) or error
-        raise UnreachableError(f'{urlparse(url).netloc} gives no answer: {reason}') from (
-            error
-        )
+        raise UnreachableError(
+            f'{urlparse(url).netloc} gives no answer: {reason}'
+        ) from (error)
     with answer:
         head = answer.headers
         length = head.get('Content-Length')
@@ -125,7 +125,9 @@ def _remote(url: str, start: int, version: str) -> Iterator[Source]:
         if answer.status == 206:
             found = re.match(r'bytes (\d+)-\d+/(\d+)', head.get('Content-Range') or '')
             if not found or int(found[1]) != start:
-                raise DownloadError(f'{url}: the server sends other bytes than asked for')
+                raise DownloadError(
+                    f'{url}: the server sends other bytes than asked for'
+                )
             begins, size = start, int(found[2])
         tag = head.get('ETag') or ''
         if not tag or tag.startswith('W/'):  # a weak one does not speak of bytes

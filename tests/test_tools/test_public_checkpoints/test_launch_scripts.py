@@ -77,4 +77,4 @@ def test_dist(vit_run, tmp_path, port):
     assert done.returncode == 0, done.stderr[-3000:]
     (written,) = (tmp_path / 'tested').glob('*/*.json')
     found = json.loads(written.read_text())['accuracy/top1']
-    assert found == vit_run.results['metrics']['integer']['accuracy/top1']
+    assert found == vit_run.results['integer']['accuracy/top1']

@@ -112,7 +112,7 @@ def test_run_and_test(mim, vit_run, tmp_path):
     done = mim('test', 'iptq_mm', f'{integer}.py', '--checkpoint', f'{integer}.pth')
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads((tmp_path / 'out/results.json').read_text())
-    value = results['metrics']['integer']['accuracy/top1']
+    value = results['integer']['accuracy/top1']
     assert f'accuracy/top1: {value:.4f}' in done.stdout + done.stderr
     done = mim('run', 'iptq_mm', 'get_checkpoint', '--list')
     assert done.returncode == 0 and 'deit-tiny_3rdparty_in1k' in done.stdout

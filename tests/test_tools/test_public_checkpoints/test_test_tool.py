@@ -23,14 +23,14 @@ def test_integers(tool, run):
     ran = tool(*arguments, '--work-dir', 'tested')
     assert ran.code == 0, ran.err
     assert tiny_runs.same(mmengine.load('there/a.pkl'), run.predictions)
-    expected, found = run.results['metrics']['integer'], metrics('tested')
+    expected, found = run.results['integer'], metrics('tested')
     assert {key: found[key] for key in expected} == expected
 
 
 def test_floats(tool, vit_run):
     assert tool(vit_run.config).code == 0
     found = metrics(f'work_dirs/{Path(vit_run.config).stem}')
-    expected = vit_run.results['metrics']['float']
+    expected = vit_run.results['float']
     assert {key: found[key] for key in expected} == expected
 
 
