@@ -87,8 +87,8 @@ def check_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if needed + _SPARE > free:
         raise NoSpaceError(
-            f'{folder.resolve()} has room for {_mb(free)} and {_mb(needed)} are needed: '
-            'make room, or name another folder with --dest'
+            f'{folder.resolve()} has room for {_mb(free)}, and {_mb(needed)} are '
+            'needed: make room, or name another folder with --dest'
         )
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from public_files import relative_position_index, swin_backbone
+from public_files import swin_backbone
 
 from iptq_mm.models.converters import ConversionError, convert_swin_detector
 

@@ -1,6 +1,6 @@
 """The commands of the README, with synthetic files under the public names.
 
-The models are the shipped ones but for their sizes, and the images few and small; names,
+The models are the shipped ones but for their sizes, the images few and small. Names,
 folders, files and commands are those of users.
 """
 
