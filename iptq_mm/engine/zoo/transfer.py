@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlparse
 
 from ...calibration import ConfigError
@@ -51,7 +50,7 @@ class Source:
         version: What changes with the content, as far as the server says; or empty.
     """
 
-    stream: IO[bytes]
+    stream: io.BufferedIOBase
     start: int
     size: int | None
     version: str

@@ -22,8 +22,8 @@ pytestmark = [
 
 
 @pytest.fixture(params=['editable', 'installed'])
-def mim(request, tmp_path):
-    """Runs mim, to which this checkout looks like an installation."""
+def python(request, tmp_path):
+    """Runs Python where this checkout looks like an installation."""
     site = tmp_path / 'site'
     info = site / 'iptq_mm-9.dist-info'
     info.mkdir(parents=True)
@@ -35,10 +35,10 @@ def mim(request, tmp_path):
         (info / 'direct_url.json').write_text(json.dumps(direct))
     (site / 'iptq_mm').symlink_to(ROOT / 'iptq_mm')
 
-    def run(*arguments):
+    def run(*command):
         paths = [str(site), *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
         return subprocess.run(
-            [sys.executable, '-m', 'mim', *map(str, arguments)],
+            [sys.executable, *map(str, command)],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'no_proxy': '*'}
             | dict(OMP_NUM_THREADS='1', HOME=str(tmp_path)),
             cwd=tmp_path,
@@ -50,8 +50,24 @@ def mim(request, tmp_path):
     return run
 
 
-def test_search(mim, tmp_path):
-    done = mim('search', 'iptq_mm', '--json', 'found.json')
+#: ``mim download`` with all checkpoints at one address of this machine.
+DOWNLOAD = """
+import importlib, sys
+search = importlib.import_module('mim.commands.search')
+download = importlib.import_module('mim.commands.download')
+load = search.load
+def here(path):
+    index = load(path)
+    for model in index.models:
+        model.weights = sys.argv[1]
+    return index
+search.load = here
+download.download('iptq_mm', [sys.argv[2]], 'there')
+"""
+
+
+def test_search(python, tmp_path):
+    done = python('-m', 'mim', 'search', 'iptq_mm', '--json', 'found.json')
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / 'found.json').read_text())
     assert found['imagenet-1k/float_top_1_accuracy'][NAME] == 72.2
@@ -60,61 +76,36 @@ def test_search(mim, tmp_path):
     assert found['config'][NAME] == f'configs/deit/{NAME}.py'
 
 
-def test_download(mim, tmp_path):
-    """From a server of this machine, which stands in for the publisher's."""
-    from modelindex.load_model_index import load
-
-    assert load(str(ROOT / 'model-index.yml')).models
+def test_download(python, tmp_path):
     with serving() as server:
         server.contents['a.pth'] = b'weights'
-        script = tmp_path / 'mim_here.py'
-        script.write_text(
-            'from mim.commands import download, search\n'
-            'import sys, modelindex\n'
-            'import importlib\n'
-            "search = importlib.import_module('mim.commands.search')\n"
-            'load = search.load\n'
-            'def here(path):\n'
-            '    index = load(path)\n'
-            '    for model in index.models:\n'
-            f'        model.weights = {server.url("a.pth")!r}\n'
-            '    return index\n'
-            'search.load = here\n'
-            f"download('iptq_mm', [{NAME!r}], 'there')\n"
-        )
-        # In the process of mim, as -m mim would be.
-        done = mim_script(mim, script)
+        done = python('-c', DOWNLOAD, server.url('a.pth'), NAME)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'there/a.pth').read_bytes() == b'weights'
     text = (tmp_path / f'there/{NAME}.py').read_text()
     assert 'quantization = dict(' in text and '_base_ =' not in text
 
 
-def mim_script(mim, script):
-    """Run a script where mim would run."""
-    closure = dict(zip(mim.__code__.co_freevars, mim.__closure__, strict=True))
-    paths = [str(closure['site'].cell_contents), os.environ.get('PYTHONPATH', '')]
-    return subprocess.run(
-        [sys.executable, str(script)],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'no_proxy': '*'}
-        | dict(HOME=str(script.parent)),
-        cwd=script.parent,
-        capture_output=True,
-        text=True,
-        check=False,
+def test_run_and_test(python, vit_run, tmp_path):
+    done = python(
+        '-m', 'mim', 'run', 'iptq_mm', 'quantize', vit_run.config, '--work-dir', 'out'
     )
-
-
-def test_run_and_test(mim, vit_run, tmp_path):
-    done = mim('run', 'iptq_mm', 'quantize', vit_run.config, '--work-dir', 'out')
     assert done.returncode == 0, done.stderr[-3000:]
     integer = tmp_path / 'out/integer'
-    done = mim('test', 'iptq_mm', f'{integer}.py', '--checkpoint', f'{integer}.pth')
+    done = python(
+        '-m',
+        'mim',
+        'test',
+        'iptq_mm',
+        f'{integer}.py',
+        '--checkpoint',
+        f'{integer}.pth',
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads((tmp_path / 'out/results.json').read_text())
     value = results['integer']['accuracy/top1']
     assert f'accuracy/top1: {value:.4f}' in done.stdout + done.stderr
-    done = mim('run', 'iptq_mm', 'get_checkpoint', '--list')
+    done = python('-m', 'mim', 'run', 'iptq_mm', 'get_checkpoint', '--list')
     assert done.returncode == 0 and 'deit-tiny_3rdparty_in1k' in done.stdout
 
 
