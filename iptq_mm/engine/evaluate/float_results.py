@@ -183,7 +183,9 @@ def _check_images(path: Any, samples: list[dict], dataset: Any) -> None:
             f'where this run has {len(dataset)}; {_OTHERWISE}'
         )
     look = getattr(dataset, 'get_data_info', None)
-    for index, sample in enumerate(samples if look else ()):
+    if look is None:
+        return
+    for index, sample in enumerate(samples):
         there, here = (
             os.path.basename(str(x.get('img_path') or ''))
             for x in (sample, look(index))

@@ -45,7 +45,9 @@ def images_digest(dataset: Any) -> str:
     """Digest of the names and labels of the images of a data set, in their order."""
     digest = hashlib.sha256(str(len(dataset)).encode())
     look = getattr(dataset, 'get_data_info', None)
-    for index in range(len(dataset) if look else 0):
+    for index in range(len(dataset)):
+        if look is None:
+            break
         digest.update(repr(_named(look(index))).encode())
     return digest.hexdigest()
 
@@ -56,7 +58,7 @@ def _named(info: Any) -> tuple:
     path = str(info.get('img_path') or '').replace(os.sep, '/')
     # The folder of an image may be its class, or tell it from one of the same name.
     name = '/'.join(path.split('/')[-2:])
-    label = info.get('gt_label')
+    label: Any = info.get('gt_label')
     return (
         name,
         info.get('img_id'),

@@ -33,7 +33,9 @@ class OutputComparison:
         self.expected: dict[str, list[list[Tensor]]] = {}
         self.powers: dict[str, list[float]] = {}
         self.same = [0, 0]
-        for name, region in regions.items() if float_model is not None else ():
+        if float_model is None:
+            return
+        for name, region in regions.items():
             if name.partition('.')[0] in _NOT_COMPARABLE:
                 continue
             expected = self.expected[name] = []

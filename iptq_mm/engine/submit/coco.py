@@ -47,7 +47,7 @@ class CocoServer:
     """
 
     def __init__(self, dataset: Any, name: str, testset: str | None = None) -> None:
-        self._categories = getattr(dataset, 'cat_ids', None)
+        self._categories: Any = getattr(dataset, 'cat_ids', None)
         if not self._categories:
             raise ConfigError(
                 f'{type(dataset).__name__} has no categories of COCO (cat_ids): use '
@@ -119,7 +119,7 @@ class CocoServer:
             yield {**result, 'segmentation': {'size': size, 'counts': counts}}
 
     def _common(self, sample: dict, scores: str) -> Results:
-        pred = sample['pred_instances']
+        pred: Any = sample['pred_instances']
         for label, score in zip(
             pred['labels'].tolist(), pred[scores].tolist(), strict=True
         ):
