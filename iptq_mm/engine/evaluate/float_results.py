@@ -157,10 +157,8 @@ def results_of_predictions(
     advice = f'name a file that a test with --out has written; or {_OTHERWISE}'
     with foreign_errors(what, advice):
         samples = mmengine.load(str(path))
-        if not isinstance(samples, list) or not all(
-            isinstance(s, dict) for s in samples
-        ):
-            raise TypeError(f'a {type(samples).__name__}, not a list of dicts')
+    if not isinstance(samples, list) or not all(isinstance(s, dict) for s in samples):
+        raise ConfigError(f'{what}, but a {type(samples).__name__}; {advice}')
     _check_images(path, samples, dataset)
     classes = [int(s['pred_score'].argmax()) for s in samples if 'pred_score' in s]
     evaluator = copy.deepcopy(evaluator)

@@ -67,8 +67,13 @@ def _named(info: Any) -> tuple:
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(_placeless(value), sort_keys=True, default=repr)
+    text = json.dumps(_placeless(value), sort_keys=True, default=_name)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(value: Any) -> str:
+    """A name that is the same in every process."""
+    return str(getattr(value, '__qualname__', type(value).__qualname__))
 
 
 def _placeless(value: Any) -> Any:

@@ -100,13 +100,17 @@ def server_numbers(devkit: str) -> list[int]:
     if not path.is_file():
         raise FileNotFoundError(f'--devkit: there is no file {path}')
     what = f'--devkit: {path} is no meta.mat of ImageNet'
-    with foreign_errors(what, 'take it from data/ of ILSVRC2012_devkit_t12'):
+    advice = 'take it from data/ of ILSVRC2012_devkit_t12'
+    with foreign_errors(what, advice):
         from scipy.io import loadmat
 
-        synsets = loadmat(str(path), squeeze_me=True)['synsets']
-        leaves = [s for s in synsets if int(s['num_children']) == 0]
+        held = loadmat(str(path), squeeze_me=True)
+    try:
+        leaves = [s for s in held['synsets'] if int(s['num_children']) == 0]
         # mm numbers the classes in the order of their WordNet IDs.
         pairs = sorted((str(s['WNID']), int(s['ILSVRC2012_ID'])) for s in leaves)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ConfigError(f'{what} ({error}): {advice}') from error
     numbers = [number for _, number in pairs]
     if sorted(numbers) != list(range(1, len(numbers) + 1)):
         raise ConfigError(f'{what}: its classes are not numbered from 1')

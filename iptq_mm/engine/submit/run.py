@@ -118,8 +118,9 @@ def _write(
     if not Path(predictions).is_file():
         raise FileNotFoundError(f'there is no file of predictions {predictions}')
     advice = 'name a pickle file that a test with --out has written'
-    with foreign_errors(f'{predictions} holds no predictions', advice):
+    what = f'{predictions} holds no predictions'
+    with foreign_errors(what, advice):
         samples = mmengine.load(predictions)
-        if not isinstance(samples, list):
-            raise TypeError(f'a {type(samples).__name__}, not a list')
+    if not isinstance(samples, list) or not all(isinstance(s, dict) for s in samples):
+        raise ConfigError(f'{what}, but a {type(samples).__name__}; {advice}')
     return server.write(samples, folder)

@@ -71,6 +71,9 @@ def test_mistakes(devkit, tmp_path):
     (tmp_path / 'text.mat').write_text('hello')
     with pytest.raises(ConfigError, match='is no meta.mat of ImageNet'):
         server_numbers(str(tmp_path / 'text.mat'))
+    savemat(tmp_path / 'other.mat', {'a': 1})
+    with pytest.raises(ConfigError, match='is no meta.mat of ImageNet .*synsets'):
+        server_numbers(str(tmp_path / 'other.mat'))
     server = ImageNetServer(images, 'mine', str(devkit))
     good = {'pred_score': torch.zeros(6)}
     for samples, message in (
