@@ -19,7 +19,16 @@ from ...ir.graph import Node, Program
 from ...tracing.trace import Traced
 
 #: Elementwise kinds; a tensor among their operands must be the same for all rows.
-_ELEMENTWISE = ('add', 'mul', 'gelu', 'relu', 'requantize', 'add_constant', 'negate')
+_ELEMENTWISE = (
+    'add',
+    'mul',
+    'gelu',
+    'relu',
+    'requantize',
+    'add_constant',
+    'negate',
+    'to_levels',
+)
 #: Kinds that work along the last dimension.
 _ALONG_LAST = ('linear', 'layer_norm', 'softmax', 'shift_channels')
 #: Moves with the size of each dimension, by attribute.
