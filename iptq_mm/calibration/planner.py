@@ -24,7 +24,8 @@ from ..patches import transposed_rows
 from ..pixels import PIXEL_QPARAMS
 from ..plan import ParameterPlan, RegionPlan, SitePlan
 from ..record import RegionRecord
-from ..registry import CRITERIA, OBSERVERS
+from ..registry import CODES, CRITERIA, OBSERVERS
+from .codes.base import GRID_BITS, Codes
 from .config import ConfigError, QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
 
@@ -56,6 +57,11 @@ class Planner:
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
+        self._codes: dict[str, Codes] = {
+            kind: CODES.build(dict(cfg))
+            for kind, cfg in config.activation.codes.items()
+            if cfg and config.activation.bits < GRID_BITS
+        }
         self._uses = record.consumers()
         self._produced = produced or {}
 
@@ -71,12 +77,23 @@ class Planner:
             # the ratios to other scales within the range of multipliers.
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
+        if narrow and self.has_codes(value):
+            codes = self._codes[self.record.operations[value]]
+            return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits)
         try:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
+
+    def has_codes(self, value: str) -> bool:
+        """Whether the levels of a value, at the bits of activations, are codes.
+
+        Values that leave the region have none: ranges are all that regions exchange.
+        """
+        kind = self.record.operations.get(value)
+        return kind in self._codes and value not in self.record.outputs
 
     def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
         """The quantizer of a value that is clipped at a share of its largest magnitude.

@@ -153,7 +153,11 @@ class QParams:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict of plain types, as the plan stores it."""
-        data: dict[str, Any] = {'scale': self.scale, 'qmin': self.qmin, 'qmax': self.qmax}
+        data: dict[str, Any] = {
+            'scale': self.scale,
+            'qmin': self.qmin,
+            'qmax': self.qmax,
+        }
         return data if self.levels is None else {**data, 'levels': list(self.levels)}
 
     @classmethod

@@ -54,8 +54,8 @@ class Interpolation(Fields):
     """Constants of ``interpolated_gelu``, which is quicker than a table of it."""
 
     _fields_ = fields(
-        '*table *slope last left multiplier fraction_bits relu up offset shift low high '
-        '*codes'
+        '*table *slope last left multiplier fraction_bits relu up offset shift low '
+        'high *codes'
     )
 
 

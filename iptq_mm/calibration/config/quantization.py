@@ -193,6 +193,7 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
+        self.activation.check('quantization.activation')
         self.reconstruction.check('quantization.reconstruction')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)
