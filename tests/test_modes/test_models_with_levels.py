@@ -55,7 +55,7 @@ def net_with(gelu):
 def test_values_are_levels(gelu, no_grad):
     net, seen = copy.deepcopy(net_with(gelu)), {}
     for name, layer in net.named_modules():
-        if name.endswith(('layers.0.1', 'layers.1', 'attn.qkv')):  # linear layers
+        if name.endswith(('ffn.layers.0.0', 'ffn.layers.1', 'attn.qkv')):
             layer.register_forward_pre_hook(
                 lambda layer, x, name=name: seen.update({name: x[0]})
             )
