@@ -223,7 +223,7 @@ def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
     """
     made = plan.inputs.get(x.source) or plan.sites[x.source].output
     assert isinstance(x.qparams, QParams)
-    if x.qparams == made:
+    if x.qparams == made and x.factor > 0:
         return wanted
     scale = wanted.scale * abs(x.factor)
     low, high, before, after = wanted.qmin, wanted.qmax, made.qmin, made.qmax

@@ -137,9 +137,9 @@ class Tracing(Integer):
         if qparams.levels is None:
             return number
         bounds = qparams.qmin, qparams.qmax
-        table = level_table(qparams.levels, *bounds)
+        table = level_table(qparams.levels, *bounds).to(result.dtype)
         constants: dict[str, int | str] = {
-            'table': self.recorder.tensor(table, 'levels', narrow=True),
+            'table': self.recorder.tensor(table, 'levels'),
             'first': qparams.qmin,
         }
         return self.recorder.node(
