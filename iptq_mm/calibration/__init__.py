@@ -1,6 +1,6 @@
 """Calibration: the phases from a float model to an integer one, and their config."""
 
-from . import equalization, observers  # noqa: F401  (fill the registries)
+from . import codes, equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
 from .float_modules import check_float_modules, keep_modules_float

@@ -11,7 +11,8 @@ from ..modes.region import PIXELS
 from ..pixels import PIXEL_QPARAMS
 from ..plan import RegionPlan, SitePlan
 from ..record import RegionRecord
-from ..registry import OBSERVERS
+from ..registry import CODES, OBSERVERS
+from .codes.base import GRID_BITS, Codes
 from .config import QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
 from .site_overrides import PRODUCTS, SiteOverrides
@@ -39,6 +40,11 @@ class Planner:
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
+        self._codes: dict[str, Codes] = {
+            kind: CODES.build(dict(cfg))
+            for kind, cfg in config.activation.codes.items()
+            if cfg
+        }
         self._uses = record.consumers()
         self._produced = produced or {}
         self._overrides = SiteOverrides(config.overrides, record)
@@ -73,6 +79,9 @@ class Planner:
             # the ratios to other scales within the range of multipliers.
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
+        if narrow and self.has_codes(value, bits):
+            codes = self._codes[self.record.operations[value]]
+            return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits, narrow)
         try:
@@ -88,6 +97,15 @@ class Planner:
             if self._is_activation(site, position)
         ]
         return max(wanted, default=self.config.activation.bits)
+
+    def has_codes(self, value: str, bits: int) -> bool:
+        """Whether the levels of a value of so many bits are codes.
+
+        Values that leave the region have none: ranges are all that regions exchange.
+        """
+        kind = self.record.operations.get(value)
+        coded = kind in self._codes and value not in self.record.outputs
+        return coded and bits < GRID_BITS
 
     def clipped(
         self,

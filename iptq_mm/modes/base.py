@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -258,20 +259,27 @@ def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
     """
     made = plan.inputs.get(x.source) or plan.sites[x.source].output
     assert isinstance(x.qparams, QParams)
-    if x.qparams == made:
+    if x.qparams == made and x.factor > 0:
         return wanted
     scale = wanted.scale * abs(x.factor)
     low, high, before, after = wanted.qmin, wanted.qmax, made.qmin, made.qmax
     if x.factor < 0:
         low, high, before, after = -high, -low, -after, -before
     if (x.qparams.qmin, x.qparams.qmax) == (before, after):
-        return QParams(scale, low, high)
+        if x.factor > 0:
+            return replace(wanted, scale=scale)
+        return QParams(scale, low, high, _mirrored(wanted.levels))
     real_low = low * scale + (x.qparams.qmin - before) * x.qparams.scale
     real_high = high * scale + (x.qparams.qmax - after) * x.qparams.scale
-    if low == -high:
+    if low == -high and wanted.levels is None:
         amax = max(-real_low, real_high)
         return QParams(amax / high, low, high)
-    return QParams.asymmetric(real_low, real_high, wanted.bits)
+    # Levels that were chosen for other values are of no use.
+    return QParams.asymmetric(real_low, real_high, wanted.code_bits)
+
+
+def _mirrored(levels: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if levels is None else tuple(-level for level in reversed(levels))
 
 
 def quantized_constant(value: Tensor, source: str) -> QTensor:

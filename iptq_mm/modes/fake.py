@@ -111,7 +111,7 @@ class Fake(Mode):
             operation.function_site(known)
         )
         q = function.integer(qparams.quantize(payloads[0]), constants)
-        return plan.output.dequantize(q.clamp(plan.output.qmin, plan.output.qmax))
+        return plan.output.dequantize(plan.output.saturate(q))
 
     def _requantize_to(self, x: QTensor, wanted: QParams) -> QTensor:
         """An operand rounded to the quantizer that the plan states for it."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...intmath.weight_codes import most_factor
-from .reading import ConfigError
+from ...registry import CODES
+from .reading import ConfigError, check_arguments, check_type, meant
+
+#: Kinds of operations whose results may have codes.
+WITH_CODES = ('gelu', 'layer_norm')
 
 
 @dataclass
@@ -57,6 +61,9 @@ class ActivationConfig:
         search_images: How many calibration images choose the ranges by the error
             at the region's outputs, instead of the observer; 0: the observer
             chooses.
+        codes: By operation kind (:data:`WITH_CODES`), the registry dict of what chooses
+            the levels of its results, where ``bits`` are fewer than 8; of a kind that
+            is not named, or None, they are evenly spaced.
     """
 
     bits: int = 8
@@ -65,6 +72,23 @@ class ActivationConfig:
     )
     symmetric: bool = False
     search_images: int = 0
+    codes: dict = field(default_factory=dict)
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless the codes are known.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        for kind, cfg in self.codes.items():
+            if kind not in WITH_CODES:
+                raise ConfigError(
+                    f'{where}.codes has no {kind!r}; the results of {[*WITH_CODES]} '
+                    f'may have codes{meant(kind, WITH_CODES)}'
+                )
+            if cfg is not None:
+                check_type(CODES, cfg, f'{where}.codes.{kind}')
+                check_arguments(CODES, cfg, f'{where}.codes.{kind}', merged=True)
 
 
 @dataclass

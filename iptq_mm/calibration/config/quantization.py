@@ -205,6 +205,7 @@ class QuantizationConfig:
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
         self.weight.check('quantization.weight')
+        self.activation.check('quantization.activation')
         self.reconstruction.check('quantization.reconstruction')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)

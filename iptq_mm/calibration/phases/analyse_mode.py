@@ -183,9 +183,7 @@ class Analysing(Differentiating):
         result = in_blocks(
             visit.operation.kind,
             [x.payload],
-            lambda block: function.integer(block[0], constants).clamp(  # type: ignore
-                out.qmin, out.qmax
-            ),
+            lambda block: out.saturate(function.integer(block[0], constants)),  # type: ignore
         )
         return out.dequantize(result)
 

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ...functions import Constants
 from ...intmath import QParams
 from ...intmath.dyadic import Dyadic
+from ...intmath.levels import level_table
 from ...modes import Integer, Region, bound_region
 from ...modes.binding import own_forward
 from ...modes.region import PIXELS
@@ -143,6 +144,7 @@ class Tracing(Integer):
             site,
             dict(plan.function or {}) if nonlinear else None,
         )
+        number = self._to_levels(number, result, plan.output)
         return Recorded.wrap(result, self.recorder, number)
 
     def _requantized(
@@ -159,7 +161,22 @@ class Tracing(Integer):
             (wanted.qmin, wanted.qmax),
             self._named(name, factor._asdict()),
         )
+        number = self._to_levels(number, result, wanted)
         return Recorded.wrap(result, self.recorder, number)
+
+    def _to_levels(self, number: int, result: Tensor, qparams: QParams) -> int:
+        """The number of a value whose quantizer may have levels, once it has them."""
+        if qparams.levels is None:
+            return number
+        bounds = qparams.qmin, qparams.qmax
+        table = level_table(qparams.levels, *bounds).to(result.dtype)
+        constants: dict[str, int | str] = {
+            'table': self.recorder.tensor(table, 'levels'),
+            'first': qparams.qmin,
+        }
+        return self.recorder.node(
+            'to_levels', [number], result.shape, bounds, constants
+        )
 
     def _operand(self, x: QTensor) -> int | str:
         """The operand of a node: the number of a value, or the name of a constant."""

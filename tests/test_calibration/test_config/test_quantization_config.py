@@ -195,3 +195,25 @@ def test_mistakes(name):
     options, message = MISTAKES[name]
     with pytest.raises(ConfigError, match=message):
         read(**options)
+
+
+def test_codes():
+    levels, none = dict(gelu=dict(type='levels')), dict(gelu=None, layer_norm=None)
+    assert read().activation.codes == {}
+    assert read(activation=dict(codes=levels)).activation.codes == levels
+    assert read(activation=dict(codes=none)).activation.codes == none
+
+
+@pytest.mark.parametrize(
+    'codes, message',
+    [
+        (dict(gelus=dict(type='levels')), r"codes has no 'gelus'; .* mean 'gelu'\?"),
+        (dict(softmax=dict(type='levels')), r"codes has no 'softmax'"),
+        (dict(gelu=dict(type='level')), r"codes\.gelu: .* mean 'levels'\?"),
+        (dict(gelu='levels'), r"codes\.gelu: 'levels' is no code: write a dict"),
+        (dict(gelu=dict(type='levels', bits=4)), r"codes\.gelu: .* option 'bits'"),
+    ],
+)
+def test_codes_that_are_none(codes, message):
+    with pytest.raises(ConfigError, match=message):
+        read(activation=dict(bits=6, codes=codes))

@@ -176,5 +176,7 @@ class Recalibrating(Mode):
 
 def rounded(x: Tensor, qparams: QParams) -> Tensor:
     """Real values on the grid of a quantizer, saturated."""
+    if qparams.levels is not None:
+        return qparams.dequantize(qparams.quantize(x))
     q = x.detach() / qparams.scale  # the only copy
     return q.round_().clamp_(qparams.qmin, qparams.qmax).mul_(qparams.scale)
