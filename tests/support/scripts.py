@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from mmengine.logging import MMLogger
+
 
 class Ran(NamedTuple):
     """What a script did.
@@ -48,6 +50,8 @@ def runner(module: ModuleType, monkeypatch, capsys):
     """Calls the ``main`` of a script with a command line."""
 
     def run(*arguments) -> Ran:
+        # Those of earlier tests write to error outputs that are closed.
+        MMLogger._instance_dict.clear()
         command = [Path(module.__file__).name, *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', command)
         return Ran(module.main(), *capsys.readouterr())
