@@ -9,7 +9,7 @@ from ...registry import CODES
 from .reading import ConfigError, check_arguments, check_type, meant
 
 #: Kinds of operations whose results may have codes.
-WITH_CODES = ('gelu', 'layer_norm')
+WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
 
 
 @dataclass
