@@ -116,7 +116,7 @@ def test_names_of_presets_say_what_they_run(name):
     settings = read_settings(load(name))
     assert bits_in(name) == (settings.weight.bits, settings.activation.bits)
     assert ('_whole-' in name) == ('rpn_head' in settings.regions)
-    assert ('_literal-' in name) == all(
+    assert ('literal-' in name) == all(
         function.get('literal')
         for functions in settings.candidates.values()
         for function in functions.values()

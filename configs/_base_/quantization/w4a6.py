@@ -10,7 +10,12 @@ quantization = dict(
         rounding=dict(type='second_order'), bias_correction=True, guided=True),
     # With 64 levels it pays to clip more than with 256.
     activation=dict(
-        bits=6, observer=dict(type='percentile', percentile=99.99)),
+        bits=6, observer=dict(type='percentile', percentile=99.99),
+        # Levels that are not evenly spaced, on a grid of 8 bits: operands of products
+        # have many small values and few large ones.
+        codes=dict(
+            gelu=dict(type='levels'), layer_norm=dict(type='levels'),
+            linear=dict(type='levels'), matmul=dict(type='levels'))),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),
