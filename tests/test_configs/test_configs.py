@@ -159,7 +159,7 @@ def test_presets_differ_in_what_bits_ask_for_only():
         assert preset['weight'].pop('bias_correction')
         for key in ('weight', 'activation', 'calibration'):
             del preset[key]
-    for name in ('w4a8', 'w4a6', 'w4a4', 'w3a8'):
+    for name in ('w4a8', 'w4a6', 'w3a8'):
         assert not presets[name].get('equalization')
         presets[name]['equalization'] = presets['w8a8']['equalization']
     assert all(preset == presets['w8a8'] for preset in presets.values())
