@@ -14,7 +14,7 @@ class Rounded(NamedTuple):
     """A weight in integers; it stands for ``scale * codes``.
 
     Attributes:
-        codes: int8, the shape of the weight, within
+        codes: int8, or int16 of more than 8 bits, the shape of the weight, within
             ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``.
         scale: Scale of each output channel, float64, shape (out,): the given
             one, or a better one (then a value of float32, as plans keep it).
@@ -47,7 +47,7 @@ class Rounding(ABC):
         Args:
             weight: Real weight; dimension 0 is the output channel.
             scale: Scale of each output channel, shape (out,), positive.
-            bits: Bits of a code, 2 to 8.
+            bits: Bits of a code, 2 to 8; to 16 for rounding to the nearest.
             inputs: Moments of the layer's inputs, in the order of
                 ``weight.flatten(1)``, for roundings that look at them.
             centred: Whether the mean error of the output will be put into the
@@ -63,15 +63,21 @@ class Rounding(ABC):
         """
 
 
-def check(weight: Tensor, scale: Tensor, bits: int) -> None:
+def check(weight: Tensor, scale: Tensor, bits: int, most: int = 8) -> None:
     """Raise the errors that every rounding shares.
 
+    Args:
+        weight: As for the rounding.
+        scale: As for the rounding.
+        bits: As for the rounding.
+        most: Most bits that it takes.
+
     Raises:
-        ValueError: If bits are not 2 to 8, scales are not one positive finite
+        ValueError: If bits are not 2 to ``most``, scales are not one positive finite
             number an output channel, or a weight is NaN or infinite.
     """
-    if not 2 <= bits <= 8:
-        raise ValueError(f'weights take 2 to 8 bits, not {bits}')
+    if not 2 <= bits <= most:
+        raise ValueError(f'weights take 2 to {most} bits, not {bits}')
     if scale.shape != weight.shape[:1]:
         raise ValueError(
             f'a weight of shape {tuple(weight.shape)} takes {weight.shape[0]} '

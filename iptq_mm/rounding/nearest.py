@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..intmath.qparams import storage_dtype
 from ..moments import Moments
 from ..registry import ROUNDINGS
 from .base import Rounded, Rounding, check
@@ -24,11 +25,11 @@ class NearestRounding(Rounding):
         centred: bool = False,
     ) -> Rounded:
         """See :meth:`Rounding.__call__`; the scale stays."""
-        check(weight, scale, bits)
+        check(weight, scale, bits, most=16)
         qmax = 2 ** (bits - 1) - 1
         # In float64, as QParams.quantize: a float32 quotient may round across
         # a half.
         scale = scale.double()
         columns = scale.reshape(-1, *[1] * (weight.ndim - 1))
         codes = (weight.double() / columns).round_().clamp_(-qmax, qmax)
-        return Rounded(codes.to(torch.int8), scale)
+        return Rounded(codes.to(storage_dtype(-qmax, qmax)), scale)

@@ -1,5 +1,6 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
+from .guarantee import GuaranteeConfig, widened
 from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
 
@@ -8,6 +9,8 @@ __all__ = [
     'SQNR',
     'SQNR_DIFFERENCE',
     'ConfigError',
+    'GuaranteeConfig',
     'QuantizationConfig',
     'meant',
+    'widened',
 ]

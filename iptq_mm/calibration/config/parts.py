@@ -12,7 +12,7 @@ class WeightConfig:
     """Precision of weights: symmetric, one scale for each output channel.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 with rounding to the nearest.
         observer: Registry dict; chooses the range of each channel.
         rounding: Registry dict; rounds weights to integers.
         bias_correction: Whether biases make up for the mean error of their layer.
@@ -33,7 +33,7 @@ class ActivationConfig:
     """Precision of the inputs of linear layers, convolutions and matrix products.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 at the cost of speed.
         observer: Registry dict; chooses the range.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).

@@ -10,6 +10,7 @@ from typing import Any
 from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
+from .guarantee import GuaranteeConfig
 from .methods import Method, methods_of
 from .parts import (
     ActivationConfig,
@@ -70,6 +71,7 @@ class QuantizationConfig:
         candidates: By operation kind, the functions to choose among; in a config,
             lists of registry dicts.
         reconstruction: See :class:`ReconstructionConfig`.
+        guarantee: See :class:`~.guarantee.GuaranteeConfig`.
         on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
             in integers than the quantization of its linear layers explains.
     """
@@ -91,6 +93,7 @@ class QuantizationConfig:
         default_factory=ReconstructionConfig, repr=False
     )
     # No part of what a kept state belongs to: --resume goes on with another one.
+    guarantee: GuaranteeConfig = field(default_factory=GuaranteeConfig, repr=False)
     on_mismatch: str = field(default='error', repr=False)
 
     @classmethod
@@ -134,12 +137,13 @@ class QuantizationConfig:
             ('wide', WideConfig),
             ('calibration', CalibrationConfig),
             ('reconstruction', ReconstructionConfig),
+            ('guarantee', GuaranteeConfig),
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
         self = build(cls, given, 'quantization')
         self.regions = list(dict.fromkeys(self.regions))
         self.candidates = named_candidates(functions)
-        self._check()
+        self.check()
         return self
 
     def functions(self) -> dict[str, dict[str, IntegerFunction]]:
@@ -167,7 +171,8 @@ class QuantizationConfig:
                 )
         return found
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ConfigError if something is unknown, out of range or impossible."""
         if self.on_mismatch not in ('error', 'warn'):
             raise ConfigError(
                 f"quantization.on_mismatch={self.on_mismatch!r}: use 'error' or 'warn'"
@@ -180,8 +185,8 @@ class QuantizationConfig:
             )
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}
         for name, bits, most in (
-            ('weight.bits', self.weight.bits, 8),
-            ('activation.bits', self.activation.bits, 8),
+            ('weight.bits', self.weight.bits, 16),
+            ('activation.bits', self.activation.bits, 16),
             ('wide.bits', self.wide.bits, 16),
             *((f'wide.{n}', b, 16) for n, b in optional.items() if b is not None),
         ):
@@ -193,7 +198,14 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
+        if self.weight.bits > 8 and self.weight.rounding.get('type') != 'nearest':
+            raise ConfigError(
+                f'quantization.weight.bits={self.weight.bits}: '
+                f'{self.weight.rounding.get("type")!r} rounds to at most 8 bits; use '
+                "quantization.weight.rounding=dict(_delete_=True, type='nearest')"
+            )
         self.reconstruction.check('quantization.reconstruction')
+        self.guarantee.check('quantization.guarantee')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)
             if value is not None and value not in known:
