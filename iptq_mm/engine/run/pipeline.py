@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from ...calibration import ConfigError
 from ..calibration_data import explained
 from ..export.checkpoint import usual_hooks
+from ..guarantee import CertifyHook
 from ..loading.checkpoints import loading
 from ..loading.foreign import foreign_errors
 from ..loading.models import read_config, unwrapped
@@ -81,10 +82,19 @@ def quantize_and_compare(
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
-        return compare(cfg, original, hook)
+        settings = hook.config(cfg)
+        certifying = (
+            CertifyHook(settings, resume) if settings.guarantee.images else None
+        )
+        return compare(cfg, original, hook, certifying)
 
 
-def compare(cfg: Config, original: Config, quantizing: Any) -> dict[str, Any]:
+def compare(
+    cfg: Config,
+    original: Config,
+    quantizing: Any,
+    certifying: CertifyHook | None = None,
+) -> dict[str, Any]:
     """Evaluate a model beside its float self, and write it and the results.
 
     Args:
@@ -93,16 +103,19 @@ def compare(cfg: Config, original: Config, quantizing: Any) -> dict[str, Any]:
         original: The config before that.
         quantizing: Hook that makes the model integer before the test, see
             :class:`~.outcome.Quantizing`.
+        certifying: Hook that makes the guarantee; None: none is asked for.
 
     Returns:
         What ``results.json`` holds.
     """
     runner = built_runner(cfg)
-    outcome = OutcomeHook(original, quantizing)
-    for hook in (quantizing, outcome):
+    outcome = OutcomeHook(original, quantizing, certifying)
+    for hook in (quantizing, outcome, *([certifying] if certifying else [])):
         runner.register_hook(hook, priority=hook.priority)
     with explained('the evaluation images'):
         runner.test_loop  # noqa: B018 builds the data set
+    if certifying:
+        certifying.prepare(runner)
     _load(runner)
     runner.test()
     return outcome.results

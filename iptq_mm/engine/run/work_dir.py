@@ -22,7 +22,14 @@ except ImportError:  # Windows has no such locks
 LOCK = '.lock'
 
 #: What a run writes, in the order in which it is replaced by the next one.
-RESULTS = ('integer.pth', 'integer.py', 'plan.json', 'results.json')
+RESULTS = (
+    'integer.pth',
+    'integer.py',
+    'guarded.pth',
+    'guarded.py',
+    'plan.json',
+    'results.json',
+)
 
 
 @contextmanager
