@@ -134,8 +134,8 @@ class Guarantee:
             f'held-out images: {self.images}, same top-1: {self.agreed}; of images '
             f'like these at least {self.at_least:.2%} have the answer of the float '
             f'model, {sure}',
-            f'flag: a margin below {self.margin} integers ({self.margin * self.scale:.3g} '
-            f'at the logits), {self.flagged} of the held-out images; {rest}',
+            f'flag: a margin below {self.margin} integers '
+            f'({self.margin * self.scale:.3g} at the logits), {self.flagged} of the held-out images; {rest}',
             f'answers {final} that differ from float: {self.wrong} of the held-out '
             f'images; at most {1 - self.agreement:.2%} of all, {sure} '
             f'(estimate: {1 - self.estimated:.2%} or less that no flag warns of)',

@@ -149,8 +149,7 @@ class CertifyHook(Hook):
     def section(self) -> dict[str, Any]:
         """The section ``guarantee`` of ``results.json``, after the evaluation."""
         assert self.guarantee is not None and self._flags is not None
-        alarm = self._flags.alarm
-        assert alarm is not None
+        alarm = self._flags.finish()
         return {
             **self.guarantee.to_dict(),
             'evaluation': {

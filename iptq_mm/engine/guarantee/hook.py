@@ -39,15 +39,15 @@ class FlagHook(Hook):
         self.alarm: FlagAlarm | None = None
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin.
-
-        Raises:
-            ValueError: If the model is no quantized classifier.
-        """
-        self._counts = [0, 0]
+        """Begin."""
+        self._counts, self.alarm = [0, 0], None
         model = unwrapped(runner.model)
-        if not isinstance(model, GuardedClassifier):  # which flags by itself
+        if isinstance(model, GuardedClassifier):  # which flags by itself
+            return
+        try:
             self._flags = Flags(model, self._guarantee)
+        except ValueError as error:  # test-time augmentation, for instance
+            print_log(f'no answer is flagged: {error}', 'current', logging.WARNING)
 
     before_val_epoch = before_test_epoch
 
@@ -67,6 +67,17 @@ class FlagHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Compare the number of flags with that of the held-out images."""
+        self.finish()
+
+    after_val_epoch = after_test_epoch
+
+    def finish(self) -> FlagAlarm:
+        """End the flags of a test, if they have not ended, and compare their number.
+
+        All processes have to call it.
+        """
+        if self.alarm is not None:
+            return self.alarm
         if self._flags is not None:
             self._flags.remove()
             self._flags = None
@@ -74,9 +85,9 @@ class FlagHook(Hook):
         flagged, images = (sum(c[i] for c in counts) for i in range(2))
         told = self._guarantee
         self.alarm = flag_alarm(flagged, images, told['flagged'], told['images'])
-        log_alarm(self.alarm, told)
-
-    after_val_epoch = after_test_epoch
+        if images:
+            log_alarm(self.alarm, told)
+        return self.alarm
 
 
 def log_alarm(alarm: FlagAlarm, guarantee: dict) -> None:

@@ -83,9 +83,8 @@ def quantize_and_compare(
             announce_replacement(cfg.work_dir)
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
         settings = hook.config(cfg)
-        certifying = (
-            CertifyHook(settings, resume) if settings.guarantee.images else None
-        )
+        wanted = settings.guarantee.images
+        certifying = CertifyHook(settings, resume) if wanted else None
         return compare(cfg, original, hook, certifying)
 
 

@@ -17,7 +17,7 @@ from .logits import logits_of
 
 @MODELS.register_module()
 class GuardedClassifier(BaseModel):
-    """Two integer models of one float model: images that the first flags get the second.
+    """Two integer models of a float one: the second answers what the first flags.
 
     Both are as ``tools/quantize.py`` writes them, so that all tools of mm run this one,
     with any back end. Flagged images go through the wide model one by one: they are
