@@ -135,7 +135,8 @@ class Guarantee:
             f'like these at least {self.at_least:.2%} have the answer of the float '
             f'model, {sure}',
             f'flag: a margin below {self.margin} integers '
-            f'({self.margin * self.scale:.3g} at the logits), {self.flagged} of the held-out images; {rest}',
+            f'({self.margin * self.scale:.3g} at the logits), {self.flagged} of the '
+            f'held-out images; {rest}',
             f'answers {final} that differ from float: {self.wrong} of the held-out '
             f'images; at most {1 - self.agreement:.2%} of all, {sure} '
             f'(estimate: {1 - self.estimated:.2%} or less that no flag warns of)',

@@ -32,6 +32,7 @@ from ..export.written import check_written
 from ..guarantee import CertifyHook
 from ..quantize.model import Quantization
 from .processes import by_first
+from .work_dir import GUARDED
 
 
 class Quantizing(Protocol):
@@ -124,6 +125,9 @@ class OutcomeHook(Hook):
                     'current',
                     logging.WARNING,
                 )
+        if not (self._certifying and self._certifying.wide):
+            for name in GUARDED:  # of another model, that an earlier run made
+                (folder / name).unlink(missing_ok=True)
         print_log('\n' + summary(self.results, found, folder), 'current')
         for warning in self.results['warnings']:
             print_log(f'of little use: {warning}', 'current', logging.WARNING)
