@@ -48,7 +48,9 @@ class Flags:
         self._handles = [handle, model.register_forward_hook(self._mark)]
 
     def _mark(self, model: nn.Module, args: Any, output: Any) -> None:
-        if not isinstance(output, list | tuple) or not hasattr(output[0], 'set_field'):
+        if not isinstance(output, list | tuple) or not output:
+            return
+        if not hasattr(output[0], 'set_field'):
             return
         margins = margins_of(self._logits.integers(self.guarantee.scale))
         self.flagged += mark(output, margins, self.guarantee.margin)
