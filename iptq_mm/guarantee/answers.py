@@ -56,7 +56,7 @@ class Answers:
         real = floats.double().gather(1, top.indices)
         meant = ((real[:, 0] - real[:, 1]) / scale).floor().long()
         answer = floats.argmax(1)
-        differ = top.indices[:, 0] != answer
+        differ = integers.long().argmax(1) != answer
         wide_differs = (
             torch.zeros_like(differ) if wide is None else wide.argmax(1) != answer
         )
