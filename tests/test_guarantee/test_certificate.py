@@ -45,13 +45,14 @@ def test_a_dict_gives_it_back():
 
 def test_answers_of_logits():
     integers = torch.tensor([[9, 2, 4], [5, 5, 0], [1, 0, 7]], dtype=torch.int16)
-    floats = torch.tensor([[0.9, 0.0, 1.0], [0.4, 0.6, 0.0], [0.0, 0.0, 0.8]])
+    floats = torch.tensor([[0.875, 0.0, 1.0], [0.5, 0.75, 0.0], [0.0, 0.0, 0.8125]])
     wide = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    found = Answers.of(integers, 0.1, floats, wide)
+    found = Answers.of(integers, 0.125, floats, wide)
     assert found.margins.tolist() == [5, 0, 6]
-    assert found.differ.tolist()[0] and not found.differ[2]
+    assert found.differ.tolist() == [True, True, False]
     assert found.wide_differs.tolist() == [False, True, False]
-    assert found.errors[0] == 5 - -1 and found.errors[2] in (6 - 8, 6 - 7)
+    # Float margins of the same classes, in integers: -1; 2 or -2, of a tie; 6.5.
+    assert found.errors[0] == 6 and found.errors[1] in (-2, 2) and found.errors[2] == 0
     assert len(Answers.joined([found, found[:1]])) == 4
 
 

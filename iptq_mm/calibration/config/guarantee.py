@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ...guarantee import images_needed
+from .candidates import named_candidates
 from .reading import ConfigError, build, meant
 
 #: What the guard's model has in place of the settings of the model that it guards. Its
@@ -34,6 +35,12 @@ WIDE: dict[str, dict[str, Any]] = {
         'softmax': None,
     },
     'calibration': {'recalibrate': None, 'function_ranges': None},
+}
+#: ... and its functions, those nearest to float.
+FUNCTIONS = {
+    'gelu': [{'type': 'interpolated_gelu'}],
+    'softmax': [{'type': 'table_softmax'}],
+    'layer_norm': [{'type': 'ibert_layernorm'}],
 }
 
 
@@ -121,7 +128,15 @@ def widened(config: Any) -> Any:
         parts[name] = build(type(before), merged, f'{where}.{name}')
     fresh = {f.name: f.default_factory() for f in fields(config) if f.name in _OFF}  # type: ignore[misc]
     try:
-        wide = replace(config, **parts, **fresh, analysis='site', methods=[])
+        wide = replace(
+            config,
+            **parts,
+            **fresh,
+            analysis='site',
+            methods=[],
+            criterion={'type': 'sqnr'},
+            candidates=named_candidates(FUNCTIONS),
+        )
         wide.check()
     except ConfigError as error:
         raise ConfigError(f'{where}: {error}') from error
