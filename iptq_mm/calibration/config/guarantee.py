@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...guarantee import images_needed
 from .candidates import named_candidates
+from .parts import ReconstructionConfig
 from .reading import ConfigError, build, meant
 
 #: What the guard's model has in place of the settings of the model that it guards. Its
@@ -126,12 +127,13 @@ def widened(config: Any) -> Any:
         before = getattr(config, name)
         merged = {**asdict(before), **wide, **given.get(name, {})}
         parts[name] = build(type(before), merged, f'{where}.{name}')
-    fresh = {f.name: f.default_factory() for f in fields(config) if f.name in _OFF}  # type: ignore[misc]
     try:
         wide = replace(
             config,
             **parts,
-            **fresh,
+            equalization=[],
+            reconstruction=ReconstructionConfig(),
+            guarantee=GuaranteeConfig(),
             analysis='site',
             methods=[],
             criterion={'type': 'sqnr'},
@@ -141,7 +143,3 @@ def widened(config: Any) -> Any:
     except ConfigError as error:
         raise ConfigError(f'{where}: {error}') from error
     return wide
-
-
-#: What the guard's model goes without.
-_OFF = ('reconstruction', 'guarantee', 'equalization')
