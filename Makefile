@@ -41,6 +41,7 @@ install:
 	MAX_JOBS=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) \
 		$(PIP) install -q --no-build-isolation -r requirements/mminstall.txt
 	$(PIP) install -q -r requirements/runtime.txt -r requirements/tests.txt
+	$(PIP) install -q --no-deps -r requirements/mim.txt
 	@# mmcv asks for opencv-python, imaug for the headless one as well: the same
 	@# files, and the last one written wins. Where there is no libGL, let the
 	@# headless one be the last.

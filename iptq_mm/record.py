@@ -51,6 +51,8 @@ class RegionRecord:
         function_limits: By non-linear site: the real magnitude at which its function
             clips its input, if the range of the input was chosen for the function.
         rows: By non-linear site: rows of an image, and their length.
+        region: Name of the region.
+        modules: Class names of its modules, by path within the region.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -67,6 +69,8 @@ class RegionRecord:
     producers: dict[str, tuple[str, str] | None] = field(default_factory=dict)
     function_limits: dict[str, float] = field(default_factory=dict)
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    region: str = ''
+    modules: dict[str, str] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -179,6 +183,8 @@ class RegionRecord:
             'origins': dict(self.producers),
             'function_limits': dict(self.function_limits),
             'rows': dict(self.rows),
+            'region': self.region,
+            'modules': dict(self.modules),
         }
 
     @classmethod
@@ -205,4 +211,6 @@ class RegionRecord:
                 site: (rows, length)
                 for site, (rows, length) in state.get('rows', {}).items()
             },
+            state.get('region', ''),
+            dict(state.get('modules', {})),
         )

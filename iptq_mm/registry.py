@@ -2,8 +2,8 @@
 
 Child registries take part in OpenMMLab's scopes, so that a config may say
 ``type='iptq_mm.QuantizationHook'``. The others hold what only this project
-has: integer functions, observers, equalizers, criteria, weight roundings, losses of
-training and back ends of the integer program. Adding one is one file with one
+has: integer functions, observers, codes, equalizers, criteria, weight roundings, losses
+of training and back ends of the integer program. Adding one is one file with one
 ``@REGISTRY.register_module()`` line.
 """
 
@@ -64,6 +64,7 @@ FUNCTIONS = OwnRegistry(
     'integer function', scope='iptq_mm', locations=['iptq_mm.functions']
 )
 OBSERVERS = OwnRegistry('observer', scope='iptq_mm', locations=['iptq_mm.calibration'])
+CODES = OwnRegistry('code', scope='iptq_mm', locations=['iptq_mm.calibration'])
 CRITERIA = OwnRegistry('criterion', scope='iptq_mm', locations=['iptq_mm.criteria'])
 EQUALIZERS = OwnRegistry(
     'equalizer', scope='iptq_mm', locations=['iptq_mm.calibration']

@@ -21,6 +21,7 @@ FOLDER_SIZE = 15
 #: file says which.
 VARIATIONS: dict[str, str] = {
     'configs/deit': 'five of them are old names, kept for one version',
+    'tools': 'commands, and scripts around them, where users of mm look for them',
 }
 
 #: What may import mmengine's runner: it is the driver of a run.

@@ -1,8 +1,9 @@
 """Calibration: the phases from a float model to an integer one, and their config."""
 
-from . import equalization, observers  # noqa: F401  (fill the registries)
+from . import codes, equalization, observers  # noqa: F401  (fill the registries)
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
+from .float_modules import check_float_modules, keep_modules_float
 from .phases.analyse import analyse
 from .phases.assign import assign, assigned_again
 from .phases.assigned.function_ranges import choose_limits, try_ranges
@@ -17,6 +18,7 @@ from .phases.whole_model.analyse import analyse_whole_model
 from .regions import check_regions, expanded
 from .rewrites.fold_batch_norm import fold_batch_norm
 from .rewrites.fold_normalization import fold_normalization
+from .site_overrides import check_effects, check_patterns
 
 __all__ = [
     'ConfigError',
@@ -27,7 +29,10 @@ __all__ = [
     'assigned_again',
     'channel_ranges',
     'check_derived',
+    'check_effects',
+    'check_float_modules',
     'check_observed',
+    'check_patterns',
     'check_regions',
     'choose_limits',
     'choose_ranges',
@@ -36,6 +41,7 @@ __all__ = [
     'fold_batch_norm',
     'fold_normalization',
     'forget_caches',
+    'keep_modules_float',
     'freeze_regions',
     'measure',
     'observe',

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..kept_float import RETURNED
 from ..modes.base import FloatMode
 from ..qtensor import QTensor
 
@@ -40,7 +41,8 @@ class Differentiating(FloatMode):
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class; from here on, autograd keeps a graph."""
-        if self.draws:
+        # Gradients pass through modules that stay float.
+        if self.draws and not name.startswith(RETURNED):
             if not self._entered:
                 self._grad_was_enabled = torch.is_grad_enabled()
                 torch.set_grad_enabled(True)

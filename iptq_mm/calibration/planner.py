@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
-
 from ..functions import IntegerFunction
 from ..intmath import QParams
 from ..modes.region import PIXELS
-from ..operations import (
-    ACTIVATION,
-    BIAS,
-    NORM,
-    OPERATIONS,
-    TABLE,
-    TRANSPOSED,
-    WEIGHTS,
-    NonLinear,
-)
-from ..patches import transposed_rows
 from ..pixels import PIXEL_QPARAMS
-from ..plan import ParameterPlan, RegionPlan, SitePlan
+from ..plan import RegionPlan, SitePlan
 from ..record import RegionRecord
-from ..registry import CRITERIA, OBSERVERS
-from .config import ConfigError, QuantizationConfig
+from ..registry import CODES, OBSERVERS
+from .codes.base import GRID_BITS, Codes
+from .config import QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
+from .site_overrides import PRODUCTS, SiteOverrides
 
-#: Bits of parameters that enter no product.
-PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
-
-#: Operations whose operands are multiplied with each other.
-_PRODUCTS = ('linear', 'conv2d', 'matmul')
 #: Products that can take an asymmetric operand: the other one is a weight.
 _AFFINE = ('linear', 'conv2d')
 
@@ -56,14 +40,38 @@ class Planner:
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
+        self._codes: dict[str, Codes] = {
+            kind: CODES.build(dict(cfg))
+            for kind, cfg in config.activation.codes.items()
+            if cfg
+        }
         self._uses = record.consumers()
         self._produced = produced or {}
+        self._overrides = SiteOverrides(config.overrides, record)
 
-    def qparams(self, value: str, bits: int) -> QParams:
-        """The quantizer of a value at so many bits."""
+    def operand(self, value: str, bits: int) -> QParams | None:
+        """The quantizer with which products take a value at so many bits.
+
+        None: they have no choice, of probabilities and pixels.
+        """
+        pixels = value == PIXELS and self.record.pixels is not None
+        if pixels or self.record.operations.get(value) == 'softmax':
+            return None
+        known = value in self.record.values
+        return self.qparams(value, bits, narrow=True) if known else None
+
+    def qparams(self, value: str, bits: int, narrow: bool | None = None) -> QParams:
+        """The quantizer of a value at so many bits.
+
+        Args:
+            value: Site or input that made it.
+            bits: Bits of an integer.
+            narrow: Whether it is an operand of products; None: if it has as few bits.
+        """
         if value == PIXELS and self.record.pixels:
             return PIXEL_QPARAMS
-        narrow = bits <= self.config.activation.bits
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
         observer = self._narrow if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
@@ -71,24 +79,54 @@ class Planner:
             # the ratios to other scales within the range of multipliers.
             affine = QParams.asymmetric(0.0, 1.0, bits)
             return QParams.symmetric(1.0, bits) if symmetric else affine
+        if narrow and self.has_codes(value, bits):
+            codes = self._codes[self.record.operations[value]]
+            return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
-            return self.clipped(value, self.record.clipping[value], bits)
+            return self.clipped(value, self.record.clipping[value], bits, narrow)
         try:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
 
-    def clipped(self, value: str, share: float, bits: int | None = None) -> QParams:
+    def narrow_bits(self, value: str) -> int:
+        """The most bits that a product wants a value at; else those of activations."""
+        wanted = [
+            self._wanted(site, position, None)
+            for site, position in self._uses[value]
+            if self._is_activation(site, position)
+        ]
+        return max(wanted, default=self.config.activation.bits)
+
+    def has_codes(self, value: str, bits: int) -> bool:
+        """Whether the levels of a value of so many bits are codes.
+
+        Values that leave the region have none: ranges are all that regions exchange.
+        """
+        kind = self.record.operations.get(value)
+        coded = kind in self._codes and value not in self.record.outputs
+        return coded and bits < GRID_BITS
+
+    def clipped(
+        self,
+        value: str,
+        share: float,
+        bits: int | None = None,
+        narrow: bool | None = None,
+    ) -> QParams:
         """The quantizer of a value that is clipped at a share of its largest magnitude.
 
         Args:
             value: Site or input that made it.
             share: Where to clip; it may be above 1.
             bits: Bits of an integer; None: those of activations.
+            narrow: See :meth:`qparams`.
         """
-        seen, bits = self.record.values[value], bits or self.config.activation.bits
+        seen, bits = self.record.values[value], bits or self.narrow_bits(value)
         limit = share * max(-seen.minimum, seen.maximum)
-        if self._symmetric(value, bits <= self.config.activation.bits):
+        if narrow is None:
+            narrow = bits <= self.narrow_bits(value)
+        if self._symmetric(value, narrow):
             return QParams.symmetric(limit, bits)
         reach = max(share, 1.0)
         low = max(min(seen.minimum, 0.0) * reach, -limit)
@@ -194,15 +232,22 @@ class Planner:
     ) -> int:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
-        if kind in _PRODUCTS:
-            source = self.record.sources[site][position] or ''
-            if self.record.operations.get(source) == 'softmax':
-                return wide.attention or wide.bits
-            return self.config.activation.bits
-        bits = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
+        if self._is_activation(site, position):
+            bits = self._overrides.activation_bits(site)
+            return bits or self.config.activation.bits
+        if kind in PRODUCTS:
+            return wide.attention or wide.bits
+        most = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits
         if built and site in built:
-            return min(bits, built[site].max_input_bits)
-        return bits
+            return min(most, built[site].max_input_bits)
+        return most
+
+    def _is_activation(self, site: str, position: int) -> bool:
+        """Whether an operand has the bits of activations: one of a product."""
+        if self.record.operations[site] not in PRODUCTS:
+            return False
+        source = self.record.sources[site][position] or ''
+        return self.record.operations.get(source) != 'softmax'
 
     def _symmetric(self, value: str, narrow: bool) -> bool:
         if self.record.operations.get(value) == 'softmax':
@@ -210,67 +255,3 @@ class Planner:
         kinds = {self.record.operations[site] for site, _ in self._uses[value]}
         affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
         return self.config.activation.symmetric or not affine
-
-
-def choose_functions(
-    record: RegionRecord, config: QuantizationConfig
-) -> dict[str, str]:
-    """The name of the chosen candidate of each non-linear site.
-
-    Raises:
-        ConfigError: If no candidate can serve a site, or the criterion chooses none.
-    """
-    criterion = CRITERIA.build(dict(config.criterion))
-    chosen = {}
-    for site, kind in record.operations.items():
-        if isinstance(OPERATIONS[kind], NonLinear):
-            candidates = record.candidates.get(site)
-            if not candidates:
-                raise ConfigError(
-                    f"site '{site}': none of the candidates for {kind} can serve it: "
-                    f'{record.refused.get(site)}'
-                )
-            try:
-                chosen[site] = criterion.choose(kind, candidates)
-            except ValueError as error:
-                raise ConfigError(f"site '{site}': {error}") from error
-    return chosen
-
-
-def plan_parameters(
-    module: nn.Module, record: RegionRecord, config: QuantizationConfig
-) -> dict[str, ParameterPlan]:
-    """The plan of each parameter of a region: role, bits and scales.
-
-    Raises:
-        ValueError: If a parameter holds NaN or is used in two ways that exclude
-            each other.
-    """
-    observer = OBSERVERS.build(dict(config.weight.observer))
-    plans = {}
-    for name, parameter in module.named_parameters():
-        value = parameter.detach()
-        roles = record.parameters.get(name) or {TABLE}
-        shape = tuple(value.shape)
-        if roles & set(WEIGHTS):
-            role = next(r for r in WEIGHTS if r in roles)
-            if len(roles) > 1:
-                raise ValueError(
-                    f"parameter '{name}' is a {role} and also used as "
-                    f'{sorted(roles - {role})}: that has no integer form yet'
-                )
-            rows = transposed_rows(value) if role == TRANSPOSED else value
-            scale: Tensor = observer.scales(rows, config.weight.bits)
-            plans[name] = ParameterPlan(role, config.weight.bits, shape, scale.tolist())
-            continue
-        role = max(roles, key=lambda r: PARAMETER_BITS[r])
-        plans[name] = one_scale(value, role)
-    return plans
-
-
-def one_scale(value: Tensor, role: str) -> ParameterPlan:
-    """The plan of a parameter that is not a weight: one scale that clips nothing."""
-    bits = PARAMETER_BITS[role]
-    amax = float(value.abs().max()) if value.numel() else 0.0
-    scale = QParams.symmetric(amax, bits).scale
-    return ParameterPlan(role, bits, tuple(value.shape), scale)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .gpu_product import gpu_product, gpu_product_is_exact
+
 #: Integers up to this magnitude are exact in float32 and float64.
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
@@ -45,13 +47,21 @@ def carrier(bound: int) -> torch.dtype:
     """The dtype whose arithmetic is exact for sums of magnitude ``bound``.
 
     float32 is not exact if the user allows its products to use narrower types
-    (``torch.set_float32_matmul_precision``).
+    (``torch.set_float32_matmul_precision``, ``torch.backends``).
     """
     if _IN_INT64.get():
         return torch.int64
-    if bound <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == 'highest':
+    if bound <= FLOAT32_EXACT and float32_precision() == 'highest':
         return torch.float32
     return torch.float64 if bound <= FLOAT64_EXACT else torch.int64
+
+
+def float32_precision() -> str:
+    """What torch may make of products in float32: ``'highest'`` is all 24 bits."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # torch.backends allows a narrower type somewhere
+        return 'high'
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +69,7 @@ def int8_product_is_exact() -> bool:
     """Whether ``torch._int_mm`` uses VNNI here.
 
     Without VNNI, some kernels add pairs of products in saturating 16 bits. With
-    VNNI (and in CUDA kernels) the product is exact and four times as fast.
+    VNNI the product is exact and four times as fast.
     """
     probe = getattr(torch.cpu, '_is_vnni_supported', lambda: False)
     return bool(probe()) and hasattr(torch, '_int_mm')
@@ -96,19 +106,29 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
     """
     if (
         not _IN_INT64.get()
-        and x.device.type == 'cpu'
         and weight.dtype == torch.int8
-        and int8_product_is_exact()
         and (x.dtype == torch.int8 or shift)
         and x.shape[-1] > 1
+        and _bytes_are_exact(x.device)
     ):
         rows = x.reshape(-1, x.shape[-1])
         rows = rows if x.dtype == torch.int8 and not shift else (rows - shift)
-        result = torch._int_mm(_dense(rows.to(torch.int8)), _dense(weight).t())
+        rows = rows.to(torch.int8)
+        if x.device.type == 'cpu':
+            result = torch._int_mm(_dense(rows), _dense(weight).t())
+        else:
+            result = gpu_product(rows, weight.t())
         if shift:
             result += shift * weight.sum(1, dtype=torch.int32)
         return result.view(*x.shape[:-1], weight.shape[0])
     return integer_matmul(x, weight.t(), bound)
+
+
+def _bytes_are_exact(device: torch.device) -> bool:
+    """Whether a device has exact products of bytes."""
+    if device.type == 'cpu':
+        return int8_product_is_exact()
+    return device.type == 'cuda' and gpu_product_is_exact(device)
 
 
 def _dense(matrix: Tensor) -> Tensor:
@@ -124,7 +144,8 @@ def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tenso
     """Two-dimensional convolution of integers, in float64 or int64.
 
     float32 kernels may use Winograd's transform, to whose sums the bound does not
-    apply; the float64 kernels multiply and add directly.
+    apply; the float64 kernels of CPUs multiply and add directly. Those of GPUs may use
+    Fourier transforms, whose error is far below 1/2.
 
     Args:
         x: Integers, shape (n, c, h, w).
@@ -137,4 +158,6 @@ def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tenso
     """
     dtype = torch.float64 if carrier(bound) != torch.int64 else torch.int64
     result = F.conv2d(x.to(dtype), weight.to(dtype), None, **attributes)
+    if x.device.type != 'cpu' and dtype == torch.float64:
+        result = result.round_()
     return result.to(torch.int32 if bound < 2**31 else torch.int64)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .levels import check_levels, level_table, look_up
 
 
 def storage_dtype(qmin: int, qmax: int) -> torch.dtype:
@@ -30,7 +33,7 @@ def as_float32(value: float) -> float:
 
 @dataclass(frozen=True)
 class QParams:
-    """A uniform quantizer: ``real = scale * q`` with ``qmin <= q <= qmax``.
+    """A quantizer: ``real = scale * q`` with ``qmin <= q <= qmax``.
 
     The zero point is always 0: the integer 0 stands for 0.0, so that padding needs no
     care and products need no correction. A quantizer of ``b`` bits is asymmetric if its
@@ -49,15 +52,27 @@ class QParams:
         >>> s.qmin, s.qmax, s.bits
         (-7, 7, 4)
 
+    A quantizer with *levels* is not uniform: of ``qmin..qmax``, only the levels occur.
+    With ``2**b`` levels, ``b`` bits are enough to store a value. Example::
+
+        >>> n = QParams(0.01, -17, 238, levels=(-17, -9, 0, 14, 40, 80, 140, 230))
+        >>> n.bits, n.code_bits
+        (8, 3)
+        >>> n.quantize(torch.tensor([-0.1, 0.08, 0.3, 9.9]))
+        tensor([ -9,  14,  40, 230], dtype=torch.int16)
+
     Attributes:
         scale: Real value of the integer 1; positive and finite.
         qmin: Smallest integer, at most 0.
         qmax: Largest integer, at least 0.
+        levels: The integers that occur, in rising order, 0 among them; None: all of
+            ``qmin..qmax``.
     """
 
     scale: float
     qmin: int
     qmax: int
+    levels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -67,11 +82,18 @@ class QParams:
             )
         if not self.qmin <= 0 <= self.qmax or self.qmin == self.qmax:
             raise ValueError(f'{self.qmin}..{self.qmax} does not hold 0')
+        if self.levels is not None:
+            check_levels(self.levels, self.qmin, self.qmax)
 
     @property
     def bits(self) -> int:
         """Number of bits of an integer: the 8 of W8A8."""
         return (self.qmax - self.qmin).bit_length()
+
+    @property
+    def code_bits(self) -> int:
+        """Number of bits that store one: fewer than :attr:`bits` if it has levels."""
+        return self.bits if self.levels is None else (len(self.levels) - 1).bit_length()
 
     @property
     def bound(self) -> int:
@@ -97,7 +119,7 @@ class QParams:
         return cls(scale, qmin, qmin + steps)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """The nearest integers, saturated to ``qmin..qmax``.
+        """The nearest integers, saturated to ``qmin..qmax``, and then their levels.
 
         Args:
             x: Real values, any shape.
@@ -106,8 +128,28 @@ class QParams:
             Integers of ``storage_dtype(qmin, qmax)``, the shape of ``x``.
         """
         q = x.detach().to(torch.float64, copy=True)  # the only copy: memory costs time
-        q.div_(self.scale).round_().clamp_(self.qmin, self.qmax)
-        return q.to(storage_dtype(self.qmin, self.qmax))
+        scale: Any = self.scale
+        if q.device.type != 'cpu':
+            # GPUs multiply by the reciprocal of a number, which may round otherwise.
+            scale = torch.full((), scale, dtype=torch.float64, device=q.device)
+        q.div_(scale).round_().clamp_(self.qmin, self.qmax)
+        return self.to_levels(q.to(storage_dtype(self.qmin, self.qmax)))
+
+    def saturate(self, wide: Tensor) -> Tensor:
+        """Integers of any size, saturated to ``qmin..qmax``, and then their levels.
+
+        Returns:
+            Integers of ``storage_dtype(qmin, qmax)``, the shape of ``wide``.
+        """
+        q = wide.clamp(self.qmin, self.qmax).to(storage_dtype(self.qmin, self.qmax))
+        return self.to_levels(q)
+
+    def to_levels(self, q: Tensor) -> Tensor:
+        """The nearest levels of integers of ``qmin..qmax``; without levels, ``q``."""
+        if self.levels is None:
+            return q
+        table = level_table(self.levels, self.qmin, self.qmax).to(q.device, q.dtype)
+        return look_up(table, self.qmin, q)
 
     def dequantize(self, q: Tensor) -> Tensor:
         """Real values ``scale * q`` in float32."""
@@ -115,9 +157,15 @@ class QParams:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict of plain types, as the plan stores it."""
-        return {'scale': self.scale, 'qmin': self.qmin, 'qmax': self.qmax}
+        data: dict[str, Any] = {
+            'scale': self.scale,
+            'qmin': self.qmin,
+            'qmax': self.qmax,
+        }
+        return data if self.levels is None else {**data, 'levels': list(self.levels)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> QParams:
+    def from_dict(cls, data: Mapping[str, Any]) -> QParams:
         """Inverse of :meth:`to_dict`."""
-        return cls(float(data['scale']), int(data['qmin']), int(data['qmax']))
+        levels = tuple(map(int, data['levels'])) if 'levels' in data else None
+        return cls(float(data['scale']), int(data['qmin']), int(data['qmax']), levels)

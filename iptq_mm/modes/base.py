@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ..intmath import QParams, storage_dtype
+from ..kept_float import RETURNED, returned_name
 from ..operations import Operation
 from ..pixels import Pixels
 from ..plan import RegionPlan
 from ..qtensor import QTensor
-from ..qtensor.context import current_location
+from ..qtensor.context import current_location, outside_regions
 from ..qtensor.errors import unsupported
 from ..qtensor.mode import Mode as ModeOfRules
 
@@ -82,6 +84,41 @@ class Mode(ModeOfRules, ABC):
     def leave(self, value: QTensor) -> Tensor:
         """The float tensor for a value that leaves the region."""
         return value.real_values()
+
+    def hand_out(self, value: QTensor) -> Tensor:
+        """The float tensor that a module kept float gets for a value."""
+        return value.real_values()
+
+    def call_float(
+        self, path: str, forward: Callable[..., Any], args: tuple, kwargs: dict
+    ) -> Any:
+        """Call a module of the region that stays float.
+
+        Args:
+            path: Its path in the region.
+            forward: Its ``forward``.
+            args: Its arguments, QTensors among them.
+            kwargs: The same.
+
+        Returns:
+            What it returns, float tensors as QTensors.
+        """
+        location = current_location()
+        assert location is not None
+
+        def floats(x: Any) -> Any:
+            return self.hand_out(x) if isinstance(x, QTensor) else x
+
+        def entered(x: Any) -> Any:
+            if not isinstance(x, Tensor) or not x.is_floating_point():
+                return x
+            number = location.next_number(f'{RETURNED}{path}')
+            return self.enter(returned_name(path, number), x.float())
+
+        args, kwargs = tree_map(floats, (args, kwargs))
+        with outside_regions():
+            result = forward(*args, **kwargs)
+        return tree_map(entered, result)
 
     def constant(self, value: Tensor) -> QTensor:
         """A float tensor of the model code, which depends on no input, as a QTensor."""
@@ -222,20 +259,27 @@ def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
     """
     made = plan.inputs.get(x.source) or plan.sites[x.source].output
     assert isinstance(x.qparams, QParams)
-    if x.qparams == made:
+    if x.qparams == made and x.factor > 0:
         return wanted
     scale = wanted.scale * abs(x.factor)
     low, high, before, after = wanted.qmin, wanted.qmax, made.qmin, made.qmax
     if x.factor < 0:
         low, high, before, after = -high, -low, -after, -before
     if (x.qparams.qmin, x.qparams.qmax) == (before, after):
-        return QParams(scale, low, high)
+        if x.factor > 0:
+            return replace(wanted, scale=scale)
+        return QParams(scale, low, high, _mirrored(wanted.levels))
     real_low = low * scale + (x.qparams.qmin - before) * x.qparams.scale
     real_high = high * scale + (x.qparams.qmax - after) * x.qparams.scale
-    if low == -high:
+    if low == -high and wanted.levels is None:
         amax = max(-real_low, real_high)
         return QParams(amax / high, low, high)
-    return QParams.asymmetric(real_low, real_high, wanted.bits)
+    # Levels that were chosen for other values are of no use.
+    return QParams.asymmetric(real_low, real_high, wanted.code_bits)
+
+
+def _mirrored(levels: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if levels is None else tuple(-level for level in reversed(levels))
 
 
 def quantized_constant(value: Tensor, source: str) -> QTensor:

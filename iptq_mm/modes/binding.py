@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..kept_float import kept_float
 from ..plan import PlanError
 from ..qtensor.context import current_location
 from .attributes import Attributes
@@ -99,6 +100,9 @@ def bind(module: nn.Module, region: Region) -> None:
             enter = functools.partial(_enter_module, path)
             handles.append(child.register_forward_pre_hook(enter))
             handles.append(child.register_forward_hook(_leave_module, always_call=True))
+    for path in kept_float(module):
+        child = module.get_submodule(path)
+        child.forward = functools.partial(_call_float, path, child)
     module.iptq_handles = handles  # type: ignore[assignment]
 
 
@@ -106,6 +110,8 @@ def unbind(module: nn.Module) -> None:
     """Undo :func:`bind`."""
     for handle in module.iptq_handles:  # type: ignore[union-attr]
         handle.remove()
+    for path in kept_float(module):
+        vars(module.get_submodule(path)).pop('forward', None)
     module.__class__ = own_class(module)
     usual_parameters(module)
     del module.iptq_region, module.iptq_handles
@@ -165,6 +171,15 @@ def _refuse_floats(
                 f"'{prefix}{name}' is float in the checkpoint and integer in the "
                 'model: quantize it with tools/quantize.py and load what that wrote'
             )
+
+
+def _call_float(path: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Run the ``forward`` of a module that stays float, within a region or not."""
+    forward = functools.partial(type(module).forward, module)
+    location = current_location()
+    if location is None:
+        return forward(*args, **kwargs)
+    return location.mode.call_float(path, forward, args, kwargs)
 
 
 def _enter_module(path: str, module: nn.Module, args: Any) -> None:

@@ -12,6 +12,7 @@ from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
+from ..rounding import NearestRounding
 from .base import Mode, operand_qparams
 
 
@@ -41,6 +42,14 @@ class Fake(Mode):
         """See the base class."""
         plan = self.plan.parameters[name]
         if isinstance(plan.scale, list):
+            if plan.group:
+                scale, bits = plan.scales(), plan.bits
+                rounded = NearestRounding()(
+                    value.detach(), scale, bits, group=plan.group
+                )
+                weights = WeightQParams(rounded.scale, plan.bound)
+                real = weights.dequantize(rounded.codes)
+                return QTensor(real, weights, f'parameter:{name}', constant=True)
             weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
             grid = weights.grid(value).float()
             integers = (value.detach() / grid).round().clamp(-plan.bound, plan.bound)
@@ -102,7 +111,7 @@ class Fake(Mode):
             operation.function_site(known)
         )
         q = function.integer(qparams.quantize(payloads[0]), constants)
-        return plan.output.dequantize(q.clamp(plan.output.qmin, plan.output.qmax))
+        return plan.output.dequantize(plan.output.saturate(q))
 
     def _requantize_to(self, x: QTensor, wanted: QParams) -> QTensor:
         """An operand rounded to the quantizer that the plan states for it."""

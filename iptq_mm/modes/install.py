@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..intmath import storage_dtype
+from ..kept_float import keep_float, quantized_modules, quantized_parameters
 from ..pixels import take_pixels
 from ..plan import RegionPlan
 from . import Integer, Region, bind, bound_region
@@ -35,8 +36,9 @@ def install(
         PlanError: If the plan is not for this module.
     """
     plan.check(name, module)
+    keep_float(module, plan.kept_float)
     frozen = {}
-    for full, value in module.named_parameters():
+    for full, value in quantized_parameters(module):
         bound = plan.parameters[full].bound
         if integers is None:
             dtype = storage_dtype(-bound, bound)
@@ -44,7 +46,7 @@ def install(
         else:
             data = integers[full]
         frozen[id(value)] = nn.Parameter(data, requires_grad=False)
-    for child in module.modules():
+    for child in quantized_modules(module):
         for key, parameter in child._parameters.items():
             if parameter is not None:
                 child._parameters[key] = frozen[id(parameter)]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..functions import Constants
-from ..intmath import QParams, storage_dtype
+from ..intmath import QParams
 from ..intmath.dyadic import Dyadic, dyadic, requantize
 from ..operations import NonLinear, Operation
 from ..out_of_range import (
@@ -110,6 +110,10 @@ class Integer(Mode):
         assert isinstance(value.qparams, QParams)
         return share_integers(real, value.payload, value.qparams)
 
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class; contiguous, as from every back end."""
+        return super().leave(value).contiguous()
+
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
         return quantized_constant(value.float(), 'constant')
@@ -195,7 +199,7 @@ class Integer(Mode):
         """Saturate, count, and keep in the narrowest type; no name: not counted."""
         if self.log is not None and site:
             self.log.at(site).see(wide, out.qmin, out.qmax)
-        return wide.clamp(out.qmin, out.qmax).to(storage_dtype(out.qmin, out.qmax))
+        return out.saturate(wide)
 
     def _requantize_to(self, site: str, x: QTensor | None, wanted: QParams) -> QTensor:
         """An operand requantized to what the site wants."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from ..kept_float import quantized_modules, quantized_parameters
 from ..qtensor import UnsupportedOperationError
 from .attributes import Attributes
 from .base import Mode
@@ -42,7 +43,7 @@ def real_parameters(module: nn.Module, mode: Mode | None) -> Iterator[None]:
         yield
         return
     real: dict[int, nn.Parameter] = {}
-    for path, value in module.named_parameters():
+    for path, value in quantized_parameters(module):
         numbers = mode.parameter(path, value).real_values()
         real[id(value)] = nn.Parameter(numbers, requires_grad=False)
     before = _tensors(module)
@@ -145,7 +146,7 @@ def _places(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
     """The parameters of a module, with the sub-module and name of each."""
     return [
         (child, name, value)
-        for child in module.modules()
+        for child in quantized_modules(module)
         for name, value in child._parameters.items()
         if value is not None
     ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from ..kept_float import kept_float
 from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
@@ -150,7 +151,10 @@ def _quantized_parameters(module: nn.Module, mode: Mode) -> dict[int, QTensor]:
     # A copy for another device has dictionaries of its own making.
     can_be_seen_as_others(module)
     wrapped: dict[int, QTensor] = {}
+    kept = kept_float(module)
     for path, child in module.named_modules():
+        if kept and f'{path}.'.startswith(tuple(f'{k}.' for k in kept)):
+            continue
         for name, value in child._parameters.items():
             if value is not None and id(value) not in wrapped:
                 full = f'{path}.{name}' if path else name

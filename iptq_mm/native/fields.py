@@ -54,7 +54,8 @@ class Interpolation(Fields):
     """Constants of ``interpolated_gelu``, which is quicker than a table of it."""
 
     _fields_ = fields(
-        '*table *slope last left multiplier fraction_bits relu up offset shift low high'
+        '*table *slope last left multiplier fraction_bits relu up offset shift low '
+        'high *codes'
     )
 
 

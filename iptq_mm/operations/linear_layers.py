@@ -54,14 +54,15 @@ class _LinearLayer(Operation):
             check_int32(accumulator, 'the accumulator')
         else:
             bits = check_int64(accumulator, 'the accumulator')
-        ratio = weight.scale.to(torch.float64) * x.scale / site.out.scale
+        # On the CPU: a GPU divides by a number with another rounding.
+        ratio = weight.scale.cpu().to(torch.float64) * x.scale / site.out.scale
         bias = site.real(2)
         if bias is None:
             bias = torch.zeros_like(ratio)
         # A bias beyond 2**30 output scales saturates the output, whatever is added.
         bias = (bias.cpu() / site.out.scale).clamp(-(2.0**30), 2.0**30)
         largest = int(bias.abs().max()).bit_length()
-        multiplier, shift = dyadic(ratio.cpu(), bits, max_shift=61 - largest)
+        multiplier, shift = dyadic(ratio, bits, max_shift=61 - largest)
         assert isinstance(shift, Tensor)
         offset = (bias * torch.pow(2.0, shift.double())).round().long()
         half = torch.ones_like(shift) << (shift - 1)

@@ -21,7 +21,7 @@ def save_plan(plans: Mapping[str, RegionPlan], path: str | os.PathLike) -> None:
     for name, plan in plans.items():
         data = plan.to_dict()
         parts = [f'  "version": {data["version"]},\n  "module": "{data["module"]}"']
-        known = ('calibrated',) if 'calibrated' in data else ()
+        known = [key for key in ('calibrated', 'kept_float') if key in data]
         for key in ('pixels', 'norms', *known):
             parts.append(f'  "{key}": {json.dumps(data[key])}')
         for key in ('inputs', 'sites', 'parameters'):

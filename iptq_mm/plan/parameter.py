@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..intmath.qparams import as_float32
+from ..intmath.weight_codes import most_code, most_factor
 from .scales import with_short_scale
 
 
@@ -22,17 +23,22 @@ class ParameterPlan:
         bits: Bits of an integer.
         shape: Its shape.
         scale: One number, or one per output channel (of weights).
+        group: Inputs of a weight that share a factor, see
+            :mod:`iptq_mm.rounding.groups`; 0: there are no groups. The integers are
+            products of factors and codes, and ``bits`` those of a code.
     """
 
     role: str
     bits: int
     shape: tuple[int, ...]
     scale: float | list[float]
+    group: int = 0
 
     @property
     def bound(self) -> int:
         """Largest magnitude of an integer."""
-        return 2 ** (self.bits - 1) - 1
+        code = most_code(self.bits)
+        return code * most_factor(self.bits) if self.group else code
 
     def scales(self) -> Tensor:
         """The scale as a float64 tensor, shape () or (out_channels,)."""
@@ -40,7 +46,7 @@ class ParameterPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict of plain types."""
-        return with_short_scale(
+        given = with_short_scale(
             {
                 'role': self.role,
                 'bits': self.bits,
@@ -48,6 +54,7 @@ class ParameterPlan:
                 'scale': self.scale,
             }
         )
+        return {**given, 'group': self.group} if self.group else given
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ParameterPlan:
@@ -58,4 +65,5 @@ class ParameterPlan:
             if isinstance(scale, list)
             else as_float32(scale)
         )
-        return cls(data['role'], data['bits'], tuple(data['shape']), scale)
+        group = data.get('group', 0)
+        return cls(data['role'], data['bits'], tuple(data['shape']), scale, group)

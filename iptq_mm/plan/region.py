@@ -40,6 +40,7 @@ class RegionPlan:
         calibrated: What calibration saw outside of the range of each quantizer, by its
             name in an :class:`~iptq_mm.out_of_range.OutOfRangeLog`; of others, nothing.
             No integer depends on it. None: unknown, as in plans of versions before 0.3.
+        kept_float: Paths of the modules in the region that stay float.
     """
 
     module: str
@@ -49,6 +50,7 @@ class RegionPlan:
     pixels: Pixels | None = None
     norms: dict[str, str] = field(default_factory=dict)
     calibrated: dict[str, CalibratedRange] | None = None
+    kept_float: list[str] = field(default_factory=list)
 
     @property
     def channel_shifts(self) -> dict[str, list[int]]:
@@ -61,8 +63,16 @@ class RegionPlan:
         Raises:
             PlanError: If it is not; the message says what differs.
         """
-        shapes = {n: tuple(p.shape) for n, p in module.named_parameters()}
-        differences = [
+        known = {name for name, _ in module.named_modules()}
+        missing = [path for path in self.kept_float if path not in known]
+        kept = tuple(f'{path}.' for path in self.kept_float)
+        shapes = {
+            n: tuple(p.shape)
+            for n, p in module.named_parameters()
+            if not n.startswith(kept)
+        }
+        differences = [f"module '{path}', kept float, is missing" for path in missing]
+        differences += [
             f"parameter '{name}' is {shapes.get(name, 'missing')} in the model and "
             f'{plan.shape} in the plan'
             for name, plan in self.parameters.items()
@@ -95,6 +105,8 @@ class RegionPlan:
         }
         if self.calibrated is not None:
             data['calibrated'] = {n: c.to_list() for n, c in self.calibrated.items()}
+        if self.kept_float:
+            data['kept_float'] = list(self.kept_float)
         return data
 
     @classmethod
@@ -120,6 +132,7 @@ class RegionPlan:
                 Pixels.from_dict(data['pixels']) if data.get('pixels') else None,
                 dict(data.get('norms', {})),
                 _calibrated(data.get('calibrated')),
+                [str(path) for path in data.get('kept_float', [])],
             )
         except KeyError as error:
             raise PlanError(f'not a plan: {error} is missing') from error

@@ -23,4 +23,4 @@ def with_short_scale(data: dict[str, Any]) -> dict[str, Any]:
 
 def read_qparams(data: Mapping[str, Any]) -> QParams:
     """The quantizer of a plan, with the float32 scale that was written."""
-    return QParams(as_float32(data['scale']), data['qmin'], data['qmax'])
+    return QParams.from_dict({**data, 'scale': as_float32(data['scale'])})

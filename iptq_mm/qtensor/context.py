@@ -30,18 +30,22 @@ class Location:
         self.path = ['']
         self._counts: Counter[str] = Counter()
 
+    def next_number(self, what: str) -> int:
+        """How often this was asked for the same thing in this call before."""
+        self._counts[what] += 1
+        return self._counts[what] - 1
+
     def next_site(self, operation: str) -> str:
         """The name of the next site of an operation in the running module."""
         key = f'{self.path[-1]}/{operation}'
-        self._counts[key] += 1
-        return f'{key}:{self._counts[key] - 1}'
+        return f'{key}:{self.next_number(key)}'
 
 
 class _Running(threading.local):
     """The running locations of this thread, the innermost last."""
 
     def __init__(self) -> None:
-        self.locations: list[Location] = []
+        self.locations: list[Location | None] = []
 
 
 _running = _Running()
@@ -57,6 +61,16 @@ def located(location: Location) -> Iterator[Location]:
         _running.locations.pop()
 
 
+@contextmanager
+def outside_regions() -> Iterator[None]:
+    """Be outside every region within the ``with`` block: float code runs there."""
+    _running.locations.append(None)
+    try:
+        yield
+    finally:
+        _running.locations.pop()
+
+
 def current_location() -> Location | None:
     """The innermost running location of this thread; None outside every region."""
     return _running.locations[-1] if _running.locations else None
@@ -64,7 +78,7 @@ def current_location() -> Location | None:
 
 def describe_location() -> str:
     """Region and module path of the running location, for error messages."""
-    if not _running.locations:
+    location = current_location()
+    if location is None:
         return 'outside every region'
-    location = _running.locations[-1]
     return f"region '{location.region}', module '{location.path[-1] or '(itself)'}'"

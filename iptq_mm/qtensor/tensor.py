@@ -49,10 +49,10 @@ class QTensor(torch.Tensor):
         tensor([-2.,  0.,  3.])
         >>> y = x.scaled(-10.0)  # the scale changes; of the integers only the sign
         >>> y.payload.tolist(), y.qparams
-        ([4, 0, -6], QParams(scale=5.0, qmin=-127, qmax=128))
+        ([4, 0, -6], QParams(scale=5.0, qmin=-127, qmax=128, levels=None))
         >>> z = x.add_constant(torch.tensor([0.0, 0.0, -100.0]))  # a mask
         >>> z.payload.tolist(), z.qparams
-        ([-4, 0, -194], QParams(scale=0.5, qmin=-328, qmax=127))
+        ([-4, 0, -194], QParams(scale=0.5, qmin=-328, qmax=127, levels=None))
 
     Attributes:
         payload: The numbers: integers, or floats in the float modes.

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
+from ..intmath.weight_codes import most_factor
 from ..moments import Moments
 
 
@@ -15,7 +16,8 @@ class Rounded(NamedTuple):
 
     Attributes:
         codes: int8, or int16 of more than 8 bits, the shape of the weight, within
-            ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``.
+            ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``; with groups, products of such
+            codes and factors, see :mod:`.groups`.
         scale: Scale of each output channel, float64, shape (out,): the given
             one, or a better one (then a value of float32, as plans keep it).
     """
@@ -41,6 +43,7 @@ class Rounding(ABC):
         bits: int,
         inputs: Moments | None = None,
         centred: bool = False,
+        group: int = 0,
     ) -> Rounded:
         """Round a weight, symmetric by output channel.
 
@@ -53,6 +56,8 @@ class Rounding(ABC):
             centred: Whether the mean error of the output will be put into the
                 bias, ``bias += (weight - scale * codes) @ mean``, so that only
                 the deviation from it counts.
+            group: Inputs that share a factor, see :mod:`.groups`; the given scales
+                are then not used. 0: there are no groups.
 
         Returns:
             Codes and scales, on the device of ``weight``.
@@ -63,21 +68,30 @@ class Rounding(ABC):
         """
 
 
-def check(weight: Tensor, scale: Tensor, bits: int, most: int = 8) -> None:
+def check(
+    weight: Tensor, scale: Tensor, bits: int, group: int = 0, most: int = 8
+) -> None:
     """Raise the errors that every rounding shares.
 
     Args:
         weight: As for the rounding.
         scale: As for the rounding.
         bits: As for the rounding.
+        group: As for the rounding.
         most: Most bits that it takes.
 
     Raises:
-        ValueError: If bits are not 2 to ``most``, scales are not one positive finite
-            number an output channel, or a weight is NaN or infinite.
+        ValueError: If bits are not 2 to ``most`` (2 to 7 with groups), scales are not
+            one positive finite number an output channel, or a weight is NaN or
+            infinite.
     """
     if not 2 <= bits <= most:
         raise ValueError(f'weights take 2 to {most} bits, not {bits}')
+    if group and (group < 2 or most_factor(bits) < 2):
+        raise ValueError(
+            f'groups have 2 inputs or more and codes of 2 to 7 bits, not {group} and '
+            f'{bits}'
+        )
     if scale.shape != weight.shape[:1]:
         raise ValueError(
             f'a weight of shape {tuple(weight.shape)} takes {weight.shape[0]} '

@@ -71,7 +71,7 @@ class LearnedRounding(SecondOrderRounding):
         start = super().solve(problem, scale)
         if not problem.hessian.diagonal().any():  # nothing to learn from
             return start
-        target = problem.weight / start.scale[:, None]
+        target = problem.weight / problem.steps(start.scale)
         if self.compensated:
             target = problem.best_values(start)
         lower = target.floor().clamp_(-problem.qmax, problem.qmax - 1)
@@ -92,7 +92,11 @@ class LearnedRounding(SecondOrderRounding):
         """
         # float32: Adam asks for little more than the sign of the gradient. Errors
         # are compared in float64 afterwards.
-        real = (problem.weight / scale[:, None] - lower).float()
+        real = (problem.weight / problem.steps(scale) - lower).float()
+        # In steps of the mean factor of a row.
+        factors = problem.factors
+        relative = 1.0 if factors is None else factors / factors.mean(1, keepdim=True)
+        relative = torch.as_tensor(relative).float()
         hessian = (problem.hessian / problem.hessian.diagonal().mean()).float()
         # h starts inside, as at its ends it has no slope.
         v = torch.nn.Parameter(_inverse(share.float().clamp(0.01, 0.99)))
@@ -100,7 +104,7 @@ class LearnedRounding(SecondOrderRounding):
         for step in range(self.steps):
             h, slope = rectified_sigmoid(v)
             # Half the slope of (h - real)^T H (h - real) + regularizer.
-            gradient = (h - real) @ hessian
+            gradient = (((h - real) * relative) @ hessian) * relative
             progress = (step / self.steps - WARMUP) / (1 - WARMUP)
             if progress >= 0:
                 beta = BETA[0] + (BETA[1] - BETA[0]) * progress

@@ -15,8 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..intmath.weight_codes import most_code
 from ..moments import Moments
 from .base import Rounded, Rounding, check
+from .groups import choose_factors
 
 # Columns between two large updates: a product that runs at full speed, on a
 # block that stays in the cache.
@@ -34,15 +36,23 @@ class Quadratic:
         weight: Shape (rows, K).
         hessian: H, symmetric, positive semidefinite, shape (K, K).
         qmax: Largest magnitude of a code.
+        factors: Whole factors of the scale by weight, see :mod:`.groups`, shape
+            (rows, K); None: all are 1.
     """
 
     weight: Tensor
     hessian: Tensor
     qmax: int
+    factors: Tensor | None = None
 
     def rows(self, index: Tensor) -> Quadratic:
         """The problem of some rows, in the order of ``index``."""
-        return Quadratic(self.weight[index], self.hessian, self.qmax)
+        factors = None if self.factors is None else self.factors[index]
+        return Quadratic(self.weight[index], self.hessian, self.qmax, factors)
+
+    def steps(self, scale: Tensor) -> Tensor:
+        """What a code counts, shape (rows, K) or (rows, 1)."""
+        return scale[:, None] if self.factors is None else scale[:, None] * self.factors
 
     def round(self, values: Tensor) -> Tensor:
         """Nearest codes, saturated, of real numbers in steps."""
@@ -50,11 +60,11 @@ class Quadratic:
 
     def nearest(self, scale: Tensor) -> Rounded:
         """Every weight to its nearest code."""
-        return Rounded(self.round(self.weight / scale[:, None]), scale)
+        return Rounded(self.round(self.weight / self.steps(scale)), scale)
 
     def error(self, solution: Rounded) -> Tensor:
         """``(w - s q)^T H (w - s q)``, shape (rows,)."""
-        difference = self.weight - solution.codes * solution.scale[:, None]
+        difference = self.weight - solution.codes * self.steps(solution.scale)
         return _dot(difference @ self.hessian, difference)
 
     def better(self, solution: Rounded, other: Rounded) -> Rounded:
@@ -72,7 +82,7 @@ class Quadratic:
         an input that is never there.
         """
         curvature = self.hessian.diagonal()
-        columns = solution.scale[:, None]
+        columns = self.steps(solution.scale)
         gradient = (self.weight - solution.codes * columns) @ self.hessian
         return torch.where(
             curvature > 0,
@@ -86,24 +96,28 @@ class Quadratic:
         Column by column, each code becomes the best one given all others: the
         integer nearest to its :meth:`best_values`, as the error is a parabola.
         """
-        scale, codes = solution.scale, solution.codes.t().clone()
-        gradient = self.hessian @ (self.weight.t() - codes * scale)
+        codes = solution.codes.t().clone()
+        steps = self.steps(solution.scale).t().expand_as(codes)
+        gradient = self.hessian @ (self.weight.t() - codes * steps)
         curvature = self.hessian.diagonal()
 
         def step(j: int, g: Tensor) -> Tensor:
             if curvature[j] <= 0:  # an input that is never there
                 return torch.zeros_like(g)
             old = codes[j].clone()
-            codes[j] = self.round(old + g / (scale * curvature[j]))
-            return (codes[j] - old) * scale
+            codes[j] = self.round(old + g / (steps[j] * curvature[j]))
+            return (codes[j] - old) * steps[j]
 
         in_order(gradient, self.hessian, step)
-        return Rounded(codes.t(), scale)
+        return Rounded(codes.t(), solution.scale)
 
     def rescale(self, solution: Rounded) -> Rounded:
         """The best scale for given codes, ``s = w^T H q / q^T H q``."""
-        weighted = solution.codes @ self.hessian
-        scale = _dot(weighted, self.weight) / _dot(weighted, solution.codes)
+        codes = (
+            solution.codes if self.factors is None else solution.codes * self.factors
+        )
+        weighted = codes @ self.hessian
+        scale = _dot(weighted, self.weight) / _dot(weighted, codes)
         usable = scale.isfinite() & (scale > 0)  # not where all codes are 0
         return Rounded(
             solution.codes, torch.where(usable, as_plans_keep(scale), solution.scale)
@@ -146,9 +160,10 @@ class QuadraticRounding(Rounding):
         bits: int,
         inputs: Moments | None = None,
         centred: bool = False,
+        group: int = 0,
     ) -> Rounded:
         """See :meth:`Rounding.__call__`."""
-        check(weight, scale, bits)
+        check(weight, scale, bits, group)
         if inputs is None:
             raise ValueError(
                 f'{type(self).__name__} needs the moments of the inputs of the layer: '
@@ -161,10 +176,13 @@ class QuadraticRounding(Rounding):
                 f'the moments are of {inputs.features}'
             )
         hessian = inputs.covariance if centred else inputs.second_moment
-        problem = Quadratic(rows, hessian, 2 ** (bits - 1) - 1)
-        scale = scale.double().cpu()
+        scale, factors = scale.double().cpu(), None
+        if group:
+            scale, factors = choose_factors(rows, hessian.diagonal(), bits, group)
+        problem = Quadratic(rows, hessian, most_code(bits), factors)
         solution = problem.better(problem.nearest(scale), self.solve(problem, scale))
-        codes = solution.codes.to(torch.int8).reshape(weight.shape)
+        integers = solution.codes if factors is None else solution.codes * factors
+        codes = integers.to(torch.int8).reshape(weight.shape)
         return Rounded(codes.to(weight.device), solution.scale.to(weight.device))
 
 

@@ -106,10 +106,11 @@ def compensate(
     """
     remaining = problem.weight.t()[order]
     codes = torch.empty_like(remaining)
+    steps = problem.steps(scale).t().expand_as(remaining)[order]
 
     def error(j: int, w: Tensor) -> Tensor:
-        codes[j] = problem.round(w / scale)
-        return w - codes[j] * scale
+        codes[j] = problem.round(w / steps[j])
+        return w - codes[j] * steps[j]
 
     in_order(remaining, factor, error)
     return Rounded(codes[order.argsort()].t(), scale)

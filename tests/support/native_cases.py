@@ -11,6 +11,7 @@ from torch import Tensor
 
 from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams, dyadic
+from iptq_mm.intmath.levels import level_table
 from iptq_mm.native.commands import Gemm
 from iptq_mm.operations.base import common_dyadic
 from iptq_mm.program import Port, Program, run
@@ -98,6 +99,15 @@ def weights(n: int, k: int, bits: int = 8, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     most = 2 ** (bits - 1) - 1
     return torch.randint(-most, most + 1, (n, k), generator=generator).to(torch.int8)
+
+
+def to_levels(recorder: Recorder, x: int, out: QParams) -> int:
+    """A value as the levels of a quantizer."""
+    assert out.levels is not None
+    table = recorder.tensor(level_table(out.levels, out.qmin, out.qmax), 'levels')
+    constants = {'table': table, 'first': out.qmin}
+    value = recorder.values[x]
+    return recorder.node('to_levels', [x], value.shape, (out.qmin, out.qmax), constants)
 
 
 def function(

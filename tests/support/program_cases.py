@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from iptq_mm.functions import FunctionSite
 from iptq_mm.intmath import QParams
+from iptq_mm.intmath.levels import level_table
 from iptq_mm.operations.base import common_dyadic
 from iptq_mm.program import Port, Program, trace
 from iptq_mm.program.tracing.recorder import Recorder
@@ -165,6 +166,12 @@ LONE = {
         [((3, 4), -128, 127)],
         (-1024, 1016),
         {'powers': torch.tensor([0, 3, 1, 2], dtype=torch.int8)},
+    ),
+    'to_levels': lambda: lone(
+        'to_levels',
+        [((7, 40), -60, 195)],
+        (-60, 195),
+        {'table': level_table((-9, 0, 3, 14, 190), -60, 195), 'first': -60},
     ),
     'relu': lambda: lone('relu', [((7, 40), -128, 127)], (0, 100)),
     'negate': lambda: lone('negate', [((7, 40), -128, 127)], (-127, 128)),

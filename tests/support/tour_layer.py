@@ -12,7 +12,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 
 from iptq_mm.calibration import QuantizationConfig, observe
-from iptq_mm.calibration.planner import Planner, plan_parameters
+from iptq_mm.calibration.phases.plan_parameters import plan_parameters
+from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.loading.models import new_model, read_config
 from iptq_mm.intmath import QParams
 from iptq_mm.operations import OPERATIONS, SiteInputs

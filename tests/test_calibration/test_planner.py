@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.calibration.planner import choose_functions
+from iptq_mm.calibration.phases.assign import choose_functions
 from iptq_mm.intmath import QParams
 
 

@@ -150,16 +150,26 @@ def cfg_named_by(warnings):
 def test_presets_differ_in_what_bits_ask_for_only():
     presets = {
         name: load(f'_base_/quantization/{name}.py').quantization.to_dict()
-        for name in ('w8a8', 'w6a6', 'w4a8')
+        for name in ('w8a8', 'w6a6', 'w4a8', 'w4a6', 'w4a4', 'w3a8')
     }
     for preset in presets.values():
         assert preset['weight'].pop('rounding') == {'type': 'second_order'}
         assert preset['weight'].pop('bias_correction')
         for key in ('weight', 'activation', 'calibration'):
             del preset[key]
-    assert not presets['w4a8'].get('equalization')
-    presets['w4a8']['equalization'] = presets['w8a8']['equalization']
-    assert presets['w8a8'] == presets['w6a6'] == presets['w4a8']
+    for name in ('w4a8', 'w4a6', 'w4a4', 'w3a8'):
+        assert not presets[name].get('equalization')
+        presets[name]['equalization'] = presets['w8a8']['equalization']
+    assert all(preset == presets['w8a8'] for preset in presets.values())
+
+
+@pytest.mark.parametrize(
+    ('name', 'bits'), [('w4a6', (4, 6)), ('w4a4', (4, 4)), ('w3a8', (3, 8))]
+)
+def test_presets_of_few_bits_have_them(name, bits):
+    found = load(f'_base_/quantization/{name}.py').quantization
+    assert (found.weight.bits, found.activation.bits) == bits
+    assert not read_settings(load(f'deit/deit-tiny_{name}_in1k-sample.py')).unusual()
 
 
 def test_search_space_of_the_paper():

@@ -33,6 +33,7 @@ def test_out_and_in_again():
         wide,
         [0, 3, 15],
     )
+    plan.inputs[0] = QParams(0.5, -1, 254, (-1, 0, 1, 90))
     data = json.loads(json.dumps(plan.to_dict()))
     again = SitePlan.from_dict(data)
     assert again.to_dict() == data

@@ -1,5 +1,6 @@
 """What else goes wrong at a user's: a message with what, where and what to do."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,71 @@ def test_images_that_do_not_fit_the_model(refused):
     message = refused(change)
     assert 'the float model cannot predict the first test image' in message
     assert 'have to fit each other' in message
+
+
+@pytest.fixture
+def refused_detector(tool, detector_run):
+    """What tools/quantize.py says to other annotations; nothing was calibrated."""
+
+    def run(content):
+        Path('other.json').write_text(content)
+        options = ['--cfg-options', 'test_evaluator.ann_file=other.json']
+        ran = tool(detector_run.config, '--work-dir', 'there', *options)
+        assert ran.code == 1 and not Path('there/calibration.pth').exists()
+        return ran.mistake
+
+    return run
+
+
+def test_wrong_annotation_files(refused_detector, detector_run):
+    """The metrics themselves would find out at their end."""
+    name = Config.fromfile(detector_run.config).test_evaluator.ann_file
+    right = json.loads(Path(name).read_text())
+    images = [{**image, 'id': image['id'] + 7} for image in right['images']]
+    message = refused_detector(json.dumps({**right, 'images': images}))
+    assert 'the annotations of CocoMetric lack 3 of 3 test images' in message
+    assert 'as ann_file of test_evaluator' in message
+    message = refused_detector(json.dumps({**right, 'images': right['images'][1:]}))
+    assert 'lack 1 of 3 test images, for instance' in message and '0.png' in message
+    categories = [dict(id=1, name='red'), dict(id=2, name='blue')]
+    message = refused_detector(json.dumps({**right, 'categories': categories}))
+    assert "lack 1 of 2 classes of the test data, for instance 'green'" in message
+    for content in ('hello', '[1, 2]', '{"images": 3}'):
+        message = refused_detector(content)
+        assert 'test_evaluator cannot be built' in message
+        assert 'check its type, its options and its ann_file' in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_no_gpu(refused):
+    message = refused(lambda cfg: None, '--device', 'cuda')
+    assert '--device cuda' in message and 'write --device cpu' in message
+    assert 'write cpu, cuda or cuda:1' in refused(lambda cfg: None, '--device', 'gpu')
+
+
+def test_a_back_end_that_cannot_run_on_the_gpu(refused, monkeypatch):
+    """Said before anything is calibrated, or even loaded."""
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
+    message = refused(lambda cfg: None, '--backend', 'native')
+    assert "back end 'native' cannot run the model: it runs on cpu" in message
+    assert 'Write --device cpu, or --backend compiled or reference' in message
+    assert not list(Path().rglob('*.log'))
+
+
+def test_the_cpu_beside_a_gpu(tool, vit_run, monkeypatch):
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
+    ran = tool(vit_run.config, '--device', 'cpu', '--no-float', '--work-dir', 'there')
+    assert ran.code == 0, ran.err
+    results = json.loads(Path('there/results.json').read_text())
+    assert results['device'] == 'cpu' and results['float'] == {}
+    assert results['integer'] == vit_run.results['integer']
+
+
+def test_float_results_and_none(tool, vit_run):
+    with pytest.raises(SystemExit):
+        tool(vit_run.config, '--no-float', '--float-results', 'x.json')
+    ran = tool(vit_run.config, '--float-results', 'x.json')
+    assert ran.code == 1 and 'there is no file x.json' in ran.mistake
 
 
 def test_a_work_dir_that_is_a_file(tool, vit_run):

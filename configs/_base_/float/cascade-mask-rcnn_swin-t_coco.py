@@ -9,8 +9,8 @@ _base_ = [
 ]
 custom_imports = dict(imports=['iptq_mm'], allow_failed_imports=False)
 
-# cascade_mask_rcnn_swin_tiny_patch4_window7.pth of that repository, converted
-# by tools/model_converters/swin_detector_to_mmdet.py.
+# cascade_mask_rcnn_swin_tiny_patch4_window7.pth of that repository, converted:
+# python tools/get_checkpoint.py cascade-mask-rcnn_swin-t_w8a8_coco
 load_from = 'checkpoints/cascade_mask_rcnn_swin_tiny_patch4_window7_mmdet.pth'
 
 model = dict(

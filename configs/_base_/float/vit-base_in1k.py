@@ -2,8 +2,8 @@ _base_ = 'mmpretrain::vision_transformer/vit-base-p16_64xb64_in1k.py'
 custom_imports = dict(imports=['iptq_mm'], allow_failed_imports=False)
 
 # The weights of the papers are those of timm (vit_base_patch16_224, augreg,
-# fine-tuned on ImageNet-1k), which mmpretrain does not have. Convert them with
-# tools/model_converters/vit_to_mmpretrain.py.
+# fine-tuned on ImageNet-1k), which mmpretrain does not have:
+# python tools/get_checkpoint.py vit-base-p16_timm-augreg_in1k
 load_from = 'checkpoints/vit-base-p16_timm-augreg_in1k.pth'
 
 # timm's model ends in one linear layer and has another normalization.

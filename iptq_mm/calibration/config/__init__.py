@@ -1,6 +1,7 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
 from .guarantee import GuaranteeConfig, widened
+from .overrides import Override
 from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
 
@@ -10,6 +11,7 @@ __all__ = [
     'SQNR_DIFFERENCE',
     'ConfigError',
     'GuaranteeConfig',
+    'Override',
     'QuantizationConfig',
     'meant',
     'widened',

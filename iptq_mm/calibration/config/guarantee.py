@@ -21,12 +21,14 @@ WIDE: dict[str, dict[str, Any]] = {
         'rounding': {'type': 'nearest'},
         'bias_correction': False,
         'guided': False,
+        'group': 0,
     },
     'activation': {
         'bits': 16,
         'observer': {'type': 'minmax'},
         'symmetric': True,
         'search_images': 0,
+        'codes': {},
     },
     'wide': {
         'bits': 16,
@@ -138,6 +140,8 @@ def widened(config: Any) -> Any:
             methods=[],
             criterion={'type': 'sqnr'},
             candidates=named_candidates(FUNCTIONS),
+            # Bits and functions by site are those of the narrow model.
+            overrides=[o for o in config.overrides if o.keep_float],
         )
         wide.check()
     except ConfigError as error:

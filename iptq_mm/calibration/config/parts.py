@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .reading import ConfigError
+from ...intmath.weight_codes import most_factor
+from ...registry import CODES
+from .reading import ConfigError, check_arguments, check_type, meant
+
+#: Kinds of operations whose results may have codes.
+WITH_CODES = ('gelu', 'layer_norm')
 
 
 @dataclass
@@ -19,6 +24,9 @@ class WeightConfig:
         guided: Whether both minimize the effect of errors on the outputs of the region:
             each row of a layer's inputs is weighted by the squared gradient at the
             output that the layer makes of it.
+        group: So many inputs of a channel share a whole factor of 1 to 16, of four
+            bits, see :mod:`iptq_mm.rounding.groups`; 0: there are no groups. For 2 to
+            7 bits.
     """
 
     bits: int = 8
@@ -26,6 +34,24 @@ class WeightConfig:
     rounding: dict = field(default_factory=lambda: {'type': 'nearest'})
     bias_correction: bool = False
     guided: bool = False
+    group: int = 0
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless groups and rounding suit the bits.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        if self.group and (self.group < 2 or most_factor(self.bits) < 2):
+            raise ConfigError(
+                f'{where}.group={self.group} with bits={self.bits}: use 2 or more '
+                'inputs, and 2 to 7 bits; or 0'
+            )
+        if self.bits > 8 and self.rounding.get('type') != 'nearest':
+            raise ConfigError(
+                f'{where}.bits={self.bits}: {self.rounding.get("type")!r} rounds to at '
+                f"most 8 bits; use {where}.rounding=dict(_delete_=True, type='nearest')"
+            )
 
 
 @dataclass
@@ -40,6 +66,9 @@ class ActivationConfig:
         search_images: How many calibration images choose the ranges by the error
             at the region's outputs, instead of the observer; 0: the observer
             chooses.
+        codes: By operation kind (:data:`WITH_CODES`), the registry dict of what chooses
+            the levels of its results, where ``bits`` are fewer than 8; of a kind that
+            is not named, or None, they are evenly spaced.
     """
 
     bits: int = 8
@@ -48,6 +77,23 @@ class ActivationConfig:
     )
     symmetric: bool = False
     search_images: int = 0
+    codes: dict = field(default_factory=dict)
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless the codes are known.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        for kind, cfg in self.codes.items():
+            if kind not in WITH_CODES:
+                raise ConfigError(
+                    f'{where}.codes has no {kind!r}; the results of {[*WITH_CODES]} '
+                    f'may have codes{meant(kind, WITH_CODES)}'
+                )
+            if cfg is not None:
+                check_type(CODES, cfg, f'{where}.codes.{kind}')
+                check_arguments(CODES, cfg, f'{where}.codes.{kind}', merged=True)
 
 
 @dataclass

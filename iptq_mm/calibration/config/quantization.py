@@ -12,6 +12,7 @@ from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
 from .candidates import named_candidates
 from .guarantee import GuaranteeConfig
 from .methods import Method, methods_of
+from .overrides import Override, read_overrides
 from .parts import (
     ActivationConfig,
     CalibrationConfig,
@@ -33,7 +34,7 @@ ANALYSES = ('site', 'whole-model')
 
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
-_SOUND = {'weight': 4, 'activation': 6, 'wide': 8}
+_SOUND = {'weight': 3, 'activation': 4, 'wide': 8}
 #: Values of the options that calibrate the model again, functions in place.
 _STAGES = {'recalibrate': ('all', 'order'), 'function_ranges': ('site', 'output')}
 #: Of the inputs of LayerNorm.
@@ -70,6 +71,7 @@ class QuantizationConfig:
         calibration: See :class:`CalibrationConfig`.
         candidates: By operation kind, the functions to choose among; in a config,
             lists of registry dicts.
+        overrides: What is different at some sites, see :class:`Override`.
         reconstruction: See :class:`ReconstructionConfig`.
         guarantee: See :class:`~.guarantee.GuaranteeConfig`.
         on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
@@ -88,6 +90,8 @@ class QuantizationConfig:
     cost_weights: dict = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     candidates: dict[str, dict[str, dict]] = field(default_factory=dict)
+    # A kept state has them in its key if there are any.
+    overrides: list[Override] = field(default_factory=list, repr=False)
     # The phases before it do not depend on it: a state has its own key for it.
     reconstruction: ReconstructionConfig = field(
         default_factory=ReconstructionConfig, repr=False
@@ -140,9 +144,11 @@ class QuantizationConfig:
             ('guarantee', GuaranteeConfig),
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
+        overrides = given.pop('overrides', [])
         self = build(cls, given, 'quantization')
         self.regions = list(dict.fromkeys(self.regions))
         self.candidates = named_candidates(functions)
+        self.overrides = read_overrides(overrides, self.candidates)
         self.check()
         return self
 
@@ -157,19 +163,24 @@ class QuantizationConfig:
         """The methods that the whole-model analysis runs."""
         return methods_of(self.candidates, self.methods)
 
+    def described(self) -> str:
+        """The settings that the phases before the reconstruction depend on."""
+        return repr(self) + ''.join(map(repr, self.overrides))
+
     def unusual(self) -> list[str]:
         """Widths with which little is left of a model, as sentences."""
         widths = [('weight', 'bits'), ('activation', 'bits')]
         widths += [('wide', name) for name in ('bits', 'attention', 'gelu', 'softmax')]
-        found = []
-        for part, name in widths:
-            bits = getattr(getattr(self, part), name)
-            if bits is not None and bits < _SOUND[part]:
-                found.append(
-                    f'quantization.{part}.{name}={bits}: models are not known to bear '
-                    f'fewer than {_SOUND[part]} bits there, expect little of the result'
-                )
-        return found
+        given = [(p, f'{p}.{n}', getattr(getattr(self, p), n)) for p, n in widths]
+        for i, override in enumerate(self.overrides):
+            for part, bits in override.bits.items():
+                given.append((part, f'overrides[{i}].{part}.bits', bits))
+        return [
+            f'quantization.{name}={bits}: models are not known to bear fewer than '
+            f'{_SOUND[part]} bits there, expect little of the result'
+            for part, name, bits in given
+            if bits is not None and bits < _SOUND[part]
+        ]
 
     def check(self) -> None:
         """Raise ConfigError if something is unknown, out of range or impossible."""
@@ -198,12 +209,8 @@ class QuantizationConfig:
                     f'quantization.calibration.{name}='
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
-        if self.weight.bits > 8 and self.weight.rounding.get('type') != 'nearest':
-            raise ConfigError(
-                f'quantization.weight.bits={self.weight.bits}: '
-                f'{self.weight.rounding.get("type")!r} rounds to at most 8 bits; use '
-                "quantization.weight.rounding=dict(_delete_=True, type='nearest')"
-            )
+        self.weight.check('quantization.weight')
+        self.activation.check('quantization.activation')
         self.reconstruction.check('quantization.reconstruction')
         self.guarantee.check('quantization.guarantee')
         for name, known in _STAGES.items():
@@ -235,6 +242,11 @@ class QuantizationConfig:
             check_type(registry, cfg, f'quantization.{name}')
             merged = registry is not EQUALIZERS
             check_arguments(registry, cfg, f'quantization.{name}', merged)
+        if self.reconstruction.epochs and any(o.keep_float for o in self.overrides):
+            raise ConfigError(
+                'quantization.overrides keeps modules float, which a reconstruction '
+                'cannot go through yet: use reconstruction=dict(epochs=0)'
+            )
         self._check_powers()
         self._check_analysis()
         try:
@@ -255,6 +267,12 @@ class QuantizationConfig:
                     "quantization.analysis='whole-model'"
                 )
             return
+        if any(override.function for override in self.overrides):
+            raise ConfigError(
+                'quantization.overrides names functions of sites, but '
+                "analysis='whole-model' gives all sites those of one method: use "
+                "analysis='site'"
+            )
         self.analysis_methods()
         if CRITERIA.get(self.criterion['type']).needs_gradients:
             raise ConfigError(

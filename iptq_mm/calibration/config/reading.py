@@ -75,10 +75,15 @@ def _said(hint: Any) -> str:
 def plain(value: Any) -> Any:
     """Config dicts and lists as plain ones.
 
-    Where there is nothing to delete, mmengine leaves ``_delete_`` in the config.
+    Where there is nothing to delete, mmengine leaves ``_delete_`` in the config. What
+    is inherited as ``iptq_mm::`` gets this package for its scope, which is no option.
     """
     if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items() if k != '_delete_'}
+        return {
+            k: plain(v)
+            for k, v in value.items()
+            if k != '_delete_' and (k, v) != ('_scope_', 'iptq_mm')
+        }
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return value

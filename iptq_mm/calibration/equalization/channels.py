@@ -96,6 +96,10 @@ class Channels(Mode):
         self._forbid(value)
         return torch.zeros_like(value.payload, dtype=torch.float32)
 
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class; a module that stays float finds values as they are."""
+        return self.leave(value)
+
     def _use(self, x: QTensor | None, by: str) -> None:
         if x is not None and _is_parameter(x):
             self.map.use(x.source.removeprefix(PARAMETER), by)

@@ -15,6 +15,7 @@ from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
+from ..site_overrides import SiteOverrides
 from .analyse_mode import Analysing
 from .observe import has_choices
 
@@ -46,7 +47,9 @@ def analyse(
         forget_findings(record)
         planner = Planner(record, config, inputs_from_producers(record, plans))
         plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
-        modes[name] = Analysing(plan, functions, record, planner.qparams, cost, draws)
+        analysing = Analysing(plan, functions, record, planner.qparams, cost, draws)
+        analysing.given = SiteOverrides(config.overrides, record).functions()
+        modes[name] = analysing
     run_batches(model, modes, forward, batches)
 
 

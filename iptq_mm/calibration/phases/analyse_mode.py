@@ -73,6 +73,9 @@ class Analysing(Differentiating):
         cost: Operations of a function as one number, for a row length.
         draws: See :class:`~iptq_mm.calibration.gradients.Differentiating`; 0: what
             errors do to the region's outputs is not looked at.
+
+    Attributes:
+        given: By site, the only candidate by name, where overrides name a function.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Analysing(Differentiating):
         super().__init__(draws)
         self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.candidates = candidates
+        self.given: Mapping[str, Mapping[str, IntegerFunction]] = {}
         self.record = record
         self._narrow = narrow
         self._cost = cost
@@ -142,7 +146,8 @@ class Analysing(Differentiating):
         real = self._channels_shifted(visit.site, visit.x).payload
         # Before a function narrows it: what narrowing loses is the function's error.
         arrived = self._quantized(visit, visit.qparams).real_values()
-        for name, function in self.candidates[visit.operation.kind].items():
+        known = self.given.get(visit.site) or self.candidates[visit.operation.kind]
+        for name, function in known.items():
             made = self._made(visit, name, function)
             if made is None:
                 continue
@@ -178,9 +183,7 @@ class Analysing(Differentiating):
         result = in_blocks(
             visit.operation.kind,
             [x.payload],
-            lambda block: function.integer(block[0], constants).clamp(  # type: ignore
-                out.qmin, out.qmax
-            ),
+            lambda block: out.saturate(function.integer(block[0], constants)),  # type: ignore
         )
         return out.dequantize(result)
 

@@ -9,14 +9,18 @@ from torch import nn
 
 from ...functions import function_name
 from ...intmath import QParams
+from ...kept_float import kept_float
 from ...norms import folded_norms
+from ...operations import OPERATIONS, NonLinear
 from ...plan import RegionPlan
 from ...record import RegionRecord
-from ...registry import FUNCTIONS
+from ...registry import CRITERIA, FUNCTIONS
 from ..calibrated_ranges import calibrated_ranges
-from ..config import QuantizationConfig
-from ..planner import Planner, choose_functions, plan_parameters
+from ..config import ConfigError, QuantizationConfig
+from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
+from ..site_overrides import SiteOverrides
+from .plan_parameters import plan_parameters
 
 
 def assign(
@@ -29,18 +33,49 @@ def assign(
         config: What to quantize.
         records: By region, from the phases before.
     """
-    functions = {
-        name: {
-            site: config.candidates[record.operations[site]][function]
+    functions: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, record in records.items():
+        overrides = SiteOverrides(config.overrides, record)
+        functions[name] = {
+            site: overrides.function(site)
+            or config.candidates[record.operations[site]][function]
             for site, function in choose_functions(record, config).items()
         }
-        for name, record in records.items()
-    }
     plans = plans_for(model, config, records, functions)
     for name, record in records.items():
         module = model.get_submodule(name)
         plans[name].parameters = plan_parameters(module, record, config)
     return plans
+
+
+def choose_functions(
+    record: RegionRecord, config: QuantizationConfig
+) -> dict[str, str]:
+    """The name of the chosen candidate of each non-linear site.
+
+    Raises:
+        ConfigError: If no candidate can serve a site, or the criterion chooses none.
+    """
+    criterion = CRITERIA.build(dict(config.criterion))
+    overrides = SiteOverrides(config.overrides, record)
+    chosen = {}
+    for site, kind in record.operations.items():
+        if isinstance(OPERATIONS[kind], NonLinear):
+            candidates = record.candidates.get(site)
+            if not candidates:
+                raise ConfigError(
+                    f"site '{site}': none of the candidates for {kind} can serve it: "
+                    f'{record.refused.get(site)}'
+                )
+            given = overrides.function(site)
+            if given is not None and function_name(given) in candidates:
+                chosen[site] = function_name(given)
+                continue
+            try:
+                chosen[site] = criterion.choose(kind, candidates)
+            except ValueError as error:
+                raise ConfigError(f"site '{site}': {error}") from error
+    return chosen
 
 
 def plans_for(
@@ -71,6 +106,7 @@ def plans_for(
             narrow_at_use,
         )
         plan.norms = folded_norms(module)
+        plan.kept_float = kept_float(module)
         plans[name] = plan
     return {name: plans[name] for name in records}
 
@@ -93,6 +129,7 @@ def assigned_again(
         functions = {s: p.function for s, p in old.sites.items() if p.function}
         plan = _plan(old.module, record, config, plans, functions)
         plan.parameters, plan.norms = old.parameters, old.norms
+        plan.kept_float = old.kept_float
         plans[name] = plan
     return {name: plans[name] for name in before}
 

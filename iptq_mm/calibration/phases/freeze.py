@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...intmath import storage_dtype
+from ...kept_float import quantized_parameters
 from ...modes.install import install
 from ...operations import TRANSPOSED, WEIGHTS
 from ...patches import from_transposed_rows, transposed_rows
@@ -17,11 +18,11 @@ from ...registry import ROUNDINGS
 from ...rounding import NearestRounding, Rounding
 from ...rounding.base import Rounded
 from ..config import QuantizationConfig
-from ..planner import one_scale
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
 from .measure import RegionInputs
 from .measure_mode import InputsByWeight, SeenInputs, seen_by
+from .plan_parameters import one_scale
 
 
 def freeze_regions(
@@ -70,7 +71,7 @@ def quantize_parameters(
         Integers by parameter, of the narrowest type.
     """
     rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
-    values = {n: p.detach() for n, p in module.named_parameters()}
+    values = {n: p.detach() for n, p in quantized_parameters(module)}
     biases = correctable_biases(record, values) if config.weight.bias_correction else {}
     marked_weight, marked_bias = marked_layer(record, plan.pixels)
     integers: dict[str, Tensor] = {}
@@ -82,6 +83,9 @@ def quantize_parameters(
     for name, parameter in list(plan.parameters.items()):
         if parameter.role not in WEIGHTS:
             continue
+        if name == marked_weight and parameter.group:
+            # The channel of the marks has a scale of its own.
+            parameter = plan.parameters[name] = replace(parameter, group=0)
         weight, seen = _rows(values[name], parameter), seen_by(name, inputs or {})
         bias, lost = biases.get(name) if seen else None, None
         rounded = _rounded(rounding, weight, parameter, seen, bias is not None)
@@ -127,9 +131,11 @@ def _rounded(
         corrected: Whether its bias will make up for the mean error.
     """
     if seen is None and rounding.needs_inputs:
-        return NearestRounding()(weight, plan.scales(), plan.bits)
+        return NearestRounding()(weight, plan.scales(), plan.bits, group=plan.group)
     moments = seen.moments if seen else None
-    return rounding(weight, plan.scales(), plan.bits, moments, centred=corrected)
+    return rounding(
+        weight, plan.scales(), plan.bits, moments, centred=corrected, group=plan.group
+    )
 
 
 def _with_marks(

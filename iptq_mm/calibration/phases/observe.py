@@ -37,6 +37,11 @@ def observe(
         n: RegionRecord(
             channel_shifts=dict(powers.get(n, {})),
             pixels=pixels_of(model.get_submodule(n)),
+            region=n,
+            modules={
+                path: type(module).__name__
+                for path, module in model.get_submodule(n).named_modules()
+            },
         )
         for n in config.regions
     }

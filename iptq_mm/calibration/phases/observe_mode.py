@@ -46,6 +46,11 @@ class Observing(FloatMode):
         self.record.see_value(x.source, x.payload)
         return x
 
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class; the value leaves the integers, with many bits."""
+        self.record.outputs.add(value.source)
+        return super().hand_out(value)
+
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""
         self.record.outputs.add(value.source)

@@ -51,6 +51,7 @@ def search_ranges(
             {
                 value: [planner.clipped(value, share) for share in SHARES]
                 for value in narrow_values(record)
+                if not planner.has_codes(value, planner.narrow_bits(value))
             },
             DRAWS,
             record.channel_shifts,

@@ -15,7 +15,7 @@ from ...modes import bound_region
 from ...modes.integer import Integer
 from ...modes.training import Training
 from ...modes.training.install import towards
-from ...modes.training.mode import Kernels, integers_of
+from ...modes.training.mode import Kernels, factors_by_name, integers_of
 from ...modes.training.part import parameters_of, run_part
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried, carrier
@@ -73,23 +73,26 @@ class Learner:
         region = bound_region(module)
         assert region is not None and isinstance(region.mode, Integer)
         self._module, self._path, self._config = module, path, config
-        self._mode = Training(region.mode.plan)
-        self._mode.kernels = kernels
         self.integers = parameters_of(module, path)
+        factors = factors_by_name(region.mode.plan, self.integers)
+        self._mode = Training(region.mode.plan, factors=factors)
+        self._mode.kernels = kernels
         self._masters: dict[str, nn.Parameter] = {}
-        self._weights: list[str] = []
+        #: What 1 of a master stands for: a step of each weight, 1 of others.
+        self._units: dict[str, Tensor] = {}
         groups = []
         for name, integers in self.integers.items():
             value = region.mode.parameter(name, integers)
-            master, real = value.real_values(), wanted[name].detach().double()
+            real = wanted[name].detach().double()
             if isinstance(value.qparams, WeightQParams):
-                step = value.qparams.grid(integers)
-                master = (towards(integers.double(), real / step) * step).float()
-                rate = config.rate * float(step.mean())
-                self._weights.append(name)
+                factor = factors.get(name, torch.ones((), dtype=torch.float64))
+                step = value.qparams.grid(integers) * factor.to(integers.device)
+                master = towards(integers.double() / factor, real / step)
+                self._units[name], rate = step, config.rate
             else:
+                master = value.real_values()
                 rate = config.wide_rate * float(real.square().mean().sqrt())
-            self._masters[name] = nn.Parameter(master)
+            self._masters[name] = nn.Parameter(master.float())
             groups.append({'params': [self._masters[name]], 'lr': rate, 'full': rate})
         self._adam = torch.optim.Adam(groups, foreach=False)
 
@@ -174,17 +177,25 @@ class Learner:
         Args:
             share: Of the way.
         """
-        for name in self._weights if share else ():
-            master = self._masters[name]
-            rounded = integers_of(self._mode.parameter(name, master)).real_values()
-            master.lerp_(rounded.to(master.dtype), share)
+        for name in self._units if share else ():
+            master, most = self._masters[name], self._mode.code(name)
+            master.lerp_(master.round().clamp_(-most, most), share)
+
+    def _real(self) -> dict[str, Tensor]:
+        """The float parameters in real values."""
+        return {
+            name: (master.double() * self._units[name]).float()
+            if name in self._units
+            else master
+            for name, master in self._masters.items()
+        }
 
     @torch.no_grad()
     def _learned(self) -> dict[str, Tensor]:
         """The integers that the float parameters stand for."""
         return {
-            name: integers_of(self._mode.parameter(name, master)).payload
-            for name, master in self._masters.items()
+            name: integers_of(self._mode.parameter(name, real)).payload  # type: ignore[arg-type]
+            for name, real in self._real().items()
         }
 
     @torch.no_grad()
@@ -204,7 +215,7 @@ class Learner:
         """
         args, kwargs = sample.form.filled(list(self._inputs(sample, generator)))
         result = run_part(
-            self._module, self._path, self._mode, args, kwargs, self._masters
+            self._module, self._path, self._mode, args, kwargs, self._real()
         )
         losses = [
             metric(_real(x) - target.read())

@@ -15,6 +15,7 @@ from mmengine import dist
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ...kept_float import quantized_parameters
 from ...modes import Integer, Region, bound_region
 from ...qtensor import WeightQParams
 from ..evaluating import evaluating
@@ -148,7 +149,7 @@ def _rounded(twin: nn.Module, module: nn.Module, integer: Integer) -> dict[str, 
     rounded but spoiled.
     """
     real, made = dict(twin.named_parameters()), {}
-    for name, value in module.named_parameters():
+    for name, value in quantized_parameters(module):
         x = integer.parameter(name, value)
         found, role = x.real_values(), integer.plan.parameters[name].role
         if isinstance(x.qparams, WeightQParams):

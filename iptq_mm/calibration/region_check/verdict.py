@@ -116,6 +116,7 @@ def _functions_are_wished(plan: RegionPlan, config: QuantizationConfig) -> bool:
     return (
         any(function.get('literal') for function in functions)
         or config.criterion['type'] == 'fixed'
+        or any(override.function for override in config.overrides)
         or all(len(named) == 1 for named in config.candidates.values())
     )
 

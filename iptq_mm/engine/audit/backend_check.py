@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ...modes import regions_in
 from ...program import use_backend
 from ..calibration_data import explained
+from ..loading.backends import check_backend
 from ..loading.models import load_quantized
 from ..quantize.progress import progress_of
-from ..run.checks import check_backend
 
 
 @dataclass

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
-import os
 import time
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from mmengine import dist
-from mmengine.evaluator import DumpResults, Evaluator
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
 from mmengine.runner import TestLoop
-from mmengine.runner.amp import autocast
 from torch import nn
 
 from ...calibration import ConfigError
@@ -25,13 +24,14 @@ from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from ..quantize.progress import progress_of
 from .float_cache import FloatCache, fingerprint
+from .float_results import FloatResults, given_results
+from .identity import identity_of
+from .metric_files import float_evaluator, taken_dumps, write_dump
 from .output_comparison import OutputComparison
 from .pixel_watch import PixelWatch
+from .plain import plain
 from .range_watch import RangeWatch
 from .rehearsal import rehearse
-
-#: Attributes of metrics that name the files which they write and read again.
-_PLACES = ('outfile_prefix', 'seg_out_dir')
 
 
 @LOOPS.register_module()
@@ -52,10 +52,17 @@ class ComparingLoop(TestLoop):
             :class:`~.float_cache.FloatCache`. None: it always runs.
         count_every: One image of so many is counted for the out-of-range log, where a
             back end runs the model. The eager integer mode counts all.
+        run_float: False: the float model predicts one image, as a rehearsal, and its
+            metrics are left out.
+        float_results: File with what it gave in an earlier run, in the place of running
+            it; see :func:`~.float_results.read_float_results`.
 
     Attributes:
-        results: After :meth:`run`: ``float`` and ``integer`` metrics,
-            ``agreement`` (classification only), ``output_sqnr_db``,
+        float_results: What the float model gave, now or earlier; None: it did not run.
+        results: After :meth:`run`: ``float`` and ``integer`` metrics (of a float model
+            that did not run, none),
+            ``agreement`` (classification only), ``output_sqnr_db`` (of a float model
+            that ran),
             what :meth:`.range_watch.RangeWatch.finish` counts, ``clipped_images``
             (count and total by region; only where images are no 8-bit pixels that
             were in calibration), and ``seconds``
@@ -70,10 +77,19 @@ class ComparingLoop(TestLoop):
         fp16: bool = False,
         float_cache: str | None = None,
         count_every: int = EVERY,
+        run_float: bool = True,
+        float_results: str | None = None,
     ) -> None:
+        if isinstance(evaluator, dict | list):
+            what = 'test_evaluator cannot be built'
+            with foreign_errors(what, 'check its type, its options and its ann_file'):
+                evaluator = runner.build_evaluator(evaluator)
         super().__init__(runner, dataloader, evaluator, fp16)
         self._count_every = count_every
         self._float_cache = float_cache
+        self._given = float_results
+        self._runs_float = run_float and not float_results
+        self.float_results: FloatResults | None = None
 
     def run(self) -> dict:
         """Run the test.
@@ -85,22 +101,24 @@ class ComparingLoop(TestLoop):
             ConfigError: If no hook quantized the model, or model, test data and
                 evaluator do not fit each other.
         """
-        self.float_model = _twin(unwrapped(self.runner.model)).eval()
-        self.float_evaluator = _without_dumps(self.evaluator)
+        float_model = twin(unwrapped(self.runner.model)).eval()
+        self.float_evaluator = float_evaluator(self.evaluator)
         # Kept as long as the others: its metrics may remove folders that these share.
         self._tried = copy.deepcopy(self.float_evaluator)
-        rehearse(self.float_model, self.dataloader, self._tried)
-        self.seconds = {'float': 0.0, 'integer': 0.0}
-        self.cache = self._open_cache()
+        rehearse(float_model, self.dataloader, self._tried)
+        was_float = not regions_in(float_model)
+        self._begin(float_model)
+        del float_model  # its memory, if it does not run
         self.runner.call_hook('before_test')
         self.integer_model = unwrapped(self.runner.model)
         regions = regions_in(self.integer_model)
-        if not regions or regions_in(self.float_model):
+        if not regions or not was_float:
             raise ConfigError(
                 'ComparingLoop: no hook quantized the model; start from a float model '
                 "and add dict(type='iptq_mm.QuantizationHook') to custom_hooks"
             )
-        self.comparison = OutputComparison(inside(self.float_model), regions)
+        compared = self.float_model and inside(self.float_model)
+        self.comparison = OutputComparison(compared, regions)
         watch = PixelWatch(inside(self.integer_model), regions)
         ranges = RangeWatch(self.integer_model, self._count_every)
         self.runner.call_hook('before_test_epoch')
@@ -110,13 +128,15 @@ class ComparingLoop(TestLoop):
             self.run_iter(i, batch)
         clipped, outside = watch.finish(), ranges.finish()
         count = len(self.dataloader.dataset)
-        floats = self._float_metrics(count)
-        dumps = _taken_dumps(self.evaluator)
+        self._finish_float(count)
+        floats = self.float_results
+        dumps = taken_dumps(self.evaluator)
         with _metrics_explained():
             integers = self.evaluator.evaluate(count)
         self.results = {
-            'float': floats,
-            'integer': _plain(integers),
+            'float': floats.metrics if floats else {},
+            'integer': plain(integers),
+            **({'float_identity': floats.identity} if floats else {}),
             **self.comparison.summary(),
             **outside,
             **({'clipped_images': clipped} if clipped else {}),
@@ -125,15 +145,41 @@ class ComparingLoop(TestLoop):
         self.runner.call_hook('after_test_epoch', metrics=integers)
         # Last of all: no full disk may cost the figures.
         for dump in dumps:
-            _write(dump, count)
+            write_dump(dump, count)
         self.runner.call_hook('after_test')
         return integers
+
+    def _begin(self, float_model: nn.Module) -> None:
+        """Find out what there is of the float model, before it is quantized."""
+        dataset, cfg = self.dataloader.dataset, self.runner.cfg
+        self.seconds = {'integer': 0.0}
+        self.float_model: nn.Module | None = None
+        self.cache: FloatCache | None = None
+        self._classes: list[int] = []
+        self._seen = 0
+        if self._given:
+            self.float_results = given_results(
+                self._given, float_model, self.float_evaluator, dataset, cfg
+            )
+            print_log(
+                f'the float model does not run: {self.float_results.source} has its '
+                'metrics',
+                'current',
+            )
+            if self.float_results.seconds is not None:
+                self.seconds['float'] = self.float_results.seconds
+        elif self._runs_float:
+            self.float_model = float_model
+            self.seconds = {'float': 0.0, 'integer': 0.0}
+            self._identity = identity_of(float_model, dataset, cfg)
+            self.cache = self._open_cache(float_model)
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Run both models on a batch."""
         self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
-        with autocast(enabled=False):
+        kind = next((p.device.type for p in self.integer_model.parameters()), 'cpu')
+        with torch.autocast(kind, enabled=False):
             floats = self._floats(idx, data_batch)
             outputs = self._timed(
                 'integer', self.integer_model, self.evaluator, data_batch
@@ -144,29 +190,57 @@ class ComparingLoop(TestLoop):
         )
 
     def _floats(self, idx: int, batch: Any) -> Any:
-        """Predictions of the float model; its region outputs go to the comparison."""
+        """Predictions of the float model; its region outputs go to the comparison.
+
+        None: there are none.
+        """
+        if self.float_model is None:
+            return self._given_floats(batch)
         expected = self.comparison.expected
         if self.cache and self.cache.kept:
-            return self.cache.replay(idx, batch, expected)
-        images = fingerprint(batch) if self.cache else ''
-        # Detectors write their predictions into the samples of the batch.
-        twin = copy.deepcopy(batch)
-        outputs = self._timed('float', self.float_model, self.float_evaluator, twin)
-        if self.cache:
-            self.cache.record(images, outputs, expected)
+            outputs = self.cache.replay(idx, batch, expected)
+        else:
+            images = fingerprint(batch) if self.cache else ''
+            # Detectors write their predictions into the samples of the batch.
+            twin = copy.deepcopy(batch)
+            outputs = self._timed('float', self.float_model, self.float_evaluator, twin)
+            if self.cache:
+                self.cache.record(images, outputs, expected)
+        self._classes += [
+            int(s.pred_score.argmax()) for s in outputs if hasattr(s, 'pred_score')
+        ]
         return outputs
 
-    def _float_metrics(self, count: int) -> dict[str, Any]:
+    def _given_floats(self, batch: Any) -> list[SimpleNamespace] | None:
+        """Something with the class that the float model predicted, for each image."""
+        classes = self.float_results and self.float_results.classes
+        if not classes:
+            return None
+        rank, ranks = dist.get_dist_info()
+        first, count = self._seen, len(batch['inputs'])
+        self._seen += count
+        # As samplers share images among processes.
+        places = (place * ranks + rank for place in range(first, first + count))
+        labels = (classes[place % len(classes)] for place in places)
+        return [SimpleNamespace(pred_score=torch.arange(n + 1)) for n in labels]
+
+    def _finish_float(self, count: int) -> None:
+        """Put together what the float model gave, if it ran."""
+        if self.float_model is None:
+            return
         if self.cache and self.cache.kept:
             self.seconds['float'] = self.cache.kept['seconds']
-            return self.cache.kept['metrics']
-        with _metrics_explained():
-            metrics = _plain(self.float_evaluator.evaluate(count))
-        if self.cache:
-            self.cache.finish(metrics, self.seconds['float'])
-        return metrics
+            metrics = self.cache.kept['metrics']
+        else:
+            with _metrics_explained():
+                metrics = plain(self.float_evaluator.evaluate(count))
+            if self.cache:
+                self.cache.finish(metrics, self.seconds['float'])
+        seconds = round(self.seconds['float'], 2)
+        classes = dist.collect_results(self._classes, count, 'cpu') or None
+        self.float_results = FloatResults(metrics, seconds, self._identity, classes)
 
-    def _open_cache(self) -> FloatCache | None:
+    def _open_cache(self, float_model: nn.Module) -> FloatCache | None:
         # Each rank sees a part of the images only.
         if not self._float_cache or dist.is_distributed():
             return None
@@ -174,7 +248,7 @@ class ComparingLoop(TestLoop):
         parts = ('model', 'data_preprocessor', 'test_dataloader', 'test_evaluator')
         count = len(self.dataloader.dataset)
         settings = repr([count, *(cfg.get(part) for part in parts)])
-        return FloatCache(self._float_cache, self.float_model, settings)
+        return FloatCache(self._float_cache, float_model, settings)
 
     def _timed(self, name: str, model: Any, evaluator: Evaluator, batch: Any) -> Any:
         began = _now()
@@ -198,7 +272,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _twin(model: nn.Module) -> nn.Module:
+def twin(model: nn.Module) -> nn.Module:
     """A copy that shares the parameters: quantization replaces, it never writes.
 
     Buffers and whatever else modules keep are its own: each model makes of the images
@@ -206,56 +280,3 @@ def _twin(model: nn.Module) -> nn.Module:
     """
     memo = {id(p): p for p in model.parameters()}
     return copy.deepcopy(model, memo | {id(b): b.clone() for b in model.buffers()})
-
-
-def _without_dumps(evaluator: Evaluator) -> Evaluator:
-    """A copy for the float model: a file of predictions is the integer one's."""
-    evaluator = copy.deepcopy(evaluator)
-    evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
-    for metric in evaluator.metrics:
-        for name in _PLACES:
-            place = getattr(metric, name, None)
-            if isinstance(place, str):
-                setattr(metric, name, f'{place}_float')
-                if os.path.isdir(place):
-                    os.makedirs(f'{place}_float', exist_ok=True)
-    return evaluator
-
-
-def _taken_dumps(evaluator: Evaluator) -> list[DumpResults]:
-    """Take the metrics that write predictions out of an evaluator."""
-    dumps = [m for m in evaluator.metrics if isinstance(m, DumpResults)]
-    evaluator.metrics = [m for m in evaluator.metrics if not isinstance(m, DumpResults)]
-    return dumps
-
-
-def _write(dump: DumpResults, count: int) -> None:
-    """Let a metric write its predictions.
-
-    Raises:
-        OSError: If it cannot; names the file.
-    """
-    try:
-        dump.evaluate(count)
-    except OSError as error:
-        path = str(dump.out_file_path)
-        reason = f'the predictions cannot be written ({error.strerror or error})'
-        raise OSError(error.errno or 0, reason, path) from error
-
-
-def _plain(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Metrics as JSON has them: numbers, lists and text."""
-    return {k: _plain_value(v) for k, v in metrics.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if hasattr(value, 'tolist'):  # tensors and arrays
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(k): _plain_value(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain_value(v) for v in value]
-    if isinstance(value, int | float):
-        # JSON has no NaN.
-        return round(float(value), 6) if math.isfinite(value) else None
-    return None if value is None else str(value)

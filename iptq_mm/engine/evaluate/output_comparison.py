@@ -22,15 +22,19 @@ class OutputComparison:
     """Sums over what both models compute: errors of regions, equal classes.
 
     Args:
-        float_model: The float model.
+        float_model: The float model; None: it does not run, and no output is compared.
         regions: The regions of the integer model.
     """
 
-    def __init__(self, float_model: nn.Module, regions: dict[str, Region]) -> None:
+    def __init__(
+        self, float_model: nn.Module | None, regions: dict[str, Region]
+    ) -> None:
         self.regions = regions
         self.expected: dict[str, list[list[Tensor]]] = {}
         self.powers: dict[str, list[float]] = {}
         self.same = [0, 0]
+        if float_model is None:
+            return
         for name, region in regions.items():
             if name.partition('.')[0] in _NOT_COMPARABLE:
                 continue
@@ -51,9 +55,16 @@ class OutputComparison:
                 _add(self.powers, f'{name}:{i}', added)
 
     def compare(self, floats: Any, integers: Any) -> None:
-        """Compare the predicted classes of a batch."""
+        """Compare the predicted classes of a batch.
+
+        Args:
+            floats: Predictions of the float model; None: there are none.
+            integers: Predictions of the integer model.
+        """
         for outputs in self.expected.values():
             outputs.clear()
+        if floats is None:
+            return
         for f, q in zip(floats, integers, strict=True):
             if hasattr(f, 'pred_score') and hasattr(q, 'pred_score'):
                 self.same[0] += int(f.pred_score.argmax() == q.pred_score.argmax())

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from ...calibration import ConfigError
 from ..calibration_data import explained
 from ..loading.foreign import foreign_errors
+from .annotations import check_annotations
 
 
 @torch.no_grad()
@@ -53,6 +54,7 @@ def rehearse(
             'name one that fits model and data set',
         ):
             evaluator.process(data_samples=outputs, data_batch=batch)
+        check_annotations(evaluator, loader.dataset, split)
 
 
 @contextmanager

@@ -16,7 +16,9 @@ def summary(results: dict[str, Any], quantization: Quantization, folder: Path) -
     lines = [f'{"metric":<34}{"float":>12}{"integer":>12}{"difference":>12}']
     for key in {**results['float'], **results['integer']}:
         pair = [results[kind].get(key, math.nan) for kind in ('float', 'integer')]
-        if all(isinstance(value, float) for value in pair):
+        if not results['float'] and isinstance(pair[1], float):
+            lines.append(f'{key:<34}{"not run":>12}{pair[1]:>12.4f}')
+        elif all(isinstance(value, float) for value in pair):
             lines.append(
                 f'{key:<34}{pair[0]:>12.4f}{pair[1]:>12.4f}{pair[1] - pair[0]:>+12.4f}'
             )

@@ -159,7 +159,14 @@ class Calls:
         region = bound_region(module)
         assert region is not None and region.mode is not None
         this = len(self.programs)
-        program = trace(module, args, kwargs).program
+        traced = trace(module, args, kwargs)
+        if traced.floats:
+            raise ConfigError(
+                f"region '{region.name}' keeps {traced.floats[0].path!r} float "
+                '(quantization.overrides): a program has integers only; quantize '
+                'without keep_float to export it'
+            )
+        program = traced.program
         self.programs.append(program)
         reals = [x for x in tree_flatten((args, kwargs))[0] if is_real(x)]
         for k, x in enumerate(reals):

@@ -26,6 +26,7 @@ from ..calibration_data import (
     build_held_out_dataloader,
     loaders_of,
 )
+from ..evaluate.comparing_loop import twin
 from ..export.checkpoint import save_quantized, write_config
 from ..export.written import check_written
 from ..loading.models import unwrapped
@@ -59,6 +60,7 @@ class CertifyHook(Hook):
         self._settings = settings
         self._resume = resume
         self._held_out: Any = None
+        self._float: nn.Module | None = None
         self._flags: FlagHook | None = None
         self.guarantee: Guarantee | None = None
         self.wide: nn.Module | None = None
@@ -97,20 +99,25 @@ class CertifyHook(Hook):
             )
         self._held_out = loader
 
+    def before_run(self, runner: Runner) -> None:
+        """Keep the float model: the evaluation may do without it."""
+        self._float = twin(unwrapped(runner.model))
+
     def before_test(self, runner: Runner) -> None:
         """Certify.
 
         Raises:
             ConfigError: If the held-out images do not bear out what is asked for.
         """
-        loop: Any = runner.test_loop
         model, wanted = unwrapped(runner.model), self._settings.guarantee
+        floats, self._float = self._float, None
+        assert floats is not None
         began = time.perf_counter()
         if wanted.guard is not None:
-            self.wide = self._widened(runner, loop.float_model)
+            self.wide = self._widened(runner, floats)
             self.seconds['wide'] = round(time.perf_counter() - began, 2)
         began = time.perf_counter()
-        held = collect(loop.float_model, model, self.wide, self._held_out)
+        held = collect(floats, model, self.wide, self._held_out)
         try:
             self.guarantee = Guarantee.of(
                 *held,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +12,10 @@ from torch import Tensor, nn
 
 from ...calibration import ConfigError
 from ...modes.install import PLAN_KEY
+from ..zoo import how_to_get
+from ..zoo.file_problem import content_problem
 from .foreign import foreign_errors
 
-#: Beginnings of files that are downloaded in the place of a checkpoint.
-_IMPOSTORS = {
-    b'<': 'is a web page: download the file itself',
-    b'{': 'is JSON: download the file itself',
-    b'version https://git-lfs': "is a pointer of Git LFS: run 'git lfs pull'",
-}
 _CONVERT = 'tools/model_converters has converters of public checkpoints'
 
 
@@ -38,6 +33,8 @@ def loading(checkpoint: str) -> Iterator[None]:
     if what:
         raise ConfigError(f'the checkpoint {checkpoint} {what}')
     advice = f'is it a checkpoint, whole, and of this model? {_CONVERT}'
+    if '://' in checkpoint and (how := how_to_get(checkpoint)):
+        advice = f'{how}, from a mirror with --mirror'
     with foreign_errors(f'the checkpoint {checkpoint} cannot be loaded', advice):
         try:
             yield
@@ -55,18 +52,10 @@ def file_problem(checkpoint: str) -> str:
     path = Path(checkpoint).expanduser()
     if not path.is_file():  # fetched by mmengine, or missing, which it says
         return ''
-    with path.open('rb') as file:
-        start = file.read(64).lstrip()
-    if not start:
-        return 'is an empty file: download it again'
-    for beginning, what in _IMPOSTORS.items():
-        if start.startswith(beginning):
-            return what
-    if path.suffix == '.safetensors':
+    problem = content_problem(path)
+    if not problem and path.suffix == '.safetensors':
         return f'is a safetensors file, which mm does not read: {_CONVERT}'
-    if start.startswith(b'PK') and not zipfile.is_zipfile(path):
-        return 'is incomplete: download it again'
-    return ''
+    return problem
 
 
 def weights_in(checkpoint: Any) -> dict[str, Tensor]:

@@ -29,6 +29,18 @@ MISTAKES: tuple[type[Exception], ...] = (
     UnsupportedOperationError,
 )
 
+#: Options of a run that its function takes under the same names.
+_RUN = (
+    'work_dir',
+    'out',
+    'resume',
+    'cfg_options',
+    'launcher',
+    'backend',
+    'device',
+    'float_results',
+)
+
 #: Exit status of what Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
 
@@ -82,6 +94,24 @@ def add_run(parser: ArgumentParser, resume: str, backend: str) -> None:
         'operation',
     )
     parser.add_argument(
+        '--device',
+        help='where the models run: cpu, cuda, cuda:1, ...; default: the GPU, if '
+        'there is one',
+    )
+    floats = parser.add_mutually_exclusive_group()
+    floats.add_argument(
+        '--no-float',
+        action='store_true',
+        help='do not evaluate the float model: the integer metrics are the same',
+    )
+    floats.add_argument(
+        '--float-results',
+        metavar='FILE',
+        help='take the float metrics from an earlier run instead: its work dir, its '
+        'float.json or results.json, or predictions of the float model (.pkl, from '
+        '--out of a test)',
+    )
+    parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -98,8 +128,8 @@ def run_arguments(parser: ArgumentParser) -> tuple[Namespace, dict[str, Any]]:
     """
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    names = ('work_dir', 'out', 'resume', 'cfg_options', 'launcher', 'backend')
-    return args, {name: getattr(args, name) for name in names}
+    options = {name: getattr(args, name) for name in _RUN}
+    return args, {**options, 'run_float': not args.no_float}
 
 
 def add_integer_model(parser: ArgumentParser) -> None:

@@ -16,8 +16,10 @@ from torch import nn
 from ...calibration import (
     ConfigError,
 )
+from ..zoo import how_to_get
 from .checkpoints import loading
 from .foreign import described, foreign_errors
+from .scopes import drop_own_scope
 
 #: The type of a module whose region is quantized, in written configs.
 _QUANTIZED = 'iptq_mm.build_quantized'
@@ -48,6 +50,7 @@ def read_config(
         # That a config has a new name is a DeprecationWarning, which Python hides.
         warnings.filterwarnings('always', 'The config file', DeprecationWarning)
         cfg = Config.fromfile(path)
+    drop_own_scope(cfg._cfg_dict)
     if options:
         cfg.merge_from_dict(options)
     cfg.load_from = checkpoint or cfg.get('load_from')
@@ -70,7 +73,10 @@ def check_checkpoint(cfg: Config, otherwise: str = '') -> None:
         message = 'no checkpoint: name one after the config, or as load_from in it'
         raise ConfigError(f'{message} {otherwise}'.rstrip())
     if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {checkpoint}')
+        how = how_to_get(checkpoint, cfg.filename)
+        raise FileNotFoundError(
+            f'there is no checkpoint {checkpoint}{how and ": "}{how}'
+        )
 
 
 def is_quantized(node: Any) -> bool:

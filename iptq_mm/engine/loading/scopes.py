@@ -129,3 +129,18 @@ def _get(registry: Registry, kind: str) -> Any:
 def type_name(kind: str | type) -> str:
     """The name of a type; configs in pure Python have classes."""
     return kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__qualname__}'
+
+
+def drop_own_scope(node: Any) -> None:
+    """Take this package as a scope out of a config, in place.
+
+    mmengine gives it to all that is inherited as ``iptq_mm::``. But shipped configs
+    write it before the names that need it; datasets, for instance, are mm's.
+    """
+    if isinstance(node, dict):
+        if node.get('_scope_') == MODELS.scope:
+            del node['_scope_']
+        node = [dict.__getitem__(node, key) for key in node]  # lazy ones stay lazy
+    if isinstance(node, list | tuple):
+        for member in node:
+            drop_own_scope(member)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -19,6 +20,7 @@ from ..calibration_data import (
     describe_calibration,
     loaders_of,
 )
+from ..loading.backends import check_backend
 from ..loading.checkpoints import LoadCheck, refuse_integers, weights_in
 from ..loading.models import unwrapped
 from .augmentation import Views, inside
@@ -134,6 +136,10 @@ class QuantizationHook(Hook):
         if model is not unwrapped(runner.model):  # the wrapper's name for it
             names = [name.removeprefix('module.') for name in config.regions]
             config = replace(config, regions=names)
+        if self._backend:
+            parameters = model.parameters()
+            device = next((p.device for p in parameters), torch.device('cpu'))
+            check_backend(self._backend, device)
         if self._load is not None:
             self._load.finish(config.regions)
             self._load = None

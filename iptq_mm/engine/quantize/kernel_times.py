@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...calibration import ConfigError, QuantizationConfig
 from ...calibration.planner import Planner
 from ...calibration.region_order import inputs_from_producers, producers_first
+from ...calibration.site_overrides import SiteOverrides
 from ...functions import Constants, FunctionSite, IntegerFunction
 from ...intmath import QParams
 from ...plan import RegionPlan
@@ -84,6 +85,8 @@ def _measured(
         module = model.get_submodule(name)
         plan = plans[name] = planner.plan(type(module).__name__)
         times[name] = {}
+        overrides = SiteOverrides(config.overrides, record)
+        given = overrides.functions()
         for site, candidates in record.candidates.items():
             kind, (rows, length) = record.operations[site], record.rows[site]
             source, out = record.sources[site][0] or '', plan.sites[site].output
@@ -93,17 +96,26 @@ def _measured(
                 lone = {
                     function: LoneFunction(
                         kind,
-                        config.candidates[kind][function],
+                        overrides.function(site) or config.candidates[kind][function],
                         *prepared,
                         rows,
                         length,
                     )
                     for function, prepared in _prepared(
-                        module, record, site, planner, functions[kind], made, out
+                        module,
+                        record,
+                        site,
+                        planner,
+                        given.get(site) or functions[kind],
+                        made,
+                        out,
                     )
                 }
                 spent = function_times(list(lone.values()))
-                known[key] = dict(zip(lone, spent, strict=True))
+                known[key] = {
+                    **known.get(key, {}),
+                    **dict(zip(lone, spent, strict=True)),
+                }
             times[name][site] = known[key]
     return times
 

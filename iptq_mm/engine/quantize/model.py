@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from ...calibration import (
     QuantizationConfig,
     check_derived,
+    check_patterns,
     check_regions,
     expanded,
     forget_caches,
+    keep_modules_float,
 )
 from ...functions import function_name
 from ...plan import RegionPlan
@@ -154,12 +156,14 @@ def _started(
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
     check_regions(model, config)
+    check_patterns(model, config)
+    config = keep_modules_float(model, config)
     check_state(model, config.regions)
     check_times(config)
     for name in config.regions:
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)
-    key = {} if state_file is None else state_key(model, repr(config), images)
+    key = {} if state_file is None else state_key(model, config.described(), images)
     state = State(state_file, key, resume, repr(config.reconstruction))
     run = Run(model, config, batches, forward, state)
     rewrite(run)

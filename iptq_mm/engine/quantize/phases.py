@@ -18,6 +18,8 @@ from ...calibration import (
     assign,
     assigned_again,
     channel_ranges,
+    check_effects,
+    check_float_modules,
     check_observed,
     choose_limits,
     choose_ranges,
@@ -41,6 +43,7 @@ from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...calibration.rewrites.marks import marked_layer
 from ...calibration.twins import float_twins
+from ...kept_float import quantized_parameters
 from ...modes import regions_in
 from ...modes.attributes import Attributes
 from ...program.runtime.site_kernels import SiteKernels
@@ -92,6 +95,8 @@ def _observe(run: Run) -> None:
     records = observe(run.model, run.config, run.forward, batches, run.powers)
     run.state.records = merged(records)
     check_observed(run.state.records)
+    check_effects(run.config, run.state.records)
+    check_float_modules(run.model, run.state.records)
     seen.warn()
 
 
@@ -195,7 +200,7 @@ def _check(run: Run) -> None:
 
 def _real(model: nn.Module, region: str) -> dict[str, Tensor]:
     # Freezing replaces parameters and writes to none.
-    parameters = model.get_submodule(region).named_parameters()
+    parameters = quantized_parameters(model.get_submodule(region))
     return {name: value.detach() for name, value in parameters}
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from mmengine import dist
 from mmengine.logging import print_log
 
+#: Seconds after which a phase says at the latest how far it is.
+FIRST_SECONDS = 30.0
+
 
 def some_batches(
     batches: Iterable, phase: str, total: int | None, images: int, config: Any
@@ -33,13 +36,37 @@ def some_batches(
 
 
 def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:
-    """The batches of a phase; logs about ten lines on the way."""
+    """The batches of a phase; the log says how far it is, and the time that is left.
+
+    It does after each tenth of the batches, and where these take long, after
+    :data:`FIRST_SECONDS` and then whenever a tenth more time has passed.
+    """
     began, step = time.perf_counter(), max(1, (total or 100) // 10)
+    due = FIRST_SECONDS
     for i, batch in enumerate(batches, 1):
         yield batch
-        if i % step == 0 or i == total:
-            spent = time.perf_counter() - began
-            left = f', {spent / i * (total - i):.0f} s left' if total else ''
+        spent = time.perf_counter() - began
+        if i % step == 0 or i == total or spent >= due:
+            due = spent + max(FIRST_SECONDS, spent / 10)
+            left = f', {duration(spent / i * (total - i))} left' if total else ''
             print_log(
-                f'{phase}: batch {i}/{total or "?"}, {spent:.0f} s{left}', 'current'
+                f'{phase}: batch {i}/{total or "?"}, {duration(spent)}{left}',
+                'current',
             )
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Example::
+
+        >>> duration(59), duration(150), duration(61200)
+        ('59 s', '2 min 30 s', '17 h 0 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f'{whole} s'
+    minutes, left = divmod(whole, 60)
+    if minutes < 60:
+        return f'{minutes} min {left} s'
+    return f'{minutes // 60} h {minutes % 60} min'

@@ -132,10 +132,15 @@ def state_key(model: nn.Module, settings: str, images: str) -> dict[str, str]:
         settings: Describes the quantization settings.
         images: Describes the calibration images.
     """
+    return {'settings': settings, 'images': images, 'weights': weights_digest(model)}
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Digest of all weights of a model, whatever device they are on."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, torch.Tensor):
             flat = value.detach().cpu().contiguous().reshape(-1)
             digest.update(flat.view(torch.uint8).numpy().data)
-    return {'settings': settings, 'images': images, 'weights': digest.hexdigest()}
+    return digest.hexdigest()

@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 import os
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError, QuantizationConfig
-from ...program import Session
 from ..export.checkpoint import export_config
 from ..export.written import check_readable
+from ..loading.backends import check_backend
 from ..loading.models import check_checkpoint
 from ..quantize.settings import check_names, read_settings
 
 
-def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
+def check_config(
+    cfg: Config, name: str | os.PathLike, device: torch.device | None = None
+) -> QuantizationConfig:
     """Find what is wrong with a config before hours are spent.
 
     Args:
         cfg: The whole config.
         name: What messages call it.
+        device: Where the model will run; None: a back end is not asked about it.
 
     Returns:
         Its quantization settings.
@@ -40,22 +44,10 @@ def check_config(cfg: Config, name: str | os.PathLike) -> QuantizationConfig:
         )
     quantization = read_settings(cfg)
     if cfg.get('backend'):
-        check_backend(cfg.backend)
+        check_backend(cfg.backend, device)
     for warning in quantization.unusual():
         print_log(f'{name}: {warning}', 'current', logging.WARNING)
     check_readable(
         export_config(cfg, quantization.regions, 'integer.pth', cfg.get('backend'))
     )
     return quantization
-
-
-def check_backend(name: str) -> None:
-    """Find out now whether a back end can run here.
-
-    Raises:
-        ConfigError: If it cannot, or there is none of this name.
-    """
-    try:
-        Session(name).check()
-    except (KeyError, RuntimeError) as error:
-        raise ConfigError(str(error.args[0])) from error

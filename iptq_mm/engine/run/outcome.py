@@ -17,14 +17,17 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch import nn
 
 from ...calibration import ConfigError, QuantizationConfig
 from ...functions import function_name
+from ...modes import regions_in
 from ...plan import save_plan
 from ...utils.files import atomic_write, replaced_together
 from ...version import __version__
 from ...visualization import plot_assignment
 from ..evaluate.comparing_loop import ComparingLoop
+from ..evaluate.float_results import FLOAT_FILE
 from ..evaluate.summary import summary
 from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
@@ -87,6 +90,7 @@ class OutcomeHook(Hook):
             'checks': found.checks,
             **self._quantizing.sections(),
             'seconds': {**found.seconds, **loop.results['seconds']},
+            'device': _device(runner.model),
             'seed': runner.seed,
             'versions': _versions(),
         }
@@ -110,6 +114,9 @@ class OutcomeHook(Hook):
             save_plan(found.plans, new / 'plan.json')
             text = json.dumps(self.results, indent=1)
             atomic_write(new / 'results.json', text + '\n')
+            floats = runner.test_loop.float_results  # type: ignore[union-attr]
+            if floats is not None:
+                atomic_write(new / FLOAT_FILE, floats.text() + '\n')
             try:
                 check_written(new / 'integer.py', runner.model, _first_batch(runner))
             except ConfigError as error:
@@ -137,7 +144,13 @@ class OutcomeHook(Hook):
         metainfo = getattr(runner.test_dataloader.dataset, 'metainfo', None)
         save_quantized(runner.model, folder / 'integer.pth', metainfo)
         config = self._config
-        regions = self._quantizing.config(config).regions
+        # A region that overrides keep float as a whole is none.
+        bound = regions_in(runner.model)
+        regions = [
+            region
+            for region in self._quantizing.config(config).regions
+            if any(f'{name}.'.startswith(f'{region}.') for name in bound)
+        ]
         exported = export_config(config, regions, 'integer.pth', config.backend)
         if self._certifying:
             self._certifying.write(
@@ -163,6 +176,12 @@ def _first_batch(runner: Runner) -> Any:
     """The first test image, as a batch."""
     loader: Any = runner.test_dataloader
     return loader.collate_fn([loader.dataset[0]])
+
+
+def _device(model: nn.Module) -> str:
+    """Where a model is, in words."""
+    kind = next((p.device.type for p in model.parameters()), 'cpu')
+    return torch.cuda.get_device_name() if kind == 'cuda' else kind
 
 
 def _cost(result: Quantization) -> float:

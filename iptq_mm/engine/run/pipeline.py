@@ -5,20 +5,25 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine import dist
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ...calibration import ConfigError
 from ..calibration_data import explained
+from ..evaluate.float_results import read_float_results
 from ..export.checkpoint import usual_hooks
 from ..guarantee import CertifyHook
 from ..loading.checkpoints import loading
+from ..loading.devices import log_device, on_device
 from ..loading.foreign import foreign_errors
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
@@ -40,6 +45,9 @@ def quantize_and_compare(
     launcher: str = 'none',
     float_cache: str | None = None,
     backend: str | None = None,
+    device: str | None = None,
+    run_float: bool = True,
+    float_results: str | None = None,
 ) -> dict[str, Any]:
     """Quantize the model of a config, evaluate it beside its float self, save.
 
@@ -60,6 +68,12 @@ def quantize_and_compare(
             :class:`~iptq_mm.engine.evaluate.float_cache.FloatCache`.
         backend: What runs the integer model, now and by ``integer.py``, a name in
             ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
+        device: Where the models run, ``cpu`` or ``cuda`` for instance; None: where
+            mmengine finds an accelerator.
+        run_float: Whether the float model is evaluated, too.
+        float_results: File or work dir of an earlier run that has what the float model
+            gave, in the place of evaluating it; see
+            :func:`~iptq_mm.engine.evaluate.float_results.read_float_results`.
 
     Returns:
         What ``results.json`` holds.
@@ -68,19 +82,47 @@ def quantize_and_compare(
         ConfigError: If the config asks for something impossible.
         FileNotFoundError: If the config, checkpoint or data is missing.
     """
+    with on_device(device, launcher):
+        return _quantize_and_compare(
+            config,
+            checkpoint,
+            work_dir,
+            out,
+            resume,
+            cfg_options,
+            launcher,
+            backend,
+            FloatSide(float_cache, run_float, float_results),
+        )
+
+
+def _quantize_and_compare(
+    config: str | os.PathLike,
+    checkpoint: str | None,
+    work_dir: str | None,
+    out: str | None,
+    resume: bool,
+    cfg_options: dict[str, Any] | None,
+    launcher: str,
+    backend: str | None,
+    float_side: FloatSide,
+) -> dict[str, Any]:
+    """See :func:`quantize_and_compare`; on the device that mmengine finds."""
     cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.backend = backend or cfg.get('backend')
-    check_config(cfg, config)
+    device = torch.device(get_device())
+    check_config(cfg, config, device)
     if cfg.get('qat'):
         print_log(f'{config}: qat is not read here: tools/train.py trains', 'current')
     original = copy.deepcopy(cfg)
-    prepare(cfg, out, float_cache)
+    prepare(cfg, out, float_side)
     with joined(cfg), ExitStack() as stack:
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
+            log_device(device)
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
         settings = hook.config(cfg)
         wanted = settings.guarantee.images
@@ -130,10 +172,41 @@ def built_runner(cfg: Config) -> Runner:
         return RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
 
 
-def prepare(cfg: Config, out: str | None, float_cache: str | None) -> None:
+@dataclass(frozen=True)
+class FloatSide:
+    """What an evaluation does with the float model.
+
+    Attributes:
+        float_cache: Folder of what it gave in other runs.
+        run_float: Whether it runs.
+        float_results: File of what it gave in an earlier run, instead of running it.
+    """
+
+    float_cache: str | None = None
+    run_float: bool = True
+    float_results: str | None = None
+
+    def check(self) -> None:
+        """Find out now whether the file can be read.
+
+        Raises:
+            ConfigError: If it is not what it should be, or not wanted.
+            FileNotFoundError: If there is no such file.
+        """
+        if self.float_results and not self.run_float:
+            raise ConfigError(
+                '--no-float and --float-results exclude each other: the first leaves '
+                'the float metrics out, the second takes them from a file'
+            )
+        if self.float_results:
+            read_float_results(self.float_results)
+
+
+def prepare(cfg: Config, out: str | None, float_side: FloatSide) -> None:
     """Turn the config into one of a run that quantizes and compares."""
+    float_side.check()
     given = cfg.get('test_cfg') or {}
-    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', float_cache=float_cache)
+    cfg.test_cfg = dict(type='iptq_mm.ComparingLoop', **vars(float_side))
     if 'count_every' in given:
         cfg.test_cfg['count_every'] = given['count_every']
     cfg.custom_hooks = usual_hooks(cfg)

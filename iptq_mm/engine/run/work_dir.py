@@ -22,7 +22,7 @@ except ImportError:  # Windows has no such locks
 LOCK = '.lock'
 
 #: What a run writes, in the order in which it is replaced by the next one.
-RESULTS = ('integer.pth', 'integer.py', 'plan.json', 'results.json')
+RESULTS = ('float.json', 'integer.pth', 'integer.py', 'plan.json', 'results.json')
 #: ... if it asks for a guard.
 GUARDED = ('guarded.pth', 'guarded.py')
 

@@ -47,6 +47,11 @@ def study_settings(cfg: Config, literal: bool, draws: int = 1) -> QuantizationCo
     Raises:
         ConfigError: If it is no valid quantization.
     """
+    if any(o.function or o.keep_float for o in read_settings(cfg).overrides):
+        raise ConfigError(
+            'a study tries all candidates at every site: take functions and keep_float '
+            'out of quantization.overrides'
+        )
     given = {k: list(v.values()) for k, v in read_settings(cfg).candidates.items()}
     for functions in given.values() if literal else ():
         for function in list(functions):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.runner import Runner
 from torch import nn
 
@@ -56,7 +57,12 @@ def check_training(
             f'{name} builds a model that is quantized already: train the float config '
             'with its float checkpoint, which quantizes before it trains'
         )
-    quantization = check_config(cfg, name)
+    quantization = check_config(cfg, name, torch.device(get_device()))
+    if any(override.keep_float for override in quantization.overrides):
+        raise ConfigError(
+            f'{name}: quantization.overrides keeps modules float, which a training '
+            'cannot go through yet: take keep_float out'
+        )
     training = read_training(cfg, name)
     for key, reason in _REFUSED.items():
         if cfg.get(key):

@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine import dist
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
@@ -20,12 +22,15 @@ from ...modes import regions_in
 from ...modes.integer import Integer
 from ...modes.training import keep_constants
 from ...program import use_backend
+from ..evaluate.float_results import given_results
+from ..evaluate.metric_files import float_evaluator
 from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_in
+from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..quantize.model import Quantization
 from ..quantize.settings import read_settings
-from ..run.pipeline import built_runner, compare, prepare
+from ..run.pipeline import FloatSide, built_runner, compare, prepare
 from ..run.processes import by_first, joined
 from ..run.work_dir import announce_replacement, held
 from .checkpoints import newest_checkpoint
@@ -47,6 +52,9 @@ def train_and_compare(
     launcher: str = 'none',
     float_cache: str | None = None,
     backend: str | None = None,
+    device: str | None = None,
+    run_float: bool = True,
+    float_results: str | None = None,
 ) -> dict[str, Any]:
     """Quantize the model of a config, train its integers, evaluate, save.
 
@@ -66,6 +74,9 @@ def train_and_compare(
         float_cache: Folder of what the float model gave in other runs.
         backend: What runs the integer model after the training, a name in
             ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
+        device: Where the models run; None: where mmengine finds an accelerator.
+        run_float: Whether the float model is evaluated after the training, too.
+        float_results: File or work dir of an earlier run that has what it gave.
 
     Returns:
         What ``results.json`` holds: as of a quantization, and a section ``training``.
@@ -75,13 +86,39 @@ def train_and_compare(
         FileNotFoundError: If the config, checkpoint or data is missing.
         NotFiniteError: If a loss or a gradient is NaN or infinite.
     """
+    with on_device(device, launcher):
+        return _train_and_compare(
+            config,
+            checkpoint,
+            work_dir,
+            out,
+            resume,
+            cfg_options,
+            launcher,
+            backend,
+            FloatSide(float_cache, run_float, float_results),
+        )
+
+
+def _train_and_compare(
+    config: str | os.PathLike,
+    checkpoint: str | None,
+    work_dir: str | None,
+    out: str | None,
+    resume: bool,
+    cfg_options: dict[str, Any] | None,
+    launcher: str,
+    backend: str | None,
+    float_side: FloatSide,
+) -> dict[str, Any]:
+    """See :func:`train_and_compare`; on the device that mmengine finds."""
     cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
     cfg.backend = backend or cfg.get('backend')
     settings = check_training(cfg, config)
     original = copy.deepcopy(cfg)
-    prepare(cfg, out, float_cache)
+    prepare(cfg, out, float_side)
     training = copy.deepcopy(original)
     training.randomness = copy.deepcopy(cfg.randomness)
     with joined(cfg), ExitStack() as stack:
@@ -89,7 +126,8 @@ def train_and_compare(
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
-        trained = _train(training, *settings, resume)
+            log_device(torch.device(get_device()))
+        trained = _train(training, *settings, resume, float_side.float_results)
         return compare(cfg, original, trained)
 
 
@@ -147,6 +185,7 @@ def _train(
     quantization: QuantizationConfig,
     settings: TrainingConfig,
     resume: bool,
+    float_results: str | None,
 ) -> TrainedModel:
     """Quantize and train; what was read for it is forgotten at its end."""
     checkpoint, folder = cfg.load_from, Path(cfg.work_dir)
@@ -160,10 +199,16 @@ def _train(
     losses = built_losses(settings, model)
     everything = settings.parameters == 'all'
     rehearse_training(runner, float_model, losses, quantization, whole, everything)
+    if float_results:  # a wrong file is found now, not after the training
+        loop: Any = runner.test_loop
+        evaluator, images = float_evaluator(loop.evaluator), loop.dataloader.dataset
+        given_results(float_results, float_model, evaluator, images, whole)
     start = quantized_start(
         model, whole, quantization, folder, resume, settings.learn_ranges
     )
-    runner.model = Trainee(model, float_model, losses, everything, _fastest(whole))
+    runner.model = Trainee(
+        model, float_model, losses, everything, _fastest(whole, model)
+    )
     # mmengine would initialize the weights anew.
     runner._init_model_weights = lambda: None  # type: ignore[method-assign]
     saved = folder
@@ -213,9 +258,9 @@ def _load(model: nn.Module, checkpoint: str | None, regions: list[str]) -> None:
     check.finish(regions)
 
 
-def _fastest(cfg: Config) -> str | None:
+def _fastest(cfg: Config, model: nn.Module) -> str | None:
     """The back end of validations: all give the same integers."""
-    return cfg.backend or ('native' if native_runs() else None)
+    return cfg.backend or ('native' if native_runs(model) else None)
 
 
 def _integer(mode: Any) -> Integer:

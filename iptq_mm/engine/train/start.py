@@ -97,18 +97,20 @@ def quantized_start(
         start = _restored(state, model)
     for name, plan in start.found.plans.items():
         real = start.found.real.get(name)
-        kernels = SiteKernels() if native_runs() else None
+        module = model.get_submodule(name)
+        kernels = SiteKernels() if native_runs(module) else None
         outputs = start.found.records[name].outputs
         ranges = values_with_ranges(plan, outputs) if learn_ranges else ()
-        begin_training(model.get_submodule(name), real, kernels, ranges)
+        begin_training(module, real, kernels, ranges)
     start.found.real = {}
     return start
 
 
-def native_runs() -> bool:
-    """Whether the native library can run here."""
+def native_runs(model: nn.Module) -> bool:
+    """Whether the native library can run a model here."""
+    device = next((p.device for p in model.parameters()), torch.device('cpu'))
     try:
-        Session('native').check()
+        Session('native').check(device)
     except RuntimeError:
         return False
     return True

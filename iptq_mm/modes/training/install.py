@@ -18,7 +18,7 @@ from ..binding import bind, bound_region, unbind
 from ..install import PLAN_KEY
 from ..integer import Integer
 from ..region import Region
-from .mode import Kernels, Training, integers_of
+from .mode import Kernels, Training, factors_by_name, integers_of
 from .ranges import RANGES_KEY
 
 #: A float weight starts less than so many steps from its integer; half a step would
@@ -56,9 +56,10 @@ def begin_training(
     if region is None or type(region.mode) is not Integer:
         raise RuntimeError('only a region in integer mode can be trained')
     plan, floats = with_room(region.mode.plan), {}
+    factors = factors_by_name(plan, dict(module.named_parameters()))
     for name, integers in module.named_parameters():
-        scale = _scale(region.mode, name, integers)
-        steps = integers.double()
+        scale = _scale(region.mode, name, integers) * factors.get(name, 1.0)
+        steps = integers.double() / factors.get(name, 1.0)
         if wanted and name in wanted:
             steps = towards(steps, wanted[name].double().to(steps.device) / scale)
         real = (steps * scale).float()
@@ -66,12 +67,12 @@ def begin_training(
     _exchange(module, floats)
     module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
     unbind(module)
-    mode = Training(plan, ranges=ranges)
+    mode = Training(plan, ranges=ranges, factors=factors)
     mode.kernels = kernels
     if ranges:
         device = next(module.parameters()).device
-        factors = nn.Parameter(torch.zeros(len(ranges), device=device))
-        module.register_parameter(RANGES_KEY, factors)
+        logarithms = nn.Parameter(torch.zeros(len(ranges), device=device))
+        module.register_parameter(RANGES_KEY, logarithms)
     bind(module, Region(region.name, mode))
 
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from ...functions import Constants
 from ...intmath import QParams, storage_dtype
 from ...intmath.dyadic import dyadic, requantize
+from ...intmath.weight_codes import most_code
 from ...operations import NonLinear, Operation
 from ...plan import RegionPlan, SitePlan
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried
+from ...rounding.groups import factors_of
 from ..base import Mode, operand_qparams
 from ..blocks import in_blocks
 from ..integer import Integer
@@ -63,6 +65,7 @@ class Training(Integer):
         plan: The region's plan.
         constants: Constants of this plan to share; None: new ones.
         ranges: Sites whose ranges are trained, too.
+        factors: Factors of weights that have groups, see :func:`factors_by_name`.
 
     Attributes:
         ranges: Their scales; the parameter of the module decides.
@@ -76,13 +79,20 @@ class Training(Integer):
         plan: RegionPlan,
         constants: SiteConstants | None = None,
         ranges: Sequence[str] = (),
+        factors: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__(plan, constants)
+        self.factors = dict(factors or {})
         self.ranges = LearnedRanges(plan, ranges)
 
     def __reduce__(self) -> tuple:
         """A copy begins with the scales that the plan had at first."""
-        return type(self), (self.ranges.first_plan(), None, self.ranges.sites)
+        return type(self), (
+            self.ranges.first_plan(),
+            None,
+            self.ranges.sites,
+            self.factors,
+        )
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region; gradients flow to it."""
@@ -101,15 +111,30 @@ class Training(Integer):
                 self.constants.drop(self.plan.sites.keys())
             return QTensor(value.detach(), None, f'parameter:{name}', constant=True)
         qparams = self.constants.parameter(name, value)
-        carried = Quantized.apply(value, *_grid(qparams, value))
+        factors = self.factors.get(name)
+        if factors is None:
+            carried = Quantized.apply(value, *_grid(qparams, value))
+        else:
+            factors, code = factors.to(value.device), self.code(name)
+            step, _, _ = _grid(qparams, value)
+            codes = Quantized.apply(value, step * factors, -code, code)
+            carried = codes * factors.float()
         payload = Carried.wrap(carried)
         return QTensor(payload, qparams, f'parameter:{name}', constant=True)
+
+    def code(self, name: str) -> int:
+        """The largest magnitude of a code of a weight."""
+        return most_code(self.plan.parameters[name].bits)
 
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""
         assert isinstance(value.payload, Carried)
         assert isinstance(value.qparams, QParams)
         return value.payload.numbers.float().mul(value.qparams.scale).contiguous()
+
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        return self.leave(value)
 
     def constant(self, value: Tensor) -> QTensor:
         """See the base class."""
@@ -214,6 +239,19 @@ class Training(Integer):
         wide = requantize(integers.payload, factor)
         numbers = Requantized.apply(x.payload.numbers, wide, ratio, wanted)
         return QTensor(Carried.wrap(numbers), wanted, x.source)
+
+
+def factors_by_name(
+    plan: RegionPlan, integers: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The factors of the weights that have groups, float64, of their shapes.
+
+    Args:
+        plan: The region's plan.
+        integers: Integer parameters by name.
+    """
+    groups = {n: plan.parameters[n].group for n in integers}
+    return {n: factors_of(integers[n], group) for n, group in groups.items() if group}
 
 
 def integers_of(x: QTensor) -> QTensor:

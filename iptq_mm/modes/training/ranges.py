@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ...intmath import QParams
 from ...intmath.qparams import as_float32
 from ...out_of_range import FIT_LOW
 from ...plan import RegionPlan
@@ -76,7 +76,7 @@ class LearnedRanges:
             planned = self._plan.sites[site]
             old, scale = planned.output, as_float32(self._first[site] * factor)
             if scale != old.scale:
-                planned.output = QParams(scale, old.qmin, old.qmax)
+                planned.output = replace(old, scale=scale)
                 changed = True
         return changed
 
@@ -84,8 +84,8 @@ class LearnedRanges:
         """A copy of the plan with the scales that it had at first."""
         plan = copy.deepcopy(self._plan)
         for site, scale in self._first.items():
-            old = plan.sites[site].output
-            plan.sites[site].output = QParams(scale, old.qmin, old.qmax)
+            planned = plan.sites[site]
+            planned.output = replace(planned.output, scale=scale)
         return plan
 
     def of(self, site: str) -> Tensor | None:

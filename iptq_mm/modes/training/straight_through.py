@@ -98,6 +98,9 @@ def _of_scale(call: Call, grad: Tensor, outside: Tensor | None) -> Tensor:
     low, high = call.out.qmin, call.out.qmax
     integers = steps.round().clamp(low, high)
     by_scale = (integers - steps).clamp_(-0.5, 0.5)
+    if call.out.levels is not None:  # a second rounding, whose steps differ
+        levels = call.out.to_levels(integers)
+        by_scale, integers = by_scale + (levels - integers), levels
     if outside is not None:
         by_scale = torch.where(outside, integers, by_scale)
     return (grad * by_scale).sum().float() * math.log(2)
@@ -207,7 +210,7 @@ class Requantized(torch.autograd.Function):
 
 
 def saturated(wide: Tensor, out: QParams) -> tuple[Tensor, Tensor | None]:
-    """Integers clamped to a range, in the narrowest type, and where they saturated.
+    """Integers as :meth:`QParams.saturate` makes them, and where they saturated.
 
     Of more than ``FEW_BITS`` bits, an integer at a bound counts as saturated, because a
     kernel does not say whether it was beyond; one of so many makes no difference.
@@ -215,16 +218,15 @@ def saturated(wide: Tensor, out: QParams) -> tuple[Tensor, Tensor | None]:
     Returns:
         The integers; a tensor of booleans, or None if none saturated.
     """
-    dtype = storage_dtype(out.qmin, out.qmax)
     if not wide.numel():
-        return wide.to(dtype), None
+        return out.saturate(wide), None
     inner = 0 if out.bits <= FEW_BITS else 1
     least, most = out.qmin + (inner if out.qmin else 0), out.qmax - inner
     low, high = torch.aminmax(wide)
     if least <= int(low) and int(high) <= most:
-        return wide.to(dtype), None
+        return out.to_levels(wide.to(storage_dtype(out.qmin, out.qmax))), None
     outside = (wide < least) | (wide > most)
-    return wide.clamp(out.qmin, out.qmax).to(dtype), outside
+    return out.saturate(wide), outside
 
 
 def joined(

@@ -55,9 +55,10 @@ struct Interpolation {
   const i16* slope;        // (64,), times 2**up
   i64 last, left, multiplier, fraction_bits;
   i64 relu, up, offset, shift, low, high;
+  const u8* codes;         // (256,), what y becomes; null: it stays
 
   IPTQ_FIELDS(Interpolation, table, slope, last, left, multiplier, fraction_bits, relu,
-              up, offset, shift, low, high)
+              up, offset, shift, low, high, codes)
 };
 
 // A convolution as a product: the pixels of its input are the rows of `a`, those of its

@@ -12,6 +12,8 @@ from ..ir.graph import Node, Program, Value
 
 #: Kinds that are products, and those that bring each element to another scale.
 _PRODUCTS = ('linear', 'conv2d', 'matmul')
+#: Kinds that know no channels: their tensors are tables.
+_WITH_TABLES = ('gelu', 'softmax', 'to_levels')
 _SCALED = (*_PRODUCTS, 'add', 'mul', 'mean', 'cat', 'requantize')
 
 
@@ -53,6 +55,8 @@ def _operations(program: Program, node: Node) -> dict[str, int]:
         counts['mac'] = elements * _terms(program, node)
     if node.kind in _SCALED:
         counts['requantize'] = elements
+    if node.kind == 'to_levels':
+        counts['lookup'] = elements
     if node.function is not None:
         function: IntegerFunction = FUNCTIONS.build(dict(node.function))
         each = function.operations(value.shape[-1])._asdict()
@@ -81,8 +85,7 @@ def _tensors(node: Node) -> list[tuple[str, str]]:
     kinds = {'index': 'indices', 'addend': 'masks'}
     for name, x in node.constants.items():
         if isinstance(x, str):
-            # GELU and Softmax know no channels: their tensors are tables.
-            rest = 'tables' if node.kind in ('gelu', 'softmax') else 'scales'
+            rest = 'tables' if node.kind in _WITH_TABLES else 'scales'
             given = None if node.function else kinds.get(name)
             found.append((x, given or rest))
     return found

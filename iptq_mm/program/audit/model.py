@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from ...kept_float import kept_float
 from ...modes import bound_region
 from ...qtensor import UnsupportedOperationError
 from ..tracing.trace import trace
@@ -27,11 +28,13 @@ class ModelAudit:
         programs: Of each region and each set of input shapes.
         outside: What stays float.
         unseen: Regions that the example did not reach, or that cannot be traced.
+        kept_float: Paths of the modules in regions that stay float.
     """
 
     programs: list[ProgramAudit]
     outside: list[FloatPart]
     unseen: list[Finding]
+    kept_float: list[str] = field(default_factory=list)
 
     @property
     def findings(self) -> list[Finding]:
@@ -79,7 +82,8 @@ def audit_model(model: nn.Module, example: Callable[[], object]) -> ModelAudit:
                 unseen.append(Finding(path, 'all', 'forward', str(error)))
             else:
                 programs.append(audit_program(program))
-    return ModelAudit(programs, float_parts(model, watch), unseen)
+    kept = [f'{p}.{k}' if p else k for p, m in regions.items() for k in kept_float(m)]
+    return ModelAudit(programs, float_parts(model, watch), unseen, kept)
 
 
 def _shapes(call: tuple[tuple, dict]) -> tuple:

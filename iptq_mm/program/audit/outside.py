@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ...kept_float import kept_float
 from ...modes import bound_region
 
 #: What leaves a model's values as they are when it runs.
@@ -58,7 +59,7 @@ class Watch:
         self.ran: set[str] = set()
         self.operations: dict[str, Counter[str]] = {}
         self._stack: list[str] = []
-        self._inside = 0
+        self._inside: list[bool] = [False]
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
@@ -74,7 +75,7 @@ class Watch:
 
         def enter(module: nn.Module, args: tuple, kwargs: dict) -> None:
             self._stack.append(path)
-            self._inside += region
+            self._inside.append(region)
             if region:
                 self.calls.setdefault(path, []).append((args, kwargs))
             else:
@@ -82,7 +83,7 @@ class Watch:
 
         def leave(module: nn.Module, args: tuple, output: Any) -> None:
             self._stack.pop()
-            self._inside -= region
+            self._inside.pop()
 
         return [
             module.register_forward_pre_hook(enter, with_kwargs=True),
@@ -91,7 +92,7 @@ class Watch:
 
     def float_operation(self, name: str) -> None:
         """Count an operation that takes or makes floats, if it is outside."""
-        if not self._inside:
+        if not self._inside[-1]:
             path = self._stack[-1] if self._stack else ''
             self.operations.setdefault(path, Counter())[name] += 1
 
@@ -116,10 +117,17 @@ class _FloatOperations(TorchDispatchMode):
 
 
 def outside(model: nn.Module, path: str = '') -> Iterator[tuple[str, nn.Module]]:
-    """Modules outside regions, and the regions themselves, with their paths."""
+    """Modules outside regions, and the regions themselves, with their paths.
+
+    Modules in a region that stay float are outside of it.
+    """
     yield path, model
     if bound_region(model) is None:
         for name, child in model.named_children():
+            yield from outside(child, f'{path}.{name}' if path else name)
+    else:
+        for name in kept_float(model):
+            child = model.get_submodule(name)
             yield from outside(child, f'{path}.{name}' if path else name)
 
 
@@ -167,6 +175,8 @@ def float_parts(model: nn.Module, watch: Watch) -> list[FloatPart]:
 def _parts(model: nn.Module, path: str = '') -> Iterator[tuple[str, nn.Module]]:
     """The largest modules without a region, and those around regions."""
     if bound_region(model) is not None:
+        for name in kept_float(model):
+            yield f'{path}.{name}' if path else name, model.get_submodule(name)
         return
     yield path, model
     if _holds_region(model) or not path:

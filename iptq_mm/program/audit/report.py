@@ -56,15 +56,18 @@ def plain(audit: ModelAudit, name: str) -> dict[str, Any]:
             for program in audit.programs
         ],
         'outside': [asdict(part) for part in audit.outside],
+        'kept_float': audit.kept_float,
     }
 
 
 def _verdict(audit: ModelAudit) -> str:
     nodes = sum(sum(program.nodes.values()) for program in audit.programs)
     if audit.holds:
+        kept = ', '.join(audit.kept_float)
         return (
             f'**Holds**: {nodes} nodes in {len(audit.programs)} programs compute with '
             'integers only, and none can overflow for any input.'
+            + (f' **Kept float in between**: {kept}.' if kept else '')
         )
     return f'**Does not hold**: {len(audit.findings)} findings.'
 

@@ -80,9 +80,11 @@ class Backend(ABC):
         sizes: If a program serves any number of rows, it is prepared for a few sizes
             only. So many of them lie between one power of two and the next, the latter
             included; a power of two itself.
+        devices: Types of the devices whose tensors it takes; None: all.
     """
 
     sizes: ClassVar[int] = 4
+    devices: ClassVar[tuple[str, ...] | None] = None
 
     def check(self) -> None:  # noqa: B027  (most need nothing)
         """Check that this back end can run here, before there is a program.
@@ -90,6 +92,18 @@ class Backend(ABC):
         Raises:
             RuntimeError: If it cannot; the message says what is missing.
         """
+
+    def check_device(self, device: torch.device) -> None:
+        """Check that this back end takes tensors of a device.
+
+        Raises:
+            RuntimeError: If it does not.
+        """
+        if self.devices is not None and device.type not in self.devices:
+            raise RuntimeError(
+                f'it runs on {" and ".join(self.devices)}, and the model is on '
+                f'{device.type}'
+            )
 
     def conversions(self) -> Conversions:
         """The conversions around its programs: torch's, unless it chooses others."""

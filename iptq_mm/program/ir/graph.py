@@ -25,7 +25,7 @@ from .moves import MOVES
 Operand = int | str
 
 #: Kinds of elementwise nodes that belong to no site of their own.
-ELEMENTWISE = ('requantize', 'shift_channels', 'add_constant', 'negate')
+ELEMENTWISE = ('requantize', 'shift_channels', 'add_constant', 'negate', 'to_levels')
 
 
 #: What to do about a program that does not hold together.

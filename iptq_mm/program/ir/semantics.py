@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...functions import Constants, IntegerFunction
 from ...intmath.dyadic import Dyadic, requantize
+from ...intmath.levels import look_up
 from ...modes.blocks import in_blocks
 from ...operations import OPERATIONS
 from ...out_of_range import count_outside
@@ -73,6 +74,8 @@ def _unclamped(node: Node, value: Value) -> NodeFunction:
         return lambda x, c: requantize(x[0], Dyadic(c['multiplier'], c['shift']))
     if node.kind == 'add_constant':
         return lambda x, c: x[0].long() + c['addend']
+    if node.kind == 'to_levels':
+        return lambda x, c: look_up(c['table'], c['first'], x[0])
     if node.kind == WATCH:
         return _watch
     if node.kind == 'negate':

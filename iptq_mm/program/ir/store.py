@@ -14,10 +14,10 @@ from .graph import Node, Port, Program, ProgramError, Value
 from .image_format import ImageFormat
 
 #: Raised when a field or a kind of node is added, renamed or changes its meaning.
-PROGRAM_VERSION = 4
+PROGRAM_VERSION = 5
 #: Versions that can be read. Ports of version 2 have no image format; versions 2 and 3
-#: have other names for some kinds of nodes.
-_READ = (2, 3, PROGRAM_VERSION)
+#: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``.
+_READ = (2, 3, 4, PROGRAM_VERSION)
 #: Kinds of nodes up to version 3 -> their names now.
 _RENAMED_IN_4 = {'shifted': 'add_constant', 'amplify': 'shift_channels'}
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...intmath.product import int8_product_is_exact
+from ...intmath.gpu_product import gpu_product, gpu_product_is_exact
+from ...intmath.product import carrier, int8_product_is_exact
 
 #: Products in a matrix below which a call for each matrix costs more than it saves.
 _WORTH = 2**18
@@ -96,8 +97,20 @@ def _int8_bmm(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _int8_bmm_elsewhere(a: Tensor, b: Tensor) -> Tensor:
-    """The same; float64 holds all sums."""
-    return torch.bmm(a.double(), b.double()).to(torch.int32)
+    """The same, in floats that hold all sums."""
+    dtype = carrier(a.shape[-1] * 2**14)
+    return torch.bmm(a.to(dtype), b.to(dtype)).to(torch.int32)
+
+
+def _int8_mm(a: Tensor, b: Tensor) -> Tensor:
+    """The product of int8 matrices, (n, k) and (k, m), in int32, on any device."""
+    if a.device.type == 'cuda' and gpu_product_is_exact(a.device):
+        return gpu_product(a, b).contiguous()
+    return _int8_bmm_elsewhere(a[None], b[None])[0]
+
+
+def _int8_mm_shape(a: Tensor, b: Tensor) -> Tensor:
+    return torch.empty(a.shape[0], b.shape[1], dtype=torch.int32, device=a.device)
 
 
 def _int8_bmm_shape(a: Tensor, b: Tensor) -> Tensor:
@@ -108,6 +121,9 @@ def _int8_bmm_shape(a: Tensor, b: Tensor) -> Tensor:
 
 _library = torch.library.Library('iptq_mm', 'DEF')
 _library.define('int8_bmm(Tensor a, Tensor b) -> Tensor')
+_library.define('int8_mm(Tensor a, Tensor b) -> Tensor')
 _library.impl('int8_bmm', _int8_bmm, 'CPU')
 _library.impl('int8_bmm', _int8_bmm_elsewhere, 'CompositeExplicitAutograd')
 _library.impl('int8_bmm', _int8_bmm_shape, 'Meta')
+_library.impl('int8_mm', _int8_mm, 'CompositeExplicitAutograd')
+_library.impl('int8_mm', _int8_mm_shape, 'Meta')

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from ...intmath.product import reference_products
+from ...intmath.product import float32_precision, reference_products
 from ...registry import FUNCTIONS
 from ..ir.graph import Node, Operand, Program, Value
 from ..ir.semantics import node_function
@@ -89,7 +89,7 @@ def lower(program: Program, node: Node, reference: bool = True) -> Lowered:
 
     function = node.function
     signature = _Signature(
-        'reference' if reference else torch.get_float32_matmul_precision(),
+        'reference' if reference else float32_precision(),
         node.kind,
         json.dumps(node.attributes, sort_keys=True),
         json.dumps(function, sort_keys=True),

@@ -103,7 +103,7 @@ def function_times(functions: Sequence[LoneFunction]) -> list[float]:
     timed = dict(zip(kernels, programs, strict=True))
     inputs = {k: _inputs(native.program) for k, native in timed.items()}
     spent: dict[tuple, list[float]] = {kernel: [] for kernel in timed}
-    with _one_thread():
+    with one_thread():
         for run in range(1 + RUNS):
             for kernel, native in timed.items():
                 if run > LEAST_RUNS and sum(spent[kernel]) > SLOW:
@@ -148,7 +148,8 @@ def _inputs(program: Program) -> list[Tensor]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch and the library use one thread within the ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

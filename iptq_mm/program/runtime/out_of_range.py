@@ -25,7 +25,8 @@ class out_of_range:  # noqa: N801  (used as a function)
         for site, seen in logs['backbone'].sites.items():
             print(site, seen.share, seen.farthest)
 
-    Integer mode counts every call. Programs of back ends and of :class:`Deployed` count
+    Integer mode counts every call, and it runs regions with modules kept float while
+    they are watched. Programs of back ends and of :class:`Deployed` count
     one row (image) of ``every``; ``rows`` and ``counted`` of a log say how many there
     were. Counted numbers are the same for all back ends.
 
@@ -62,7 +63,8 @@ class out_of_range:  # noqa: N801  (used as a function)
         for name, region in regions.items():
             mode = region.mode
             assert isinstance(mode, Integer)
-            if isinstance(region.session, Session):
+            # Between modules that stay float, integer mode itself has to count.
+            if isinstance(region.session, Session) and not mode.plan.kept_float:
                 watch = Watch(every, mode.plan.calibrated, warn)
                 self._watch(name, region.session, watch)
                 continue

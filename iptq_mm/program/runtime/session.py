@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ...kept_float import kept_float
 from ...modes import Integer, Mode, regions_in
 from ...modes.region import is_real
 from ...pixels import is_image, pixels_of
@@ -23,6 +24,7 @@ from .dynamic_rows.proof import row_wise, with_rows
 from .dynamic_rows.sizes import AnyRows
 from .module_state import ModuleState
 from .programs import LastCall, PreparedProgram, ProgramCache
+from .staged import Staged
 from .watch import Watch
 
 
@@ -81,13 +83,18 @@ class Session:
         """The programs that serve any number of rows, each as traced for two rows."""
         return self._cache.any_rows
 
-    def check(self) -> None:
+    def check(self, device: torch.device | None = None) -> None:
         """Check that its back end can run here.
+
+        Args:
+            device: Of the model; None: any.
 
         Raises:
             RuntimeError: If it cannot; the message says what is missing.
         """
         self._backend.check()
+        if device is not None:
+            self._backend.check_device(device)
 
     def serves(self, mode: Mode) -> bool:
         """Whether programs can run a region in this mode now.
@@ -153,16 +160,28 @@ class Session:
             found = cache.find(key)
             if found is not None:  # another thread made it meanwhile
                 return found.traced, found.executable
-            # A single image needs its own program only.
-            if rows not in (None, 1):
+            # A single image needs its own program only; and nothing is known of what a
+            # module that stays float does to rows.
+            if rows not in (None, 1) and not kept_float(module):
                 any_rows = self._for_any_rows(cache, row_key, module, leaves, spec)
             if any_rows is not None:
                 return any_rows, self._sized(cache, row_key, any_rows, device)
             args, kwargs = tree_unflatten(leaves, spec)
             traced = trace(module, args, kwargs, self._pool)
-            executable = self._backend.prepare(traced.program, device)
+            executable = self._prepared(traced, device)
             cache.keep(key, traced, executable)
             return traced, executable
+
+    def _prepared(self, traced: Traced, device: torch.device) -> Executable:
+        """A program ready to run, with the modules that stay float in it."""
+
+        def prepare(program: Program) -> Executable:
+            return self._backend.prepare(program, device)
+
+        if not traced.floats:
+            return prepare(traced.program)
+        conversions = self._backend.conversions()
+        return Staged(traced.program, traced.floats, prepare, conversions)
 
     def _for_any_rows(
         self,

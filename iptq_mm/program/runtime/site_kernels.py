@@ -85,7 +85,7 @@ class SiteKernels:
             return None
         if kernel is None or not _serves(kernel, made_for, constants, parameters):
             shape = _shape(operation, operands, attributes)
-            program = _made(
+            program = site_program(
                 site, operation, function, taken, constants, attributes, out, shape
             )
             kernel = self._kernels[key] = Kernel(
@@ -110,7 +110,7 @@ def _bytes(kernel: Kernel) -> int:
     return own if kernel.program is None else own + kernel.program.arena.nbytes
 
 
-def _made(
+def site_program(
     site: str,
     operation: Operation,
     function: Mapping[str, Any] | None,
@@ -120,6 +120,18 @@ def _made(
     out: QParams,
     shape: Sequence[int],
 ) -> NativeProgram | None:
+    """The native program of one site; None if there is no native kernel.
+
+    Args:
+        site: Name of the site.
+        operation: Its operation.
+        function: Registry dict of the function of a non-linear site.
+        taken: The operands that a node takes, with integer payloads.
+        constants: Constants of the site.
+        attributes: Other arguments of the operation.
+        out: Range of the output.
+        shape: Shape of the output.
+    """
     recorder = Recorder()
     operands: list[int | str] = []
     for x in taken:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ...functions import Constants
 from ...intmath import QParams
 from ...intmath.dyadic import Dyadic
+from ...intmath.levels import level_table
 from ...modes import Integer, Region, bound_region
 from ...modes.binding import own_forward
 from ...modes.region import PIXELS
@@ -25,6 +26,7 @@ from ...operations import NonLinear, Operation
 from ...plan import SitePlan
 from ...qtensor import QTensor
 from ..ir.graph import Port, Program
+from .float_calls import FloatCall
 from .recorded import Recorded
 from .recorder import Recorder, TensorPool
 
@@ -35,10 +37,13 @@ class Traced(NamedTuple):
     Attributes:
         program: The program.
         rebuild: Maps the real output tensors to the return value of ``forward``.
+        floats: Calls of modules that stay float, in order. What these take are the last
+            outputs of the program, what they return its last inputs.
     """
 
     program: Program
     rebuild: Callable[[Sequence[Tensor]], Any]
+    floats: tuple[FloatCall, ...] = ()
 
 
 class Tracing(Integer):
@@ -51,12 +56,16 @@ class Tracing(Integer):
     Attributes:
         recorder: Records the nodes.
         outputs: The real tensors that have left the region, with their ports.
+        handed: Ports of the values that modules kept float have got.
+        floats: Calls of these modules, with positions in ``handed``.
     """
 
     def __init__(self, mode: Integer, recorder: Recorder) -> None:
         super().__init__(mode.plan, mode.constants)
         self.recorder = recorder
         self.outputs: list[tuple[Tensor, Port]] = []
+        self.handed: list[Port] = []
+        self.floats: list[FloatCall] = []
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -80,6 +89,30 @@ class Tracing(Integer):
         port = Port(value.payload.number, value.qparams.scale)
         self.outputs.append((real, port))
         return real
+
+    def call_float(
+        self, path: str, forward: Callable[..., Any], args: tuple, kwargs: dict
+    ) -> Any:
+        """See the base class."""
+        leaves, spec = tree_flatten((args, kwargs))
+        given = []
+        for position, x in enumerate(leaves):
+            if isinstance(x, QTensor) and isinstance(x.payload, Recorded):
+                assert isinstance(x.qparams, QParams)
+                self.handed.append(Port(x.payload.number, x.qparams.scale))
+                leaves[position] = len(self.handed) - 1
+                given.append(position)
+            elif isinstance(x, QTensor):
+                leaves[position] = self.hand_out(x)
+        first = len(self.recorder.inputs)
+        result = super().call_float(path, forward, args, kwargs)
+        returned = list(range(first, len(self.recorder.inputs)))
+        self.floats.append(FloatCall(path, forward, leaves, given, spec, returned))
+        return result
+
+    def hand_out(self, value: QTensor) -> Tensor:
+        """See the base class."""
+        return super().hand_out(_bare(value))
 
     def _computed(
         self,
@@ -111,6 +144,7 @@ class Tracing(Integer):
             site,
             dict(plan.function or {}) if nonlinear else None,
         )
+        number = self._to_levels(number, result, plan.output)
         return Recorded.wrap(result, self.recorder, number)
 
     def _requantized(
@@ -127,7 +161,22 @@ class Tracing(Integer):
             (wanted.qmin, wanted.qmax),
             self._named(name, factor._asdict()),
         )
+        number = self._to_levels(number, result, wanted)
         return Recorded.wrap(result, self.recorder, number)
+
+    def _to_levels(self, number: int, result: Tensor, qparams: QParams) -> int:
+        """The number of a value whose quantizer may have levels, once it has them."""
+        if qparams.levels is None:
+            return number
+        bounds = qparams.qmin, qparams.qmax
+        table = level_table(qparams.levels, *bounds).to(result.dtype)
+        constants: dict[str, int | str] = {
+            'table': self.recorder.tensor(table, 'levels'),
+            'first': qparams.qmin,
+        }
+        return self.recorder.node(
+            'to_levels', [number], result.shape, bounds, constants
+        )
 
     def _operand(self, x: QTensor) -> int | str:
         """The operand of a node: the number of a value, or the name of a constant."""
@@ -190,9 +239,12 @@ def trace(
     nest = _nesting(result, spec)
     for i, place in enumerate(places):
         leaves[i] = leaves[i] if place is None else None  # frees the example
-    return Traced(
-        recorder.finish(region.name, [p for _, p in tracing.outputs]), rebuild
-    )
+    count = len(tracing.outputs)
+    ports = [*(p for _, p in tracing.outputs), *tracing.handed]
+    for call in tracing.floats:
+        for position in call.given:
+            call.leaves[position] += count
+    return Traced(recorder.finish(region.name, ports), rebuild, tuple(tracing.floats))
 
 
 def _inputs(operation: Operation) -> int | None:

@@ -26,8 +26,9 @@ def run_operation(
             raise unsupported(
                 f'{kind} has an operand that is neither a parameter nor computed from '
                 'the input of the region',
-                'register it as a parameter, pass it to forward as a tensor, or '
-                f'{SMALLER_REGION}',
+                'register it as a parameter, pass it to forward as a tensor, keep '
+                'float the module that computes with it (if it is of one that stays '
+                f'float), or {SMALLER_REGION}',
             )
     return mode.run(OPERATIONS[kind], operands, attributes)
 

@@ -55,14 +55,14 @@ def test_delete_marks_are_no_options():
 
 def test_widths_that_little_survives():
     assert read().unusual() == []
-    narrow = read(weight=dict(bits=4), activation=dict(bits=6), wide=dict(bits=8))
+    narrow = read(weight=dict(bits=3), activation=dict(bits=4), wide=dict(bits=8))
     assert narrow.unusual() == []
     with pytest.raises(ConfigError, match=r'wide\.bits=4: .* 8 bits .*on_mismatch'):
         read(wide=dict(bits=4))
     (said,) = read(wide=dict(bits=4), on_mismatch='warn').unusual()
     assert 'quantization.wide.bits=4: ' in said and 'fewer than 8 bits' in said
     found = read(
-        weight=dict(bits=3), activation=dict(bits=5), wide=dict(gelu=7, softmax=4)
+        weight=dict(bits=2), activation=dict(bits=3), wide=dict(gelu=7, softmax=4)
     ).unusual()
     assert len(found) == 4
 
@@ -81,6 +81,18 @@ MISTAKES = {
     'reconstruction misspelt': (
         dict(reconstruction=dict(epoch=3)),
         "reconstruction has no option 'epoch'.*did you mean 'epochs'",
+    ),
+    'groups of codes that fill 8 bits': (
+        dict(weight=dict(bits=8, group=16)),
+        r'weight.group=16 with bits=8: use 2 or more inputs, and 2 to 7 bits; or 0',
+    ),
+    'groups of one input': (
+        dict(weight=dict(bits=4, group=1)),
+        r'weight.group=1 with bits=4: use 2 or more',
+    ),
+    'damping that leaves nothing': (
+        dict(reconstruction=dict(damping=1.0)),
+        r'reconstruction.damping=1.0: use 0 or more, below 1',
     ),
     'reconstruction for a time that is negative': (
         dict(reconstruction=dict(epochs=-1)),
@@ -183,3 +195,25 @@ def test_mistakes(name):
     options, message = MISTAKES[name]
     with pytest.raises(ConfigError, match=message):
         read(**options)
+
+
+def test_codes():
+    levels, none = dict(gelu=dict(type='levels')), dict(gelu=None, layer_norm=None)
+    assert read().activation.codes == {}
+    assert read(activation=dict(codes=levels)).activation.codes == levels
+    assert read(activation=dict(codes=none)).activation.codes == none
+
+
+@pytest.mark.parametrize(
+    'codes, message',
+    [
+        (dict(gelus=dict(type='levels')), r"codes has no 'gelus'; .* mean 'gelu'\?"),
+        (dict(softmax=dict(type='levels')), r"codes has no 'softmax'"),
+        (dict(gelu=dict(type='level')), r"codes\.gelu: .* mean 'levels'\?"),
+        (dict(gelu='levels'), r"codes\.gelu: 'levels' is no code: write a dict"),
+        (dict(gelu=dict(type='levels', bits=4)), r"codes\.gelu: .* option 'bits'"),
+    ],
+)
+def test_codes_that_are_none(codes, message):
+    with pytest.raises(ConfigError, match=message):
+        read(activation=dict(bits=6, codes=codes))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from region_models import CANDIDATES, Custom, calibrated, config
 
-from iptq_mm.calibration.planner import choose_functions
+from iptq_mm.calibration.phases.assign import choose_functions
 
 #: One that takes 16 bits, one that narrows them to 8 first, and a literal form.
 GELU = dict(

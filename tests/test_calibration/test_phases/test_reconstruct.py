@@ -16,7 +16,7 @@ from iptq_mm.modes import bound_region
 from iptq_mm.modes.training.part import parameters_of
 from iptq_mm.program.runtime.site_kernels import SiteKernels
 
-CONFIG = ReconstructionConfig(epochs=4, rate=0.05, wide_rate=0.003)
+CONFIG = ReconstructionConfig(epochs=8, rate=0.05, wide_rate=0.003)
 BATCHES = [images(4, 3, 32, 32, seed=seed) for seed in range(4)]
 #: With as few as those, a part learns them by heart.
 MORE = [images(4, 3, 32, 32, seed=seed) for seed in range(8)]

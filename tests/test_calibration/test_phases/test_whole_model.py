@@ -26,7 +26,7 @@ from iptq_mm.calibration import (
     freeze_regions,
     observe,
 )
-from iptq_mm.calibration.planner import choose_functions
+from iptq_mm.calibration.phases.assign import choose_functions
 from iptq_mm.calibration.region_check.expected_values import FloatValues, IntegerValues
 from iptq_mm.functions import function_name
 from iptq_mm.modes import Region, bind, bound_region, regions_in

@@ -1,12 +1,10 @@
 """Float and integer model side by side."""
 
 import copy
-import os
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -14,6 +12,7 @@ from torch import nn
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.evaluate import comparing_loop
 from iptq_mm.engine.evaluate.output_comparison import OutputComparison
+from iptq_mm.engine.evaluate.plain import plain
 from iptq_mm.engine.evaluate.summary import summary
 from iptq_mm.modes import Integer, Region
 from iptq_mm.plan import RegionPlan
@@ -44,33 +43,6 @@ def test_twin_shares_the_float_tensors():
     assert twin[1].running_mean is not model[1].running_mean
     model[0].weight = nn.Parameter(torch.zeros(4, 4))
     assert twin[0].weight.abs().sum() > 0
-
-
-def test_predictions_are_dumped_once(tmp_path):
-    evaluator = Evaluator([DumpResults(out_file_path=str(tmp_path / 'a.pkl'))])
-    assert not comparing_loop._without_dumps(evaluator).metrics
-    assert len(evaluator.metrics) == 1
-
-
-def test_metrics_that_write_files(tmp_path):
-    """Those of the float model are not the ones that the integer model's read."""
-    metric = BaseMetricWithFiles(str(tmp_path / 'results'))
-    twin = comparing_loop._without_dumps(Evaluator([metric])).metrics[0]
-    assert metric.outfile_prefix != twin.outfile_prefix
-    assert os.path.isdir(twin.outfile_prefix)
-
-
-class BaseMetricWithFiles(BaseMetric):
-    def __init__(self, place):
-        super().__init__()
-        self.outfile_prefix = place
-        os.makedirs(place)
-
-    def process(self, data_batch, data_samples):
-        pass
-
-    def compute_metrics(self, results):
-        return {}
 
 
 def _sample(score=None):
@@ -154,7 +126,7 @@ def test_plain_metrics():
         'nested': {1: (1, None)},
         'text': 'x',
     }
-    assert comparing_loop._plain(metrics) == {
+    assert plain(metrics) == {
         'tensor': [[1.0, 2.0]],
         'scalar': 0.25,
         'nested': {'1': [1.0, None]},

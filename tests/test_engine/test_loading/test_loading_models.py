@@ -63,6 +63,10 @@ def test_checkpoints(tmp_path):
         check_checkpoint(Config(dict(load_from=there)))
     with pytest.raises(FileNotFoundError, match='there is no checkpoint b.pth'):
         check_checkpoint(Config(dict(load_from='b.pth')))
+    public = Config(dict(load_from='checkpoints/deit-tiny_3rdparty_in1k.pth'))
+    how = 'get_checkpoint.py deit-tiny_w8a8_in1k. fetches it and converts it .from http'
+    with pytest.raises(FileNotFoundError, match=how):
+        check_checkpoint(public)
     for none in (Config(), Config(dict(load_from=None)), Config(dict(load_from=''))):
         with pytest.raises(ConfigError, match='as load_from in it$'):
             check_checkpoint(none)

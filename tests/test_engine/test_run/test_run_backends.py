@@ -5,7 +5,7 @@ import tiny_runs
 from mmengine.config import Config
 
 from iptq_mm.calibration import ConfigError
-from iptq_mm.engine.run.checks import check_backend
+from iptq_mm.engine.loading.backends import check_backend
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.native.library import available
 

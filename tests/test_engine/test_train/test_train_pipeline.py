@@ -9,6 +9,7 @@ import tiny_training
 import torch
 from mmengine.config import Config
 
+from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.engine.train import pipeline
 from iptq_mm.engine.train.pipeline import train_and_compare
@@ -55,6 +56,30 @@ def test_the_result_is_that_of_quantization_but_for_the_training(trained_vit, tm
     assert all(k.startswith(('backbone.', 'head.')) for k in moved)
     assert any(k.endswith('qkv.weight') for k in moved)
     assert all(first[k].dtype == last[k].dtype for k in first)
+
+
+def test_float_results_of_an_earlier_run(trained_vit, tmp_path):
+    """The same training and the same integers; a wrong file is found before it."""
+    config, folder, results = trained_vit
+    again = train_and_compare(
+        config, work_dir=str(tmp_path / 'again'), float_results=str(folder)
+    )
+    for key in ('integer', 'float', 'agreement', 'assignment'):
+        assert again[key] == results[key]
+    assert again['training']['loss'] == results['training']['loss']
+    assert tiny_runs.same(
+        tiny_training.integers(tmp_path / 'again'), tiny_training.integers(folder)
+    )
+    cfg = Config.fromfile(config)
+    cfg.test_evaluator.topk = (1, 2)
+    cfg.dump(tmp_path / 'other.py')
+    with pytest.raises(ConfigError, match='made with another test_evaluator'):
+        train_and_compare(
+            str(tmp_path / 'other.py'),
+            work_dir=str(tmp_path / 'other'),
+            float_results=str(folder),
+        )
+    assert not (tmp_path / 'other/quantized.pth').exists()
 
 
 def test_the_loss_goes_down(tiny_data, tmp_path):

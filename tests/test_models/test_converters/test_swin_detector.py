@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from public_files import swin_backbone
 
 from iptq_mm.models.converters import ConversionError, convert_swin_detector
 
@@ -15,64 +16,6 @@ CONFIG = (
     / 'configs/cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco.py'
 )
 WIDTH, DEPTHS, HEADS, WINDOW = 16, (1, 2, 1, 1), (1, 2, 4, 8), 7
-
-
-def swin_backbone():
-    """Random parameters under the names of Swin's own backbone."""
-    shapes = {
-        'patch_embed.proj.weight': (WIDTH, 3, 4, 4),
-        'patch_embed.proj.bias': (WIDTH,),
-        'patch_embed.norm.weight': (WIDTH,),
-        'patch_embed.norm.bias': (WIDTH,),
-    }
-    for i, (depth, heads) in enumerate(zip(DEPTHS, HEADS, strict=True)):
-        width = WIDTH * 2**i
-        for j in range(depth):
-            block = f'layers.{i}.blocks.{j}'
-            shapes |= {
-                f'{block}.norm1.weight': (width,),
-                f'{block}.norm1.bias': (width,),
-                f'{block}.attn.relative_position_bias_table': (
-                    (2 * WINDOW - 1) ** 2,
-                    heads,
-                ),
-                f'{block}.attn.qkv.weight': (3 * width, width),
-                f'{block}.attn.qkv.bias': (3 * width,),
-                f'{block}.attn.proj.weight': (width, width),
-                f'{block}.attn.proj.bias': (width,),
-                f'{block}.norm2.weight': (width,),
-                f'{block}.norm2.bias': (width,),
-                f'{block}.mlp.fc1.weight': (4 * width, width),
-                f'{block}.mlp.fc1.bias': (4 * width,),
-                f'{block}.mlp.fc2.weight': (width, 4 * width),
-                f'{block}.mlp.fc2.bias': (width,),
-            }
-        if i < 3:
-            shapes |= {
-                f'layers.{i}.downsample.reduction.weight': (2 * width, 4 * width),
-                f'layers.{i}.downsample.norm.weight': (4 * width,),
-                f'layers.{i}.downsample.norm.bias': (4 * width,),
-            }
-        shapes |= {f'norm{i}.weight': (width,), f'norm{i}.bias': (width,)}
-    generator = torch.Generator().manual_seed(0)
-    state = {
-        f'backbone.{key}': torch.randn(shape, generator=generator) * 0.1
-        for key, shape in shapes.items()
-    }
-    for i, depth in enumerate(DEPTHS):
-        for j in range(depth):
-            key = f'backbone.layers.{i}.blocks.{j}.attn.relative_position_index'
-            state[key] = relative_position_index()
-    return state
-
-
-def relative_position_index():
-    """The index as Swin's own code makes it."""
-    ys, xs = torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing='ij')
-    ys, xs = ys.flatten(), xs.flatten()
-    dy = ys[:, None] - ys[None, :] + WINDOW - 1
-    dx = xs[:, None] - xs[None, :] + WINDOW - 1
-    return dy * (2 * WINDOW - 1) + dx
 
 
 @pytest.fixture(scope='module')
@@ -114,7 +57,7 @@ def checkpoint(model):
         'roi_head.mask_head.2.conv_logits.weight',
     ):
         assert key in others
-    return swin_backbone() | others
+    return swin_backbone(WIDTH, DEPTHS, HEADS, WINDOW) | others
 
 
 def test_loads_strictly(model, checkpoint):

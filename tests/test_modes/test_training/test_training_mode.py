@@ -31,6 +31,7 @@ FEW_BITS = dict(
     weight=dict(bits=4),
     activation=dict(bits=6, observer=dict(type='percentile', percentile=99)),
 )
+GROUPS = dict(weight=dict(bits=4, group=8))
 
 
 def trained(net):
@@ -48,10 +49,12 @@ def deployed(net):
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-@pytest.mark.parametrize('case', ['usual', 'few bits', 'literal', 'other size'])
+@pytest.mark.parametrize(
+    'case', ['usual', 'few bits', 'groups', 'literal', 'other size']
+)
 def test_the_forward_pass_is_that_of_the_integers(name, case):
     candidates = LITERAL if case == 'literal' else SEVERAL
-    options = FEW_BITS if case == 'few bits' else {}
+    options = {'few bits': FEW_BITS, 'groups': GROUPS}.get(case, {})
     if case == 'literal':
         options = dict(wide=dict(gelu=8, softmax=8))
     sizes = (48, 40) if case == 'other size' else (32, 32)
@@ -83,6 +86,29 @@ def test_it_still_is_after_a_step_and_so_is_the_model_that_comes_out(name):
     with torch.no_grad():
         assert all(map(torch.equal, tensors(net(x)), after))
     assert not any(p.is_floating_point() for p in net.parameters())
+
+
+@pytest.mark.parametrize('name', ['vit', 'mmpretrain_swin'])
+def test_codes_of_groups_stay_codes(name):
+    cfg = config(**GROUPS)
+    with torch.no_grad():
+        net = quantized(FAMILIES[name](), [images(4, 3, 32, 32)], cfg)
+    plan = bound_region(net.backbone).mode.plan.parameters
+    grouped = [n for n, p in plan.items() if p.group]
+    assert any('qkv' in n for n in grouped)
+    net = trained(net)
+    factors = bound_region(net.backbone).mode.factors
+    assert set(factors) == set(grouped)
+    assert same(copy.deepcopy(net)(images(2, 3, 32, 32)), net(images(2, 3, 32, 32)))
+    optimizer = torch.optim.SGD(net.parameters(), lr=3e-2)
+    sum(y.square().mean() for y in tensors(net(images(2, 3, 32, 32)))).backward()
+    optimizer.step()
+    end_training(net.backbone)
+    for path, value in net.backbone.named_parameters():
+        if path in grouped:
+            codes = value.double() / factors[path]
+            assert torch.equal(codes, codes.round()) and codes.abs().max() <= 7, path
+            assert factors[path].max() > 1
 
 
 @pytest.mark.parametrize('name', FAMILIES)

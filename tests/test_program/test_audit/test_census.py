@@ -23,6 +23,7 @@ def test_functions_count_their_operations():
 
 def test_requantizations():
     assert census(LONE['requantize']()).operations == {'requantize': 150}
+    assert census(LONE['to_levels']()).operations == {'lookup': 280}
     assert census(LONE['expand']()).operations == {}
 
 

@@ -6,9 +6,11 @@ from program_cases import LONE, block_program, equal, integers
 from region_models import Custom, quantized, rows, same
 from torch import Tensor, nn
 
-from iptq_mm.program import Port, Program, run, use_backend
+from iptq_mm.intmath import product
+from iptq_mm.program import Port, Program, Reference, run, use_backend
 from iptq_mm.program.backends.compiled import backend as compiled
 from iptq_mm.program.backends.compiled.graph import whole_graph
+from iptq_mm.program.lowering import byte_products, lower
 from iptq_mm.program.tracing.canonical import canonical_moves
 from iptq_mm.program.tracing.recorder import Recorder
 
@@ -40,6 +42,50 @@ def test_the_whole_graph_is_the_program(name):
     for seed in range(2):
         x = integers(program, seed)
         assert equal(graph(*x), run(program, x))
+
+
+@pytest.fixture(params=[False, True], ids=['floats', 'bytes'])
+def products(request, monkeypatch):
+    """Graphs as they are made on a CPU with, and without, products of bytes."""
+    for module in (product, byte_products):
+        monkeypatch.setattr(module, 'int8_product_is_exact', lambda: request.param)
+    lower._graph.cache_clear()
+    yield request.param
+    lower._graph.cache_clear()
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_the_whole_graph_for_another_device(name, products):
+    """Nothing is left on the CPU, and no kernel is asked for what GPUs do not have."""
+    program = GRAPHS[name]()
+    graph = whole_graph(program, torch.device('meta'))
+    made = graph(*(x.to('meta') for x in integers(program, 0)))
+    expected = run(program, integers(program, 0))
+    assert [m.shape for m in made] == [e.shape for e in expected]
+    assert all(m.device.type == 'meta' for m in made)
+    nodes = graph.graph.nodes
+    assert torch.ops.aten._int_mm.default not in {node.target for node in nodes}
+    if name == 'block' and products:
+        assert torch.ops.iptq_mm.int8_mm.default in {node.target for node in nodes}
+    for node in nodes:
+        assert torch.device('cpu') not in node.kwargs.values()
+        if node.target is torch.ops.aten.convolution.default:
+            users = {user.target for user in node.users}
+            assert users == {torch.ops.aten.round.default}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='NO GPU: this test needs one')
+@pytest.mark.parametrize('name', GRAPHS)
+def test_the_whole_graph_on_a_gpu(name):
+    program = GRAPHS[name]()
+    for prepared in (
+        compiled.Compiled().prepare(program, torch.device('cuda')),
+        Reference().prepare(program, torch.device('cuda')),
+    ):
+        for seed in range(3):
+            x = integers(program, seed)
+            found = prepared.run([y.cuda() for y in x])
+            assert equal([y.cpu() for y in found], run(program, x))
 
 
 def test_layers_that_differ_in_numbers_are_the_same_code():

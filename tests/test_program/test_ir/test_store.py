@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from program_cases import equal, integers, swin_program, vit_program
+from program_cases import LONE, equal, integers, swin_program, vit_program
 
 from iptq_mm.pixels import Pixels
 from iptq_mm.program import ProgramError, load_program, run, save_program
 from iptq_mm.program.ir.image_format import ImageFormat
-from iptq_mm.program.ir.store import to_dict
+from iptq_mm.program.ir.store import from_dict, to_dict
 
 
 @pytest.mark.parametrize('make', [vit_program, swin_program])
@@ -106,8 +106,18 @@ def test_files_of_version_2_can_be_read(pixels, tmp_path):
     x = integers(program)
     assert equal(run(program, x), run(again, x))
     torch.save({**data, 'version': 1}, tmp_path / 'older')
-    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 4\)'):
+    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 5\)'):
         load_program(tmp_path / 'older')
+
+
+def test_files_of_version_4_can_be_read():
+    """They have no nodes ``to_levels``; all else is as it is now."""
+    program = vit_program()
+    again = from_dict({**to_dict(program), 'version': 4})
+    assert again.nodes == program.nodes and again.inputs == program.inputs
+    levels = LONE['to_levels']()
+    assert from_dict(to_dict(levels)).nodes == levels.nodes
+    assert to_dict(levels)['version'] == 5
 
 
 def test_files_of_version_3_can_be_read():

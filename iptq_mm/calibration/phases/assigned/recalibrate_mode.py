@@ -16,6 +16,7 @@ from ....plan import RegionPlan
 from ....qtensor import QTensor, WeightQParams
 from ....record import Prepared, RegionRecord
 from ....registry import FUNCTIONS
+from ....rounding import NearestRounding
 
 
 class Recalibrating(Mode):
@@ -97,6 +98,12 @@ class Recalibrating(Mode):
     def _rounded_parameter(self, name: str, value: Tensor) -> QTensor:
         plan, source = self.plan.parameters[name], f'parameter:{name}'
         if isinstance(plan.scale, list):
+            if plan.group:
+                scale, bits = plan.scales(), plan.bits
+                rounded = NearestRounding()(value, scale, bits, group=plan.group)
+                weights = WeightQParams(rounded.scale, plan.bound)
+                real = weights.dequantize(rounded.codes)
+                return QTensor(real, weights, source, constant=True)
             weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
             grid = weights.grid(value).float()
             codes = (value / grid).round_().clamp_(-plan.bound, plan.bound)
@@ -169,5 +176,7 @@ class Recalibrating(Mode):
 
 def rounded(x: Tensor, qparams: QParams) -> Tensor:
     """Real values on the grid of a quantizer, saturated."""
+    if qparams.levels is not None:
+        return qparams.dequantize(qparams.quantize(x))
     q = x.detach() / qparams.scale  # the only copy
     return q.round_().clamp_(qparams.qmin, qparams.qmax).mul_(qparams.scale)

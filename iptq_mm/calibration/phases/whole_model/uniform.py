@@ -14,9 +14,9 @@ from ....plan import ParameterPlan, RegionPlan
 from ....record import RegionRecord
 from ...config import ConfigError, QuantizationConfig
 from ...config.methods import Method
-from ...planner import plan_parameters
 from ..assign import plans_for
 from ..freeze import quantize_parameters
+from ..plan_parameters import plan_parameters
 from .modes import Keeping, OnVisit, Uniform
 
 

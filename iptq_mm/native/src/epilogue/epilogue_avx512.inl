@@ -56,6 +56,18 @@ struct Interpolated {
   }
 };
 
+// The same, whose bytes are looked up afterwards.
+struct InterpolatedLevels {
+  Interpolated line;
+  ByteTable codes;
+
+  IPTQ_VBMI explicit InterpolatedLevels(const Gemm& g) : line(g), codes(g.line.codes) {}
+
+  IPTQ_VBMI __m512i operator()(__m512i first, __m512i second, bool both) const {
+    return codes(line(first, second, both));
+  }
+};
+
 struct Tabulated {
   OrderedBytes bytes;
   ByteTable table;
@@ -90,10 +102,10 @@ void finish_bytes(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
   finish_rows<Width, Up>(g, sums, row, rows, column, Make(g));
 }
 
-template <int Width, bool Up>
-IPTQ_VBMI void finish_table(const Gemm& g, const i32* sums, i64 row, i64 rows,
-                            i64 column) {
-  finish_rows<Width, Up>(g, sums, row, rows, column, Tabulated(g));
+template <int Width, bool Up, class Make>
+IPTQ_VBMI void finish_looked_up(const Gemm& g, const i32* sums, i64 row, i64 rows,
+                                i64 column) {
+  finish_rows<Width, Up>(g, sums, row, rows, column, Make(g));
 }
 
 // The same for words: make(words in order, result's row, column, mask) has the last word.
@@ -200,11 +212,14 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
   const bool bytes = g.out_type == kU8 && g.low >= 0 && g.high <= 255;
   const bool words = g.out_type == kI16 && g.low >= INT16_MIN && g.high <= INT16_MAX;
   const bool table = g.post == kTable && g.table_type == kU8 && g.out_type == kU8;
+  const bool permutes = permutes_bytes.load(std::memory_order_relaxed);
   if (bytes && g.post == kNothing)
     finish_bytes<Width, Up, Clamped>(g, sums, row, rows, column);
-  else if (bytes && table && g.low == 0 && permutes_bytes.load(std::memory_order_relaxed))
-    finish_table<Width, Up>(g, sums, row, rows, column);
-  else if (table && g.line.table)
+  else if (bytes && table && g.low == 0 && permutes)
+    finish_looked_up<Width, Up, Tabulated>(g, sums, row, rows, column);
+  else if (table && g.line.codes && permutes)
+    finish_looked_up<Width, Up, InterpolatedLevels>(g, sums, row, rows, column);
+  else if (table && g.line.table && !g.line.codes)
     finish_bytes<Width, Up, Interpolated>(g, sums, row, rows, column);
   else if (table)
     finish_lookups<Width, Up>(g, sums, row, rows, column);

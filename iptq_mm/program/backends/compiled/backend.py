@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -37,6 +38,14 @@ class Compiled(Backend):
             raise RuntimeError(
                 "back end 'compiled' needs a C++ compiler: install g++, or name one in "
                 "the environment variable CXX, or use back end 'reference'"
+            )
+
+    def check_device(self, device: torch.device) -> None:
+        """See the base class: GPUs need triton."""
+        if device.type != 'cpu' and not has_triton():
+            raise RuntimeError(
+                f'it needs the package triton on {device.type}: install the one that '
+                'belongs to this version of torch'
             )
 
     def conversions(self) -> Conversions:
@@ -119,6 +128,11 @@ def _without_int16(program: Program) -> Program:
         for v in program.values
     ]
     return replace(program, values=values)
+
+
+def has_triton() -> bool:
+    """Whether there is the compiler that inductor needs for GPUs."""
+    return importlib.util.find_spec('triton') is not None
 
 
 def _cpp_compiler() -> str | None:

@@ -102,6 +102,8 @@ class _Builder:
                 copy = self.graph.node_copy(node, copies.__getitem__)
                 if node.target is _aten.view.default:  # of a contiguous tensor
                     copy.target = _aten.reshape.default
+                if self.device.type != 'cpu':
+                    copy = self._for_gpu(copy)
                 if node.target in _OF_TENSORS:
                     copy.target = _OF_TENSORS[node.target]
                     copy.args = tuple(
@@ -109,6 +111,17 @@ class _Builder:
                     )
                 copies[node] = self._folded(copy)
         raise AssertionError('a graph without output')
+
+    def _for_gpu(self, node: fx.Node) -> fx.Node:
+        """The node; another one if its kernel for GPUs wants more, or may round."""
+        if 'device' in node.kwargs:  # of tensors that it makes
+            node.kwargs = {**node.kwargs, 'device': self.device}
+        if node.target is _aten._int_mm.default:
+            node.target = torch.ops.iptq_mm.int8_mm.default
+        if node.target is _aten.convolution.default:
+            # See integer_conv2d: a convolution may use Fourier transforms.
+            return self.graph.call_function(_aten.round.default, (node,))
+        return node
 
     def _numbers(self, ints: list[int]) -> list[fx.Node]:
         """Ints as the elements of one tensor."""

@@ -24,6 +24,8 @@ from .program import NativeProgram
 class Native(Backend):
     """C++ on the CPU; the reference where there is no compiler. It logs which."""
 
+    devices = ('cpu',)
+
     def conversions(self) -> Conversions:
         """The library's where it is available."""
         return fastest_conversions()
@@ -40,7 +42,10 @@ class Native(Backend):
     def prepare(self, program: Program, device: torch.device) -> Executable:
         """See the base class."""
         if device.type != 'cpu':
-            raise RuntimeError(f'the native back end runs on the CPU, not on {device}')
+            raise RuntimeError(
+                f'the native back end runs on the CPU, not on {device}: hide the GPU '
+                '(CUDA_VISIBLE_DEVICES=-1), or name the back end compiled or reference'
+            )
         try:
             library()
         except NativeError as error:

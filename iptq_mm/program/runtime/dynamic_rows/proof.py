@@ -19,7 +19,18 @@ from ...ir.graph import Node, Program
 from ...tracing.trace import Traced
 
 #: Elementwise kinds; a tensor among their operands must be the same for all rows.
-_ELEMENTWISE = ('add', 'mul', 'gelu', 'relu', 'requantize', 'add_constant', 'negate')
+_ELEMENTWISE = (
+    'add',
+    'mul',
+    'gelu',
+    'relu',
+    'requantize',
+    'add_constant',
+    'negate',
+    'to_levels',
+)
+#: Those of them whose constants do not depend on the place of an element.
+_SAME_FOR_ALL = ('gelu', 'requantize', 'to_levels')
 #: Kinds that work along the last dimension.
 _ALONG_LAST = ('linear', 'layer_norm', 'softmax', 'shift_channels')
 #: Moves with the size of each dimension, by attribute.
@@ -137,7 +148,7 @@ def _keeps_rows(program: Program, node: Node, rows: int) -> bool:
     if node.kind in _ELEMENTWISE:
         others = [x for x in node.operands if isinstance(x, str)]
         others += [x for x in node.constants.values() if isinstance(x, str)]
-        others = [] if node.kind in ('gelu', 'requantize') else others
+        others = [] if node.kind in _SAME_FOR_ALL else others
         alike = all(_alike(program.tensors[name], rank) for name in others)
         return alike and all(len(shape) == rank for shape in given)
     if node.kind in _ALONG_LAST:

@@ -81,6 +81,30 @@ def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
     return step.store(x.in_new_buffer(out))
 
 
+def fuse_levels(context: EmitterContext, node: Node) -> TensorRef | None:
+    """``to_levels(gelu(product))``: one table, of which the second is a part.
+
+    Where vectors compute the first function themselves, they look up its bytes.
+    """
+    x, out = context.operand(node, 0), context.storage(context.value(node))
+    step = _product(x)
+    if step is None or x.storage.type != U8 or out.type != U8:
+        return None
+    if step.plain:
+        return fuse_table(context, node)
+    if step.fields['post'] != TABLE:
+        return None
+    source = context.program.values[node.values[0]]
+    first = source.low + x.storage.zero_point
+    codes = torch.zeros(256, dtype=torch.uint8)
+    table = tabulated(context, node).to(torch.int64) + out.zero_point
+    codes[first : first + len(table)] = table.to(torch.uint8)
+    step.fields['table'] = codes[step.fields['table'].long()]
+    if step.fields.get('line'):
+        step.fields['line'] = {**step.fields['line'], 'codes': codes}
+    return step.store(x.in_new_buffer(out))
+
+
 def fuse_relu(context: EmitterContext, node: Node) -> TensorRef | None:
     """``relu(product)``: the lower bound of the clamp that is there anyway."""
     x, value = context.operand(node, 0), context.value(node)
@@ -199,6 +223,7 @@ def _residual_fields(context: EmitterContext, x: TensorRef) -> dict:
 #: The fusion rules, by the kind of the node that disappears.
 RULES: dict[str, Rule] = {
     'gelu': fuse_table,
+    'to_levels': fuse_levels,
     'relu': fuse_relu,
     'requantize': fuse_requantize,
     'add': fuse_add,

@@ -222,9 +222,9 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
     return _multiplied(context, node, operands, Dyadic(1, 0))
 
 
-@emitter('gelu')
-def gelu(context: EmitterContext, node: Node) -> TensorRef:
-    """Any integer GELU, as a table of all inputs."""
+@emitter('gelu', 'to_levels')
+def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
+    """Any function of one integer, as a table of all inputs."""
     source = context.program.values[node.values[0]]
     if source.high - source.low >= _MOST_CODES:
         raise Unsupported('inputs of more than 16 bits')

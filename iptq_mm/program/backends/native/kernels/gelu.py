@@ -1,4 +1,4 @@
-"""GELU as a table of all inputs, and interpolated_gelu without a table.
+"""Functions of one integer as tables, and interpolated_gelu without a table.
 
 The epilogue of a product computes the latter in 16-bit lanes, which is quicker than its
 table of 65536 entries.

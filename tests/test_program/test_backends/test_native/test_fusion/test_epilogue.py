@@ -14,6 +14,7 @@ from native_cases import (
     program,
     relu,
     requantize,
+    to_levels,
     weights,
 )
 
@@ -45,6 +46,40 @@ def test_gelu_is_part_of_the_product(level, name, bounds, scale, n):
     assert len(gemms(native)) == 1 and gemms(native)[0].post == TABLE
     table = gemms(native)[0].line.table
     assert bool(table) == (name == 'interpolated_gelu')
+
+
+@pytest.mark.parametrize(
+    'name, bounds, scale',
+    [
+        ('table_gelu', (-60, 195), 0.03),
+        ('interpolated_gelu', WIDE, 3e-4),
+        ('interpolated_gelu', (-128, 127), 0.05),
+        ('poly_gelu', WIDE, 3e-4),
+    ],
+)
+@pytest.mark.parametrize('n', [5, 64, 84])
+def test_levels_are_part_of_the_table(level, name, bounds, scale, n):
+    out = QParams(0.02, -9, 246, (-9, -3, 0, 5, 90, 200))
+
+    def build(r):
+        x = r.input((8, 40), -128, 127, 1.0)
+        wide = linear(r, x, weights(n, 40), bounds, bounds[1] / 20000)
+        return to_levels(r, function(r, name, wide, scale, out), out)
+
+    (gemm,) = gemms(check(program(build)))
+    assert gemm.post == TABLE
+    assert bool(gemm.line.codes) == bool(gemm.line.table)
+
+
+def test_levels_of_a_product(level):
+    out = QParams(0.02, -60, 195, (-60, -3, 0, 5, 90, 180))
+
+    def build(r):
+        x = r.input((8, 40), -128, 127, 1.0)
+        made = linear(r, x, weights(70, 40), (-60, 195), 0.01)
+        return to_levels(r, made, out)
+
+    assert gemms(check(program(build)))[0].post == TABLE
 
 
 @pytest.mark.parametrize('swapped', [False, True])

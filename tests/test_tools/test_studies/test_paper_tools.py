@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import scripts
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+TOOLS = Path(__file__).parents[3] / 'tools'
 TOOL = TOOLS / 'paper_figures.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -14,7 +14,7 @@ from iptq_mm.engine.study import setup as study_setup
 from iptq_mm.engine.study.what_if import WhatIf, with_site
 from iptq_mm.modes import Integer, bound_region
 
-TOOL = Path(__file__).parents[2] / 'tools/study_criteria.py'
+TOOL = Path(__file__).parents[3] / 'tools/study_criteria.py'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

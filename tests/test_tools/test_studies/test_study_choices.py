@@ -10,7 +10,7 @@ from iptq_mm.engine.study import choices
 from iptq_mm.engine.study.choices import rule_configs, weight_configs
 from iptq_mm.native.library import available
 
-TOOL = Path(__file__).parents[2] / 'tools/study_choices.py'
+TOOL = Path(__file__).parents[3] / 'tools/study_choices.py'
 
 pytestmark = [
     pytest.mark.usefixtures('one_thread'),

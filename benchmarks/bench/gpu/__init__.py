@@ -1,0 +1,1 @@
+"""Integer models on a GPU: the same integers as on the CPU, and how fast."""

@@ -1,0 +1,8 @@
+# The whole demo detector on integers, with 4-bit weights.
+_base_ = './swin_cascade_demo_w4a8.py'
+# A list of modules (the heads of the three stages) stands for all of its members.
+quantization = dict(
+    regions=[
+        'backbone', 'neck', 'rpn_head', 'roi_head.bbox_head',
+        'roi_head.mask_head'
+    ])

@@ -1,0 +1,140 @@
+"""The ``overrides``: what is different at some sites, as a config has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...functions import function_name
+from ...registry import FUNCTIONS
+from .candidates import check_function
+from .reading import ConfigError, build, check_type, meant
+
+
+@dataclass
+class Precision:
+    """Precision of the weights, or of the activations, that an override covers.
+
+    Attributes:
+        bits: Bits of an integer; None: those of the config.
+    """
+
+    bits: int | None = None
+
+
+@dataclass
+class Override:
+    """What is different at the sites that a pattern covers.
+
+    Of two overrides that say different things of the same site, the later one counts.
+
+    Attributes:
+        where: A regular expression that has to match all of a name: the path of a
+            module in the model, the name of its class, or the name of a site after the
+            region's (``backbone.layers.0.attn/softmax:0``). A module that matches is
+            covered with everything in it.
+        weight: Precision of the weights of linear layers and convolutions.
+        activation: Precision of the inputs of linear layers, convolutions and matrix
+            products.
+        function: The integer function of non-linear sites of its kind: registry dict,
+            or the name of a candidate; None: the criterion chooses.
+        keep_float: Whether modules that match compute in floats.
+    """
+
+    where: str
+    weight: Precision = field(default_factory=Precision)
+    activation: Precision = field(default_factory=Precision)
+    function: dict | str | None = None
+    keep_float: bool = False
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """The bits that it sets, by ``weight`` and ``activation``."""
+        parts = {'weight': self.weight.bits, 'activation': self.activation.bits}
+        return {name: bits for name, bits in parts.items() if bits is not None}
+
+    def matches(self, *names: str) -> bool:
+        """Whether the pattern matches one of these names, each as a whole."""
+        return any(re.fullmatch(self.where, name) for name in names)
+
+
+def read_overrides(
+    given: Any, candidates: Mapping[str, Mapping[str, dict]]
+) -> list[Override]:
+    """Overrides from the list in a config.
+
+    Args:
+        given: The list.
+        candidates: By kind and name, for functions that are given by name.
+
+    Raises:
+        ConfigError: If a key is unknown, a value is out of range, a pattern is no
+            regular expression, or an override says nothing.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise ConfigError(f'quantization.overrides is a list of dicts, not {given!r}')
+    return [
+        one if isinstance(one, Override) else _read(one, i, candidates)
+        for i, one in enumerate(given)
+    ]
+
+
+def _read(
+    given: Any, number: int, candidates: Mapping[str, Mapping[str, dict]]
+) -> Override:
+    at = f'quantization.overrides[{number}]'
+    if not isinstance(given, Mapping) or not isinstance(given.get('where'), str):
+        raise ConfigError(
+            f"{at} is a dict with a pattern, such as dict(where='backbone.layers.0', "
+            f'weight=dict(bits=8)), not {given!r}'
+        )
+    parts = {
+        name: build(Precision, given[name], f'{at}.{name}')
+        for name in ('weight', 'activation')
+        if name in given
+    }
+    override: Override = build(Override, {**given, **parts}, at)
+    try:
+        re.compile(override.where)
+    except re.error as error:
+        raise ConfigError(
+            f'{at}.where={override.where!r} is no regular expression: {error}'
+        ) from error
+    for name, bits in override.bits.items():
+        if not 2 <= bits <= 8:
+            raise ConfigError(f'{at}.{name}.bits={bits}: use 2 to 8')
+    if override.function is not None:
+        override.function = _function(override.function, candidates, f'{at}.function')
+    said = bool(override.bits) or override.function is not None
+    if override.keep_float and said:
+        raise ConfigError(
+            f'{at} keeps modules float and gives them bits or a function: use two '
+            'overrides for two patterns'
+        )
+    if not (said or override.keep_float):
+        raise ConfigError(
+            f'{at} (where={override.where!r}) says nothing: add weight=dict(bits=...), '
+            'activation=dict(bits=...), function=... or keep_float=True'
+        )
+    return override
+
+
+def _function(
+    given: dict | str, candidates: Mapping[str, Mapping[str, dict]], at: str
+) -> dict:
+    """The registry dict of a function; that of a candidate, if it is one."""
+    FUNCTIONS.import_from_location()
+    named = {n: cfg for kind in candidates.values() for n, cfg in kind.items()}
+    if isinstance(given, str):
+        names = sorted({*named, *FUNCTIONS.module_dict})
+        if given not in names:
+            raise ConfigError(
+                f'{at}: there is no function {given!r}; there are '
+                f'{names}{meant(given, names)}'
+            )
+        return named.get(given, {'type': given})
+    check_type(FUNCTIONS, given, at)
+    check_function(FUNCTIONS.get(given['type']).kind, given, at)
+    return named.get(function_name(given), given)

@@ -1,0 +1,92 @@
+"""The pass that measures what few bits at each site do to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+
+from ....intmath import QParams
+from ....modes import Mode
+from ....plan import RegionPlan
+from ....record import RegionRecord
+from ....registry import OBSERVERS
+from ...batches import Forward, run_batches
+from ...config import QuantizationConfig
+from ...planner import Planner
+from ...region_order import inputs_from_producers, producers_first
+from .effects import Sensitivities
+from .mode import Sensing, ValueQuantizer, WeightError
+
+#: Widths that are tried.
+WIDTHS = (3, 4, 5, 6, 8)
+
+
+def sensitivities(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: dict[str, RegionRecord],
+    forward: Forward,
+    batches: Iterable,
+    widths: Sequence[int] = WIDTHS,
+    draws: int = 1,
+) -> Sensitivities:
+    """What each width of weights and of activations does to the outputs, by site.
+
+    One pass over the batches serves all widths. Weights are rounded to the nearest, by
+    the observer of the config; second-order and learned rounding make less of it.
+
+    Args:
+        model: The float model.
+        config: Observers.
+        records: From the phases that observe and analyse.
+        forward: Runs a batch.
+        batches: Calibration batches.
+        widths: Bits to try.
+        draws: Passes backward for a batch.
+    """
+    found: Sensitivities = {name: {} for name in records}
+    modes: dict[str, Mode] = {}
+    plans: dict[str, RegionPlan] = {}
+    for name, record in producers_first(records):
+        planner = Planner(record, config, inputs_from_producers(record, plans))
+        module = model.get_submodule(name)
+        plans[name] = planner.plan(type(module).__name__)
+        modes[name] = Sensing(
+            plans[name],
+            found[name],
+            widths,
+            _weight_error(config),
+            _quantizer(planner),
+            draws,
+        )
+    run_batches(model, modes, forward, batches)
+    for sites in found.values():
+        for seen in sites.values():
+            seen.multiplications /= max(1, seen.images)
+    return found
+
+
+def _weight_error(config: QuantizationConfig) -> WeightError:
+    observer = OBSERVERS.build(dict(config.weight.observer))
+
+    def error(name: str, weight: Tensor, bits: int) -> Tensor:
+        rows = weight.detach()
+        scale = observer.scales(rows, bits).to(rows.device)
+        scale = scale.view(-1, *(1,) * (rows.dim() - 1))
+        most = 2 ** (bits - 1) - 1
+        return (rows / scale).round_().clamp_(-most, most).mul_(scale).sub_(rows)
+
+    return error
+
+
+def _quantizer(planner: Planner) -> ValueQuantizer:
+    known: dict[tuple[str, int], QParams | None] = {}
+
+    def quantizer(value: str, bits: int) -> QParams | None:
+        key = value, bits
+        if key not in known:
+            known[key] = planner.operand(value, bits)
+        return known[key]
+
+    return quantizer

@@ -1,0 +1,193 @@
+"""The choices of a search: what each site may have, with its costs and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...calibration import ConfigError
+from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
+from ...criteria import CandidateErrors
+from .costs import CostTable
+
+#: Bits of an operand without a choice.
+PIXEL_BITS = 8
+#: What budgets are set on, and what an objective may be.
+COSTS = ('loss', 'bytes', 'ms')
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting of a unit.
+
+    Attributes:
+        weight: Bits of the weight; None: there is none.
+        activation: Bits of the operands of a product; None: they have no choice, or it
+            is no product.
+        function: Name of the function of a non-linear site; ``''``: it is none.
+        loss: Relative squared error of the outputs, to first order.
+        bytes: Of the weight.
+        ms: Milliseconds of the native kernels for one image.
+        bit_operations: Multiplications times the bits of both operands.
+    """
+
+    weight: int | None = None
+    activation: int | None = None
+    function: str = ''
+    loss: float = 0.0
+    bytes: float = 0.0
+    ms: float = 0.0
+    bit_operations: float = 0.0
+
+    def cost(self, name: str) -> float:
+        """One of :data:`COSTS`."""
+        return float(getattr(self, name))
+
+    @property
+    def override(self) -> dict[str, Any]:
+        """What an override of a config says of it, without ``where``."""
+        said: dict[str, Any] = {}
+        if self.weight is not None:
+            said['weight'] = dict(bits=self.weight)
+        if self.activation is not None:
+            said['activation'] = dict(bits=self.activation)
+        if self.function:
+            said['function'] = self.function
+        return said
+
+
+@dataclass
+class Unit:
+    """Sites that have one choice together: those that share a weight.
+
+    Attributes:
+        sites: Names, after the region's: ``backbone.layers.0.attn.qkv/linear:0``.
+        choices: What they may have.
+    """
+
+    sites: list[str]
+    choices: list[Choice] = field(default_factory=list)
+
+
+def product_units(
+    found: Sensitivities,
+    table: CostTable,
+    weights: Sequence[int],
+    activations: Sequence[int],
+) -> list[Unit]:
+    """The units of all products.
+
+    Args:
+        found: Sensitivities, by region and site.
+        table: Times of kernels.
+        weights: Bits that weights may have.
+        activations: Bits that operands may have.
+
+    Raises:
+        ConfigError: If a width was not tried, or the table lacks a kernel.
+    """
+    together: dict[str, list[tuple[str, SiteSensitivity]]] = {}
+    for region, sites in found.items():
+        for site, seen in sites.items():
+            name = f'{region}.{site}' if not site.startswith('/') else region + site
+            shared = f'{region} {seen.weight}' if seen.weight else name
+            together.setdefault(shared, []).append((name, seen))
+    units = []
+    for members in together.values():
+        unit = Unit([name for name, _ in members])
+        has_weight = bool(members[0][1].weight)
+        for weight in weights if has_weight else [None]:
+            for activation in activations if _has_choice(members) else [None]:
+                unit.choices.append(_choice(members, table, weight, activation))
+        units.append(unit)
+    return units
+
+
+def _has_choice(members: Sequence[tuple[str, SiteSensitivity]]) -> bool:
+    """Whether operands have a choice: pixels have none."""
+    errors = (sums for _, seen in members for sums in seen.activation_errors.values())
+    return any(map(any, errors))
+
+
+def _choice(
+    members: Sequence[tuple[str, SiteSensitivity]],
+    table: CostTable,
+    weight: int | None,
+    activation: int | None,
+) -> Choice:
+    loss = nanoseconds = operations = 0.0
+    for name, seen in members:
+        if (activation is not None and activation not in seen.activation_errors) or (
+            weight is not None and weight not in seen.weight_errors
+        ):
+            raise ConfigError(
+                f"site '{name}': the sensitivity of W{weight or '-'}A{activation} was "
+                f'not measured, only of {sorted(seen.activation_errors)} bits'
+            )
+        loss += seen.error(weight, activation)
+        nanoseconds += table.product(name, seen.kernel, weight, activation)
+        other = activation or PIXEL_BITS
+        operations += seen.multiplications * (weight or other) * other
+    numbers = members[0][1].numbers if weight is not None else 0
+    return Choice(
+        weight,
+        activation,
+        '',
+        loss,
+        numbers * (weight or 0) / 8,
+        nanoseconds * 1e-6,
+        operations,
+    )
+
+
+def function_units(
+    candidates: Mapping[str, Mapping[str, Mapping[str, CandidateErrors]]],
+) -> list[Unit]:
+    """The units of non-linear sites: which function each may have.
+
+    Args:
+        candidates: Errors by region, site and name of the function, with gradients.
+    """
+    units = []
+    for region, sites in candidates.items():
+        for site, known in sites.items():
+            unit = Unit([f'{region}.{site}' if site[0] != '/' else region + site])
+            for name, errors in known.items():
+                loss = max(errors.relative_output_error, errors.relative_weighted_error)
+                measured = errors.nanoseconds * errors.elements / max(1, errors.images)
+                unit.choices.append(
+                    Choice(function=name, loss=loss, ms=measured * 1e-6)
+                )
+            units.append(unit)
+    return units
+
+
+def total(chosen: Sequence[Choice], cost: str) -> float:
+    """The sum of a cost, or of the loss, over the choices of all units."""
+    return sum(choice.cost(cost) for choice in chosen)
+
+
+def uniform(units: Sequence[Unit], weight: int, activation: int) -> list[Choice]:
+    """The choices of a model that has the same bits everywhere.
+
+    Non-linear sites have the function of the least loss.
+
+    Raises:
+        ConfigError: If a unit has no such choice.
+    """
+    chosen = []
+    for unit in units:
+        fitting = [
+            choice
+            for choice in unit.choices
+            if choice.weight in (None, weight)
+            and choice.activation in (None, activation)
+        ]
+        if not fitting:
+            raise ConfigError(
+                f'W{weight}A{activation} is no choice of this search at '
+                f"'{unit.sites[0]}': name its bits among --weights and --activations"
+            )
+        chosen.append(min(fitting, key=lambda choice: choice.loss))
+    return chosen

@@ -1,0 +1,137 @@
+"""What a search knows of a model: measured once, kept in its work dir."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ...calibration import QuantizationConfig, check_patterns, observe
+from ...calibration.config import OUTPUT_ERROR
+from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
+from ...calibration.phases.sensitivity.measure import sensitivities
+from ...calibration.regions import check_regions, expanded
+from ...record import RegionRecord
+from ...utils.files import atomic_write
+from ..calibration_data import build_calibration_dataloader
+from ..loading.example import example_batch
+from ..loading.models import build_model, new_model, read_config, unwrapped
+from ..quantize.kernel_times import measure_times
+from ..quantize.model import analyse_model
+from ..quantize.progress import some_batches
+from ..quantize.settings import read_settings
+from ..quantize.state import state_key
+from .costs import CostTable, measured
+
+
+def search_settings(cfg: Config) -> QuantizationConfig:
+    """The settings of a config, with functions judged by the error of the outputs.
+
+    Raises:
+        ConfigError: If it is no valid quantization.
+    """
+    quantization = dict(cfg.get('quantization') or {})
+    quantization['criterion'] = dict(OUTPUT_ERROR)
+    quantization['analysis'], quantization['methods'] = 'site', []
+    return read_settings(cfg, quantization)
+
+
+def measure_model(
+    cfg: Config, folder: Path, widths: Sequence[int], functions: bool
+) -> tuple[Sensitivities, dict[str, RegionRecord]]:
+    """The sensitivities of a model's sites, and its records.
+
+    Both are kept in the folder, and used again for the same weights, settings and
+    images.
+
+    Args:
+        cfg: The whole config of a float model.
+        folder: The work dir.
+        widths: Bits to try.
+        functions: Whether the times of functions are measured, too.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+    """
+    settings = search_settings(cfg)
+    model: Any = unwrapped(build_model(cfg))
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    loader = build_calibration_dataloader(cfg, settings, seed)
+    described = repr((seed, cfg.get('train_dataloader')))
+    key = state_key(model, settings.described() + repr(sorted(widths)), described)
+    folder.mkdir(parents=True, exist_ok=True)
+    records = analyse_model(
+        model, settings, loader, folder / 'analysis.state', described
+    )
+    if functions:
+        measure_times(model, settings, records)
+    path = folder / 'sensitivity.json'
+    found = _kept(path, key)
+    if found is None:
+        images = settings.calibration.analysis_images
+        batches = some_batches(loader, 'sensitivity', len(loader), images, settings)
+        found = sensitivities(
+            model, settings, records, model.test_step, batches, sorted(widths)
+        )
+        sites = {
+            region: {site: seen.to_dict() for site, seen in of_region.items()}
+            for region, of_region in found.items()
+        }
+        atomic_write(path, json.dumps({'key': key, 'sites': sites}, indent=1) + '\n')
+    return found, records
+
+
+def _kept(path: Path, key: dict[str, str]) -> Sensitivities | None:
+    """The sensitivities in a file, if they are those of this model."""
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'))
+        if data['key'] != key:
+            print_log(f'{path}: of another model or settings, measured anew', 'current')
+            return None
+        return {
+            region: {s: SiteSensitivity.from_dict(seen) for s, seen in sites.items()}
+            for region, sites in data['sites'].items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        print_log(f'{path}: cannot be read ({error})', 'current', logging.WARNING)
+        return None
+
+
+def measure_costs(
+    config: str | os.PathLike,
+    shape: tuple[int, int] | None = None,
+    cfg_options: dict[str, Any] | None = None,
+) -> CostTable:
+    """Measure the native kernels that products of a model may have, on this machine.
+
+    Weights do not matter: no checkpoint is read.
+
+    Args:
+        config: Config of a float model with a quantization dict.
+        shape: Height and width of the image that the model gets; None: as the test
+            pipeline of the config makes them.
+        cfg_options: Overrides, by dotted key.
+
+    Raises:
+        ConfigError: If the config asks for something impossible.
+        FileNotFoundError: If there is no such config.
+        RuntimeError: If there is no native library.
+    """
+    cfg = read_config(config, None, cfg_options)
+    settings = search_settings(cfg)
+    model: Any = unwrapped(new_model(cfg)).eval()
+    settings.regions = expanded(model, settings.regions)
+    check_regions(model, settings)
+    check_patterns(model, settings)
+    batch = example_batch(cfg, shape)
+    records = observe(model, settings, model.test_step, [batch])
+    found = sensitivities(model, settings, records, model.test_step, [batch], draws=0)
+    return measured(found)

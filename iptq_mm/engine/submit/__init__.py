@@ -1,0 +1,1 @@
+"""Files for evaluation servers: COCO test-dev and ImageNet."""

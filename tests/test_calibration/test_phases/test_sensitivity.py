@@ -1,0 +1,117 @@
+"""What each width does to the outputs, against what it does."""
+
+import copy
+import random
+
+import pytest
+import torch
+from region_models import Net, config, images, quantized, vit
+from scipy.stats import spearmanr
+from torch import nn
+
+from iptq_mm.calibration import observe
+from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
+from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
+from iptq_mm.calibration.planner import Planner
+from iptq_mm.registry import OBSERVERS
+
+WIDTHS = (3, 4, 5, 6, 8)
+
+
+class Linears(nn.Module):
+    """Two layers, linear but for a LayerNorm beside them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.first, self.last = nn.Linear(12, 16), nn.Linear(16, 8)
+        self.norm = nn.LayerNorm(8)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
+def measured(backbone, batches, draws=1, cfg=None):
+    net, cfg = Net(copy.deepcopy(backbone)).eval(), cfg or config()
+    records = observe(net, cfg, net, batches)
+    found = sensitivities(net, cfg, records, net, batches, WIDTHS, draws)
+    return found['backbone'], records['backbone'], cfg
+
+
+@torch.no_grad()
+def test_it_is_the_relative_error_of_the_outputs():
+    """Of a linear model the first order is all; many draws tell it exactly."""
+    net = Linears()
+    x = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
+    found, record, cfg = measured(net, [x], draws=400)
+    real = net(x)
+    power = real.square().sum(1)
+    scale = OBSERVERS.build(cfg.weight.observer).scales
+    for bits in (3, 6):
+        step = scale(net.first.weight, bits)[:, None]
+        most = 2 ** (bits - 1) - 1
+        rounded = (net.first.weight / step).round().clamp(-most, most) * step
+        error = x @ (rounded - net.first.weight).t() @ net.last.weight.t()
+        wanted = float((error.square().sum(1) / power).mean())
+        site = found['first/linear:0']
+        assert site.weight_errors[bits][0] / site.draws == pytest.approx(
+            wanted, rel=0.2
+        )
+
+        q = Planner(record, cfg).operand('first/linear:0', bits)
+        hidden = net.first(x)
+        lost = q.dequantize(q.quantize(hidden)) - hidden
+        error = lost @ net.last.weight.t()
+        wanted = float((error.square().sum(1) / power).mean())
+        site = found['last/linear:0']
+        found_error = site.activation_errors[bits][0] / site.draws
+        assert found_error == pytest.approx(wanted, rel=0.2)
+
+
+def test_every_product_of_a_vit():
+    batches = [images(2, 3, 16, 16, seed=s) for s in range(2)]
+    found, record, _ = measured(vit(dims=16, size=16), batches)
+    products = {
+        site
+        for site, kind in record.operations.items()
+        if kind in ('linear', 'conv2d', 'matmul')
+    }
+    assert found.keys() == products
+    qkv = found['layers.0.attn.qkv/linear:0']
+    assert (qkv.weight, qkv.numbers) == ('layers.0.attn.qkv.weight', 48 * 16)
+    assert qkv.multiplications == 5 * 48 * 16 and qkv.draws == 4
+    assert qkv.kernel['shapes'] == [[1, 5, 16], [48, 16]]
+    for site in found.values():
+        values = [site.error(bits if site.weight else None, bits) for bits in (3, 5, 8)]
+        if site.operation != 'conv2d':
+            assert values == sorted(values, reverse=True) and values[-1] > 0
+    attention = [s for s in found.values() if 16 in s.kernel['given_bits']]
+    assert len(attention) == 2  # probabilities times values
+    again = SiteSensitivity.from_dict(qkv.to_dict())
+    assert again == qkv
+
+
+def test_it_ranks_plans_as_their_integers_do():
+    """Of random bits everywhere, the predicted loss is in the order of the real one."""
+    backbone = vit(dims=16, size=16)
+    batches = [images(4, 3, 16, 16, seed=s) for s in range(2)]
+    found, _, _ = measured(backbone, batches, draws=2)
+    with torch.no_grad():
+        real = torch.cat([backbone(batch)[0] for batch in batches])
+    generator, predicted, lost = random.Random(1), [], []
+    for level in range(9):
+        overrides, loss = [], 0.0
+        for site, seen in found.items():
+            bits = [
+                generator.choice(WIDTHS[i : i + 2]) for i in (level % 4, level // 3)
+            ]
+            loss += seen.error(bits[0] if seen.weight else None, bits[1])
+            more = dict(weight=dict(bits=bits[0])) if seen.weight else {}
+            where = f'backbone{site}' if site[0] == '/' else f'backbone.{site}'
+            overrides.append(dict(where=where, activation=dict(bits=bits[1]), **more))
+        net = quantized(backbone, batches, config(overrides=overrides))
+        with torch.no_grad():
+            integer = torch.cat([net(batch)[0] for batch in batches])
+        predicted.append(loss)
+        lost.append(float((integer - real).square().mean()))
+    assert spearmanr(predicted, lost).statistic > 0.9

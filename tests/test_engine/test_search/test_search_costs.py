@@ -1,0 +1,126 @@
+"""Tables of costs, and the choices that are made of them."""
+
+import math
+
+import pytest
+
+from iptq_mm.calibration import ConfigError
+from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
+from iptq_mm.engine.search.budgets import read_budgets
+from iptq_mm.engine.search.choices import product_units, total, uniform
+from iptq_mm.engine.search.costs import CostTable, measured, products_of
+
+
+def kernel(kind='linear', shapes=((1, 5, 16), (32, 16)), given=(0, 0)):
+    output = [1, 5, 32] if kind == 'linear' else [1, 2, 5, 5]
+    return {
+        'kind': kind,
+        'shapes': [list(shape) for shape in shapes],
+        'output': output,
+        'attributes': {},
+        'given_bits': list(given),
+        'out_bits': 16,
+    }
+
+
+def site(kind='linear', weight='a.weight', error=1e-3, **options):
+    errors = {bits: [error * 4.0**-bits, 0.0] for bits in (3, 4, 6, 8)}
+    return SiteSensitivity(
+        kind,
+        weight,
+        512 if weight else 0,
+        2560.0,
+        kernel(kind, **options),
+        dict(errors) if weight else {},
+        dict(errors),
+        4,
+        4,
+    )
+
+
+ATTENTION = ((1, 2, 5, 5), (1, 2, 5, 8))
+FOUND = {
+    'backbone': {
+        'a/linear:0': site(),
+        'b/linear:0': site(weight='b.weight', error=1e-2),
+        '/matmul:0': site('matmul', '', shapes=ATTENTION, given=(16, 0)),
+    }
+}
+
+
+@pytest.fixture(scope='module')
+def table():
+    found = measured(FOUND)
+    assert found.machine
+    return found
+
+
+def test_kernels_are_measured_once_each(table):
+    # Two widths of weights of one shape, and the product of attention.
+    assert len(products_of(FOUND)) == len(table.nanoseconds) == 3
+    assert all(10 < time < 1e9 for time in table.nanoseconds.values())
+    assert table.has_all(FOUND) and not CostTable().has_all(FOUND)
+
+
+def test_a_table_is_carried_to_another_machine(table, tmp_path):
+    path = tmp_path / 'costs.json'
+    table.save(path)
+    assert CostTable.load(path) == table
+    path.write_text(path.read_text().replace('"version": 1', '"version": 9'))
+    with pytest.raises(ConfigError, match='version 9'):
+        CostTable.load(path)
+    path.write_text('[]')
+    with pytest.raises(ConfigError, match='no table of costs'):
+        CostTable.load(path)
+
+
+def test_choices(table):
+    units = product_units(FOUND, table, [3, 4, 8], [4, 8])
+    assert [len(unit.choices) for unit in units] == [6, 6, 2]
+    assert units[2].sites == ['backbone/matmul:0']
+    first = units[0].choices[0]
+    assert first.override == dict(weight=dict(bits=3), activation=dict(bits=4))
+    assert first.bytes == 512 * 3 / 8 and first.bit_operations == 2560 * 12
+    same = uniform(units, 4, 8)
+    assert total(same, 'bytes') == 512 and total(same, 'ms') > 0
+    # A weight of 3 bits takes the kernel of 4.
+    assert first.ms == units[0].choices[2].ms
+
+
+def test_sites_that_share_a_weight_have_one_choice(table):
+    shared = {'backbone': {'a/linear:0': site(), 'a/linear:1': site()}}
+    (unit,) = product_units(shared, table, [4], [8])
+    assert unit.sites == ['backbone.a/linear:0', 'backbone.a/linear:1']
+    (alone,) = product_units({'backbone': {'a/linear:0': site()}}, table, [4], [8])
+    assert unit.choices[0].loss == 2 * alone.choices[0].loss
+    assert unit.choices[0].bytes == alone.choices[0].bytes
+
+
+def test_what_a_table_or_a_measurement_lacks(table):
+    other = {'backbone': {'a/linear:0': site(shapes=((1, 7, 16), (32, 16)))}}
+    with pytest.raises(ConfigError, match='measure_costs'):
+        product_units(other, table, [4], [8])
+    with pytest.raises(ConfigError, match='was not measured'):
+        product_units(FOUND, table, [5], [8])
+    (unit, *_) = product_units(other, CostTable(), [4], [8])
+    assert math.isnan(unit.choices[0].ms) and unit.choices[0].bytes == 256
+
+
+def test_budgets(table):
+    units = product_units(FOUND, table, [3, 4, 8], [4, 8])
+    assert read_budgets(['bytes=600', 'loss=1e-3,2e-3'], units) == [
+        {'bytes': 600.0, 'loss': 1e-3},
+        {'bytes': 600.0, 'loss': 2e-3},
+    ]
+    assert read_budgets(['bytes=W4A8'], units) == [{'bytes': 512.0}]
+    found = read_budgets(['bytes=W4A8..W8A8/3'], units)
+    assert [point['bytes'] for point in found] == [512.0, 768.0, 1024.0]
+
+
+@pytest.mark.parametrize(
+    'text', ['bytes', 'bytes=', 'size=3', 'ms=fast', 'ms=-1', 'ms=1..2/1', 'bytes=W5A8']
+)
+def test_budgets_that_are_none(table, text):
+    units = product_units(FOUND, table, [4], [8])
+    with pytest.raises(ConfigError):
+        read_budgets([text], units)
