@@ -9,7 +9,7 @@ from typing import Any
 
 from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
-from .candidates import named_candidates
+from .candidates import given_once, named_candidates
 from .guarantee import GuaranteeConfig
 from .methods import Method, methods_of
 from .overrides import Override, read_overrides
@@ -134,7 +134,7 @@ class QuantizationConfig:
             criterion = SQNR_DIFFERENCE
         if criterion:
             given.setdefault('criterion', dict(criterion))
-        functions = _given_once(given.pop('candidates', None), plain(candidates))
+        functions = given_once(given.pop('candidates', None), plain(candidates))
         for name, part in (
             ('weight', WeightConfig),
             ('activation', ActivationConfig),
@@ -292,14 +292,3 @@ class QuantizationConfig:
                 f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
                 'max_power'
             )
-
-
-def _given_once(inside: Any, beside: Any) -> Any:
-    """The candidates of a config, which may be in one of two places."""
-    if inside and beside:
-        raise ConfigError(
-            'candidates are given twice, in quantization and beside it (configs of '
-            '_base_/candidates do the latter): take quantization.candidates out, or '
-            'drop those beside it by candidates=dict(_delete_=True)'
-        )
-    return inside or beside or {}
