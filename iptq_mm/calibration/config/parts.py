@@ -17,7 +17,7 @@ class WeightConfig:
     """Precision of weights: symmetric, one scale for each output channel.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 with rounding to the nearest.
         observer: Registry dict; chooses the range of each channel.
         rounding: Registry dict; rounds weights to integers.
         bias_correction: Whether biases make up for the mean error of their layer.
@@ -37,7 +37,7 @@ class WeightConfig:
     group: int = 0
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless groups suit the bits.
+        """Raise ConfigError unless groups and rounding suit the bits.
 
         Args:
             where: Its key in the config, for the message.
@@ -47,6 +47,11 @@ class WeightConfig:
                 f'{where}.group={self.group} with bits={self.bits}: use 2 or more '
                 'inputs, and 2 to 7 bits; or 0'
             )
+        if self.bits > 8 and self.rounding.get('type') != 'nearest':
+            raise ConfigError(
+                f'{where}.bits={self.bits}: {self.rounding.get("type")!r} rounds to at '
+                f"most 8 bits; use {where}.rounding=dict(_delete_=True, type='nearest')"
+            )
 
 
 @dataclass
@@ -54,7 +59,7 @@ class ActivationConfig:
     """Precision of the inputs of linear layers, convolutions and matrix products.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 at the cost of speed.
         observer: Registry dict; chooses the range.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).
