@@ -113,6 +113,7 @@ def test_the_wide_model_is_nearer_to_float(guarded_run, tiny_data):
     cfg, model = load_quantized(folder / 'guarded.py')
     cfg.test_dataloader.dataset.data_prefix = 'train'
     floats = tiny_models.build(tiny_models.vit(tiny_data / 'classification'))
+    floats.load_state_dict(torch.load(folder.parent / 'vit.pth')['state_dict'])
     x = model.data_preprocessor(batch_of(cfg), False)['inputs']
     with torch.no_grad():
         real = floats(x)
