@@ -40,18 +40,18 @@ class Residual(nn.Module):
         return self.last(self.norm(self.skip(x) + self.outer(self.inner(x))))
 
 
-def tokens(seed: int, size: float = 30.0) -> Tensor:
-    """Two images of 16 tokens; input 7 is large in one token of each."""
+def tokens(seed: int, size: float = 30.0, count: int = 1) -> Tensor:
+    """Two images of 16 tokens; input 7 is large in one token of each, or a few."""
     x = rows(2, TOKENS, seed=seed)
     x[..., 7] = 0
-    x[:, seed % TOKENS, 7] = size
+    x[:, (seed + torch.arange(count)) % TOKENS, 7] = size
     return x
 
 
 def observed(module: nn.Module, batches: list[Tensor], search: bool = False, **given):
     """Model, config and records up to the guard."""
     net = Net(module).eval()
-    options = dict(bits=8, guard_images=8, **given)
+    options = {'bits': 8, 'guard_images': 8, **given}
     calibration = dict(num_images=64, batch_size=2)
     cfg = config(activation=options, calibration=calibration)
     records = observe(net, cfg, net, batches)
