@@ -31,7 +31,8 @@ def massive_hidden(
         seed: Chooses the direction that the neurons write.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = [vit.layers[len(vit.layers) // 2], vit.layers[3 * len(vit.layers) // 4]]
+    count = len(vit.layers)
+    blocks = [vit.layers[i] for i in sorted({count // 2, 3 * count // 4})]
     seen: dict[nn.Module, list[Tensor]] = {}
 
     def see(module: nn.Module, args: tuple) -> None:

@@ -6,7 +6,7 @@ import torch
 from region_models import Net, config, rows, spread
 from torch import Tensor, nn
 
-from iptq_mm.calibration import choose_ranges, observe, search_ranges
+from iptq_mm.calibration import observe
 
 #: The value that is massive, by the site that makes it.
 MASSIVE = 'inner/linear:0'
@@ -40,22 +40,19 @@ class Residual(nn.Module):
         return self.last(self.norm(self.skip(x) + self.outer(self.inner(x))))
 
 
-def tokens(seed: int, size: float = 30.0, count: int = 1) -> Tensor:
-    """Two images of 16 tokens; input 7 is large in one token of each, or a few."""
+def tokens(seed: int, size: float = 30.0) -> Tensor:
+    """Two images of 16 tokens; input 7 is large in one token of each."""
     x = rows(2, TOKENS, seed=seed)
     x[..., 7] = 0
-    x[:, (seed + torch.arange(count)) % TOKENS, 7] = size
+    x[:, seed % TOKENS, 7] = size
     return x
 
 
-def observed(module: nn.Module, batches: list[Tensor], search: bool = False, **given):
+def observed(module: nn.Module, batches: list[Tensor], **given):
     """Model, config and records up to the guard."""
     net = Net(module).eval()
     options = {'bits': 8, 'guard_images': 8, **given}
     calibration = dict(num_images=64, batch_size=2)
     cfg = config(activation=options, calibration=calibration)
     records = observe(net, cfg, net, batches)
-    if search:
-        found = search_ranges(net, cfg, records, net, batches)
-        choose_ranges(records['backbone'], [b['backbone'] for b in found])
     return net, cfg, records
