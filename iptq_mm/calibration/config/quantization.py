@@ -165,7 +165,7 @@ class QuantizationConfig:
 
     def described(self) -> str:
         """The settings that the phases before the reconstruction depend on."""
-        return repr(self) + ''.join(map(repr, self.overrides))
+        return ''.join(map(repr, [self, *self.overrides, *self.activation.guard()]))
 
     def unusual(self) -> list[str]:
         """Widths with which little is left of a model, as sentences."""
@@ -210,7 +210,7 @@ class QuantizationConfig:
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
         self.weight.check('quantization.weight')
-        self.activation.check('quantization.activation')
+        self.activation.check('quantization.activation', self.calibration)
         self.reconstruction.check('quantization.reconstruction')
         self.guarantee.check('quantization.guarantee')
         for name, known in _STAGES.items():
