@@ -32,7 +32,7 @@ def threshold_grid(largest: int) -> list[int]:
     Example::
 
         >>> threshold_grid(20)
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 21]
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 19, 21]
     """
     steps = range(_STEPS * max(largest, 1).bit_length())
     grid = {round(2 ** (i / _STEPS)) for i in steps}
