@@ -1,6 +1,7 @@
 # make setup   a virtual environment in .venv with everything (first time: slow)
 # make test    what CI runs: style, types, layers, tests
 # make quick   the same without the slow tests: three minutes
+# make test-legacy  the quick tests beside the original mm packages and torch 2.1
 # make demo    quantize and evaluate a small model
 # make audit   prove the presets of all shipped configs
 # make lint    style, types and layers only
@@ -21,7 +22,7 @@ SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
 FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup install test quick audit lint format demo
+.PHONY: setup install test quick audit lint format demo test-legacy
 
 setup:
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
@@ -77,3 +78,35 @@ format: setup
 
 demo: setup
 	$(PY) tools/demo.py
+
+# Beside the original distributions: docs/legacy.md. Their torch wants Python 3.10 or
+# 3.11; version managers hide theirs from the path.
+LEGACY := .venv-legacy
+LEGACY_PY := $(LEGACY)/bin/python
+LEGACY_PIP := $(LEGACY_PY) -m pip --disable-pip-version-check
+LEGACY_PYTHON ?= $(shell for name in python3.10 \
+	$(HOME)/.pyenv/versions/3.10.*/bin/python python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' \
+	2>/dev/null && echo $$name && break; done)
+LEGACY_FINGERPRINT = $(shell cat $(sort $(wildcard requirements/legacy/*.txt)) | cksum)
+LEGACY_STAMP := $(LEGACY)/.setup-done
+
+test-legacy:
+	@test "$$(cat $(LEGACY_STAMP) 2>/dev/null)" = "$(LEGACY_FINGERPRINT)" \
+		|| $(MAKE) --no-print-directory install-legacy
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(LEGACY_PY) -m pytest \
+		-m 'not slow and not presets' -n 2 --dist loadfile
+
+.PHONY: install-legacy
+install-legacy:
+	@rm -f $(LEGACY_STAMP)
+	@test -n "$(LEGACY_PYTHON)" || { \
+		echo "No Python 3.10 or 3.11 found; set LEGACY_PYTHON=..." >&2; exit 1; }
+	@$(LEGACY_PY) -m pip --version >/dev/null 2>&1 \
+		|| $(LEGACY_PYTHON) -m venv --clear $(LEGACY)
+	$(LEGACY_PIP) install -q -r requirements/legacy/build.txt
+	$(LEGACY_PIP) install -q --no-deps -r requirements/legacy/torchvision.txt
+	MAX_JOBS=$${MAX_JOBS:-$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)} \
+		$(LEGACY_PIP) install -q --no-build-isolation -r requirements/legacy/mm.txt
+	$(LEGACY_PIP) install -q -r requirements/legacy/tests.txt
+	@echo "$(LEGACY_FINGERPRINT)" > $(LEGACY_STAMP)

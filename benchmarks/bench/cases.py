@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+
+from iptq_mm.utils.trees import tree_leaves
 
 from .networks import NETWORKS, Network, build, load_config, quantized, random_batch
 

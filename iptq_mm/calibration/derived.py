@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ..modes.attributes import Attributes, own_attributes
 from ..modes.real_parameters import derive_again
+from ..utils.trees import tree_leaves
 from .batches import Forward
 from .config import ConfigError, QuantizationConfig
 from .evaluating import evaluating

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from ..qtensor import QTensor
+from ..utils.trees import tree_leaves
 
 #: Largest number of results; images of ever new sizes must not fill the memory.
 _MAX_RESULTS = 256

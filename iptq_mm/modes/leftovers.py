@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from ..qtensor import QTensor, UnsupportedOperationError
+from ..utils.trees import tree_leaves
 from .attributes import Attributes, Note, content_of
 from .base import Mode
 from .integer import Integer

@@ -8,10 +8,10 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ..kept_float import quantized_modules, quantized_parameters
 from ..qtensor import UnsupportedOperationError
+from ..utils.trees import tree_leaves
 from .attributes import Attributes
 from .base import Mode
 from .integer import Integer

@@ -23,6 +23,7 @@ from iptq_mm.calibration import (
 from iptq_mm.modes import Region, bind, bound_region, unbind
 from iptq_mm.plan import RegionPlan
 from iptq_mm.record import RegionRecord
+from iptq_mm.utils.trees import tree_leaves
 
 # Threads would only wait for each other on tensors as small as these.
 torch.set_num_threads(1)
@@ -239,7 +240,7 @@ class bound:
 
 
 def tensors(outputs: Any) -> list[Tensor]:
-    leaves = torch.utils._pytree.tree_leaves(outputs)
+    leaves = tree_leaves(outputs)
     return [t for t in leaves if isinstance(t, Tensor)]
 
 

@@ -12,6 +12,7 @@ import iptq_mm.functions  # noqa: F401  (fills the registry)
 from iptq_mm.functions import FunctionSite, IntegerFunction
 from iptq_mm.intmath import QParams
 from iptq_mm.registry import FUNCTIONS
+from iptq_mm.utils.trees import tree_leaves
 
 NAMES = sorted(FUNCTIONS.module_dict)
 LITERAL_NAMES = [
@@ -110,7 +111,7 @@ class IntegersOnly(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        for value in torch.utils._pytree.tree_leaves((args, kwargs, out)):
+        for value in tree_leaves((args, kwargs, out)):
             if isinstance(value, Tensor):
                 assert not value.is_floating_point(), f'{func} with {value.dtype}'
             else:

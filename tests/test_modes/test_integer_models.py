@@ -21,7 +21,6 @@ from region_models import (
 )
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 from iptq_mm.calibration import freeze_regions
 from iptq_mm.intmath.product import reference_products
@@ -29,6 +28,7 @@ from iptq_mm.modes import Integer
 from iptq_mm.out_of_range import OutOfRangeLog
 from iptq_mm.plan import RegionPlan
 from iptq_mm.qtensor import UnsupportedOperationError
+from iptq_mm.utils.trees import tree_leaves
 
 pytestmark = pytest.mark.usefixtures('no_grad')
 

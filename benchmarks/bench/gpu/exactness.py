@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from iptq_mm.modes import regions_in
 from iptq_mm.program import use_backend
+from iptq_mm.utils.trees import tree_leaves
 
 
 @dataclass

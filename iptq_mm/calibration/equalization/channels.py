@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ...modes.base import Mode
 from ...operations import Operation
 from ...qtensor import QTensor
+from ...utils.trees import tree_leaves
 from .channel_map import PARAMETER, UNKNOWN, Affine, ChannelMap
 
 #: A value of channel n is n times this: what a mask or a constant was added to is no

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ...pixels import Pixels, is_image, padded
 from ...record import RegionRecord
+from ...utils.trees import tree_leaves
 from ..batches import Forward, run_batches
 from ..phases.observe_mode import Observing
 from .kept_calls import Call

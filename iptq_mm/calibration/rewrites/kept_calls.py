@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ...modes import running
 from ...modes.base import FloatMode
 from ...modes.region import is_real
+from ...utils.trees import tree_leaves
 from ..batches import Forward, run_batches
 from ..evaluating import evaluating
 

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from ...calibration import ConfigError
 from ...utils.files import try_save
+from ...utils.trees import tree_leaves
 from ..quantize.state import state_key
 
 #: More than this is not kept: class tokens and logits of 50,000 images are 230 MB.

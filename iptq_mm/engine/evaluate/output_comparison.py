@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from mmengine import dist
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ...modes import Region
 from ...modes.region import is_real
 from ...utils.decibels import decibels
+from ...utils.trees import tree_leaves
 
 #: Second-stage heads see the proposals of their own model: row by row, their
 #: outputs belong to other boxes.

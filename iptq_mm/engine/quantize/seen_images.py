@@ -11,7 +11,8 @@ import torch
 from mmengine import dist
 from mmengine.logging import print_log
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+
+from ...utils.trees import tree_leaves
 
 
 class SeenImages:

@@ -10,13 +10,17 @@ from ...calibration import ConfigError
 from ..loading.models import read_config
 
 
-def with_data(cfg: Config, data: str) -> None:
+def with_data(
+    cfg: Config, data: str, cfg_options: dict[str, Any] | None = None
+) -> None:
     """Let a config test other images.
 
     Args:
         cfg: The whole config; its ``test_dataloader`` is replaced.
         data: Path of the config with the other ``test_dataloader``. If its data set has
             no pipeline, it gets that of ``cfg``, which belongs to the model.
+        cfg_options: Overrides, by dotted key; those of ``test_dataloader`` count for
+            the other one.
 
     Raises:
         ConfigError: If it has none, or there is no pipeline.
@@ -35,6 +39,10 @@ def with_data(cfg: Config, data: str) -> None:
             )
         _innermost(other.dataset)['pipeline'] = pipeline
     cfg.test_dataloader = {**own, **other}
+    options = (cfg_options or {}).items()
+    cfg.merge_from_dict(
+        {key: v for key, v in options if key.partition('.')[0] == 'test_dataloader'}
+    )
 
 
 def _innermost(dataset: Any) -> Any:

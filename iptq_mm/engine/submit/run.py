@@ -75,7 +75,7 @@ def submit(
     cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     if data:
-        with_data(cfg, data)
+        with_data(cfg, data, cfg_options)
     folder = Path(out or Path(config).parent / 'submission')
     check_folder(folder, '--out')
     with on_device(device, launcher) as chosen:

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from ...modes.region import is_real
+from ...utils.trees import tree_leaves
 
 #: Name under which the head of a classifier is caught, region or not.
 HEAD = 'head of the classifier'

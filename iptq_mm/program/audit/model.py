@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ...kept_float import kept_float
 from ...modes import bound_region
 from ...qtensor import UnsupportedOperationError
+from ...utils.trees import tree_leaves
 from ..tracing.trace import trace
 from .outside import FloatPart, Watch, float_parts, outside
 from .programs import Finding, ProgramAudit, audit_program

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ...kept_float import kept_float
 from ...modes import bound_region
+from ...utils.trees import tree_leaves
 
 #: What leaves a model's values as they are when it runs.
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from ...qtensor.aliasing import shares_memory
 from ...qtensor.errors import unsupported
 from ...qtensor.rules.dispatch import function_name
 from ...qtensor.rules.metadata import SIZE_QUERIES
 from ...qtensor.rules.movement import REARRANGING
+from ...utils.trees import tree_leaves
 from .canonical import canonical_moves
 from .recorder import Recorder
 

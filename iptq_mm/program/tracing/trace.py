@@ -25,6 +25,7 @@ from ...modes.region import PIXELS
 from ...operations import NonLinear, Operation
 from ...plan import SitePlan
 from ...qtensor import QTensor
+from ...utils.trees import tree_leaves
 from ..ir.graph import Port, Program
 from .float_calls import FloatCall
 from .recorded import Recorded
@@ -270,7 +271,8 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
     """A function that nests leaves like ``result``; fast for the common results."""
-    if spec.is_leaf():
+    leaves = tree_leaves(result)
+    if len(leaves) == 1 and leaves[0] is result:
         return itemgetter(0)
     kind = type(result)
     if kind in (tuple, list) and all(isinstance(x, Tensor) for x in result):

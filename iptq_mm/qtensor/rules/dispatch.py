@@ -6,8 +6,9 @@ import inspect
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_any, tree_leaves
+from torch.utils._pytree import tree_any
 
+from ...utils.trees import tree_leaves
 from ..context import describe_location
 from ..errors import SMALLER_REGION, UnsupportedOperationError, unsupported
 from ..mode import Mode, current_mode

@@ -1,8 +1,13 @@
-"""Random weights of small models under the names that public files have."""
+"""Random weights of small models under the names that public files have.
+
+And a development kit like that of ImageNet.
+"""
 
 import re
 
+import numpy as np
 import torch
+from scipy.io import savemat
 
 #: mmpretrain's names and timm's.
 _TIMM = (
@@ -83,3 +88,21 @@ def relative_position_index(window):
     dy = ys[:, None] - ys[None, :] + window - 1
     dx = xs[:, None] - xs[None, :] + window - 1
     return dy * (2 * window - 1) + dx
+
+
+def write_devkit(folder, wnids, inner=()):
+    """A folder like ImageNet's development kit.
+
+    Args:
+        folder: It is made.
+        wnids: WordNet IDs of the classes, in the order of ``ILSVRC2012_ID``.
+        inner: Those of nodes above them, which are no classes.
+    """
+    names = ('ILSVRC2012_ID', 'WNID', 'words', 'num_children')
+    every = [*wnids, *inner]
+    synsets = np.zeros((len(every), 1), dtype=[(name, object) for name in names])
+    for i, wnid in enumerate(every):
+        children = 0 if i < len(wnids) else len(wnids)
+        synsets[i, 0] = (float(i + 1), wnid, f'class {i}', float(children))
+    (folder / 'data').mkdir(parents=True)
+    savemat(folder / 'data/meta.mat', {'synsets': synsets})

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-import numpy as np
+import public_files
 import pytest
 import torch
 from scipy.io import savemat
@@ -17,13 +17,7 @@ WNIDS = ['n03', 'n01', 'n05', 'n02', 'n06', 'n04', 'n00']
 @pytest.fixture
 def devkit(tmp_path):
     """A folder like that of the development kit, with six classes."""
-    names = ('ILSVRC2012_ID', 'WNID', 'words', 'num_children')
-    synsets = np.zeros((len(WNIDS), 1), dtype=[(name, object) for name in names])
-    for i, wnid in enumerate(WNIDS):
-        leaf = 0 if i < 6 else 6
-        synsets[i, 0] = (float(i + 1), wnid, f'class {i}', float(leaf))
-    (tmp_path / 'kit/data').mkdir(parents=True)
-    savemat(tmp_path / 'kit/data/meta.mat', {'synsets': synsets})
+    public_files.write_devkit(tmp_path / 'kit', WNIDS[:-1], inner=WNIDS[-1:])
     return tmp_path / 'kit'
 
 

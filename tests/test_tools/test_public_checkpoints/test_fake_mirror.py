@@ -7,6 +7,7 @@ folders, files and commands are those of users.
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +19,16 @@ import tiny_models
 import tiny_runs
 import torch
 from mmengine.config import Config
+from pycocotools.coco import COCO
 
 from iptq_mm.engine.zoo import find
 from iptq_mm.models.converters import CONVERTERS
 
 ROOT = Path(__file__).parents[3]
+ONE_PROCESS = [
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+]
 #: What a command of the README is followed by, to be quick.
 QUICK = [
     'quantization.weight.rounding.type=nearest',
@@ -30,9 +36,8 @@ QUICK = [
     'quantization.calibration.num_images=2',
     'quantization.calibration.analysis_images=1',
     'train_dataloader.num_workers=0',
-    'test_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
-    'test_dataloader.persistent_workers=False',
+    *ONE_PROCESS,
 ]
 CANDIDATES = """candidates = dict(_delete_=True,
     gelu=[dict(type='table_gelu')], softmax=[dict(type='i_softmax')],
@@ -144,7 +149,20 @@ def data(tmp_path_factory):
         path = coco / f'annotations/instances_{split}2017.json'
         path.write_text(json.dumps({**content, 'categories': categories}))
         (coco / split).rename(coco / f'{split}2017')
+    add_test_sets(imagenet, coco)
     return root
+
+
+def add_test_sets(imagenet, coco):
+    """Images without labels, as ImageNet and COCO test-dev have them."""
+    (imagenet / 'test').mkdir()
+    for n, path in enumerate(sorted((imagenet / 'val').rglob('*.png')), 1):
+        shutil.copy(path, imagenet / f'test/ILSVRC2012_test_{n:08}.png')
+    shutil.copytree(coco / 'val2017', coco / 'test2017')
+    known = json.loads((coco / 'annotations/instances_val2017.json').read_text())
+    del known['annotations']
+    path = coco / 'annotations/image_info_test-dev2017.json'
+    path.write_text(json.dumps(known))
 
 
 @pytest.fixture
@@ -156,6 +174,9 @@ def place(tmp_path, data, monkeypatch):
     monkeypatch.setenv('https_proxy', 'http://127.0.0.1:9')
     (tmp_path / 'data').symlink_to(data)
     (tmp_path / 'mirror').mkdir()
+    # 1000 classes, numbered in another order than that of their WordNet IDs.
+    kit = tmp_path / 'ILSVRC2012_devkit_t12'
+    public_files.write_devkit(kit, [f'n{n * 7 % 1000:08}' for n in range(1000)])
     return tmp_path
 
 
@@ -170,16 +191,29 @@ def config_of(case):
     return path
 
 
-def commands(**words):
-    """The commands of the README, one list of words for each."""
+def commands(heading, **words):
+    """The commands below a heading of the README, a list of words for each."""
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    section = text.partition('## From the public checkpoints')[2].partition('\n## ')[0]
+    section = text.partition(f'## {heading}\n')[2].partition('\n## ')[0]
     block = section.partition('```\n')[2].partition('```')[0]
-    for line in block.splitlines():
+    for line in block.replace('\\\n', ' ').splitlines():
         line = re.sub('|'.join(words), lambda found: words[found[0]], line)
         python, tool, *arguments = line.split()
         assert python == 'python'
         yield ROOT / tool, arguments
+
+
+def submission(cfg):
+    """The command of the README that fits the model."""
+    words = {'work_dirs/swin_cascade/': 'out/', 'configs/': f'{ROOT}/configs/'}
+    words |= {'work_dirs/deit-tiny_w8a8_in1k/': 'out/'}
+    kind = 'test-dev' if cfg.default_scope == 'mmdet' else 'imagenet_test'
+    (command,) = [
+        (path, arguments)
+        for path, arguments in commands('Evaluation servers', **words)
+        if kind in arguments[2]
+    ]
+    return command
 
 
 @pytest.mark.slow
@@ -199,9 +233,13 @@ def test_commands_of_the_readme(case, place, monkeypatch, capsys, one_thread):
         + ['--any-checksum'],
         'quantize': ['--out', 'quantized.pkl', '--cfg-options', *QUICK, *case.options],
         'test': ['--out', 'predictions.pkl'],
+        'submit': ['--cfg-options', *ONE_PROCESS, *SMALL * bool(case.options)],
     }
     tools = []
-    for path, arguments in commands(NAME='mine.py', CONFIG='mine.py', WORK_DIR='out'):
+    first = commands(
+        'From the public checkpoints', NAME='mine.py', CONFIG='mine.py', WORK_DIR='out'
+    )
+    for path, arguments in [*first, submission(cfg)]:
         run = scripts.runner(scripts.as_module(path), monkeypatch, capsys)
         if path.stem == 'quantize':
             # What is missing is said with the command that gets it.
@@ -215,12 +253,34 @@ def test_commands_of_the_readme(case, place, monkeypatch, capsys, one_thread):
         tools.append(path.stem)
         if path.stem == 'get_checkpoint':
             check_conversion(one, monkeypatch, capsys)
-    assert tools[:3] == ['get_checkpoint', 'quantize', 'test']
+    assert tools == ['get_checkpoint', 'quantize', 'test', 'submit']
     results = json.loads(Path('out/results.json').read_text())
     assert case.metric in results['integer']
     predictions = mmengine.load('predictions.pkl')
     assert predictions and case.predicted(predictions[0])
     assert tiny_runs.same(predictions, mmengine.load('quantized.pkl'))
+    check_submission(predictions)
+
+
+def check_submission(predictions):
+    """The test images are the evaluated ones, and so are the predictions."""
+    folder, count = Path('out/submission'), len(predictions)
+    if 'pred_score' in predictions[0]:
+        lines = (folder / 'NAME.txt').read_text().splitlines()
+        assert len(lines) == count
+        # The kit numbers the class n * 7 % 1000 of mm as n + 1.
+        best = [p['pred_score'].topk(5).indices for p in predictions]
+        numbers = [(classes * 143 % 1000 + 1).tolist() for classes in best]
+        assert lines == [' '.join(map(str, row)) for row in numbers]
+        return
+    found = sum(len(p['pred_instances']['labels']) for p in predictions)
+    for kind in ('bbox', 'segm'):
+        path = folder / kind / 'detections_test-dev2017_NAME_results.zip'
+        with zipfile.ZipFile(path) as file:
+            results = json.loads(file.read(f'{path.stem}.json'))
+        assert len(results) == found > 0
+        truth = COCO('data/coco/annotations/image_info_test-dev2017.json')
+        assert len(truth.loadRes(results).anns) == len(results)
 
 
 def check_conversion(one, monkeypatch, capsys):

@@ -69,7 +69,8 @@ def softmax_fields(
             fields['table'] = context.constant(node, 'table').to(torch.int32)
         else:
             for n in ('fine', 'medium', 'mantissa', 'exponent'):
-                fields[n] = context.constant(node, n).to(torch.uint16)
+                # The bits of uint16, a type that not every torch has.
+                fields[n] = context.constant(node, n).to(torch.int16)
     else:
         fields['multiplier'] = context.number(node, 'split_multiplier')
         fields['cap'] = context.number(node, 'split_cap')

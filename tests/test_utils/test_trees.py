@@ -1,0 +1,26 @@
+"""Leaves of trees, with and without what newer versions of torch have for them."""
+
+import importlib
+
+import pytest
+from torch.utils import _pytree
+
+from iptq_mm.utils import trees
+
+
+@pytest.fixture(params=['this torch', 'torch 2.1'])
+def leaves(request, monkeypatch):
+    """The function, as it is imported beside two versions of torch."""
+    if request.param == 'torch 2.1':
+        monkeypatch.delattr(_pytree, 'tree_leaves', raising=False)
+    found = importlib.reload(trees).tree_leaves
+    if request.param == 'torch 2.1':
+        assert found.__module__ == trees.__name__
+    yield found
+    monkeypatch.undo()
+    importlib.reload(trees)
+
+
+def test_leaves(leaves):
+    assert leaves([1, (2, {'b': 3, 'a': [4]}), None]) == [1, 2, 3, 4, None]
+    assert leaves(5) == [5] and leaves(()) == []
