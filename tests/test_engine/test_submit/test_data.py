@@ -17,9 +17,9 @@ test_dataloader = dict(batch_size=64, num_workers=4, dataset=dict({dataset}))
 def replaced(tmp_path):
     """A config with the test images of another one."""
 
-    def make(dataset, options=None, **own):
+    def make(text, options=None, **own):
         path = Path(tmp_path / 'other.py')
-        path.write_text(OTHER.format(dataset=dataset))
+        path.write_text(OTHER.format(dataset=text))
         cfg = Config(dict(test_dataloader=dict(drop_last=False, **own)))
         with_data(cfg, str(path), options)
         return cfg.test_dataloader

@@ -1,7 +1,7 @@
 """The commands of the README, with synthetic files under the public names.
 
-The models are the shipped ones but for their sizes, the images few and small. Names,
-folders, files and commands are those of users.
+The models are the shipped ones but for their sizes, the images few and small.
+Names and commands are those of users.
 """
 
 import json
