@@ -56,6 +56,7 @@ def reconstruct(
     learned: Learned | None = None,
     keep: Callable[[], None] = lambda: None,
     kernels: Callable[[], Kernels | None] = lambda: None,
+    seed: int = 0,
 ) -> Reconstructed:
     """Let the parts of integer regions learn the outputs of the float ones, in place.
 
@@ -75,6 +76,8 @@ def reconstruct(
             integers of the others.
         keep: Called after each part that has learned.
         kernels: Makes what computes the sites of a part faster than torch.
+        seed: Decides the order in which parts see the batches, and the inputs that are
+            those of the float model.
     """
     learned = {} if learned is None else learned
     memory = Memory(config.memory_limit_mb)
@@ -94,7 +97,9 @@ def reconstruct(
         else:
             wanted = dict(twins[part.region].named_parameters())
             learner = Learner(module, part.path, config, wanted, kernels())
-            errors = learner.learn(walk.samples(), zlib.crc32(part.name.encode()))
+            errors = learner.learn(
+                walk.samples(), zlib.crc32(part.name.encode(), seed)
+            )
             before, after = (decibels(1.0, error) for error in errors)
             done.decibels[part.name] = round(before, 2), round(after, 2)
             learned[part.name] = {n: p.detach().cpu().clone() for n, p in mine.items()}

@@ -60,7 +60,8 @@ def quantized_model(cfg: Config, name: str | os.PathLike) -> Any:
     settings = check_config(cfg, name)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     model = build_model(cfg) if cfg.load_from else _random_model(cfg, seed)
-    quantize_model(model, settings, build_calibration_dataloader(cfg, settings, seed))
+    loader = build_calibration_dataloader(cfg, settings, seed)
+    quantize_model(model, settings, loader, seed=seed)
     return model
 
 

@@ -148,6 +148,7 @@ class CertifyHook(Hook):
             Path(runner.work_dir) / STATE_FILE,
             self._resume,
             repr((seed, [loaders[f'{s}_dataloader'] for s in ('train', 'test')])),
+            seed=seed,
         )
         if runner.cfg.get('backend'):
             use_backend(wide, runner.cfg.backend)

@@ -162,6 +162,7 @@ class QuantizationHook(Hook):
             work_dir / STATE_FILE,
             self._resume,
             repr((seed, sources)),
+            seed=seed,
         )
         if self._backend:
             use_backend(model, self._backend)

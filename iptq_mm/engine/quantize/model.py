@@ -70,6 +70,7 @@ def quantize_model(
     resume: bool = False,
     images: str = '',
     keep_real: bool = False,
+    seed: int = 0,
 ) -> Quantization:
     """Quantize the regions of a float model, in place.
 
@@ -84,6 +85,7 @@ def quantize_model(
             weights or images is not used.
         images: Describes the calibration images, to tell them from others.
         keep_real: Whether to keep the real values of parameters, for training.
+        seed: Of what is random in the reconstruction.
 
     Returns:
         Plans, records and the time each phase took.
@@ -98,7 +100,7 @@ def quantize_model(
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
     """
-    run = _started(model, config, batches, state_file, resume, images)
+    run = _started(model, config, batches, state_file, resume, images, seed)
     run.keep_real = keep_real
     for phase in PHASES:
         phase.do(run)
@@ -150,6 +152,7 @@ def _started(
     state_file: str | os.PathLike | None,
     resume: bool,
     images: str,
+    seed: int = 0,
 ) -> Run:
     """A run of a checked config on a model that is rewritten, before the phases."""
     model = unwrapped(model)
@@ -164,7 +167,8 @@ def _started(
         check_derived(name, model.get_submodule(name))
     forget_caches(model, config, forward, batches)
     key = {} if state_file is None else state_key(model, config.described(), images)
-    state = State(state_file, key, resume, repr(config.reconstruction))
-    run = Run(model, config, batches, forward, state)
+    learning = repr((config.reconstruction, seed))
+    state = State(state_file, key, resume, learning)
+    run = Run(model, config, batches, forward, state, seed=seed)
     rewrite(run)
     return run

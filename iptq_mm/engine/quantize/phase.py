@@ -43,6 +43,7 @@ class Run:
         real: By region, real values of the parameters before they were rounded; only
             if ``keep_real``.
         keep_real: Whether to keep them.
+        seed: Of what is random in the reconstruction.
         remembered: What modules of the model kept before calibration.
     """
 
@@ -61,6 +62,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     keep_real: bool = False
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Note what the modules keep."""

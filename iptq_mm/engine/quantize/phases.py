@@ -198,6 +198,7 @@ def _reconstruct(run: Run) -> None:
         state.learned,
         partial(state.save, 'the parts that have learned'),
         SiteKernels,
+        run.seed,
     )
     remembered.put_back()
     run.twins = {}

@@ -78,7 +78,7 @@ def quantized_start(
     images = repr((seed, sources))
     path = folder / START_FILE
     key = state_key(model, repr(config), images)
-    key['reconstruction'] = repr(config.reconstruction)
+    key['reconstruction'] = repr((config.reconstruction, seed))
     key['learned ranges'] = repr(learn_ranges)
     state = _read(path, key) if resume else None
     if state is None:
@@ -87,7 +87,14 @@ def quantized_start(
         loader = build_calibration_dataloader(loaders, config, seed)
         calibration = describe_calibration(loader, config)
         found = quantize_model(
-            model, config, loader, folder / STATE_FILE, resume, images, keep_real=True
+            model,
+            config,
+            loader,
+            folder / STATE_FILE,
+            resume,
+            images,
+            keep_real=True,
+            seed=seed,
         )
         start = Start(found, calibration, _shared(secrets.token_hex(8)))
         if dist.is_main_process():

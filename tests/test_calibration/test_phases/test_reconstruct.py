@@ -69,6 +69,12 @@ def _same(one, other):
     )
 
 
+def test_a_seed_is_one_of_many_ways_to_learn(vit, whole):
+    one, _ = vit.learned(seed=1)
+    assert not _same(_integers(one), _integers(whole[0]))
+    assert _same(_integers(one), _integers(vit.learned(seed=1)[0]))
+
+
 @pytest.mark.parametrize('family', ['vit', 'mmpretrain_swin', 'mmdet_swin'])
 def test_outputs_on_other_images_are_nearer_to_float(family):
     with torch.no_grad():
