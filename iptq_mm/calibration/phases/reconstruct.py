@@ -97,9 +97,7 @@ def reconstruct(
         else:
             wanted = dict(twins[part.region].named_parameters())
             learner = Learner(module, part.path, config, wanted, kernels())
-            errors = learner.learn(
-                walk.samples(), zlib.crc32(part.name.encode(), seed)
-            )
+            errors = learner.learn(walk.samples(), zlib.crc32(part.name.encode(), seed))
             before, after = (decibels(1.0, error) for error in errors)
             done.decibels[part.name] = round(before, 2), round(after, 2)
             learned[part.name] = {n: p.detach().cpu().clone() for n, p in mine.items()}
