@@ -53,14 +53,15 @@ install:
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@echo "$(FINGERPRINT)" > $(STAMP)
 
-test: lint
-	$(PY) -m pytest --durations=20
+# Two processes of one thread each: tests of threads set their number. Tests of a file
+# share a process, and so the models that they make.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
-# Two processes of one thread each: its tests of threads set their number. Tests of
-# a file share a process, and so the models that they make.
+test: lint
+	$(PYTEST) --durations=20
+
 quick: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not presets' \
-		-n 2 --dist loadfile
+	$(PYTEST) -m 'not slow and not presets'
 
 # Too long for every change: tests with this mark are left out of make test.
 audit: setup

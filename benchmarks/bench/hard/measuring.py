@@ -78,6 +78,21 @@ def measured(
     with torch.no_grad():
         quantize_model(integer, config, calibration)
     seconds = time.process_time() - began
+    agreement, db = compared(model, integer, judging, backend)
+    return Figures(agreement, db, seconds)
+
+
+def compared(
+    model: nn.Module, integer: nn.Module, judging: Sequence[Any], backend: str | None
+) -> tuple[float | None, float]:
+    """Agreement with the float model, and dB at the outputs of the last region.
+
+    Args:
+        model: The float model.
+        integer: The quantized one; its back end is set.
+        judging: Batches to compare on.
+        backend: What runs the integers.
+    """
     use_backend(integer, backend)
     floats = copy.deepcopy(model)
     comparison = OutputComparison(floats, regions_in(integer))
@@ -86,8 +101,7 @@ def measured(
             expected = floats.test_step(copy.deepcopy(batch))
             comparison.compare(expected, integer.test_step(copy.deepcopy(batch)))
     found = comparison.summary()
-    last = [*found['output_sqnr_db'].values()][-1]
-    return Figures(found.get('agreement'), last, seconds)
+    return found.get('agreement'), [*found['output_sqnr_db'].values()][-1]
 
 
 def judged_ranges(

@@ -100,7 +100,7 @@ def quantize_model(
         ValueError: If weights or activations hold NaN.
         OverflowError: If an intermediate of a site could leave its type.
     """
-    run = _started(model, config, batches, state_file, resume, images, seed)
+    run = started(model, config, batches, state_file, resume, images, seed)
     run.keep_real = keep_real
     for phase in PHASES:
         phase.do(run)
@@ -137,7 +137,7 @@ def analyse_model(
         ConfigError: See :func:`quantize_model`.
         ValueError: If weights or activations hold NaN.
     """
-    run = _started(model, config, batches, state_file, True, images)
+    run = started(model, config, batches, state_file, True, images)
     for phase in PHASES:
         phase.do(run)
         if phase.name == 'analyse':
@@ -145,16 +145,29 @@ def analyse_model(
     return run.state.records
 
 
-def _started(
+def started(
     model: nn.Module,
     config: QuantizationConfig,
     batches: Iterable[Any],
-    state_file: str | os.PathLike | None,
-    resume: bool,
-    images: str,
+    state_file: str | os.PathLike | None = None,
+    resume: bool = False,
+    images: str = '',
     seed: int = 0,
 ) -> Run:
-    """A run of a checked config on a model that is rewritten, before the phases."""
+    """A run of a checked config on a model that is rewritten, before the phases.
+
+    Args:
+        model: As for :func:`quantize_model`.
+        config: What to quantize.
+        batches: Calibration batches of this rank.
+        state_file: Where to keep the records.
+        resume: Whether to use an existing ``state_file``.
+        images: Describes the calibration images.
+        seed: Of what is random in the reconstruction.
+
+    Raises:
+        ConfigError: See :func:`quantize_model`.
+    """
     model = unwrapped(model)
     forward: Any = model.test_step
     config = replace(config, regions=expanded(model, config.regions))
