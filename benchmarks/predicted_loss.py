@@ -108,8 +108,8 @@ class Bench:
         model = copy.deepcopy(self.floats)
         self._run = started(model, settings, batches)
         names = [phase.name for phase in PHASES]
-        self._later = PHASES[names.index('assign') :]
-        for phase in PHASES[: names.index('assign')]:
+        self._later = PHASES[names.index('analyse') :]
+        for phase in PHASES[: names.index('analyse')]:
             phase.do(self._run)
 
     def measured(self, chosen: list[Any]) -> tuple[float | None, float]:
