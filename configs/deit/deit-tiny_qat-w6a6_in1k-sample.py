@@ -1,7 +1,4 @@
-# Quantizes and trains: python tools/train.py. The images need no labels.
+# Quantizes, reconstructs and trains: python tools/train.py. The images need no labels.
 _base_ = [
-    './deit-tiny_w6a6_in1k-sample.py', '../_base_/qat/one_epoch.py'
+    './deit-tiny_w6a6_in1k-sample.py', '../_base_/qat/after_reconstruction.py'
 ]
-
-# Training of the whole model takes its place.
-quantization = dict(reconstruction=dict(epochs=0))
