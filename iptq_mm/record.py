@@ -53,6 +53,8 @@ class RegionRecord:
         rows: By non-linear site: rows of an image, and their length.
         region: Name of the region.
         modules: Class names of its modules, by path within the region.
+        observers: The registry dict of the observer that chooses the range of a value
+            in low precision, for values where it is not that of the config.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class RegionRecord:
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
     region: str = ''
     modules: dict[str, str] = field(default_factory=dict)
+    observers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -185,6 +188,7 @@ class RegionRecord:
             'rows': dict(self.rows),
             'region': self.region,
             'modules': dict(self.modules),
+            'observers': {v: dict(cfg) for v, cfg in self.observers.items()},
         }
 
     @classmethod
@@ -213,4 +217,5 @@ class RegionRecord:
             },
             state.get('region', ''),
             dict(state.get('modules', {})),
+            {v: dict(cfg) for v, cfg in state.get('observers', {}).items()},
         )

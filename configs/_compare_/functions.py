@@ -25,6 +25,7 @@ _PRESETS = {
     'W4A8': ('configs/deit/deit-tiny_w4a8_in1k-sample.py', {
         'quantization.weight.guided': False,
         'quantization.calibration.num_images': 128,
+        'quantization.reconstruction.epochs': 0,
     }),
 }
 _USUAL = dict(

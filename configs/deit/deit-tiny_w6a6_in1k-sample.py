@@ -5,5 +5,6 @@ _base_ = [
 
 quantization = dict(
     regions=['backbone', 'head'],
+    reconstruction=dict(epochs=4),
     # The images have their own pipelines here, see deit-tiny_in1k-sample.py.
     calibration=dict(dataloader={{_base_.train_dataloader}}))

@@ -10,6 +10,8 @@ from .phases.assigned.function_ranges import choose_limits, try_ranges
 from .phases.assigned.recalibrate import passes, recalibrate, take_over
 from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
+from .phases.guard.guard import guard
+from .phases.guard.merging import take_in
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
 from .phases.reconstruct import reconstruct
@@ -43,12 +45,14 @@ __all__ = [
     'forget_caches',
     'keep_modules_float',
     'freeze_regions',
+    'guard',
     'measure',
     'observe',
     'passes',
     'recalibrate',
     'reconstruct',
     'search_ranges',
+    'take_in',
     'take_over',
     'try_ranges',
     'wants_inputs',

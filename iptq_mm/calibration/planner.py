@@ -72,7 +72,7 @@ class Planner:
             return PIXEL_QPARAMS
         if narrow is None:
             narrow = bits <= self.narrow_bits(value)
-        observer = self._narrow if narrow else self._wide
+        observer = self._observer(value) if narrow else self._wide
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
             # A value that was always 0 fits any scale. One of an ordinary size keeps
@@ -88,6 +88,10 @@ class Planner:
             return observer.qparams(seen, bits, symmetric)
         except ValueError as error:
             raise ValueError(f"site '{value}': {error}") from error
+
+    def _observer(self, value: str) -> Any:
+        cfg = self.record.observers.get(value)
+        return OBSERVERS.build(dict(cfg)) if cfg else self._narrow
 
     def narrow_bits(self, value: str) -> int:
         """The most bits that a product wants a value at; else those of activations."""

@@ -96,13 +96,13 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
 
     Args:
         x: Integers, shape (..., k).
-        weight: int8, shape (m, k).
+        weight: int8 or int16, shape (m, k).
         bound: Upper bound of the magnitude of every partial sum.
         shift: Subtracted from ``x``, so that it fits int8; its product with the sums of
             the weights is added back, which is exact.
 
     Returns:
-        int32, shape (..., m).
+        Integers, shape (..., m): int32 where the bound permits, or int64.
     """
     if (
         not _IN_INT64.get()
@@ -149,15 +149,15 @@ def integer_conv2d(x: Tensor, weight: Tensor, bound: int, **attributes) -> Tenso
 
     Args:
         x: Integers, shape (n, c, h, w).
-        weight: int8, shape (m, c / groups, kh, kw).
+        weight: int8 or int16, shape (m, c / groups, kh, kw).
         bound: Upper bound of the magnitude of every partial sum.
         **attributes: stride, padding, dilation, groups.
 
     Returns:
-        int32, shape (n, m, oh, ow).
+        Integers, shape (n, m, oh, ow): int32 where the bound permits, or int64.
     """
     dtype = torch.float64 if carrier(bound) != torch.int64 else torch.int64
     result = F.conv2d(x.to(dtype), weight.to(dtype), None, **attributes)
     if x.device.type != 'cpu' and dtype == torch.float64:
         result = result.round_()
-    return result.to(torch.int32)
+    return result.to(torch.int32 if bound < 2**31 else torch.int64)

@@ -20,6 +20,7 @@ from .base import (
     Operation,
     SiteInputs,
     check_int32,
+    check_int64,
 )
 
 
@@ -44,9 +45,15 @@ class _LinearLayer(Operation):
         x, weight = site.qparams[0], site.qparams[1]
         integers = site.payloads[1]
         assert integers is not None
-        magnitudes = integers.abs().flatten(1).sum(1, dtype=torch.int64)
+        magnitudes = integers.long().abs().flatten(1)
+        narrow = x.bits <= 8 and int(magnitudes.max()) < 2**7
+        magnitudes = magnitudes.sum(1)
         accumulator = int(magnitudes.max()) * x.bound
-        check_int32(accumulator, 'the accumulator')
+        bits = 32
+        if narrow:  # kernels of bytes count on it
+            check_int32(accumulator, 'the accumulator')
+        else:
+            bits = check_int64(accumulator, 'the accumulator')
         # On the CPU: a GPU divides by a number with another rounding.
         ratio = weight.scale.cpu().to(torch.float64) * x.scale / site.out.scale
         bias = site.real(2)
@@ -55,7 +62,7 @@ class _LinearLayer(Operation):
         # A bias beyond 2**30 output scales saturates the output, whatever is added.
         bias = (bias.cpu() / site.out.scale).clamp(-(2.0**30), 2.0**30)
         largest = int(bias.abs().max()).bit_length()
-        multiplier, shift = dyadic(ratio, 32, max_shift=61 - largest)
+        multiplier, shift = dyadic(ratio, bits, max_shift=61 - largest)
         assert isinstance(shift, Tensor)
         offset = (bias * torch.pow(2.0, shift.double())).round().long()
         half = torch.ones_like(shift) << (shift - 1)

@@ -15,7 +15,7 @@ class Rounded(NamedTuple):
     """A weight in integers; it stands for ``scale * codes``.
 
     Attributes:
-        codes: int8, the shape of the weight, within
+        codes: int8, or int16 of more than 8 bits, the shape of the weight, within
             ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``; with groups, products of such
             codes and factors, see :mod:`.groups`.
         scale: Scale of each output channel, float64, shape (out,): the given
@@ -50,7 +50,7 @@ class Rounding(ABC):
         Args:
             weight: Real weight; dimension 0 is the output channel.
             scale: Scale of each output channel, shape (out,), positive.
-            bits: Bits of a code, 2 to 8.
+            bits: Bits of a code, 2 to 8; to 16 for rounding to the nearest.
             inputs: Moments of the layer's inputs, in the order of
                 ``weight.flatten(1)``, for roundings that look at them.
             centred: Whether the mean error of the output will be put into the
@@ -68,15 +68,25 @@ class Rounding(ABC):
         """
 
 
-def check(weight: Tensor, scale: Tensor, bits: int, group: int = 0) -> None:
+def check(
+    weight: Tensor, scale: Tensor, bits: int, group: int = 0, most: int = 8
+) -> None:
     """Raise the errors that every rounding shares.
 
+    Args:
+        weight: As for the rounding.
+        scale: As for the rounding.
+        bits: As for the rounding.
+        group: As for the rounding.
+        most: Most bits that it takes.
+
     Raises:
-        ValueError: If bits are not 2 to 8 (2 to 7 with groups), scales are not one
-            positive finite number an output channel, or a weight is NaN or infinite.
+        ValueError: If bits are not 2 to ``most`` (2 to 7 with groups), scales are not
+            one positive finite number an output channel, or a weight is NaN or
+            infinite.
     """
-    if not 2 <= bits <= 8:
-        raise ValueError(f'weights take 2 to 8 bits, not {bits}')
+    if not 2 <= bits <= most:
+        raise ValueError(f'weights take 2 to {most} bits, not {bits}')
     if group and (group < 2 or most_factor(bits) < 2):
         raise ValueError(
             f'groups have 2 inputs or more and codes of 2 to 7 bits, not {group} and '

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..intmath.qparams import storage_dtype
 from ..intmath.weight_codes import most_code
 from ..moments import Moments
 from ..registry import ROUNDINGS
@@ -27,7 +28,7 @@ class NearestRounding(Rounding):
         group: int = 0,
     ) -> Rounded:
         """See :meth:`Rounding.__call__`; without groups, the scale stays."""
-        check(weight, scale, bits, group)
+        check(weight, scale, bits, group, most=16)
         qmax = most_code(bits)
         if group:
             rows = weight.double().flatten(1)
@@ -40,4 +41,4 @@ class NearestRounding(Rounding):
         scale = scale.to(weight.device, torch.float64)
         columns = scale.reshape(-1, *[1] * (weight.ndim - 1))
         codes = (weight.double() / columns).round_().clamp_(-qmax, qmax)
-        return Rounded(codes.to(torch.int8), scale)
+        return Rounded(codes.to(storage_dtype(-qmax, qmax)), scale)

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from mmengine.logging import MMLogger
+
 
 class Ran(NamedTuple):
     """What a script did.
@@ -44,10 +46,19 @@ def as_module(path: Path, register=None) -> ModuleType:
     return module
 
 
+def without_closed_outputs() -> None:
+    """Loggers of earlier tests do not write to outputs that are closed."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if getattr(getattr(handler, 'stream', None), 'closed', False):
+                logger.removeHandler(handler)
+
+
 def runner(module: ModuleType, monkeypatch, capsys):
     """Calls the ``main`` of a script with a command line."""
 
     def run(*arguments) -> Ran:
+        without_closed_outputs()
         command = [Path(module.__file__).name, *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', command)
         return Ran(module.main(), *capsys.readouterr())

@@ -33,7 +33,12 @@ from iptq_mm.program.audit import audit_program
 from iptq_mm.program.runtime.site_kernels import SiteKernels
 from iptq_mm.qtensor import QTensor
 
-CODES = dict(gelu=dict(type='levels'), layer_norm=dict(type='twin_ranges'))
+CODES = dict(
+    gelu=dict(type='levels'),
+    layer_norm=dict(type='twin_ranges'),
+    linear=dict(type='levels'),
+    matmul=dict(type='levels'),
+)
 #: A look-up of 8 bits, one that vectors compute themselves, and one of arithmetic.
 FUNCTIONS = ['table_gelu', 'interpolated_gelu', 'i_gelu']
 X = images(2, 3, 32, 32, seed=5) * 1.5  # some values saturate
@@ -90,8 +95,8 @@ def logged(net):
 @pytest.mark.parametrize('gelu', FUNCTIONS)
 def test_the_audit_proves_it(gelu, no_grad):
     program = trace(net_with(gelu).backbone, (X,)).program
-    # Two blocks of three values each, and no node twice.
-    assert program.count()['to_levels'] == 6
+    # Two blocks of five values each, and no node twice.
+    assert program.count()['to_levels'] == 10
     audit = audit_program(program)
     assert audit.holds, audit.findings
 

@@ -123,17 +123,22 @@ def test_limits():
     assert int(result) == round(-255 * 127 * size / 2**16)
 
 
-def test_an_accumulator_beyond_32_bits_is_an_error():
-    size = 2**31 // (32767 * 127) + 2
-    x_params, w_params = quantizer('int16', 1.0), WeightQParams(torch.ones(2), 127)
+def test_an_accumulator_beyond_32_bits():
+    """An error for bytes, whose kernels have 32 bits; wider operands have 64."""
+    size = 2**31 // (127 * 127) + 2
+    w_params, out = WeightQParams(torch.ones(2), 127), QParams(1.0, -127, 127)
     weight = torch.full((2, size), 127, dtype=torch.int8)
-    x = torch.zeros(1, size, dtype=torch.int16)
-    out = QParams(1.0, -127, 127)
+    x = torch.full((1, size), 127, dtype=torch.int8)
+    inputs = [QParams(1.0, -127, 127), w_params, None]
     with pytest.raises(OverflowError, match='the accumulator may reach'):
-        run('linear', [x, weight, None], [x_params, w_params, None], out)
+        run('linear', [x, weight, None], inputs, out)
+    x, inputs[0] = x.to(torch.int16), QParams(1.0, -32767, 32767)
+    wide = QParams(127.0 * 127 * size, -127, 127)
+    result, _ = run('linear', [x, weight, None], inputs, wide)
+    assert result.tolist() == [[1, 1]]
     # Not the size of the layer counts, but its weights.
     weight[:, 3:] = 0
-    run('linear', [x, weight, None], [x_params, w_params, None], out)
+    run('linear', [x, weight, None], inputs, out)
 
 
 def test_only_8_bit_codes_that_do_not_fit_are_moved():

@@ -6,7 +6,7 @@ a look at the memory of a tensor (``numpy()``), just as on CUDA. It shows nothin
 a GPU computes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ NAME = 'pretend'
 _aten = torch.ops.aten
 #: Operations between devices.
 _BETWEEN = {_aten.copy_.default, _aten._to_copy.default, _aten._copy_from.default}
+_INDEXED = {_aten.index.Tensor}
 
 
 class Pretended(Tensor):
@@ -57,6 +58,17 @@ class Pretended(Tensor):
         """Tells which tensors share memory."""
         return self.raw.untyped_storage()
 
+    def __getitem__(self, index: Any) -> Tensor:
+        """Torch makes tensors of lists without asking subclasses."""
+        given = index if isinstance(index, tuple) else (index,)
+        return super().__getitem__(
+            tuple(torch.tensor(i) if isinstance(i, (list, range)) else i for i in given)
+        )
+
+    def new_tensor(self, data: Any, **kwargs: Any) -> Tensor:
+        """Likewise."""
+        return torch.tensor(data, **{'dtype': self.dtype, **kwargs}).to(self.device)
+
     def __deepcopy__(self, memo: dict) -> Tensor:
         copied = self.detach().clone().requires_grad_(self.requires_grad)
         memo[id(self)] = copied
@@ -70,6 +82,8 @@ def _run(func: Any, args: Any, kwargs: dict) -> Any:
     leaves = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor)]
     given = [x for x in leaves if isinstance(x, Pretended)]
     others = [x for x in leaves if not isinstance(x, Pretended)]
+    if func in _INDEXED and isinstance(args[0], Pretended):
+        others = []  # torch takes indices of the CPU
     # A number in a CPU tensor may meet a GPU's tensors.
     if given and func not in _BETWEEN and any(x.dim() for x in others):
         raise RuntimeError(
@@ -98,6 +112,18 @@ def _run(func: Any, args: Any, kwargs: dict) -> Any:
     if func is _aten.copy_.default:
         return args[0]
     return tree_map(wrapped, result)
+
+
+def with_kernel(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel of an extension, for tensors of the CPU, as one for the device too."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        leaves = tree_flatten((args, kwargs))[0]
+        if not any(isinstance(x, Pretended) for x in leaves):
+            return kernel(*args, **kwargs)
+        return _run(kernel, args, kwargs)
+
+    return run
 
 
 class _Backend:
@@ -131,10 +157,10 @@ _library: Any = None
 @contextmanager
 def pretending() -> Iterator[torch.device]:
     """Have the device while the block runs."""
-    real, as_real = torch.tensor, torch.as_tensor
+    makers = {name: getattr(torch, name) for name in ('tensor', 'as_tensor', 'arange')}
 
     def maker(make: Any) -> Any:
-        # Torch makes these without asking subclasses.
+        # Torch makes these without asking subclasses, or changes sizes on the way.
         def made(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
             if device is None or torch.device(device).type != NAME:
                 return make(data, *args, device=device, **kwargs)
@@ -143,11 +169,13 @@ def pretending() -> Iterator[torch.device]:
         return made
 
     device = _registered()
-    torch.tensor, torch.as_tensor = maker(real), maker(as_real)
+    for name, make in makers.items():
+        setattr(torch, name, maker(make))
     try:
         yield device
     finally:
-        torch.tensor, torch.as_tensor = real, as_real
+        for name, make in makers.items():
+            setattr(torch, name, make)
 
 
 def _registered() -> torch.device:

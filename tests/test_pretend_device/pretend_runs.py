@@ -14,16 +14,16 @@ from pathlib import Path
 import pretend_device
 import tiny_models
 import tiny_runs
-import tiny_training
 import torch
+from mmcv.utils import ext_loader
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.structures import instance_data
 from pretend_device import NAME
 
 from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.engine.run.pipeline import quantize_and_compare
-from iptq_mm.engine.train.pipeline import train_and_compare
 from iptq_mm.modes import regions_in
 from iptq_mm.program import run, use_backend
 from iptq_mm.program.backends.compiled.graph import whole_graph
@@ -58,7 +58,6 @@ CASES = {
             ),
         ),
     ),
-    'reconstruction': ('vit', dict(pixels=True, reconstruction=dict(epochs=1))),
     'whole-model': ('vit', dict(analysis='whole-model')),
     'detector': (
         'mask_rcnn',
@@ -99,10 +98,11 @@ def quantized(name: str, root: Path, device: torch.device) -> tuple:
         region.on_output = lambda _, values: outputs.extend(v.cpu() for v in values)
     with torch.no_grad():
         model.test_step(copy.deepcopy(batches[0]))
+        made = list(outputs)  # programs make more
         agree = device.type != 'cpu' or programs_agree(model, batches[0])
     plans = {n: plan.to_dict() for n, plan in found.plans.items()}
     weights = {n: value.cpu() for n, value in model.state_dict().items()}
-    return plans, weights, outputs, agree
+    return plans, weights, made, agree
 
 
 def programs_agree(model, batch) -> bool:
@@ -129,13 +129,13 @@ def programs_agree(model, batch) -> bool:
 #: Whole runs, from a config to files: the function and the tiny config.
 RUNS = {
     'evaluation': (quantize_and_compare, tiny_models.vit),
-    'training': (train_and_compare, tiny_training.vit),
 }
 
 
 def whole_run(name: str, root: Path, device: str) -> tuple:
     """The results and the integers of a whole run on a device."""
     function, made = RUNS[name]
+    torch.manual_seed(0)  # of the float model
     config, _ = tiny_models.write(made(root / 'classification'), root / name, name)
     folder = root / name / device
     results = function(config, work_dir=str(folder), device=device)
@@ -143,8 +143,6 @@ def whole_run(name: str, root: Path, device: str) -> tuple:
     weights = torch.load(folder / 'integer.pth', weights_only=True)['state_dict']
     for key in ('seconds', 'device'):
         del results[key]
-    for key in ('seconds', 'seconds_per_iteration', 'peak_memory_mb'):
-        results.get('training', {}).pop(key, None)
     return results, weights
 
 
@@ -154,6 +152,12 @@ def main(folder: str, *names: str) -> None:
     torch.set_num_threads(1)
     tiny_runs.make_classification_images(root / 'classification')
     tiny_runs.make_detection_images(root / 'detection')
+    # mmcv has kernels for devices that it knows.
+    for name in ('nms', 'roi_align_forward'):
+        kernels = ext_loader.load_ext('_ext', [name])
+        setattr(kernels, name, pretend_device.with_kernel(getattr(kernels, name)))
+    # mmengine lists the types of tensors that may be indices.
+    instance_data.IndexType = instance_data.IndexType | pretend_device.Pretended
     with pretend_device.pretending() as device:
         for name in names or (*CASES, *RUNS):
             if name in RUNS:

@@ -120,8 +120,8 @@ def test_moments_are_asked_for_where_they_are_needed(name):
 @pytest.mark.parametrize(
     ('weight', 'scale', 'bits', 'match'),
     [
-        (torch.ones(2, 3), torch.ones(2), 1, '2 to 8 bits'),
-        (torch.ones(2, 3), torch.ones(2), 9, '2 to 8 bits'),
+        (torch.ones(2, 3), torch.ones(2), 1, 'weights take 2 to (8|16) bits, not 1'),
+        (torch.ones(2, 3), torch.ones(2), 17, 'weights take 2 to (8|16) bits, not 17'),
         (torch.ones(2, 3), torch.ones(3), 8, '2 scales'),
         (torch.ones(2, 3), torch.ones(2, 1), 8, '2 scales'),
         (torch.ones(2, 3), torch.tensor([1.0, 0.0]), 8, 'positive'),

@@ -169,7 +169,7 @@ def test_settings(refused, vit_run):
     message = said('quantization.weight.observer.type=minmix')
     assert "no observer 'minmix'" in message and 'minmax' in message
     assert 'no option' in said('quantization.wieght.bits=4')
-    assert 'use 2 to 8' in said('quantization.weight.bits=9')
+    assert 'use 2 to 16' in said('quantization.weight.bits=17')
     assert 'needs images' in said('quantization.calibration.num_images=0')
 
 

@@ -5,8 +5,9 @@ quantization = dict(
     pixels=True,
     # No equalization: what it moves into weights is more than 8 levels bear.
     # Guided: tokens that the outputs depend on count more.
+    # Each 8 inputs of an output channel have a factor of 4 bits: a weight has 3.5.
     weight=dict(
-        bits=3, group=16, observer=dict(type='mse'),
+        bits=3, group=8, observer=dict(type='mse'),
         rounding=dict(type='second_order'), bias_correction=True, guided=True),
     activation=dict(
         bits=8, observer=dict(type='percentile', percentile=99.999)),

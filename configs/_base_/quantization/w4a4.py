@@ -3,14 +3,21 @@ quantization = dict(
     regions=[],
     # Where a region gets the normalized image, it takes the pixels themselves: exact.
     pixels=True,
-    # No equalization: what it moves into weights is more than 16 levels bear.
+    # What equalization moves into weights costs them less than LayerNorm's outputs gain.
+    equalization=[dict(type='layer_norm'), dict(type='attention')],
     # Guided: tokens that the outputs depend on count more.
+    # Each 16 inputs of an output channel have a factor of 4 bits: a weight has 4.25.
     weight=dict(
         bits=4, group=16, observer=dict(type='mse'),
         rounding=dict(type='second_order'), bias_correction=True, guided=True),
     # With few levels it pays to clip more than with 256.
     activation=dict(
-        bits=4, observer=dict(type='percentile', percentile=99.99)),
+        bits=4, observer=dict(type='percentile', percentile=99.99),
+        # Levels that are not evenly spaced, on a grid of 8 bits: operands of products
+        # have many small values and few large ones.
+        codes=dict(
+            gelu=dict(type='levels'), layer_norm=dict(type='levels'),
+            linear=dict(type='levels'), matmul=dict(type='levels'))),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),

@@ -5,9 +5,9 @@ quantization = dict(
     pixels=True,
     # No equalization: what it moves into weights is more than 16 levels bear.
     # Guided: tokens that the outputs depend on count more.
-    # Each 16 inputs of an output channel have a factor of 4 bits: a weight has 4.25.
+    # Each 8 inputs of an output channel have a factor of 4 bits: a weight has 4.5.
     weight=dict(
-        bits=4, group=16, observer=dict(type='mse'),
+        bits=4, group=8, observer=dict(type='mse'),
         rounding=dict(type='second_order'), bias_correction=True, guided=True),
     activation=dict(
         bits=8, observer=dict(type='percentile', percentile=99.999)),

@@ -1,5 +1,6 @@
 """What to quantize and how: the ``quantization`` and ``candidates`` dicts."""
 
+from .guarantee import GuaranteeConfig, widened
 from .overrides import Override
 from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
@@ -9,7 +10,9 @@ __all__ = [
     'SQNR',
     'SQNR_DIFFERENCE',
     'ConfigError',
+    'GuaranteeConfig',
     'Override',
     'QuantizationConfig',
     'meant',
+    'widened',
 ]

@@ -24,6 +24,21 @@ DEFAULT = {
 }
 
 
+def given_once(inside: Any, beside: Any) -> Any:
+    """The candidates of a config, which may be in one of two places.
+
+    Raises:
+        ConfigError: If they are in both.
+    """
+    if inside and beside:
+        raise ConfigError(
+            'candidates are given twice, in quantization and beside it (configs of '
+            '_base_/candidates do the latter): take quantization.candidates out, or '
+            'drop those beside it by candidates=dict(_delete_=True)'
+        )
+    return inside or beside or {}
+
+
 def named_candidates(given: Any) -> dict[str, dict[str, dict]]:
     """Candidates by kind and by their names, as plans and tables have them.
 

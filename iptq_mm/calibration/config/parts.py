@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...intmath.weight_codes import most_factor
-from ...registry import CODES
+from ...registry import CODES, OBSERVERS
 from .reading import ConfigError, check_arguments, check_type, meant
 
 #: Kinds of operations whose results may have codes.
-WITH_CODES = ('gelu', 'layer_norm')
+WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
 
 
 @dataclass
@@ -17,7 +18,7 @@ class WeightConfig:
     """Precision of weights: symmetric, one scale for each output channel.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 with rounding to the nearest.
         observer: Registry dict; chooses the range of each channel.
         rounding: Registry dict; rounds weights to integers.
         bias_correction: Whether biases make up for the mean error of their layer.
@@ -37,7 +38,7 @@ class WeightConfig:
     group: int = 0
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless groups suit the bits.
+        """Raise ConfigError unless groups and rounding suit the bits.
 
         Args:
             where: Its key in the config, for the message.
@@ -47,6 +48,11 @@ class WeightConfig:
                 f'{where}.group={self.group} with bits={self.bits}: use 2 or more '
                 'inputs, and 2 to 7 bits; or 0'
             )
+        if self.bits > 8 and self.rounding.get('type') != 'nearest':
+            raise ConfigError(
+                f'{where}.bits={self.bits}: {self.rounding.get("type")!r} rounds to at '
+                f"most 8 bits; use {where}.rounding=dict(_delete_=True, type='nearest')"
+            )
 
 
 @dataclass
@@ -54,13 +60,18 @@ class ActivationConfig:
     """Precision of the inputs of linear layers, convolutions and matrix products.
 
     Attributes:
-        bits: Bits of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8; to 16 at the cost of speed.
         observer: Registry dict; chooses the range.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).
         search_images: How many calibration images choose the ranges by the error
             at the region's outputs, instead of the observer; 0: the observer
             chooses.
+        guard_images: How many calibration images are held out from the choice of
+            ranges to judge it: ranges that lose there against those of
+            ``guard_observers`` are not used; 0: the choice is not judged.
+        guard_observers: Registry dicts of the observers to compare with. Limits that
+            ``search_images`` found are compared with ``observer``, too.
         codes: By operation kind (:data:`WITH_CODES`), the registry dict of what chooses
             the levels of its results, where ``bits`` are fewer than 8; of a kind that
             is not named, or None, they are evenly spaced.
@@ -72,14 +83,48 @@ class ActivationConfig:
     )
     symmetric: bool = False
     search_images: int = 0
+    # A kept state has them in its key if there are images.
+    guard_images: int = field(default=0, repr=False)
+    guard_observers: list[dict] = field(
+        default_factory=lambda: [
+            {'type': 'minmax'},
+            {'type': 'percentile', 'percentile': 99.9999},
+            {'type': 'percentile', 'percentile': 99.999},
+        ],
+        repr=False,
+    )
     codes: dict = field(default_factory=dict)
 
-    def check(self, where: str) -> None:
-        """Raise ConfigError unless the codes are known.
+    def guard(self) -> list[Any]:
+        """What describes the guard; empty: there is none."""
+        return [self.guard_images, self.guard_observers] if self.guard_images else []
+
+    def check(self, where: str, calibration: CalibrationConfig) -> None:
+        """Raise ConfigError unless the guard and the codes are known.
 
         Args:
             where: Its key in the config, for the message.
+            calibration: Has the images.
         """
+        images, size = self.guard_images, calibration.batch_size
+        # Whole batches are held out.
+        held = -(-images // size) * size
+        if images < 0 or (images and held + size > calibration.num_images):
+            raise ConfigError(
+                f'{where}.guard_images={images}: of num_images='
+                f'{calibration.num_images} in batches of {size}, at least one batch '
+                'has to be left to choose ranges on; use more images, smaller batches, '
+                'or guard_images=0'
+            )
+        for i, cfg in enumerate(self.guard_observers):
+            name = f'{where}.guard_observers[{i}]'
+            check_type(OBSERVERS, cfg, name)
+            check_arguments(OBSERVERS, cfg, name)
+        if self.guard_images and not self.guard_observers:
+            raise ConfigError(
+                f'{where}.guard_images={self.guard_images} without guard_observers: '
+                'there is nothing to compare with; name some, or use guard_images=0'
+            )
         for kind, cfg in self.codes.items():
             if kind not in WITH_CODES:
                 raise ConfigError(

@@ -9,7 +9,8 @@ from typing import Any
 
 from ...functions import IntegerFunction, OperationCount
 from ...registry import CRITERIA, EQUALIZERS, FUNCTIONS, OBSERVERS, ROUNDINGS
-from .candidates import named_candidates
+from .candidates import given_once, named_candidates
+from .guarantee import GuaranteeConfig
 from .methods import Method, methods_of
 from .overrides import Override, read_overrides
 from .parts import (
@@ -72,6 +73,7 @@ class QuantizationConfig:
             lists of registry dicts.
         overrides: What is different at some sites, see :class:`Override`.
         reconstruction: See :class:`ReconstructionConfig`.
+        guarantee: See :class:`~.guarantee.GuaranteeConfig`.
         on_mismatch: ``error`` or ``warn``: what to do about a region that is far worse
             in integers than the quantization of its linear layers explains.
     """
@@ -95,6 +97,7 @@ class QuantizationConfig:
         default_factory=ReconstructionConfig, repr=False
     )
     # No part of what a kept state belongs to: --resume goes on with another one.
+    guarantee: GuaranteeConfig = field(default_factory=GuaranteeConfig, repr=False)
     on_mismatch: str = field(default='error', repr=False)
 
     @classmethod
@@ -131,13 +134,14 @@ class QuantizationConfig:
             criterion = SQNR_DIFFERENCE
         if criterion:
             given.setdefault('criterion', dict(criterion))
-        functions = _given_once(given.pop('candidates', None), plain(candidates))
+        functions = given_once(given.pop('candidates', None), plain(candidates))
         for name, part in (
             ('weight', WeightConfig),
             ('activation', ActivationConfig),
             ('wide', WideConfig),
             ('calibration', CalibrationConfig),
             ('reconstruction', ReconstructionConfig),
+            ('guarantee', GuaranteeConfig),
         ):
             given[name] = build(part, given.get(name, {}), f'quantization.{name}')
         overrides = given.pop('overrides', [])
@@ -145,7 +149,7 @@ class QuantizationConfig:
         self.regions = list(dict.fromkeys(self.regions))
         self.candidates = named_candidates(functions)
         self.overrides = read_overrides(overrides, self.candidates)
-        self._check()
+        self.check()
         return self
 
     def functions(self) -> dict[str, dict[str, IntegerFunction]]:
@@ -161,7 +165,7 @@ class QuantizationConfig:
 
     def described(self) -> str:
         """The settings that the phases before the reconstruction depend on."""
-        return repr(self) + ''.join(map(repr, self.overrides))
+        return ''.join(map(repr, [self, *self.overrides, *self.activation.guard()]))
 
     def unusual(self) -> list[str]:
         """Widths with which little is left of a model, as sentences."""
@@ -178,7 +182,8 @@ class QuantizationConfig:
             if bits is not None and bits < _SOUND[part]
         ]
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ConfigError if something is unknown, out of range or impossible."""
         if self.on_mismatch not in ('error', 'warn'):
             raise ConfigError(
                 f"quantization.on_mismatch={self.on_mismatch!r}: use 'error' or 'warn'"
@@ -191,8 +196,8 @@ class QuantizationConfig:
             )
         optional = {n: getattr(self.wide, n) for n in ('attention', 'gelu', 'softmax')}
         for name, bits, most in (
-            ('weight.bits', self.weight.bits, 8),
-            ('activation.bits', self.activation.bits, 8),
+            ('weight.bits', self.weight.bits, 16),
+            ('activation.bits', self.activation.bits, 16),
             ('wide.bits', self.wide.bits, 16),
             *((f'wide.{n}', b, 16) for n, b in optional.items() if b is not None),
         ):
@@ -205,8 +210,9 @@ class QuantizationConfig:
                     f'{getattr(self.calibration, name)}: calibration needs images'
                 )
         self.weight.check('quantization.weight')
-        self.activation.check('quantization.activation')
+        self.activation.check('quantization.activation', self.calibration)
         self.reconstruction.check('quantization.reconstruction')
+        self.guarantee.check('quantization.guarantee')
         for name, known in _STAGES.items():
             value = getattr(self.calibration, name)
             if value is not None and value not in known:
@@ -286,14 +292,3 @@ class QuantizationConfig:
                 f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
                 'max_power'
             )
-
-
-def _given_once(inside: Any, beside: Any) -> Any:
-    """The candidates of a config, which may be in one of two places."""
-    if inside and beside:
-        raise ConfigError(
-            'candidates are given twice, in quantization and beside it (configs of '
-            '_base_/candidates do the latter): take quantization.candidates out, or '
-            'drop those beside it by candidates=dict(_delete_=True)'
-        )
-    return inside or beside or {}

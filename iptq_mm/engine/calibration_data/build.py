@@ -12,7 +12,7 @@ from mmengine.registry import FUNCTIONS as COLLATE_FUNCTIONS
 from torch.utils.data import DataLoader
 
 from ...calibration.config import ConfigError, QuantizationConfig
-from .choice import choose
+from .choice import Choice, choose
 from .datasets import built, dataset_of, explained, is_given, options_of
 from .description import describe_calibration, log_description
 from .evaluated import EvaluatedImages
@@ -44,6 +44,44 @@ def build_calibration_dataloader(
         ConfigError: If there is no dataset, no file of it, no image in it, fewer
             batches than ranks, or images that the evaluation uses are among them.
     """
+    dataset, options, chosen = _chosen(cfg, quantization, seed)
+    images = CalibrationImages(dataset, chosen.images, chosen.spares)
+    loader = _loader(images, options, quantization.calibration.batch_size, seed)
+    log_description(describe_calibration(loader, quantization))
+    return loader
+
+
+def build_held_out_dataloader(
+    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
+) -> DataLoader | None:
+    """The dataloader of images that calibrate nothing, for ``quantization.guarantee``.
+
+    They come from the same dataset, at random, and are neither among those that
+    :func:`build_calibration_dataloader` chooses with these arguments nor among those of
+    the evaluation.
+
+    Args:
+        cfg: See there.
+        quantization: See there.
+        seed: See there.
+
+    Returns:
+        None if there are none.
+
+    Raises:
+        ConfigError: See there.
+    """
+    dataset, options, chosen = _chosen(cfg, quantization, seed)
+    if not chosen.held_out:
+        return None
+    images = CalibrationImages(dataset, chosen.held_out)
+    return _loader(images, options, quantization.calibration.batch_size, seed)
+
+
+def _chosen(
+    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
+) -> tuple[Any, dict[str, Any], Choice]:
+    """The dataset, options of its dataloader, and the images of it."""
     calibration = quantization.calibration
     given = calibration.dataloader
     own = is_given(given)
@@ -63,20 +101,24 @@ def build_calibration_dataloader(
         EvaluatedImages(cfg),
         dataset_of(given if own else cfg.get('train_dataloader')),
         once=not own,
+        held_out=quantization.guarantee.images,
     )
+    return dataset, options, chosen
+
+
+def _loader(
+    images: CalibrationImages, options: dict[str, Any], size: int, seed: int
+) -> CalibrationLoader:
     workers = options.get('num_workers', 0)
-    size = calibration.batch_size
-    loader = CalibrationLoader(
-        CalibrationImages(dataset, chosen.images, chosen.spares),
-        batch_sampler=_batches_of_this_rank(len(chosen.images), size),
+    return CalibrationLoader(
+        images,
+        batch_sampler=_batches_of_this_rank(len(images), size),
         num_workers=workers,
         collate_fn=_collate(options.get('collate_fn')),
         worker_init_fn=functools.partial(
             worker_init_fn, num_workers=workers, rank=0, seed=seed
         ),
     )
-    log_description(describe_calibration(loader, quantization))
-    return loader
 
 
 def loaders_of(runner: Any) -> dict[str, Any]:

@@ -29,10 +29,12 @@ class Choice(NamedTuple):
     Attributes:
         images: Those that calibrate, in order.
         spares: Those that replace broken ones.
+        held_out: Those that calibrate nothing and are looked at later, in order.
     """
 
     images: list[int]
     spares: list[int]
+    held_out: list[int]
 
 
 def choose(
@@ -42,6 +44,7 @@ def choose(
     evaluated: EvaluatedImages,
     config: Any = None,
     once: bool = True,
+    held_out: int = 0,
 ) -> Choice:
     """Choose images at random, over the whole of a dataset.
 
@@ -52,6 +55,8 @@ def choose(
         evaluated: Those that must not be among them.
         config: Of the dataset: equal ones have equal images, whatever their kind.
         once: Whether an image that the dataset has several times counts once.
+        held_out: How many further ones at most are held out. They are none of those
+            that calibrate, whatever ``once`` says, and change nothing about these.
 
     Raises:
         ConfigError: If images that are evaluated would calibrate.
@@ -80,9 +85,36 @@ def choose(
         _refuse(same or equal, len(taken) + len(equal))
     _warn(equal, 'left out because they equal evaluated ones')
     _warn(copied, 'equal to evaluated ones, in files of their own')
+    kept = _held_out(dataset, drawn, held_out, evaluated, taken)
     rest = islice(drawn, _SPARES * len(taken))
     spares = [i for i, image in rest if not _known(evaluated, image)]
-    return Choice(sorted(taken), spares)
+    return Choice(sorted(taken), spares, sorted(kept))
+
+
+def _held_out(
+    dataset: Any,
+    drawn: Iterator[tuple[int, Identity]],
+    count: int,
+    evaluated: EvaluatedImages,
+    taken: list[int],
+) -> list[int]:
+    """Further images, none of which is taken or evaluated."""
+    if not count:
+        return []
+    seen = {_stored(dataset, i, identified(dataset, i)) for i in taken}
+    kept: list[int] = []
+    for index, image in drawn:
+        place = _stored(dataset, index, image)
+        if place not in seen and not _known(evaluated, image):
+            seen.add(place)
+            kept.append(index)
+            if len(kept) == count:
+                break
+    return kept
+
+
+def _stored(dataset: Any, index: int, image: Identity) -> Hashable:
+    return image.stored or _place(dataset, index)
 
 
 def _drawn(
@@ -93,7 +125,7 @@ def _drawn(
     for index in order.tolist():
         image = identified(dataset, index)
         if once:
-            place = image.stored or _place(dataset, index)
+            place = _stored(dataset, index, image)
             if place in seen:
                 continue
             seen.add(place)

@@ -101,7 +101,7 @@ class ComparingLoop(TestLoop):
             ConfigError: If no hook quantized the model, or model, test data and
                 evaluator do not fit each other.
         """
-        float_model = _twin(unwrapped(self.runner.model)).eval()
+        float_model = twin(unwrapped(self.runner.model)).eval()
         self.float_evaluator = float_evaluator(self.evaluator)
         # Kept as long as the others: its metrics may remove folders that these share.
         self._tried = copy.deepcopy(self.float_evaluator)
@@ -272,7 +272,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _twin(model: nn.Module) -> nn.Module:
+def twin(model: nn.Module) -> nn.Module:
     """A copy that shares the parameters: quantization replaces, it never writes.
 
     Buffers and whatever else modules keep are its own: each model makes of the images

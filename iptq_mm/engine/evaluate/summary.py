@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ...guarantee import Guarantee
 from ..quantize.model import Quantization
 
 
@@ -35,9 +36,21 @@ def summary(results: dict[str, Any], quantization: Quantization, folder: Path) -
     for name, count in Counter(results['assignment'].values()).most_common():
         lines.append(f'  {name:<20} {count}')
     lines += ['', *_saturation(results)]
+    if 'guarantee' in results:
+        lines += ['', *_guarantee(results['guarantee'])]
     seconds = ', '.join(f'{k} {v:.0f}' for k, v in results['seconds'].items())
     lines += ['', f'seconds: {seconds}', f'written to {folder}']
     return '\n'.join(lines)
+
+
+def _guarantee(found: dict[str, Any]) -> list[str]:
+    """Lines about what is certain of the answers."""
+    seen = found['evaluation']
+    return [
+        *Guarantee.from_dict(found).sentences(),
+        f'flagged in the evaluation: {seen["flagged"]} of {seen["images"]} images'
+        + (', more than of the held-out ones' if seen['alarm'] else ''),
+    ]
 
 
 def _saturation(results: dict[str, Any]) -> list[str]:

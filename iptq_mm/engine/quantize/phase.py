@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ...calibration import QuantizationConfig
+from ...calibration import ConfigError, QuantizationConfig
 from ...calibration.batches import Forward
 from ...calibration.phases.equalize import Powers
 from ...calibration.phases.measure import RegionInputs
@@ -17,7 +17,7 @@ from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
-from .progress import progress_of, some_batches
+from .progress import Picked, evenly_spread, progress_of, some_batches
 from .state import State
 
 
@@ -66,17 +66,48 @@ class Run:
         """Note what the modules keep."""
         self.remembered = Attributes(self.model.modules(), numbers=True)
 
-    def progress(self, phase: str, images: int | None = None) -> Iterator[Any]:
+    def progress(
+        self,
+        phase: str,
+        images: int | None = None,
+        batches: Iterable[Any] | None = None,
+    ) -> Iterator[Any]:
         """The batches of a phase, with progress in the log.
 
         Args:
             phase: Its name.
             images: About how many images it looks at; None: all.
+            batches: Of these; None: of all.
         """
-        total = len(self.batches) if isinstance(self.batches, Sized) else None
+        batches = self.batches if batches is None else batches
+        total = len(batches) if isinstance(batches, Sized) else None
         if images is None:
-            return progress_of(self.batches, phase, total)
-        return some_batches(self.batches, phase, total, images, self.config)
+            return progress_of(batches, phase, total)
+        return some_batches(batches, phase, total, images, self.config)
+
+    def held_out(self) -> Iterable[Any]:
+        """The batches that choose no range, but judge them; none without a guard."""
+        return Picked(self.batches, self._held_out())
+
+    def not_held_out(self) -> Iterable[Any]:
+        """The batches that ranges are chosen on."""
+        held = set(self._held_out())
+        if not held:
+            return self.batches
+        assert isinstance(self.batches, Sized)
+        rest = [i for i in range(len(self.batches)) if i not in held]
+        return Picked(self.batches, rest)
+
+    def _held_out(self) -> list[int]:
+        images = self.config.activation.guard_images
+        if not images:
+            return []
+        if not isinstance(self.batches, Sized):
+            raise ConfigError(
+                'quantization.activation.guard_images needs batches whose number is '
+                'known: give a list or a DataLoader, or use guard_images=0'
+            )
+        return evenly_spread(len(self.batches), images, self.config)
 
 
 class Phase(NamedTuple):

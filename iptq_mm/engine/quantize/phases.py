@@ -27,12 +27,14 @@ from ...calibration import (
     fold_batch_norm,
     fold_normalization,
     freeze_regions,
+    guard,
     measure,
     observe,
     passes,
     recalibrate,
     reconstruct,
     search_ranges,
+    take_in,
     take_over,
     try_ranges,
     wants_inputs,
@@ -91,7 +93,7 @@ def _equalize(run: Run) -> None:
 
 def _observe(run: Run) -> None:
     seen = SeenImages()
-    batches = seen.each(run.progress('observe'))
+    batches = seen.each(run.progress('observe', batches=run.not_held_out()))
     records = observe(run.model, run.config, run.forward, batches, run.powers)
     run.state.records = merged(records)
     check_observed(run.state.records)
@@ -102,10 +104,19 @@ def _observe(run: Run) -> None:
 
 def _search(run: Run) -> None:
     records = run.state.records
-    batches = run.progress('search', run.config.activation.search_images)
+    images, rest = run.config.activation.search_images, run.not_held_out()
+    batches = run.progress('search', images, rest)
     found = search_ranges(run.model, run.config, records, run.forward, batches)
     for name, effects in merged_effects(found).items():
         choose_ranges(records[name], effects)
+
+
+def _guard(run: Run) -> None:
+    held, records = run.held_out(), run.state.records
+    guard(run.model, run.config, records, run.forward, held)
+    batches = run.progress('guard', batches=held)
+    found = observe(run.model, run.config, run.forward, batches, run.powers)
+    take_in(records, merged(found))
 
 
 def _analyse(run: Run) -> None:
@@ -229,6 +240,7 @@ PHASES = (
     Phase('equalize', _equalize, lambda c: c.equalization, kept=True, repeated=True),
     Phase('observe', _observe, kept=True),
     Phase('search', _search, lambda c: c.activation.search_images, kept=True),
+    Phase('guard', _guard, lambda c: c.activation.guard_images, kept=True),
     Phase('analyse', _analyse, kept=True),
     Phase('assign', _assign),
     Phase('recalibrate', _recalibrate, _wants_recalibration, kept=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,22 +17,51 @@ FIRST_SECONDS = 30.0
 def some_batches(
     batches: Iterable, phase: str, total: int | None, images: int, config: Any
 ) -> Iterator:
-    """Batches of about ``images`` images, with progress in the log.
-
-    The batches are evenly spread over those of all ranks, because data sets are often
-    sorted by class.
-    """
+    """Batches of about ``images`` images, see :func:`evenly_spread`, with progress."""
     if total is None:
         yield from progress_of(batches, phase, None)
         return
+    chosen = evenly_spread(total, images, config)
+    yield from progress_of(Picked(batches, chosen), phase, len(chosen))
+
+
+def evenly_spread(total: int, images: int, config: Any) -> list[int]:
+    """Numbers of the batches of this rank that have about ``images`` images.
+
+    They are evenly spread over those of all ranks, because data sets are often sorted
+    by class.
+
+    Args:
+        total: Batches of this rank.
+        images: Wanted on all ranks together.
+        config: Has the size of a batch.
+    """
     totals = dist.all_gather_object(total)
     every, before = sum(totals), sum(totals[: dist.get_rank()])
     wanted = min(-(-images // config.calibration.batch_size), every)
     spread = (i * every // wanted - before for i in range(wanted))
-    chosen = {i for i in spread if 0 <= i < total}
-    last = max(chosen, default=-1)
-    picked = (b for i, b in enumerate(islice(batches, last + 1)) if i in chosen)
-    yield from progress_of(picked, phase, len(chosen))
+    return sorted({i for i in spread if 0 <= i < total})
+
+
+class Picked:
+    """Some of the batches.
+
+    Args:
+        batches: All of them.
+        chosen: Their numbers, ascending.
+    """
+
+    def __init__(self, batches: Iterable, chosen: Sequence[int]) -> None:
+        self._batches, self._chosen = batches, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[Any]:
+        wanted = set(self._chosen)
+        last = max(wanted, default=-1)
+        each = enumerate(islice(self._batches, last + 1))
+        return (batch for i, batch in each if i in wanted)
 
 
 def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:

@@ -32,8 +32,10 @@ from ..evaluate.summary import summary
 from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
 from ..export.written import check_written
+from ..guarantee import CertifyHook
 from ..quantize.model import Quantization
 from .processes import by_first
+from .work_dir import GUARDED
 
 
 class Quantizing(Protocol):
@@ -57,6 +59,7 @@ class OutcomeHook(Hook):
     Args:
         config: The config that was quantized, as it was read.
         quantizing: The hook that quantizes.
+        certifying: The hook that makes a guarantee; None: none is asked for.
 
     Attributes:
         results: What ``results.json`` holds, after the test.
@@ -64,9 +67,15 @@ class OutcomeHook(Hook):
 
     priority = 'HIGHEST'
 
-    def __init__(self, config: Config, quantizing: Quantizing) -> None:
+    def __init__(
+        self,
+        config: Config,
+        quantizing: Quantizing,
+        certifying: CertifyHook | None = None,
+    ) -> None:
         self._config = config
         self._quantizing = quantizing
+        self._certifying = certifying
         self.results: dict[str, Any] = {}
 
     def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -87,6 +96,8 @@ class OutcomeHook(Hook):
         }
         if found.reconstruction:
             self.results['reconstruction'] = found.reconstruction
+        if self._certifying:
+            self.results['guarantee'] = self._certifying.section()
         self.results['warnings'] = warnings(self.results)
         by_first(lambda: self._write(runner, found))
 
@@ -121,6 +132,9 @@ class OutcomeHook(Hook):
                     'current',
                     logging.WARNING,
                 )
+        if not (self._certifying and self._certifying.wide):
+            for name in GUARDED:  # of another model, that an earlier run made
+                (folder / name).unlink(missing_ok=True)
         print_log('\n' + summary(self.results, found, folder), 'current')
         for warning in self.results['warnings']:
             print_log(f'of little use: {warning}', 'current', logging.WARNING)
@@ -138,6 +152,11 @@ class OutcomeHook(Hook):
             if any(f'{name}.'.startswith(f'{region}.') for name in bound)
         ]
         exported = export_config(config, regions, 'integer.pth', config.backend)
+        if self._certifying:
+            self._certifying.write(
+                runner, exported, folder, metainfo, _first_batch(runner)
+            )
+            exported = self._certifying.exported(exported)
         write_config(exported, folder / 'integer.py')
 
     def _draw(self, found: Quantization, path: Path) -> None:

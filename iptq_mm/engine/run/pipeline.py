@@ -21,6 +21,7 @@ from ...calibration import ConfigError
 from ..calibration_data import explained
 from ..evaluate.float_results import read_float_results
 from ..export.checkpoint import usual_hooks
+from ..guarantee import CertifyHook
 from ..loading.checkpoints import loading
 from ..loading.devices import log_device, on_device
 from ..loading.foreign import foreign_errors
@@ -123,10 +124,18 @@ def _quantize_and_compare(
             announce_replacement(cfg.work_dir)
             log_device(device)
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
-        return compare(cfg, original, hook)
+        settings = hook.config(cfg)
+        wanted = settings.guarantee.images
+        certifying = CertifyHook(settings, resume) if wanted else None
+        return compare(cfg, original, hook, certifying)
 
 
-def compare(cfg: Config, original: Config, quantizing: Any) -> dict[str, Any]:
+def compare(
+    cfg: Config,
+    original: Config,
+    quantizing: Any,
+    certifying: CertifyHook | None = None,
+) -> dict[str, Any]:
     """Evaluate a model beside its float self, and write it and the results.
 
     Args:
@@ -135,16 +144,19 @@ def compare(cfg: Config, original: Config, quantizing: Any) -> dict[str, Any]:
         original: The config before that.
         quantizing: Hook that makes the model integer before the test, see
             :class:`~.outcome.Quantizing`.
+        certifying: Hook that makes the guarantee; None: none is asked for.
 
     Returns:
         What ``results.json`` holds.
     """
     runner = built_runner(cfg)
-    outcome = OutcomeHook(original, quantizing)
-    for hook in (quantizing, outcome):
+    outcome = OutcomeHook(original, quantizing, certifying)
+    for hook in (quantizing, outcome, *([certifying] if certifying else [])):
         runner.register_hook(hook, priority=hook.priority)
     with explained('the evaluation images'):
         runner.test_loop  # noqa: B018 builds the data set
+    if certifying:
+        certifying.prepare(runner)
     _load(runner)
     runner.test()
     return outcome.results

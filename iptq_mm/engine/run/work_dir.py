@@ -23,6 +23,8 @@ LOCK = '.lock'
 
 #: What a run writes, in the order in which it is replaced by the next one.
 RESULTS = ('float.json', 'integer.pth', 'integer.py', 'plan.json', 'results.json')
+#: ... if it asks for a guard.
+GUARDED = ('guarded.pth', 'guarded.py')
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def announce_replacement(folder: str | os.PathLike) -> None:
     """Log which results of an earlier run this one will replace."""
     times = {
         p.name: p.stat().st_mtime
-        for p in map(Path(folder).joinpath, RESULTS)
+        for p in map(Path(folder).joinpath, (*RESULTS, *GUARDED))
         if p.is_file()
     }
     if times:

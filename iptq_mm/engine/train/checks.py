@@ -67,6 +67,11 @@ def check_training(
     for key, reason in _REFUSED.items():
         if cfg.get(key):
             raise ConfigError(f'{name}: {key} has to go for a training, {reason}')
+    if quantization.guarantee.images:
+        raise ConfigError(
+            f'{name}: quantization.guarantee needs images that the model never saw, '
+            'and a training sees all of train_dataloader: take it out'
+        )
     if not cfg.get('train_dataloader'):
         raise ConfigError(f'{name} has no train_dataloader: there is nothing to see')
     return quantization, training

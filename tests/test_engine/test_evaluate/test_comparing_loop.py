@@ -38,7 +38,7 @@ def test_model_that_is_quantized_already(vit_run, tmp_path):
 
 def test_twin_shares_the_float_tensors():
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-    twin = comparing_loop._twin(model)
+    twin = comparing_loop.twin(model)
     assert twin[0] is not model[0] and twin[0].weight is model[0].weight
     assert twin[1].running_mean is not model[1].running_mean
     model[0].weight = nn.Parameter(torch.zeros(4, 4))

@@ -11,7 +11,7 @@ from region_models import config, rows, same
 from tiny_runs import run_test
 from torch import nn
 
-from iptq_mm.engine.evaluate.comparing_loop import _twin
+from iptq_mm.engine.evaluate.comparing_loop import twin as made_twin
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.modes.install import PLAN_KEY, install
@@ -117,7 +117,7 @@ def test_the_run_gives_what_the_written_model_gives(kind):
 def test_the_float_twin_keeps_its_own(kind):
     model = kind()
     expected = [copy.deepcopy(model).test_step(rows(seed=7)) for _ in range(2)]
-    twin = _twin(model)
+    twin = made_twin(model)
     assert same(twin.test_step(rows(seed=7)), expected[0])
     assert same(model.test_step(rows(seed=7)), expected[1])
     parameters = zip(twin.parameters(), model.parameters(), strict=True)

@@ -60,6 +60,10 @@ def test_what_is_not_wanted_does_not_run(run):
             'equalize observe search analyse assign measure freeze check',
         ),
         (
+            dict(activation=dict(search_images=8, guard_images=8)),
+            'observe search guard analyse assign freeze check',
+        ),
+        (
             dict(weight=dict(rounding=dict(type='second_order'))),
             'observe analyse assign measure freeze check',
         ),

@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_setting(refused):
     message = said(options={'quantisation.weight.bits': 4})
     assert "nothing called 'quantisation.weight.bits'" in message
     assert "'quantization'" in message
-    assert 'use 2 to 8' in said(options={'quantization.weight.bits': 9})
+    assert 'use 2 to 16' in said(options={'quantization.weight.bits': 17})
     assert 'cannot inherit' in said(options={'log_level.x': 3})
     assert "no integer function 'gelo'" in said(
         candidates={**FUNCTIONS, 'gelu': [dict(type='gelo')]}

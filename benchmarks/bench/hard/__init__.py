@@ -1,0 +1,1 @@
+"""Models that are equal to DeiT in floats and harder to quantize."""

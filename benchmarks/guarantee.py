@@ -1,0 +1,196 @@
+"""Measure what a guarantee says, and what a guard costs.
+
+python tools/quantize.py CONFIG --work-dir DIR --backend native --cfg-options \
+    quantization.guarantee.images=372 quantization.guarantee.guard.activation.bits=16
+python benchmarks/guarantee.py CONFIG DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from bench.setup import prepare_process
+from torch import Tensor
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description='Over random splits of the held-out images, count how often the '
+        'statements are wrong; on the evaluation images, compare the guarded model '
+        'with the float one; time it in turns with the integer model alone'
+    )
+    parser.add_argument('config', help='config that was quantized')
+    parser.add_argument('folder', help='work dir with guarded.py and guarded.pth')
+    parser.add_argument('--images', type=int, default=372, help='held-out images')
+    parser.add_argument('--backend', default='native')
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--splits', type=int, default=100)
+    parser.add_argument('--agreement', type=float, default=0.98, help='of a split')
+    parser.add_argument('--confidence', type=float, default=0.95)
+    parser.add_argument('--timed', type=int, default=100, help='images that are timed')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--cache', help='file of answers; DIR/answers.pth by default')
+    return parser.parse_args()
+
+
+def models(args: argparse.Namespace) -> tuple:
+    """The config, and the float and the guarded model."""
+    from iptq_mm.engine.loading.models import build_model, load_quantized, read_config
+    from iptq_mm.program import use_backend
+
+    cfg = read_config(args.config)
+    _, guarded = load_quantized(Path(args.folder) / 'guarded.py')
+    use_backend(guarded.model, args.backend)
+    use_backend(guarded.wide, args.backend)
+    return cfg, build_model(cfg), guarded
+
+
+def held_out(cfg, images: int) -> Iterable:  # noqa: ANN001
+    """The batches that calibrate nothing."""
+    from iptq_mm.engine.calibration_data import build_held_out_dataloader
+    from iptq_mm.engine.quantize.settings import read_settings
+
+    cfg.quantization.guarantee = dict(images=images)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    loader = build_held_out_dataloader(cfg, read_settings(cfg), seed)
+    if loader is None:
+        raise SystemExit('no image is left that calibrates nothing')
+    return loader
+
+
+def answers(args: argparse.Namespace, cfg, floats, guarded) -> dict:  # noqa: ANN001
+    """The answers of all three models to held-out and evaluation images."""
+    from mmengine.runner import Runner
+
+    from iptq_mm.engine.guarantee.collect import collect
+
+    path = Path(args.cache or Path(args.folder) / 'answers.pth')
+    if path.exists():
+        return torch.load(path, weights_only=False)
+    loaders = {
+        'held out': held_out(copy.deepcopy(cfg), args.images),
+        'evaluation': Runner.build_dataloader(cfg.test_dataloader),
+    }
+    found = {
+        name: collect(floats, guarded.model, guarded.wide, loader)
+        for name, loader in loaders.items()
+    }
+    torch.save(found, path)
+    return found
+
+
+def splits(args: argparse.Namespace, held) -> list[str]:  # noqa: ANN001
+    """How often a guarantee from half of the images is wrong about all of them."""
+    from iptq_mm.guarantee import Guarantee
+    from iptq_mm.guarantee.thresholds import failures
+
+    everyone, wrong = held.answers, {'same top-1': 0, 'unflagged': 0, 'guarded': 0}
+    shares = []
+    for split in range(args.splits):
+        generator = torch.Generator().manual_seed(split)
+        order = torch.randperm(len(everyone), generator=generator)
+        half = everyone[order[: len(order) // 2]]
+        for guarded in (False, True):
+            try:
+                found = Guarantee.of(
+                    half,
+                    *held[1:],
+                    agreement=args.agreement,
+                    confidence=args.confidence,
+                    target=args.agreement,
+                    guarded=guarded,
+                )
+            except ValueError:  # it claims nothing
+                continue
+            rate = float(failures(everyone, found.margin, guarded).double().mean())
+            wrong['guarded' if guarded else 'unflagged'] += rate > 1 - args.agreement
+            if not guarded:
+                same = 1 - float(everyone.differ.double().mean())
+                wrong['same top-1'] += same < found.at_least
+                shares.append(float((everyone.margins < found.margin).double().mean()))
+    allowed = (1 - args.confidence) * args.splits
+    return [
+        f'{args.splits} random halves of {len(everyone)} held-out images, statements '
+        f'about all of them; up to {allowed:.0f} of each kind may be wrong:',
+        *(f'  {kind:<12} wrong in {count}' for kind, count in wrong.items()),
+        f'  flagged, mean {statistics.mean(shares or [0.0]):.2%}',
+    ]
+
+
+def evaluated(held, guarantee) -> list[str]:  # noqa: ANN001
+    """What the guard makes of the evaluation images."""
+    from iptq_mm.guarantee import flag_alarm
+    from iptq_mm.guarantee.thresholds import failures
+
+    found = held.answers
+    flagged = int((found.margins < guarantee.margin).sum())
+    final = int(failures(found, guarantee.margin, True).sum())
+    alarm = flag_alarm(flagged, len(found), guarantee.flagged, guarantee.images)
+    count = len(found)
+    return [
+        f'{count} evaluation images, agreement with float:',
+        f'  integer model  {1 - int(found.differ.sum()) / count:.3%}',
+        f'  wider model    {1 - int(found.wide_differs.sum()) / count:.3%}',
+        f'  guarded        {1 - final / count:.3%}, {flagged} flagged '
+        f'({flagged / count:.2%}); alarm: {"yes" if alarm.raised else "no"}',
+    ]
+
+
+@torch.no_grad()
+def timed(args: argparse.Namespace, cfg, guarded) -> list[str]:  # noqa: ANN001
+    """Times of the guarded model and of the integer model in it, in turns."""
+    from mmengine.runner import Runner
+
+    loader = copy.deepcopy(cfg.test_dataloader)
+    loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    dataset = Runner.build_dataloader(loader).dataset
+    step = max(1, len(dataset) // args.timed)
+    images: list[Tensor] = []
+    for index in range(0, len(dataset), step):
+        data = {k: [v] for k, v in dataset[index].items()}
+        images.append(guarded.data_preprocessor(data, False)['inputs'])
+    guarded.model(images[0]), guarded.wide(images[0])  # programs are made
+    times: dict[str, list[float]] = {'integer': [], 'guarded': [], 'wide': []}
+    for _ in range(args.rounds):
+        for name, model, some in (
+            ('integer', guarded.model, images),
+            ('guarded', guarded, images),
+            ('wide', guarded.wide, images[:10]),
+        ):
+            began = time.process_time()
+            for image in some:
+                model(image)
+            times[name].append((time.process_time() - began) / len(some))
+    ms = {name: 1000 * statistics.median(spent) for name, spent in times.items()}
+    return [
+        f'CPU time of an image, {args.backend}, {len(images)} images one by one, '
+        f'median of {args.rounds} rounds in turns:',
+        *(f'  {name:<10} {value:.2f} ms' for name, value in ms.items()),
+        f'  speed of the guarded model: {ms["integer"] / ms["guarded"]:.3f}',
+    ]
+
+
+def main() -> int:
+    """Run it."""
+    args = parse_args()
+    prepare_process(args.threads)
+    cfg, floats, guarded = models(args)
+    found = answers(args, cfg, floats, guarded)
+    for lines in (
+        splits(args, found['held out']),
+        evaluated(found['evaluation'], guarded.guarantee),
+        timed(args, cfg, guarded),
+    ):
+        print('\n'.join(lines), flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
