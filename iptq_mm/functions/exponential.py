@@ -6,6 +6,7 @@ the exponent; its integer part ``z`` is a right shift in each of them.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .exponents import FRACTION_BITS
@@ -35,7 +36,9 @@ def quadratic_mantissa(exponents: Tensor) -> Tensor:
         int32 where ``QUADRATIC_ONE`` stands for 1.
     """
     t = exponents >> (FRACTION_BITS - _T_BITS)
-    t &= (1 << _T_BITS) - 1
+    torch.bitwise_and(
+        t, (1 << _T_BITS) - 1, out=t
+    )  # ``&=`` fails under a torch 2.1 mode
     t -= _VERTEX
     t *= t
     t += _FLOOR
@@ -80,7 +83,7 @@ def tangent_exp_(exponents: Tensor, nearest: bool) -> Tensor:
     half = _ONE >> 1 if nearest else 0
     exponents += half
     whole = exponents >> FRACTION_BITS
-    exponents &= _ONE - 1
+    torch.bitwise_and(exponents, _ONE - 1, out=exponents)
     exponents -= half
     exponents *= -11  # (r >> 1) + (r >> 3) + (r >> 4), rounded once
     exponents >>= 4

@@ -1,10 +1,11 @@
-"""Leaves of nested tuples, lists and dicts, in every version of torch."""
+"""Nested tuples, lists and dicts, in every version of torch."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import TreeSpec, tree_flatten
 
 try:
     from torch.utils._pytree import tree_leaves
@@ -15,4 +16,10 @@ except ImportError:  # torch 2.1
         return tree_flatten(tree)[0]
 
 
-__all__ = ['tree_leaves']
+def nesting_key(spec: TreeSpec) -> Hashable:
+    """What is equal for equal nestings, and can be part of a key."""
+    # That of torch 2.1 has no hash.
+    return spec if TreeSpec.__hash__ else repr(spec)
+
+
+__all__ = ['nesting_key', 'tree_leaves']

@@ -24,3 +24,13 @@ def leaves(request, monkeypatch):
 def test_leaves(leaves):
     assert leaves([1, (2, {'b': 3, 'a': [4]}), None]) == [1, 2, 3, 4, None]
     assert leaves(5) == [5] and leaves(()) == []
+
+
+@pytest.mark.parametrize('hashes', [False, True])
+def test_keys_of_nestings(hashes, monkeypatch):
+    if not hashes:
+        monkeypatch.setattr(_pytree.TreeSpec, '__hash__', None)
+    trees_of = [[1, (2, {'b': 3})], [4, (5, {'b': 6})], [1, (2, {'c': 3})], [1, 2, 3]]
+    keys = [trees.nesting_key(_pytree.tree_flatten(tree)[1]) for tree in trees_of]
+    assert {keys[0]: 'found'}[keys[1]] == 'found'
+    assert len(set(keys)) == 3

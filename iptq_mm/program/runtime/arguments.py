@@ -11,6 +11,7 @@ from torch import Tensor
 from ...modes.region import is_real
 from ...pixels import Pixels, is_image
 from ...qtensor import UnsupportedOperationError
+from ...utils.trees import nesting_key
 
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 
@@ -31,7 +32,7 @@ def arguments_key(
     """
     described = (_described(x, pixels, rows) for x in leaves)
     # Code that was compiled for exact float32 products must not run with others.
-    return spec, torch.get_float32_matmul_precision(), *described
+    return nesting_key(spec), torch.get_float32_matmul_precision(), *described
 
 
 def tensors_call(

@@ -114,7 +114,10 @@ class _Inductor:
 
                 # Without a context, inductor would not use what other processes have
                 # compiled. By default it makes code for any shape, which is slower.
-                shapes = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)
+                try:
+                    shapes = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)
+                except TypeError:  # torch 2.1
+                    shapes = FakeTensorMode()
                 context = TracingContext(shapes)
                 with tracing(context), torch.no_grad():
                     self._compiled = inductor.compile(self._graph, list(inputs))
