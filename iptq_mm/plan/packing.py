@@ -70,11 +70,7 @@ def unpack_parameter(plan: ParameterPlan, packed: Tensor) -> Tensor:
     rows, columns = plan.shape[0], math.prod(plan.shape[1:])
     groups = rows * -(-columns // plan.group) if plan.group else 0
     size = packed_size(rows * columns, plan.bits)
-    kind, *_ = content = packed.cpu().numpy().tobytes() or b'\xff'
-    try:
-        raw = {_RAW: bytes, _DEFLATED: _inflated}[kind](content[1:])
-    except (KeyError, zlib.error) as error:
-        raise ValueError(f'no packed integers: {error!r}') from error
+    raw = _content(packed.cpu().numpy().tobytes())
     data = torch.from_numpy(np.frombuffer(bytearray(raw), np.uint8))
     codes = unpack(data[:size], plan.bits, rows * columns).view(rows, columns)
     if plan.group:
@@ -85,8 +81,16 @@ def unpack_parameter(plan: ParameterPlan, packed: Tensor) -> Tensor:
     return codes.reshape(plan.shape)
 
 
-def _inflated(data: bytes) -> bytes:
-    return zlib.decompress(data, -15)
+def _content(data: bytes) -> bytes:
+    """What follows the first byte, inflated if that says so."""
+    if data[:1] == bytes([_RAW]):
+        return data[1:]
+    if data[:1] != bytes([_DEFLATED]):
+        raise ValueError('no packed integers')
+    try:
+        return zlib.decompress(data[1:], -15)
+    except zlib.error as error:
+        raise ValueError(f'no packed integers: {error}') from error
 
 
 def _factor_bits(plan: ParameterPlan) -> int:
@@ -101,7 +105,7 @@ def _half(plan: ParameterPlan) -> int:
 def _factors(rows: Tensor, plan: ParameterPlan) -> Tensor:
     """A factor of each group, shape (rows, groups).
 
-    The largest one that divides the group and is allowed: that leaves the smallest codes.
+    The largest one allowed that divides the group: that leaves the smallest codes.
     """
     rest = -rows.shape[1] % plan.group
     grouped = torch.nn.functional.pad(rows, (0, rest)).unflatten(1, (-1, plan.group))

@@ -94,7 +94,7 @@ def _bits(
 
 
 def _factors(most: int) -> np.ndarray:
-    """By common divisor, 0 to 128, the largest factor up to ``most`` that divides it."""
+    """By common divisor, 0 to 128, the largest factor of it up to ``most``."""
     found = np.ones(129, int)
     for factor in range(2, most + 1):
         found[factor::factor] = factor

@@ -17,8 +17,8 @@ from .packed_tensors import packed_tensor, unpacked_tensor
 #: Raised when a field or a kind of node is added, renamed or changes its meaning.
 PROGRAM_VERSION = 6
 #: Versions that can be read. Ports of version 2 have no image format; versions 2 and 3
-#: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``; version
-#: 5 no packed tensors.
+#: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``, and
+#: version 5 no packed tensors.
 _READ = (2, 3, 4, 5, PROGRAM_VERSION)
 #: Kinds of nodes up to version 3 -> their names now.
 _RENAMED_IN_4 = {'shifted': 'add_constant', 'amplify': 'shift_channels'}
