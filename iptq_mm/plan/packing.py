@@ -58,6 +58,16 @@ def pack_parameter(plan: ParameterPlan, integers: Tensor) -> Tensor | None:
     return torch.frombuffer(bytearray([kind]) + data, dtype=torch.uint8)
 
 
+def inflated(packed: Tensor) -> Tensor:
+    """What :func:`pack_parameter` made, not deflated: for memory, quick to unpack.
+
+    Raises:
+        ValueError: If the bytes are damaged.
+    """
+    raw = bytes([_RAW]) + _content(packed.numpy().tobytes())
+    return torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+
+
 def unpack_parameter(plan: ParameterPlan, packed: Tensor) -> Tensor:
     """Inverse of :func:`pack_parameter`.
 

@@ -7,6 +7,7 @@ from the integers, so that what is read is what was written.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ...intmath.weight_codes import most_code, most_factor
 from ...plan import ParameterPlan
-from ...plan.packing import pack_parameter, unpack_parameter
+from ...plan.packing import inflated, pack_parameter, unpack_parameter
 
 #: Elements below which nothing is gained: a file has 200 bytes for each tensor.
 _FEW = 256
@@ -39,6 +40,39 @@ def packed_tensor(tensor: Tensor) -> Tensor | dict[str, Any]:
         'group': group,
         'packed': packed,
     }
+
+
+class PackedTensors(Mapping[str, Tensor]):
+    """The tensors of a program that was read from a file, by name.
+
+    In memory, too, weights of few bits stay packed: each look-up unpacks them. A back
+    end that has made its own form of a weight then holds that form only.
+
+    Args:
+        data: Tensors, or what :func:`packed_tensor` made of them.
+
+    Raises:
+        KeyError: If something is missing.
+        ValueError: If bytes are damaged.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = {
+            name: {**x, 'packed': inflated(x['packed'])} if isinstance(x, dict) else x
+            for name, x in data.items()
+        }
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The tensor, unpacked."""
+        return unpacked_tensor(self._data[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._data)
 
 
 def unpacked_tensor(data: Any) -> Any:

@@ -12,7 +12,7 @@ from ...pixels import Pixels
 from ...utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
 from .image_format import ImageFormat
-from .packed_tensors import packed_tensor, unpacked_tensor
+from .packed_tensors import PackedTensors, packed_tensor
 
 #: Raised when a field or a kind of node is added, renamed or changes its meaning.
 PROGRAM_VERSION = 6
@@ -102,7 +102,7 @@ def from_dict(data: Any) -> Program:
             [_port(port) for port in data['inputs']],
             [_port(port) for port in data['outputs']],
             [_node(node, data['version']) for node in data['nodes']],
-            {n: unpacked_tensor(t) for n, t in data['tensors'].items()},
+            PackedTensors(data['tensors']),
         )
         program.check()
     except ProgramError:

@@ -1,6 +1,7 @@
 """Weights of few bits in program files."""
 
 import io
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -64,8 +65,17 @@ def test_a_program_with_packed_weights():
     torch.save(to_dict(program), file)
     data = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
     assert data['tensors'][name]['bits'] == 4
-    x = integers(program)
-    assert equal(run(from_dict(data), x), run(program, x))
+    x, again = integers(program), from_dict(data)
+    assert equal(run(again, x), run(program, x))
+    assert str(again) == str(program)
+    with pytest.raises(KeyError):
+        again.tensors['other']
+    # In memory, it takes half a byte, however often it is looked up.
+    assert torch.equal(again.tensors[name], weight)
+    assert again.tensors[name] is not again.tensors[name]
+    held = pickle.loads(pickle.dumps(again.tensors))
+    assert list(held) == list(again.tensors) and len(held) == len(program.tensors)
+    assert vars(held)['_data'][name]['packed'].numel() <= 1 + weight.numel() / 2
     data['tensors'][name]['packed'] = data['tensors'][name]['packed'][:-2]
     with pytest.raises(ProgramError, match='damaged'):
         from_dict(data)
