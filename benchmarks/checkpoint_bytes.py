@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iptq_mm.modes.packed_state import PLAN_KEY, SUFFIX, unpacked
+from iptq_mm.plan.packed_state import PLAN_KEY, SUFFIX, unpacked
 from iptq_mm.utils.markdown import table
 
 

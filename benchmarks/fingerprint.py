@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iptq_mm.modes.packed_state import unpacked
+from iptq_mm.plan.packed_state import unpacked
 from iptq_mm.program import load_program, run
 
 #: Results that differ from run to run, or between versions.

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from ..modes import Region, bind, bound_region, unbind
 from ..modes.install import PLAN_KEY, fit_first_layer, install
-from ..modes.packed_state import unpack_state
 from ..modes.real_parameters import loads_itself
 from ..norms import without_norms
 from ..plan import PlanError, RegionPlan
+from ..plan.packed_state import unpack_state
 from ..program import Session
 from ..registry import MODELS
 

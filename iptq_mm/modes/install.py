@@ -11,8 +11,8 @@ from ..intmath import storage_dtype
 from ..kept_float import keep_float, quantized_modules, quantized_parameters
 from ..pixels import take_pixels
 from ..plan import RegionPlan
+from ..plan.packed_state import PLAN_KEY, unpack_state
 from . import Integer, Region, bind, bound_region
-from .packed_state import PLAN_KEY, unpack_state
 from .real_parameters import derive_again, loads_itself
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from ...models.quantized import NOTICE
 from ...modes import regions_in
-from ...modes.packed_state import PLAN_KEY, pack_state
 from ...plan import RegionPlan
+from ...plan.packed_state import PLAN_KEY, pack_state
 from ...utils.files import atomic_save, write_whole
 from ...version import __version__
 from ..loading.models import unwrapped
@@ -33,7 +33,7 @@ def save_quantized(
 
     It holds tensors and plain types only, so that ``weights_only=True`` reads
     it: integers under the usual names, or packed if they have few bits
-    (:mod:`iptq_mm.modes.packed_state`), and the plan of each region.
+    (:mod:`iptq_mm.plan.packed_state`), and the plan of each region.
 
     Args:
         model: The quantized model.

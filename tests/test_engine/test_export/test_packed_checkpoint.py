@@ -6,7 +6,7 @@ import tiny_runs
 import torch
 
 from iptq_mm.engine.run.pipeline import quantize_and_compare
-from iptq_mm.modes.packed_state import SUFFIX, unpacked
+from iptq_mm.plan.packed_state import SUFFIX, unpacked
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.slow]
 

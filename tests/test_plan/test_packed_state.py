@@ -6,14 +6,14 @@ import pytest
 import torch
 from region_models import config, images, integer_mode, quantized, vit
 
-from iptq_mm.modes.packed_state import (
+from iptq_mm.plan import PlanError
+from iptq_mm.plan.packed_state import (
     SUFFIX,
     VERSION_KEY,
     pack_state,
     unpack_state,
     unpacked,
 )
-from iptq_mm.plan import PlanError
 
 BATCHES = [images(2, 3, 16, 16, seed=s) for s in range(2)]
 

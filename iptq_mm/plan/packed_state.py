@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plan import PlanError, RegionPlan
-from ..plan.packing import PACKING_VERSION, is_packed, pack_parameter, unpack_parameter
+from .packing import PACKING_VERSION, is_packed, pack_parameter, unpack_parameter
+from .region import PlanError, RegionPlan
 
 #: Name of the buffer with the plan, which brings it into the state dict.
 PLAN_KEY = 'quantization_plan'
