@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iptq_mm.plan.packed_state import unpacked
 from iptq_mm.program import load_program, run
 
 #: Results that differ from run to run, or between versions.
@@ -46,7 +47,7 @@ def fingerprint(folder: Path) -> dict[str, Any]:
         ValueError: If a file is damaged.
     """
     state = torch.load(folder / 'integer.pth', weights_only=True, map_location='cpu')
-    state = state.get('state_dict', state)
+    state = unpacked(state.get('state_dict', state))
     tensors = {k: _of_tensor(v) for k, v in state.items() if isinstance(v, Tensor)}
     found = {
         'plan': _of_json(folder / 'plan.json'),

@@ -11,6 +11,7 @@ from ..modes.install import PLAN_KEY, fit_first_layer, install
 from ..modes.real_parameters import loads_itself
 from ..norms import without_norms
 from ..plan import PlanError, RegionPlan
+from ..plan.packed_state import unpack_state
 from ..program import Session
 from ..registry import MODELS
 
@@ -92,6 +93,7 @@ def _take_plan(
         ) from None
     fit_first_layer(module, plan)
     plan.check(name, module)
+    unpack_state(state_dict, prefix, plan)
     for key in plan.parameters:
         value = state_dict.get(prefix + key)
         if value is None or value.is_floating_point():

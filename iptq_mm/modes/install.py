@@ -11,11 +11,9 @@ from ..intmath import storage_dtype
 from ..kept_float import keep_float, quantized_modules, quantized_parameters
 from ..pixels import take_pixels
 from ..plan import RegionPlan
+from ..plan.packed_state import PLAN_KEY, unpack_state
 from . import Integer, Region, bind, bound_region
 from .real_parameters import derive_again, loads_itself
-
-#: Name of the buffer with the plan, which brings it into the state dict.
-PLAN_KEY = 'quantization_plan'
 
 
 def install(
@@ -58,6 +56,22 @@ def install(
         module.register_load_state_dict_post_hook(_derive_again)
     if integers is not None:
         _derive_again(module)
+        if _unpack not in map(_own, module._load_state_dict_pre_hooks.values()):
+            module._register_load_state_dict_pre_hook(_unpack, with_module=True)
+
+
+def _unpack(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
+    """Unpack what a file holds for a module that was quantized in memory."""
+    region = bound_region(module)
+    if region is not None and isinstance(region.mode, Integer):
+        unpack_state(state_dict, prefix, region.mode.plan)
+
+
+def _own(hook: Any) -> Any:
+    """The function that a hook calls, which torch wraps."""
+    return getattr(hook, 'hook', hook)
 
 
 def _derive_again(module: nn.Module, *incompatible: Any) -> None:

@@ -8,8 +8,8 @@ depend on one another and are treated together.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -18,11 +18,8 @@ from torch import Tensor
 from ..intmath.weight_codes import most_code
 from ..moments import Moments
 from .base import Rounded, Rounding, check
+from .descent import coordinate_descent
 from .groups import choose_factors
-
-# Columns between two large updates: a product that runs at full speed, on a
-# block that stays in the cache.
-_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,25 @@ class Quadratic:
     qmax: int
     factors: Tensor | None = None
 
+    @cached_property
+    def weighted(self) -> Tensor:
+        """``H w`` of each row, shape (rows, K)."""
+        return self.weight @ self.hessian
+
     def rows(self, index: Tensor) -> Quadratic:
         """The problem of some rows, in the order of ``index``."""
         factors = None if self.factors is None else self.factors[index]
-        return Quadratic(self.weight[index], self.hessian, self.qmax, factors)
+        made = Quadratic(self.weight[index], self.hessian, self.qmax, factors)
+        if 'weighted' in vars(self):
+            vars(made)['weighted'] = self.weighted[index]
+        return made
+
+    def product(self, codes: Tensor) -> Tensor:
+        """``H q`` of each row, factors included, shape (rows, K)."""
+        return self._integers(codes) @ self.hessian
+
+    def _integers(self, codes: Tensor) -> Tensor:
+        return codes if self.factors is None else codes * self.factors
 
     def steps(self, scale: Tensor) -> Tensor:
         """What a code counts, shape (rows, K) or (rows, 1)."""
@@ -91,47 +103,61 @@ class Quadratic:
         )
 
     def descend(self, solution: Rounded) -> Rounded:
-        """One sweep of coordinate descent: no error grows.
-
-        Column by column, each code becomes the best one given all others: the
-        integer nearest to its :meth:`best_values`, as the error is a parabola.
-        """
-        codes = solution.codes.t().clone()
-        steps = self.steps(solution.scale).t().expand_as(codes)
-        gradient = self.hessian @ (self.weight.t() - codes * steps)
-        curvature = self.hessian.diagonal()
-
-        def step(j: int, g: Tensor) -> Tensor:
-            if curvature[j] <= 0:  # an input that is never there
-                return torch.zeros_like(g)
-            old = codes[j].clone()
-            codes[j] = self.round(old + g / (steps[j] * curvature[j]))
-            return (codes[j] - old) * steps[j]
-
-        in_order(gradient, self.hessian, step)
-        return Rounded(codes.t(), solution.scale)
+        """One sweep of :func:`~.descent.coordinate_descent`: no error grows."""
+        return self._descend(solution, self.product(solution.codes))[0]
 
     def rescale(self, solution: Rounded) -> Rounded:
         """The best scale for given codes, ``s = w^T H q / q^T H q``."""
-        codes = (
-            solution.codes if self.factors is None else solution.codes * self.factors
-        )
-        weighted = codes @ self.hessian
-        scale = _dot(weighted, self.weight) / _dot(weighted, codes)
-        usable = scale.isfinite() & (scale > 0)  # not where all codes are 0
-        return Rounded(
-            solution.codes, torch.where(usable, as_plans_keep(scale), solution.scale)
-        )
+        return self._rescale(solution, self.product(solution.codes))[0]
 
     def improve(self, solution: Rounded, sweeps: int) -> Rounded:
-        """Sweeps of :meth:`descend` and :meth:`rescale`, while something changes."""
+        """Sweeps of :meth:`descend` and :meth:`rescale`, while something changes.
+
+        Rows do not depend on one another: those that are finished are left out, and
+        ``H q`` is computed for the rows whose codes changed.
+        """
+        codes, scale = solution.codes.clone(), solution.scale.clone()
+        index, product = torch.arange(len(codes)), None
         for _ in range(sweeps):
-            before = solution
-            solution = self.better(solution, self.descend(solution))
-            solution = self.better(solution, self.rescale(solution))
-            if all(map(torch.equal, before, solution)):
+            now = Rounded(codes[index], scale[index])
+            part = self if len(index) == len(codes) else self.rows(index)
+            product = part.product(now.codes) if product is None else product
+            now, moved = part._descend(now, product)
+            if moved.any():
+                changed = moved.nonzero().flatten()
+                product[changed] = part.rows(changed).product(now.codes[changed])
+            now, rescaled = part._rescale(now, product)
+            codes[index], scale[index] = now
+            going = moved | rescaled
+            index, product = index[going], product[going]
+            if not len(index):
                 break
-        return solution
+        return Rounded(codes, scale)
+
+    def _descend(self, solution: Rounded, product: Tensor) -> tuple[Rounded, Tensor]:
+        """See :meth:`descend`; and which rows have a smaller error now.
+
+        Args:
+            solution: Codes and scales.
+            product: Their :meth:`product`.
+        """
+        codes, scale = solution
+        gradient = self.weighted - product * scale[:, None]
+        found, change = coordinate_descent(
+            codes, self.steps(scale), gradient, self.hessian, self.qmax
+        )
+        wins = change < 0
+        return Rounded(torch.where(wins[:, None], found, codes), scale), wins
+
+    def _rescale(self, solution: Rounded, product: Tensor) -> tuple[Rounded, Tensor]:
+        """See :meth:`rescale`; and which rows have a smaller error now."""
+        codes, scale = solution
+        best = _dot(product, self.weight) / _dot(product, self._integers(codes))
+        found = as_plans_keep(best)
+        usable = best.isfinite() & (found > 0)  # not where all codes are 0
+        # The error is a parabola of the scale.
+        wins = usable & ((found - best).abs() < (scale - best).abs())
+        return Rounded(codes, torch.where(wins, found, scale)), wins
 
 
 class QuadraticRounding(Rounding):
@@ -184,29 +210,6 @@ class QuadraticRounding(Rounding):
         integers = solution.codes if factors is None else solution.codes * factors
         codes = integers.to(torch.int8).reshape(weight.shape)
         return Rounded(codes.to(weight.device), solution.scale.to(weight.device))
-
-
-def in_order(
-    values: Tensor, matrix: Tensor, decide: Callable[[int, Tensor], Tensor]
-) -> None:
-    """Decide about column after column, each moving those that follow.
-
-    ``values[k] -= matrix[j, k] * decide(j, values[j])`` for all k > j. Updates
-    within a block are made at once, those beyond it as one product.
-
-    Args:
-        values: By column, shape (K, rows); changed.
-        matrix: Shape (K, K), used above the diagonal.
-        decide: Takes a column's index and its values now, shape (rows,), and
-            returns by how much to move, shape (rows,).
-    """
-    for start in range(0, len(values), _BLOCK):
-        stop = min(start + _BLOCK, len(values))
-        moves = torch.empty_like(values[start:stop])
-        for j in range(start, stop):
-            move = moves[j - start] = decide(j, values[j])
-            values[j + 1 : stop].addr_(matrix[j, j + 1 : stop], move, alpha=-1)
-        values[stop:].addmm_(matrix[start:stop, stop:].t(), moves, alpha=-1)
 
 
 def as_plans_keep(scale: Tensor) -> Tensor:

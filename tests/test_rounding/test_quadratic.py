@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounding_cases import layer, output_error
 
-from iptq_mm.rounding import Rounded, quadratic
-from iptq_mm.rounding.quadratic import Quadratic, in_order
+from iptq_mm.rounding import Rounded, descent
+from iptq_mm.rounding.descent import in_order
+from iptq_mm.rounding.quadratic import Quadratic
 
 seeds = st.integers(0, 1000)
 
@@ -124,12 +125,14 @@ def test_blocks_do_not_matter(block, monkeypatch):
         columns.append(expected[j].clone())
         for k in range(j + 1, 15):
             expected[k] -= matrix[j, k] * columns[j].sin() * j
-    monkeypatch.setattr(quadratic, '_BLOCK', block)
+    monkeypatch.setattr(descent, '_LEAF', block)
     seen = []
 
-    def decide(j, column):
+    def decide(j, column, move):
         seen.append(column.clone())
-        return column.sin() * j
+        torch.mul(column.sin(), j, out=move)
 
-    in_order(start, matrix, decide)
+    moves = in_order(start, matrix, decide)
+    assert torch.equal(start, torch.stack(seen))
+    assert torch.equal(moves[3], seen[3].sin() * 3)
     assert torch.allclose(torch.stack(seen), torch.stack(columns), rtol=1e-10)

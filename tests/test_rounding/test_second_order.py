@@ -1,5 +1,7 @@
 """GPTQ with a search of the scale and coordinate descent."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from rounding_cases import layer, output_error
 
 from iptq_mm.moments import Moments
 from iptq_mm.rounding import NearestRounding, SecondOrderRounding, second_order
-from iptq_mm.rounding.second_order import inverse_factor
+from iptq_mm.rounding.second_order import factor_of
 
 seeds = st.integers(0, 1000)
 
@@ -114,19 +116,41 @@ def test_inputs_that_are_never_there_take_the_nearest_integer():
 def test_rows_are_independent(rows, monkeypatch):
     case = layer(rows=11, features=70)
     whole = second(case)
-    monkeypatch.setattr(second_order, '_ROWS', rows)
+    monkeypatch.setattr(second_order, '_WEIGHTS', rows * 70)
     parts = second(case)
     assert torch.equal(whole.codes, parts.codes)
     assert torch.equal(whole.scale, parts.scale)
 
 
-def test_the_factor_is_that_of_the_inverse():
+def test_the_factor_is_that_of_the_damped_matrix():
     hessian = layer().inputs.second_moment
     damped = hessian + 0.1 * hessian.diagonal().mean() * torch.eye(12).double()
-    u = inverse_factor(hessian, 0.1)
-    assert torch.equal(u, u.triu()) and (u.diagonal() == 1).all()
-    d = u.t().inverse() @ damped.inverse() @ u.inverse()
-    assert torch.allclose(d, torch.diag(d.diagonal()), atol=1e-10)
+    upper, cost, damping = factor_of(hessian, 0.1)
+    assert torch.equal(upper, upper.triu()) and (upper.diagonal() == 1).all()
+    assert damping == pytest.approx(float(damped[0, 0] - hessian[0, 0]))
+    assert torch.allclose(upper @ torch.diag(cost) @ upper.t(), damped, rtol=1e-10)
+    # GPTQ's factor is that of the inverse.
+    inverse = upper.inverse()
+    assert torch.allclose(
+        inverse.t() @ torch.diag(1 / cost) @ inverse, damped.inverse(), rtol=1e-8
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.sampled_from([0, 4]))
+def test_errors_of_all_scales_are_known_without_a_product(seed, group):
+    case = layer(seed, dead=(4,))
+    problem = second_order.Quadratic(case.weight.double(), case.inputs.covariance, 7)
+    if group:
+        factors = torch.randint(1, 17, (5, 3)).double().repeat_interleave(group, 1)
+        problem = replace(problem, factors=factors)
+    order = torch.randperm(12)
+    factor = factor_of(problem.hessian[order][:, order], 0.01)
+    scales = torch.outer(torch.tensor([1.0, 0.7, 0.1]), case.scale).double()
+    codes, errors = second_order.compensate(problem, scales, factor, order)
+    for i, scale in enumerate(scales):
+        rounded = second_order.Rounded(codes[order.argsort(), i].t(), scale)
+        assert torch.allclose(problem.error(rounded), errors[i], rtol=1e-6, atol=1e-9)
 
 
 def test_a_matrix_that_cannot_be_inverted():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,6 +23,8 @@ from ...rounding.base import Rounded
 from ..config import QuantizationConfig
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
+from .frozen.kept import Kept
+from .frozen.progress import Progress
 from .measure import RegionInputs
 from .measure_mode import InputsByWeight, SeenInputs, seen_by
 from .plan_parameters import one_scale
@@ -31,6 +36,7 @@ def freeze_regions(
     plans: dict[str, RegionPlan],
     records: dict[str, RegionRecord] | None = None,
     inputs: RegionInputs | None = None,
+    kept: Kept | None = None,
 ) -> None:
     """Turn the regions of a float model into integer ones, in place.
 
@@ -40,13 +46,19 @@ def freeze_regions(
         plans: By region.
         records: By region; without them no bias is corrected.
         inputs: From :func:`~.measure.measure`, if the config wants it.
+        kept: Weights that were rounded before; None: none.
     """
+    kept = Kept() if kept is None else kept
     for name, plan in plans.items():
         module = model.get_submodule(name)
         plan.check(name, module)
         record = (records or {}).get(name, RegionRecord())
         seen = (inputs or {}).get(name)
-        integers = quantize_parameters(module, plan, record, config, seen)
+        costs = [_cost(p, seen_by(n, seen or {})) for n, p in _weights(plan)]
+        progress = Progress(name, costs).one_more
+        integers = quantize_parameters(
+            module, plan, record, config, seen, kept, progress
+        )
         install(name, module, plan, integers)
 
 
@@ -56,6 +68,8 @@ def quantize_parameters(
     record: RegionRecord,
     config: QuantizationConfig,
     inputs: InputsByWeight | None = None,
+    kept: Kept | None = None,
+    rounded_one: Callable[[], Any] = int,
 ) -> dict[str, Tensor]:
     """Round the parameters of a region: weights first, since these change biases.
 
@@ -66,11 +80,14 @@ def quantize_parameters(
         record: Which parameters meet at a site.
         config: Rounding and bias correction.
         inputs: What the weights get, if the config wants it.
+        kept: Weights that were rounded before; None: none.
+        rounded_one: Called after each weight.
 
     Returns:
         Integers by parameter, of the narrowest type.
     """
-    rounding: Rounding = ROUNDINGS.build(dict(config.weight.rounding))
+    settings = dict(config.weight.rounding)
+    round_it = _Rounds(ROUNDINGS.build(dict(settings)), repr(settings), kept or Kept())
     values = {n: p.detach() for n, p in quantized_parameters(module)}
     biases = correctable_biases(record, values) if config.weight.bias_correction else {}
     marked_weight, marked_bias = marked_layer(record, plan.pixels)
@@ -80,15 +97,13 @@ def quantize_parameters(
         values[name] = values[name].double() + added.to(values[name].device)
         plan.parameters[name] = one_scale(values[name], plan.parameters[name].role)
 
-    for name, parameter in list(plan.parameters.items()):
-        if parameter.role not in WEIGHTS:
-            continue
+    for name, parameter in _weights(plan):
         if name == marked_weight and parameter.group:
             # The channel of the marks has a scale of its own.
             parameter = plan.parameters[name] = replace(parameter, group=0)
         weight, seen = _rows(values[name], parameter), seen_by(name, inputs or {})
         bias, lost = biases.get(name) if seen else None, None
-        rounded = _rounded(rounding, weight, parameter, seen, bias is not None)
+        rounded = round_it(weight, parameter, seen, bias is not None)
         if name == marked_weight:
             rounded, _ = _with_marks(rounded, weight, parameter, plan.pixels)
         if seen and bias is not None:
@@ -99,6 +114,7 @@ def quantize_parameters(
             add_to_bias(marked_bias, rest)
         integers[name] = _of_the_module(rounded.codes, parameter)
         plan.parameters[name] = replace(parameter, scale=rounded.scale.tolist())
+        rounded_one()
     for name, parameter in plan.parameters.items():
         if parameter.role not in WEIGHTS:
             integers[name] = nearest(values[name], parameter)
@@ -112,30 +128,57 @@ def nearest(value: Tensor, plan: ParameterPlan) -> Tensor:
     return q.to(storage_dtype(-plan.bound, plan.bound))
 
 
-def _rounded(
-    rounding: Rounding,
-    weight: Tensor,
-    plan: ParameterPlan,
-    seen: SeenInputs | None,
-    corrected: bool,
-) -> Rounded:
-    """A weight in integers.
+class _Rounds(NamedTuple):
+    """Rounds weights as the config has it.
 
-    Args:
-        rounding: As the config has it. Weights without moments, of grouped
-            convolutions or with too many inputs, are rounded to the nearest if it
-            needs any.
-        weight: The real weight; dimension 0 is the output channel.
-        plan: Its plan.
-        seen: Its inputs.
-        corrected: Whether its bias will make up for the mean error.
+    Weights without moments, of grouped convolutions or with too many inputs, are
+    rounded to the nearest if the rounding needs any.
+
+    Attributes:
+        rounding: The rounding.
+        settings: Describes it.
+        kept: Weights that were rounded before.
     """
-    if seen is None and rounding.needs_inputs:
-        return NearestRounding()(weight, plan.scales(), plan.bits, group=plan.group)
-    moments = seen.moments if seen else None
-    return rounding(
-        weight, plan.scales(), plan.bits, moments, centred=corrected, group=plan.group
-    )
+
+    rounding: Rounding
+    settings: str
+    kept: Kept
+
+    def __call__(
+        self,
+        weight: Tensor,
+        plan: ParameterPlan,
+        seen: SeenInputs | None,
+        corrected: bool,
+    ) -> Rounded:
+        """A weight in integers.
+
+        Args:
+            weight: The real weight; dimension 0 is the output channel.
+            plan: Its plan.
+            seen: Its inputs.
+            corrected: Whether its bias will make up for the mean error.
+        """
+        scale, bits, group = plan.scales(), plan.bits, plan.group
+        if not self.rounding.needs_inputs:
+            return self.rounding(weight, scale, bits, centred=corrected, group=group)
+        if seen is None:
+            return NearestRounding()(weight, scale, bits, group=group)
+        return self.kept.round(
+            *(self.rounding, self.settings, weight, scale, bits),
+            *(seen.moments, corrected, group),
+        )
+
+
+def _weights(plan: RegionPlan) -> list[tuple[str, ParameterPlan]]:
+    """Names and plans of the weights of a region."""
+    return [(n, p) for n, p in plan.parameters.items() if p.role in WEIGHTS]
+
+
+def _cost(plan: ParameterPlan, seen: SeenInputs | None) -> float:
+    """In proportion to the time that rounding takes: products with the moments."""
+    size = float(math.prod(plan.shape))
+    return size * seen.moments.features if seen else 0.0
 
 
 def _with_marks(

@@ -12,6 +12,8 @@ from torch import nn
 
 from ...models.quantized import NOTICE
 from ...modes import regions_in
+from ...plan import RegionPlan
+from ...plan.packed_state import PLAN_KEY, pack_state
 from ...utils.files import atomic_save, write_whole
 from ...version import __version__
 from ..loading.models import unwrapped
@@ -30,7 +32,8 @@ def save_quantized(
     """Write the integer checkpoint.
 
     It holds tensors and plain types only, so that ``weights_only=True`` reads
-    it: integers under the usual names, and the plan of each region.
+    it: integers under the usual names, or packed if they have few bits
+    (:mod:`iptq_mm.plan.packed_state`), and the plan of each region.
 
     Args:
         model: The quantized model.
@@ -43,6 +46,8 @@ def save_quantized(
     for key, value in state.items():
         state[key] = value.detach().cpu().clone()
     for name in regions_in(model):
+        plan = RegionPlan.from_tensor(state[f'{name}.{PLAN_KEY}'])
+        pack_state(state, f'{name}.', plan)
         state[f'{name}.{NOTICE}'] = torch.empty(0, dtype=torch.uint8)
     atomic_save({'meta': meta, 'state_dict': state}, path)
 

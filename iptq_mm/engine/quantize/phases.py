@@ -41,6 +41,7 @@ from ...calibration import (
 )
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.assigned.recalibrate import Values
+from ...calibration.phases.frozen.kept import Kept
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...calibration.rewrites.marks import marked_layer
@@ -180,7 +181,9 @@ def _freeze(run: Run) -> None:
         run.twins = float_twins(run.model, run.plans)
     if run.keep_real:
         run.real = {name: _real(run.model, name) for name in run.plans}
-    freeze_regions(run.model, run.config, run.plans, run.state.records, run.inputs)
+    state = run.state
+    kept = Kept(state.rounded, partial(state.save, 'the weights that are rounded'))
+    freeze_regions(run.model, run.config, run.plans, state.records, run.inputs, kept)
 
 
 def _reconstruct(run: Run) -> None:

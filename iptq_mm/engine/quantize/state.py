@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ...calibration.equalization.ranging import Ranges
+from ...calibration.phases.frozen.kept import RoundedWeights
 from ...calibration.phases.reconstruct import Learned
 from ...record import RegionRecord
 from ...utils.files import try_save
@@ -27,6 +28,7 @@ class State:
         ranges: By region, the channel ranges that equalizers use; None before that
             phase.
         learned: Parts that a reconstruction has finished.
+        rounded: Weights that are rounded, by all that they depend on.
 
     Args:
         path: File that keeps it; None: it is not kept.
@@ -49,6 +51,7 @@ class State:
         self.records: dict[str, RegionRecord] = {}
         self.ranges: dict[str, Ranges] | None = None
         self.learned: Learned = {}
+        self.rounded: RoundedWeights = {}
         self._reconstruction = reconstruction
         found = self._read() if resume and dist.is_main_process() else None
         # The file may lie on the disk of the first rank alone.
@@ -61,6 +64,7 @@ class State:
                 for n, r in shared[0]['records'].items()
             }
             self.ranges = _ranges(shared[0]['ranges'])
+            self.rounded = shared[0].get('rounded') or {}
             kept = shared[0].get('reconstruction') or {}
             if kept.get('settings') == reconstruction:
                 self.learned = kept['learned']
@@ -86,6 +90,7 @@ class State:
                 'seconds': self.seconds,
                 'records': {n: r.state_dict() for n, r in self.records.items()},
                 'ranges': ranges and {n: r.state_dict() for n, r in ranges.items()},
+                'rounded': self.rounded,
                 'reconstruction': {
                     'settings': self._reconstruction,
                     'learned': self.learned,

@@ -9,7 +9,7 @@ and bounds), the operation and its operands, the site and its integer function::
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,7 +158,7 @@ class Program:
     inputs: list[Port]
     outputs: list[Port]
     nodes: list[Node]
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, Tensor]
 
     def __str__(self) -> str:
         """The inputs, nodes and outputs, one line each."""

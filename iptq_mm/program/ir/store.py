@@ -12,12 +12,14 @@ from ...pixels import Pixels
 from ...utils.files import atomic_save
 from .graph import Node, Port, Program, ProgramError, Value
 from .image_format import ImageFormat
+from .packed_tensors import PackedTensors, packed_tensor
 
 #: Raised when a field or a kind of node is added, renamed or changes its meaning.
-PROGRAM_VERSION = 5
+PROGRAM_VERSION = 6
 #: Versions that can be read. Ports of version 2 have no image format; versions 2 and 3
-#: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``.
-_READ = (2, 3, 4, PROGRAM_VERSION)
+#: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``, and
+#: version 5 no packed tensors.
+_READ = (2, 3, 4, 5, PROGRAM_VERSION)
 #: Kinds of nodes up to version 3 -> their names now.
 _RENAMED_IN_4 = {'shifted': 'add_constant', 'amplify': 'shift_channels'}
 
@@ -70,7 +72,7 @@ def to_dict(program: Program) -> dict[str, Any]:
         'inputs': [asdict(port) for port in program.inputs],
         'outputs': [asdict(port) for port in program.outputs],
         'nodes': [asdict(node) for node in program.nodes],
-        'tensors': dict(program.tensors),
+        'tensors': {n: packed_tensor(t) for n, t in program.tensors.items()},
     }
 
 
@@ -100,10 +102,12 @@ def from_dict(data: Any) -> Program:
             [_port(port) for port in data['inputs']],
             [_port(port) for port in data['outputs']],
             [_node(node, data['version']) for node in data['nodes']],
-            data['tensors'],
+            PackedTensors(data['tensors']),
         )
         program.check()
-    except (AttributeError, KeyError, TypeError) as error:
+    except ProgramError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProgramError(
             f'not a program, or a damaged one ({error!r}): export the model again'
         ) from error

@@ -158,6 +158,18 @@ def test_parts_that_have_learned_are_kept_for_their_settings(tmp_path):
     assert not State(path, {'settings': 'b'}, True, 'epochs=1').learned
 
 
+def test_weights_that_are_rounded_are_kept(tmp_path):
+    path, key = tmp_path / 'state.pth', {'settings': 'a'}
+    state = State(path, key, False)
+    state.rounded['digest'] = {'codes': torch.tensor([1, -7], dtype=torch.int8)}
+    state.save('a weight')
+    assert State(path, key, True).rounded['digest']['codes'].tolist() == [1, -7]
+    old = torch.load(path, weights_only=True)
+    del old['rounded']  # of a version before
+    torch.save(old, path)
+    assert State(path, key, True).rounded == {}
+
+
 def test_key_takes_in_every_tensor():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     first = state_key(model, '', '')

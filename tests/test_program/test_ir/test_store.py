@@ -106,18 +106,20 @@ def test_files_of_version_2_can_be_read(pixels, tmp_path):
     x = integers(program)
     assert equal(run(program, x), run(again, x))
     torch.save({**data, 'version': 1}, tmp_path / 'older')
-    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 5\)'):
+    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 6\)'):
         load_program(tmp_path / 'older')
 
 
-def test_files_of_version_4_can_be_read():
-    """They have no nodes ``to_levels``; all else is as it is now."""
+@pytest.mark.parametrize('version', [4, 5])
+def test_files_of_version_4_and_5_can_be_read(version):
+    """They have no nodes ``to_levels``, or no packed tensors; all else is as now."""
     program = vit_program()
-    again = from_dict({**to_dict(program), 'version': 4})
+    data = {**to_dict(program), 'version': version, 'tensors': program.tensors}
+    again = from_dict(data)
     assert again.nodes == program.nodes and again.inputs == program.inputs
     levels = LONE['to_levels']()
     assert from_dict(to_dict(levels)).nodes == levels.nodes
-    assert to_dict(levels)['version'] == 5
+    assert to_dict(levels)['version'] == 6
 
 
 def test_files_of_version_3_can_be_read():

@@ -56,7 +56,7 @@ class GemmBuilder(Step):
     """A product whose epilogue may still grow; see the module for the arithmetic.
 
     Attributes:
-        weight: int8, shape (n, taps, depth of a tap).
+        weight: int8, shape (n, taps, depth of a tap); empty once finished.
         factors: Multiplier, offset and shift by channel, each of shape (n,).
         bound: Largest magnitude of each channel's accumulator.
         clamp: Smallest and largest result of the requantization.
@@ -137,6 +137,8 @@ class GemmBuilder(Step):
             bound = max(abs(self.clamp[0]), self.clamp[1])
             bound = max(bound, 2**15) if self.fields['post'] == ADD else bound
             self.fields['sum'] = sum_fields(*self.sum, self.storage, bound)
+        # Packed now. Kept in bytes, one of 4 bits would take three times the memory.
+        self.weight = self.weight.new_empty(0)
         self.finished = True
 
     def _weight_fields(self) -> dict:

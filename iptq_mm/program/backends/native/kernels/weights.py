@@ -30,6 +30,7 @@ One channel that breaks a condition sends the whole product to the exact form.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -48,27 +49,26 @@ class PackedWeights:
     """Weights in the order in which the kernel reads them: see ``product/panels.h``.
 
     Attributes:
-        source: The weight that was packed.
         data: uint8, the panels one after the other.
         width: Vectors of 16 columns in a panel.
         bits: Bits of a weight, 8 or 4.
     """
 
-    source: Tensor
     data: Tensor
     width: int
     bits: int
 
 
-#: Packed weights in use, by memory and layout of their source: programs for other
+#: Packed weights in use, by shape and digest of what was packed: programs for other
 #: numbers of rows, or other sizes of images, share them.
 _IN_USE: WeakValueDictionary[tuple, PackedWeights] = WeakValueDictionary()
 
 
 def packed_once(weight: Tensor) -> PackedWeights:
     """What :func:`pack` makes of a weight; packed anew only if no program uses it."""
-    version = 0 if weight.is_inference() else weight._version
-    key = weight.data_ptr(), tuple(weight.shape), weight.stride(), version
+    # Not by address: a weight of few bits is unpacked anew for each program.
+    content = weight.contiguous().numpy().data
+    key = tuple(weight.shape), hashlib.blake2b(content, digest_size=16).digest()
     made = _IN_USE.get(key)
     if made is None:
         made = _IN_USE[key] = pack(weight)
@@ -97,7 +97,7 @@ def pack(weight: Tensor) -> PackedWeights:
         if four_bits:
             codes = (codes[..., 0::2] & 15) | (codes[..., 1::2] << 4)
         parts.append(codes.flatten())
-    return PackedWeights(weight, torch.cat(parts), width, 4 if four_bits else 8)
+    return PackedWeights(torch.cat(parts), width, 4 if four_bits else 8)
 
 
 def by_taps(weight: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""What the phase freeze says and keeps while it rounds."""
