@@ -177,7 +177,9 @@ def test_products_of_activations(level, m, k, n, left, swap):
     check(program(build))
 
 
-@pytest.mark.parametrize('m, k, n', [(1, 3, 1), (7, 256, 70), (13, 257, 3), (6, 601, 9)])
+@pytest.mark.parametrize(
+    'm, k, n', [(1, 3, 1), (7, 256, 70), (13, 257, 3), (6, 601, 9)]
+)
 @pytest.mark.parametrize('left', [(-32768, 32767), (0, 65535), (-30, 225)])
 @pytest.mark.parametrize('swap', [False, True])
 def test_products_of_activations_with_sums_of_64_bits(level, m, k, n, left, swap):
