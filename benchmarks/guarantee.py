@@ -25,8 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Over random splits of held-out and evaluation images, count how '
         'often what one part certifies is wrong about the other; on the evaluation '
-        'images, compare the guarded model '
-        'with the float one; time it in turns with the integer model alone'
+        'images, compare the guarded model with the float one; time it in turns with '
+        'the integer model alone'
     )
     parser.add_argument('config', help='config that was quantized')
     parser.add_argument('folder', help='work dir with guarded.py and guarded.pth')
@@ -112,9 +112,9 @@ def splits(args: argparse.Namespace, found: dict) -> list[str]:
         f'{args.splits} random splits of {len(pool)} images, held-out and evaluation '
         f'images in one pool: {args.images} certify {args.agreement:.1%}, the other '
         f'{len(pool) - args.images} judge.',
-        f'A split may be wrong with {false + CHANCE:.0%}: a false '
-        f'statement, {false:.0%}, or a true one that is contradicted by '
-        f'chance, {CHANCE:.0%}; so of {args.splits} at most {most}, in 99 of 100 pools.',
+        f'A split may be wrong with {false + CHANCE:.0%}: {false:.0%} for a false '
+        f'statement, {CHANCE:.0%} for a true one that chance contradicts; of '
+        f'{args.splits} splits at most {most}, in 99 of 100 pools.',
         *(
             f'  {kind:<14} wrong in {c.wrong} of {c.made}; share of the others beyond '
             f'it in {c.above}'
