@@ -16,19 +16,26 @@ from pathlib import Path
 
 import torch
 from bench.setup import prepare_process
+from bench.splits import CHANCE, count_splits, most_wrong
 from torch import Tensor
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description='Over random splits of the held-out images, count how often the '
-        'statements are wrong; on the evaluation images, compare the guarded model '
-        'with the float one; time it in turns with the integer model alone'
+        description='Over random splits of held-out and evaluation images, count how '
+        'often what one part certifies is wrong about the other; on the evaluation '
+        'images, compare the guarded model with the float one; time it in turns with '
+        'the integer model alone'
     )
     parser.add_argument('config', help='config that was quantized')
     parser.add_argument('folder', help='work dir with guarded.py and guarded.pth')
-    parser.add_argument('--images', type=int, default=372, help='held-out images')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=372,
+        help='held-out images, and images that certify in each split',
+    )
     parser.add_argument('--backend', default='native')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--splits', type=int, default=100)
@@ -86,41 +93,33 @@ def answers(args: argparse.Namespace, cfg, floats, guarded) -> dict:  # noqa: AN
     return found
 
 
-def splits(args: argparse.Namespace, held) -> list[str]:  # noqa: ANN001
-    """How often a guarantee from half of the images is wrong about all of them."""
-    from iptq_mm.guarantee import Guarantee
-    from iptq_mm.guarantee.thresholds import failures
+def splits(args: argparse.Namespace, found: dict) -> list[str]:
+    """How often what some images certify is contradicted by the others."""
+    from iptq_mm.guarantee import Answers
 
-    everyone, wrong = held.answers, {'same top-1': 0, 'unflagged': 0, 'guarded': 0}
-    shares = []
-    for split in range(args.splits):
-        generator = torch.Generator().manual_seed(split)
-        order = torch.randperm(len(everyone), generator=generator)
-        half = everyone[order[: len(order) // 2]]
-        for guarded in (False, True):
-            try:
-                found = Guarantee.of(
-                    half,
-                    *held[1:],
-                    agreement=args.agreement,
-                    confidence=args.confidence,
-                    target=args.agreement,
-                    guarded=guarded,
-                )
-            except ValueError:  # it claims nothing
-                continue
-            rate = float(failures(everyone, found.margin, guarded).double().mean())
-            wrong['guarded' if guarded else 'unflagged'] += rate > 1 - args.agreement
-            if not guarded:
-                same = 1 - float(everyone.differ.double().mean())
-                wrong['same top-1'] += same < found.at_least
-                shares.append(float((everyone.margins < found.margin).double().mean()))
-    allowed = (1 - args.confidence) * args.splits
+    held, pool = found['held out'], Answers.joined(h.answers for h in found.values())
+    counts = count_splits(
+        pool,
+        held[1:],
+        certifying=args.images,
+        splits=args.splits,
+        agreement=args.agreement,
+        confidence=args.confidence,
+    )
+    most = most_wrong(args.splits, args.confidence)
+    false = 1 - args.confidence
     return [
-        f'{args.splits} random halves of {len(everyone)} held-out images, statements '
-        f'about all of them; up to {allowed:.0f} of each kind may be wrong:',
-        *(f'  {kind:<12} wrong in {count}' for kind, count in wrong.items()),
-        f'  flagged, mean {statistics.mean(shares or [0.0]):.2%}',
+        f'{args.splits} random splits of {len(pool)} images, held-out and evaluation '
+        f'images in one pool: {args.images} certify {args.agreement:.1%}, the other '
+        f'{len(pool) - args.images} judge.',
+        f'A split may be wrong with {false + CHANCE:.0%}: {false:.0%} for a false '
+        f'statement, {CHANCE:.0%} for a true one that chance contradicts; of '
+        f'{args.splits} splits at most {most}, in 99 of 100 pools.',
+        *(
+            f'  {kind:<14} wrong in {c.wrong} of {c.made}; share of the others beyond '
+            f'it in {c.above}'
+            for kind, c in counts.items()
+        ),
     ]
 
 
@@ -184,7 +183,7 @@ def main() -> int:
     cfg, floats, guarded = models(args)
     found = answers(args, cfg, floats, guarded)
     for lines in (
-        splits(args, found['held out']),
+        splits(args, found),
         evaluated(found['evaluation'], guarded.guarantee),
         timed(args, cfg, guarded),
     ):

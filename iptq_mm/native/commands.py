@@ -86,14 +86,14 @@ class Command(Fields):
 
 
 class Gemm(Command):
-    """Matrix product of bytes and packed weights, requantized by channel."""
+    """Matrix product with packed weights, requantized by channel."""
 
     kind_number = 0
     _fields_ = fields(
         'kind *a a_row m n k taps',
         ('window', Window),
-        '*weights bits width *start quick *multiplier *offset *up *shift low high '
-        '*rows post *table table_type *residual residual_row *residual_rows',
+        '*weights bits width halves *start quick *multiplier *offset *up *shift low '
+        'high *rows post *table table_type *residual residual_row *residual_rows',
         ('sum', Sum),
         ('line', Interpolation),
         '*out out_type out_row',
@@ -200,8 +200,8 @@ class MatMul(Command):
 
     kind_number = 10
     _fields_ = fields(
-        'kind groups m n k *a a_type a_zero_point *b *a_at *b_at *out_at a_row b_row '
-        'out_row by_columns',
+        'kind groups m n k halves *a a_type a_zero_point *b b_type *a_at *b_at *out_at '
+        'a_row b_row out_row by_columns',
         ('result', Requantization),
         '*out out_type',
     )

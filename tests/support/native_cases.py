@@ -74,14 +74,16 @@ def linear(
     value, n = recorder.values[x], len(weight)
     ratios = torch.linspace(0.5, 1, n, dtype=torch.float64) * ratio
     ratios[n // 2 :: 7] *= -1  # scales of channels may have any sign
-    multiplier, shift = dyadic(ratios, 32, max_shift=50)
+    sums = weight.int().abs().flatten(1).sum(1, dtype=torch.int64)
+    bound = int(sums.max()) * value.bound
+    bits = max(32, bound.bit_length() + 1)
+    multiplier, shift = dyadic(ratios, bits, max_shift=50)
     assert isinstance(shift, Tensor) and isinstance(multiplier, Tensor)
     bias = torch.linspace(-9, 9, n, dtype=torch.float64) + offset
     half = torch.ones_like(shift) << (shift - 1)
-    sums = weight.abs().flatten(1).sum(1, dtype=torch.int64)
     fits = value.low >= -128 and value.high <= 127
     constants = {
-        'bound': int(sums.max()) * value.bound,
+        'bound': bound,
         'middle': 0 if fits else value.low + 128,
         'multiplier': recorder.tensor(multiplier, 'multiplier'),
         'shift': recorder.tensor(shift, 'shift'),
@@ -98,7 +100,8 @@ def weights(n: int, k: int, bits: int = 8, seed: int = 0) -> Tensor:
     """Random weights that use their whole range."""
     generator = torch.Generator().manual_seed(seed)
     most = 2 ** (bits - 1) - 1
-    return torch.randint(-most, most + 1, (n, k), generator=generator).to(torch.int8)
+    dtype = torch.int8 if bits <= 8 else torch.int16
+    return torch.randint(-most, most + 1, (n, k), generator=generator).to(dtype)
 
 
 def to_levels(recorder: Recorder, x: int, out: QParams) -> int:

@@ -16,6 +16,19 @@ inline i32 requantized(i64 value, const Requantization& r) {
   return clamp((value * r.multiplier + r.offset) >> r.shift, r.low, r.high);
 }
 
+// value >> shift, rounded down. Vectors have logical shifts by lanes only.
+inline i64 shifted(u64 value, i64 shift) {
+  constexpr u64 sign = u64{1} << 63;
+  return static_cast<i64>(((value ^ sign) >> shift) - (sign >> shift));
+}
+
+// requantized() of 64-bit sums; 64 bits hold what is shifted.
+inline i32 requantized_sum(i64 sum, i64 multiplier, i64 offset, i64 shift, i64 low,
+                           i64 high) {
+  const u64 product = static_cast<u64>(sum) * static_cast<u64>(multiplier);
+  return clamp(shifted(product + static_cast<u64>(offset), shift), low, high);
+}
+
 // Factors are below 2**31, so that 32-bit multiplications to 64 bits do.
 inline i32 add_requantized(i32 a, i32 b, const Sum& s) {
   i64 left = static_cast<i64>(a) * static_cast<i32>(s.left);

@@ -45,12 +45,14 @@ IPTQ_ENUM(Post, kNothing, kTable, kAdd, kRescale)
 struct Gemm {
   i64 kind;
   const u8* a;             // (m, k); with a window the images that it describes
-  i64 a_row;
+  i64 a_row;               // bytes from row to row, as all distances of the window
   i64 m, n, k;             // k: the depth of a tap
   i64 taps;                // kernel_height * kernel_width; 0: no window, one tap
   Window window;
   const i8* weights;       // panels, see product/panels.h; depthwise: (taps, N)
-  i64 bits, width;         // of a weight: 8 or 4; most vectors of a panel: 1 to 4
+  i64 bits, width;         // of a weight: 8 or 4, or 16, then a is int16, too; most
+                           // vectors of a panel: 1 to 4
+  i64 halves;              // 16 bits: whether sums need 64 bits, see product/halves.inl
   const i32* start;        // (N,), initial accumulators: equation (1) of the epilogue
   i64 quick;               // whether the next four are of the quick form
   const i64* multiplier;   // (N,)
@@ -70,8 +72,8 @@ struct Gemm {
   void* out;               // (m, n)
   i64 out_type, out_row;
 
-  IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, bits, width, start,
-              quick, multiplier, offset, up, shift, low, high, rows, post, table,
+  IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, bits, width, halves,
+              start, quick, multiplier, offset, up, shift, low, high, rows, post, table,
               table_type, residual, residual_row, residual_rows, sum, line, out, out_type,
               out_row)
 };
@@ -118,9 +120,11 @@ struct SoftmaxRows {
 struct MatMul {
   i64 kind;
   i64 groups, m, n, k;
-  const void* a;           // (groups, m, k), bytes or int16
+  i64 halves;              // whether sums need 64 bits, see product/halves.inl
+  const void* a;           // (groups, m, k), bytes or int16; of any type in halves
   i64 a_type, a_zero_point;
-  const u8* b;             // (groups, n, k) if by_columns, else (groups, k, n)
+  const void* b;           // (groups, n, k) if by_columns, else (groups, k, n)
+  i64 b_type;              // kU8, with the zero point 128, or kI16
   const i64 *a_at, *b_at, *out_at;  // (groups,), where each group begins
   i64 a_row, b_row, out_row;
   i64 by_columns;          // whether a row of b is a column of the product
@@ -128,8 +132,8 @@ struct MatMul {
   void* out;               // (groups, m, n)
   i64 out_type;
 
-  IPTQ_FIELDS(MatMul, kind, groups, m, n, k, a, a_type, a_zero_point, b, a_at, b_at,
-              out_at, a_row, b_row, out_row, by_columns, result, out, out_type)
+  IPTQ_FIELDS(MatMul, kind, groups, m, n, k, halves, a, a_type, a_zero_point, b, b_type,
+              a_at, b_at, out_at, a_row, b_row, out_row, by_columns, result, out, out_type)
 };
 
 // How a LayerNorm centres its rows, and what it does with the root.

@@ -89,6 +89,16 @@ inline void store_codes(const i32* codes, i64 count, void* out, i64 type, i64 at
   write_row(type, 0, out, at, 1, count, codes);
 }
 
+// The exact form of 64-bit sums.
+inline void requantize_sums(const Gemm& g, const i64* sums, i64 column, i64 count,
+                            i32* __restrict codes) {
+  const i64 *multiplier = g.multiplier + column, *offset = g.offset + column;
+  const i32* shift = g.shift + column;
+  const i64 low = g.low, high = g.high;
+  for (i64 c = 0; c < count; ++c)
+    codes[c] = requantized_sum(sums[c], multiplier[c], offset[c], shift[c], low, high);
+}
+
 // What follows a row's requantization: (5), (6) or (7).
 inline void post_row(const Gemm& g, i32* codes, i64 row, i64 column, i64 count) {
   const i64 at = row * g.out_row + column;
@@ -109,6 +119,20 @@ inline void post_row(const Gemm& g, i32* codes, i64 row, i64 column, i64 count) 
     for (i64 c = 0; c < count; ++c) codes[c] = add_requantized(codes[c], 0, g.sum);
   }
   store_codes(codes, count, g.out, g.out_type, at);
+}
+
+// One tile of 64-bit sums, see finish().
+void finish_sums(const Gemm& g, const i64* sums, i64 row, i64 rows, i64 column,
+                 i64 width) {
+  const i64 padded = width * kLanes;
+  const i64 count = g.n - column < padded ? g.n - column : padded;
+  for (i64 r = 0; r < rows; ++r) {
+    const i64 target = target_of(g, row + r);
+    if (target < 0) continue;
+    alignas(64) i32 codes[kTileColumns];
+    requantize_sums(g, sums + r * kTileColumns, column, padded, codes);
+    post_row(g, codes, target, column, count);
+  }
 }
 
 // One tile: `width` vectors of columns, of which those beyond n are dropped.

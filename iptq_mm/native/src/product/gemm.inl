@@ -17,6 +17,7 @@
 
 #include "epilogue/epilogue.inl"
 #include "product/depthwise.inl"
+#include "product/halves.inl"
 #include "product/tiles.inl"
 #include "product/unpack.inl"
 #include "product/window.inl"
@@ -83,8 +84,11 @@ i64 gemm_tasks(const void* command, i64 threads) {
   return units < tasks ? units : tasks;
 }
 
+// Whether rows and weights are int16 as they lie in memory.
+inline bool of_words(const Gemm& g) { return g.bits == 16; }
+
 inline bool unpacks(const Gemm& g) {
-  return !g.window.depthwise && (g.bits == 4 || !kByteProducts);
+  return !g.window.depthwise && !of_words(g) && (g.bits == 4 || !kByteProducts);
 }
 
 inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
@@ -124,13 +128,20 @@ struct DepthSlice {
   bool first, last;   // whether it begins or ends the depth
 
   // The slice from a group of a tap on.
-  DepthSlice(i64 tap, i64 group, i64 all_taps, i64 all_groups) : tap(tap), group(group) {
-    const i64 whole = kSliceGroups / all_groups;
+  DepthSlice(i64 tap, i64 group, i64 all_taps, i64 all_groups, i64 most = kSliceGroups)
+      : tap(tap), group(group) {
+    const i64 whole = most / all_groups;
     taps = whole < 1 ? 1 : whole < all_taps - tap ? whole : all_taps - tap;
     const i64 rest = all_groups - group;
-    groups = whole < 1 && rest > kSliceGroups ? kSliceGroups : rest;
+    groups = whole < 1 && rest > most ? most : rest;
     first = tap == 0 && group == 0;
     last = tap + taps == all_taps && group + groups == all_groups;
+  }
+
+  // On to the next one.
+  DepthSlice next(i64 all_taps, i64 all_groups, i64 most = kSliceGroups) const {
+    const i64 at = (group + groups) % all_groups;
+    return DepthSlice(tap + (at ? 0 : taps), at, all_taps, all_groups, most);
   }
 };
 
@@ -171,15 +182,19 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
       continue;
     }
     const char** at = m.pointers + slice.tap * kTileRows;
-    const i64 scale = kByteProducts ? 1 : 2, groups = slice.groups * scale;
-    if constexpr (!kByteProducts)
+    const bool words = of_words(g);
+    const i64 scale = kByteProducts && !words ? 1 : 2, groups = slice.groups * scale;
+    if (kByteProducts || words) {
+      if (slice.group)
+        for (i64 i = 0; i < rows; ++i) at[i] += 4 * scale * slice.group;
+    } else {
       widen_rows(at, slice.taps, rows, 4 * slice.group, 4 * slice.groups, m.wide);
-    else if (slice.group)
-      for (i64 i = 0; i < rows; ++i) at[i] += 4 * slice.group;
+    }
     const i32* start = slice.first ? g.start + column : sums;
-    tile_of<kByteProducts>(rows, width)(at, slice.taps, b + part * scale * 64 * width,
-                                        groups, start, slice.first ? 0 : kTileColumns,
-                                        sums, kTileColumns);
+    const auto tiles = words ? tile_of<false> : tile_of<kByteProducts>;
+    const Tile tile = tiles(rows, width);
+    tile(at, slice.taps, b + part * scale * 64 * width, groups, start,
+         slice.first ? 0 : kTileColumns, sums, kTileColumns);
     if (slice.last) finish(g, sums, row, rows, column, width);
   }
 }
@@ -188,11 +203,41 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
 void gemm_panel(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
                 i64 last, const char* b, const GemmMemory& m) {
   const i64 taps = g.window.depthwise ? 1 : taps_of(g), groups = panels.groups;
-  for (i64 tap = 0, group = 0; tap < taps;) {
-    const DepthSlice slice(tap, group, taps, groups);
+  for (DepthSlice slice(0, 0, taps, groups);; slice = slice.next(taps, groups)) {
     gemm_slice(g, panels, place, last, b, m, slice);
-    group = (group + slice.groups) % groups;
-    tap += group ? 0 : slice.taps;
+    if (slice.last) return;
+  }
+}
+
+// The same with sums of 64 bits, tile after tile.
+void gemm_panel_in_halves(const Gemm& g, const PanelLayout& panels,
+                          const GemmPlace& place, i64 last, const char* b,
+                          const GemmMemory& m) {
+  const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
+  const i64 taps = taps_of(g), groups = panels.groups;
+  HalvedTile halves;
+  for (i64 t = place.tile; t < last; ++t) {
+    const i64 row = (place.chunk + t) * kTileRows;
+    const i64 rows = g.m - row < kTileRows ? g.m - row : kTileRows;
+    if (g.taps) point_pixels(g, row, rows, m.pointers);
+    else point_rows(g, row, rows, m.pointers);
+    halves.clear(rows);
+    DepthSlice slice(0, 0, taps, groups, kHalvesGroups);
+    for (;; slice = slice.next(taps, groups, kHalvesGroups)) {
+      const i64 depth = 4 * slice.groups, from = 4 * slice.group;
+      const i64 count = g.k - from < depth ? g.k - from : depth;
+      halves.restart();
+      for (i64 tap = 0; tap < slice.taps; ++tap)
+        for (i64 i = 0; i < rows; ++i) {
+          const char* at = m.pointers[(slice.tap + tap) * kTileRows + i];
+          const i16* words = reinterpret_cast<const i16*>(at) + from;
+          halves.divide(words, count, depth, tap * kTileRows + i);
+        }
+      const i64 part = slice.tap * groups + slice.group;
+      halves.multiply(slice.taps, rows, b + part * 128 * width, 2 * slice.groups, width);
+      if (slice.last) break;
+    }
+    finish_sums(g, halves.sums, row, rows, column, width);
   }
 }
 
@@ -216,7 +261,8 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
       ready = place.panel;
       b = memory.panel;
     }
-    gemm_panel(g, panels, place, last, b, memory);
+    if (g.halves) gemm_panel_in_halves(g, panels, place, last, b, memory);
+    else gemm_panel(g, panels, place, last, b, memory);
     unit += last - place.tile;
   }
 }

@@ -19,7 +19,11 @@
 //
 //   (g * C + c) * 4 + d % 4                                                    (1)
 //
-// With 4 bits a weight is half a byte, and (1) counts halves, the lower one first.
+// With 4 bits a weight is half a byte, and (1) counts halves, the lower one first. With
+// 16 bits it is an int16, and so are the rows: a product of words (vpdpwssd, vpmaddwd)
+// takes 2 depths at a time, so that groups have 2, and w[d][c] is the int16
+//
+//   (d / 2 * C + c) * 2 + d % 2                                                (2)
 //
 // Example: k = 8, n = 40, width 2. Panel 0 has the columns 0 to 31 in 256 bytes, panel 1
 // the columns 32 to 47, of which 40 to 47 are zeros. w[6][35] is in panel 1, C = 16,

@@ -8,12 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .....native.commands import SLACK
+from .....native.commands import SLACK, U8
+from .....native.storage import Storage
 from ....ir.graph import Node
-from ..context import EmitterContext, emitter
+from ..context import EmitterContext, Unsupported, emitter
 from ..copying import copied, dense, stored
 from ..layout.tensor_ref import TensorRef
-from .linear import by_rows, byte_input, byte_storage, constant_weight, emit_product
+from .linear import by_rows, emit_product, factors
 
 #: From so many channels on, a product reads the pixels of a window where they are.
 _FEW_CHANNELS = 16
@@ -22,19 +23,20 @@ _FEW_CHANNELS = 16
 @emitter('conv2d')
 def conv2d(context: EmitterContext, node: Node) -> TensorRef:
     """``F.conv2d``; channels come last."""
-    weight, x = constant_weight(context, node), byte_input(context, node)
+    weight, storage = factors(context, node)
+    x = context.operand(node, 0)
     n, _, height, width = context.value(node).shape
     shape = (n, height, width, len(weight))
     pixels = x.permuted([0, 2, 3, 1])
     a, groups = node.attributes, node.attributes['groups']
     if groups != 1:
-        made = _grouped(context, node, pixels, weight, groups, shape)
+        made = _grouped(context, node, pixels, storage, weight, groups, shape)
     elif tuple(weight.shape[2:]) == (1, 1) and _is_usual(a):
-        made = by_rows(context, node, pixels, weight.flatten(1), shape)
+        made = by_rows(context, node, pixels, storage, weight.flatten(1), shape)
     elif weight.shape[1] < _FEW_CHANNELS:
-        made = _by_patches(context, node, x, weight, shape)
+        made = _by_patches(context, node, x, storage, weight, shape)
     else:
-        x, taps, fields = _taps(context, node, pixels, weight, shape)
+        x, taps, fields = _taps(context, node, pixels, storage, weight, shape)
         made = emit_product(context, node, x, taps, shape, fields)
     return made.permuted([0, 3, 1, 2])
 
@@ -47,6 +49,7 @@ def _by_patches(
     context: EmitterContext,
     node: Node,
     x: TensorRef,
+    storage: Storage,
     weight: Tensor,
     shape: tuple[int, ...],
 ) -> TensorRef:
@@ -68,15 +71,14 @@ def _by_patches(
         strides=(bn, bh * sh, bw * sw, bc, bh * dh, bw * dw),
         producer=None,
     )
-    patches = copied(context, windows, byte_storage(context, node))
-    fields = {'a_row': c * kh * kw, 'rows': None}
+    patches = copied(context, windows, storage)
+    fields = {'a_row': c * kh * kw * storage.size, 'rows': None}
     weight = weight.flatten(1)[:, None]
     return emit_product(context, node, patches, weight, shape, fields)
 
 
-def _pixels(context: EmitterContext, node: Node, x: TensorRef) -> TensorRef:
-    """Pixels as bytes, the channels of each adjacent."""
-    storage = byte_storage(context, node)
+def _pixels(context: EmitterContext, x: TensorRef, storage: Storage) -> TensorRef:
+    """Pixels in a storage, the channels of each adjacent."""
     if x.storage != storage:
         return stored(context, x, storage)
     if x.address_map is not None or (x.shape[-1] > 1 and x.strides[-1] != 1):
@@ -86,7 +88,8 @@ def _pixels(context: EmitterContext, node: Node, x: TensorRef) -> TensorRef:
 
 def _window(node: Node, x: TensorRef, weight: Tensor, shape: Sequence[int]) -> dict:
     """Fields of a ``Window``."""
-    a, zero = node.attributes, x.storage.zero_point
+    a, size = node.attributes, x.storage.size
+    zeros = torch.full((x.shape[3] + SLACK,), x.storage.zero_point)
     names = ('stride', 'padding', 'dilation')
     (sh, sw), (top, left), (down, across) = (a[name] for name in names)
     image, row, pixel, _ = x.strides
@@ -103,10 +106,10 @@ def _window(node: Node, x: TensorRef, weight: Tensor, shape: Sequence[int]) -> d
         'pad_left': left,
         'dilation_height': down,
         'dilation_width': across,
-        'image': image,
-        'row': row,
-        'pixel': pixel,
-        'zeros': torch.full((x.shape[3] + SLACK,), zero, dtype=torch.uint8),
+        'image': image * size,
+        'row': row * size,
+        'pixel': pixel * size,
+        'zeros': zeros.to(torch.uint8 if size == 1 else torch.int16),
     }
 
 
@@ -114,6 +117,7 @@ def _taps(
     context: EmitterContext,
     node: Node,
     x: TensorRef,
+    storage: Storage,
     weight: Tensor,
     shape: Sequence[int],
 ) -> tuple[TensorRef, Tensor, dict]:
@@ -121,7 +125,7 @@ def _taps(
 
     The product takes the pixels of each window where they are.
     """
-    x = _pixels(context, node, x)
+    x = _pixels(context, x, storage)
     taps = weight.flatten(2).transpose(1, 2)
     window = _window(node, x, weight, shape)
     return x, taps, {'taps': taps.shape[1], 'window': window, 'rows': None}
@@ -131,13 +135,16 @@ def _grouped(
     context: EmitterContext,
     node: Node,
     x: TensorRef,
+    storage: Storage,
     weight: Tensor,
     groups: int,
     shape: tuple[int, ...],
 ) -> TensorRef:
     """A depthwise convolution, or a product for each group."""
-    x, taps, fields = _taps(context, node, x, weight, shape)
+    x, taps, fields = _taps(context, node, x, storage, weight, shape)
     if weight.shape[1] == 1 and groups == len(weight):
+        if storage.type != U8:
+            raise Unsupported('depthwise products of more than 8 bits')
         fields['window']['depthwise'] = 1
         return emit_product(context, node, x, taps, shape, fields)
     whole = TensorRef.new(context.storage(context.value(node)), shape)

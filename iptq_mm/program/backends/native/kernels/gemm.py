@@ -56,7 +56,8 @@ class GemmBuilder(Step):
     """A product whose epilogue may still grow; see the module for the arithmetic.
 
     Attributes:
-        weight: int8, shape (n, taps, depth of a tap); empty once finished.
+        weight: int8, or int16 for inputs of 16 bits, shape (n, taps, depth of a tap);
+            empty once finished.
         factors: Multiplier, offset and shift by channel, each of shape (n,).
         bound: Largest magnitude of each channel's accumulator.
         clamp: Smallest and largest result of the requantization.

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .....native.commands import NOTHING, U8, Gemm
+from .....native.commands import I16, NOTHING, U8, Gemm
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
-from ..context import EmitterContext, Unsupported, emitter
+from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import rows, stored
 from ..layout.reorder import inverse, row_order
 from ..layout.tensor_ref import TensorRef
@@ -23,19 +23,30 @@ _INT64 = 2**63
 @emitter('linear')
 def linear(context: EmitterContext, node: Node) -> TensorRef:
     """``F.linear``: one product of all rows."""
-    weight, x = constant_weight(context, node), byte_input(context, node)
-    return by_rows(context, node, x, weight, context.value(node).shape)
+    weight, storage = factors(context, node)
+    x, shape = context.operand(node, 0), context.value(node).shape
+    return by_rows(context, node, x, storage, weight, shape)
 
 
-def constant_weight(context: EmitterContext, node: Node) -> Tensor:
-    """The weight of a node, int8."""
-    name = node.operands[1]
+def factors(context: EmitterContext, node: Node) -> tuple[Tensor, Storage]:
+    """The weight of a node, and the storage in which its product reads its input.
+
+    Both have 8 bits, or both have 16.
+
+    Raises:
+        Unsupported: If 16 bits do not hold them.
+    """
+    name, value = node.operands[1], _input(context, node)
     if not isinstance(name, str):
         raise Unsupported('weights that are not constant')
-    weight = context.program.tensors[name]
-    if weight.dtype != torch.int8:
-        raise Unsupported('weights of more than 8 bits')
-    return weight
+    weight, storage = context.program.tensors[name], context.storage(value)
+    if weight.dtype == torch.int8 and storage.type == U8:
+        return weight, storage
+    if weight.dtype not in (torch.int8, torch.int16):
+        raise Unsupported('weights of more than 16 bits')
+    if value.low < -(2**15) or value.high >= 2**15:
+        raise Unsupported('inputs of more than 16 bits, the sign included')
+    return weight.to(torch.int16), Storage(I16)
 
 
 def _input(context: EmitterContext, node: Node) -> Value:
@@ -45,44 +56,34 @@ def _input(context: EmitterContext, node: Node) -> Value:
     return context.program.values[operand]
 
 
-def byte_storage(context: EmitterContext, node: Node) -> Storage:
-    """The storage that a product reads its input in."""
-    return context.storage(_input(context, node))
-
-
-def byte_input(context: EmitterContext, node: Node) -> TensorRef:
-    """The input of a product, in any layout and storage."""
-    if byte_storage(context, node).type != U8:
-        raise Unsupported('inputs of more than 8 bits')
-    return context.operand(node, 0)
-
-
 def by_rows(
     context: EmitterContext,
     node: Node,
     x: TensorRef,
+    storage: Storage,
     weight: Tensor,
     shape: tuple[int, ...],
 ) -> TensorRef:
-    """One product of all rows of ``x``.
+    """One product of all rows of ``x``, which it reads in this storage.
 
     Rows that are stored in another order are read as they are stored; the product
     writes its own rows where they belong.
     """
     targets = None
     count = math.prod(x.shape[:-1])
-    if x.address_map is not None and x.storage.type == U8:
+    ready = x.storage.type == storage.type
+    if x.address_map is not None and ready:
         order = row_order(x)
         if order is not None and count * x.shape[-1] == x.buffer.size:
             targets = inverse(order, count)
     if targets is not None:
         x = replace(TensorRef.new(x.storage, x.shape), buffer=x.buffer)
         distance = x.shape[-1]
-    elif x.storage.type == U8:
+    elif ready:
         x, distance = rows(context, x)
     else:
-        x, distance = stored(context, x, byte_storage(context, node)), x.shape[-1]
-    fields = {'a_row': distance, 'rows': targets}
+        x, distance = stored(context, x, storage), x.shape[-1]
+    fields = {'a_row': distance * storage.size, 'rows': targets}
     return emit_product(context, node, x, weight[:, None], shape, fields)
 
 
@@ -102,19 +103,23 @@ def emit_product(
         context: The context.
         node: The linear layer or convolution.
         x: Its input.
-        weight: int8, shape (n, taps, depth).
+        weight: As :func:`factors` has it, shape (n, taps, depth).
         shape: Shape of the result, channels last.
         fields: Fields of the layout of the product's rows.
         into: Where to store the result; None: in a new buffer.
         only: The output channels of the node that ``weight`` has.
 
     Raises:
-        Unsupported: If 64 bits do not hold the requantization.
+        Unsupported: If 32 bits do not hold the sums of bytes, or 64 bits the
+            requantization.
     """
     value = context.value(node)
     out = into or TensorRef.new(context.storage(value), shape)
-    magnitudes = weight.abs().sum((1, 2), dtype=torch.int64)
+    magnitudes = weight.int().abs().sum((1, 2), dtype=torch.int64)
     bound = magnitudes * _input(context, node).bound
+    halves = bool(len(bound)) and int(bound.max()) >= INT32
+    if halves and x.storage.type == U8:
+        raise Unsupported('sums of more than 32 bits')
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (context.constant(node, name)[only] for name in names)
     span = max(abs(out.storage.zero_point), 1)
@@ -133,6 +138,7 @@ def emit_product(
             'k': weight.shape[2],
             'taps': 0,
             'window': {},
+            'halves': halves,
             'post': NOTHING,
             'residual_rows': None,
             'out': out.address,

@@ -18,15 +18,18 @@ from ..layout.tensor_ref import TensorRef
 from .requantization import requantization
 from .softmax import largest_sum
 
+_INT62 = 2**62
+
 
 @emitter('matmul')
 def matmul(context: EmitterContext, node: Node) -> TensorRef:
-    """``a @ b``, ``b`` of signed bytes, ``a`` of at most 16 bits."""
+    """``a @ b``, ``b`` signed, both of at most 16 bits."""
     value = context.value(node)
     if min(len(context.program.values[v].shape) for v in node.values) < 2:
         raise Unsupported('vectors', 'add a dimension of size 1')
-    _check_sums(context, node)
-    a, b, by_columns = _left(context, node), *_right(context, node)
+    bound = _largest_sum(context, node)
+    halves = bound >= INT32
+    a, b, by_columns = _left(context, node, halves), *_right(context, node)
     storage = context.storage(value)
     out = TensorRef.new(storage, value.shape)
     batch = value.shape[:-2]
@@ -34,21 +37,26 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
     b_at, b_row = group_offsets(_spread(b, batch), -2)
     out_at, out_row = group_offsets(out, -2)
     factor = context.factor(node)
+    result = requantization(factor, value, storage.zero_point)
+    if bound * abs(result['multiplier']) + abs(result['offset']) >= 2 * _INT62:
+        raise Unsupported('sums and factors of more than 64 bits')
     fields = {
         'groups': math.prod(batch),
         'm': value.shape[-2],
         'n': value.shape[-1],
         'k': a.shape[-1],
+        'halves': halves,
         'a': Address(a.buffer),
         'a_type': a.storage.type,
         'a_zero_point': a.storage.zero_point,
         'a_at': a_at,
         'a_row': a_row,
         'b': Address(b.buffer),
+        'b_type': b.storage.type,
         'b_at': b_at,
         'b_row': b_row,
         'by_columns': by_columns,
-        'result': requantization(factor, value, storage.zero_point),
+        'result': result,
         'out': out.address,
         'out_at': out_at,
         'out_row': out_row,
@@ -58,32 +66,35 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
     return out
 
 
-def _check_sums(context: EmitterContext, node: Node) -> None:
-    """Make sure that 32 bits hold the accumulators."""
+def _largest_sum(context: EmitterContext, node: Node) -> int:
+    """The largest magnitude of an accumulator."""
     maker = next(
         (n for n in context.program.nodes if n.output == node.operands[0]), None
     )
     bound = context.number(node, 'bound')
     if maker is not None and maker.kind == 'softmax':
         size = context.value(maker).shape[-1]
-        bound = min(bound, largest_sum(context, maker, size) * 128)
-    if bound >= INT32:
-        raise Unsupported('sums of more than 32 bits')
+        second = node.operands[1]
+        assert isinstance(second, int)
+        most = max(128, context.program.values[second].bound)
+        bound = min(bound, largest_sum(context, maker, size) * most)
+    return bound
 
 
-def _left(context: EmitterContext, node: Node) -> TensorRef:
+def _left(context: EmitterContext, node: Node, halves: bool) -> TensorRef:
     x = context.operand(node, 0)
     operand = node.operands[0]
     assert isinstance(operand, int)
     value = context.program.values[operand]
-    if context.storage(value).type == U8:
+    if halves:
+        if value.low < -(2**15) or value.high >= 2**16:
+            raise Unsupported('operands of more than 16 bits')
+    elif context.storage(value).type == U8:
         return as_bytes(context, node, 0)
-    if value.high - value.low >= 2**16:
+    elif value.high - value.low >= 2**16:
         raise Unsupported('operands of more than 16 bits')
-    zero_point = 0 if x.storage.type == I16 else -value.low - 2**15
-    storage = x.storage if x.storage.type == I16 else Storage(I16, zero_point)
-    if x.storage != storage:
-        return stored(context, x, storage)
+    elif x.storage.type != I16:
+        return stored(context, x, Storage(I16, -value.low - 2**15))
     readable = x.address_map is None and x.strides[-1] == 1
     return x if readable else dense(context, x)
 
@@ -91,9 +102,17 @@ def _left(context: EmitterContext, node: Node) -> TensorRef:
 def _right(context: EmitterContext, node: Node) -> tuple[TensorRef, bool]:
     """The right operand, and whether it is stored by columns of the product."""
     x = context.operand(node, 1)
-    if x.address_map is None and x.strides[-2] == 1:
-        return as_bytes(context, node, 1, swap=True), True
-    return as_bytes(context, node, 1), False
+    swap = x.address_map is None and x.strides[-2] == 1
+    operand = node.operands[1]
+    assert isinstance(operand, int)
+    if context.storage(context.program.values[operand]).type != I16:
+        return as_bytes(context, node, 1, swap), swap
+    if swap:
+        x = x.moved('permute', {'dims': _swapped(len(x.shape))})
+    if x.storage != Storage(I16):
+        return stored(context, x, Storage(I16)), swap
+    readable = x.address_map is None and x.strides[-1] == 1
+    return x if readable else dense(context, x), swap
 
 
 def _spread(x: TensorRef, batch: tuple[int, ...]) -> TensorRef:

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from .....native.commands import LANES
 
-#: Adjacent depths that one instruction of the product multiplies and adds.
+#: Adjacent depths of a group, and bytes that one instruction multiplies and adds.
 _GROUP = 4
 _INT64 = 2**63
 
@@ -51,7 +51,7 @@ class PackedWeights:
     Attributes:
         data: uint8, the panels one after the other.
         width: Vectors of 16 columns in a panel.
-        bits: Bits of a weight, 8 or 4.
+        bits: Bits of a weight, 8, 4, or 16 for products of words.
     """
 
     data: Tensor
@@ -79,7 +79,7 @@ def pack(weight: Tensor) -> PackedWeights:
     """Pack weights into panels, two a byte if all of them fit into 4 bits.
 
     Args:
-        weight: int8, shape (n, taps, depth of a tap).
+        weight: int8, or int16 for products of words, shape (n, taps, depth of a tap).
     """
     n, taps, depth = weight.shape
     vectors, groups = -(-n // LANES), taps * -(-depth // _GROUP)
@@ -87,17 +87,19 @@ def pack(weight: Tensor) -> PackedWeights:
     width = 3 if vectors % 3 == 0 and vectors % 4 else min(4, vectors)
     padded = weight.new_zeros(vectors * LANES, taps, groups // taps * _GROUP)
     padded[:n, :, :depth] = weight
-    four_bits = (
-        bool(weight.numel()) and -8 <= int(weight.min()) <= int(weight.max()) <= 7
-    )
+    bits = 8 * weight.element_size()
+    if bits == 8 and weight.numel():
+        low, high = weight.aminmax()
+        bits = 4 if low >= -8 and high <= 7 else 8
+    together = _GROUP // weight.element_size()
     parts = []
     for panel in padded.split(width * LANES):
-        quads = panel.reshape(-1, groups, _GROUP).transpose(0, 1)
-        codes = quads.contiguous().view(torch.uint8)
-        if four_bits:
+        adjacent = panel.reshape(len(panel), -1, together).transpose(0, 1)
+        codes = adjacent.contiguous().view(torch.uint8)
+        if bits == 4:
             codes = (codes[..., 0::2] & 15) | (codes[..., 1::2] << 4)
         parts.append(codes.flatten())
-    return PackedWeights(torch.cat(parts), width, 4 if four_bits else 8)
+    return PackedWeights(torch.cat(parts), width, bits)
 
 
 def by_taps(weight: Tensor) -> Tensor:
