@@ -19,7 +19,8 @@ except ImportError:  # torch 2.1
 def nesting_key(spec: TreeSpec) -> Hashable:
     """What is equal for equal nestings, and can be part of a key."""
     # That of torch 2.1 has no hash.
-    return spec if TreeSpec.__hash__ else repr(spec)
+    has_hash: Any = TreeSpec.__hash__
+    return spec if has_hash else repr(spec)
 
 
 __all__ = ['nesting_key', 'tree_leaves']
