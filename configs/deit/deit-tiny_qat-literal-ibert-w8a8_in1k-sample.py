@@ -6,9 +6,34 @@ quantization = dict(
     on_mismatch='warn',
     wide=dict(gelu=8, softmax=8),
     # Ranges that suit the functions.
-    calibration=dict(function_ranges='site'))
+    calibration=dict(function_ranges='site'),
+    # Another GELU asks for other weights, not for another rounding of the same ones.
+    reconstruction=dict(epochs=4, rate=1.0, wide_rate=0.006))
 candidates = dict(
     gelu=[dict(type='i_gelu', literal=True)],
     softmax=[dict(type='i_softmax', literal=True)],
     layer_norm=[dict(type='ibert_layernorm', literal=True)])
-qat = dict(loss='features')
+# So many epochs on 500 images want different views of them.
+qat = dict(
+    loss='features',
+    train_dataloader=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='RandomResizedCrop',
+                scale=224,
+                crop_ratio_range=(0.35, 1.0),
+                backend='pillow',
+                interpolation='bicubic'),
+            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+            dict(type='PackInputs')
+        ])),
+    param_scheduler=[
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=10),
+        dict(
+            type='CosineAnnealingLR',
+            by_epoch=True,
+            T_max=12,
+            convert_to_iter_based=True)
+    ],
+    train_cfg=dict(max_epochs=12, val_interval=3))
