@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from observer_cases import quick, seen, values
 
@@ -35,6 +35,7 @@ def test_the_registry_is_full():
 @pytest.mark.parametrize('symmetric', [True, False])
 @quick
 @given(values, st.sampled_from([2, 3, 6]))
+@example([1.0, -8.0], 6)  # fewer positive integers than a half has levels
 def test_any_data_gives_so_many_levels(name, symmetric, data, bits):
     if min(data) == max(data) == 0:  # the planner takes care of these
         data = [1.0]

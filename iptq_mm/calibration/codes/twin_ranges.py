@@ -30,10 +30,10 @@ class TwinRanges(Codes):
         least = max(mass.qmin, 1 - half)
         starts = {least - least * i // (_WINDOWS - 1) for i in range(_WINDOWS)}
         for start in sorted(starts):
-            fine = range(start, start + half)
+            fine = range(start, min(start + half, mass.qmax + 1))
             for power in _POWERS:
                 step = 1 << power
                 first = -(-mass.qmin // step) * step
                 beyond = [q for q in range(first, mass.qmax + 1, step) if q not in fine]
-                nearest = sorted(beyond, key=abs)[: count - half]
+                nearest = sorted(beyond, key=abs)[: count - len(fine)]
                 yield tuple(sorted([*fine, *nearest]))
