@@ -54,7 +54,7 @@ def described(error: BaseException) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was not enough memory, of the machine or of an accelerator."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     # On CPUs torch raises a plain RuntimeError.
     return isinstance(error, RuntimeError) and 'DefaultCPUAllocator' in str(error)
