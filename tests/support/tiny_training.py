@@ -8,6 +8,8 @@ import tiny_models
 import torch
 from mmengine.config import Config
 
+from iptq_mm.plan.packed_state import unpacked
+
 #: Ten iterations, augmented, in random order, averaged, with momentum and a schedule.
 QAT = dict(
     loss=['labels', 'logits'],
@@ -42,8 +44,9 @@ def vit(data: Path, **qat: Any) -> Config:
 
 
 def integers(folder: Path) -> dict[str, torch.Tensor]:
-    """The state dict of the integer checkpoint in a work dir."""
-    return torch.load(folder / 'integer.pth', weights_only=True)['state_dict']
+    """The state dict of the integer checkpoint in a work dir, as the model has it."""
+    state = torch.load(folder / 'integer.pth', weights_only=True)['state_dict']
+    return unpacked(state)
 
 
 def same_integers(a: Path, b: Path) -> bool:

@@ -126,8 +126,8 @@ _DIGESTS = """
 import hashlib
 from iptq_mm.engine.quantize import hook
 original = hook.quantize_model
-def quantize(model, *args):
-    done, digest = original(model, *args), hashlib.sha256()
+def quantize(model, *args, **options):
+    done, digest = original(model, *args, **options), hashlib.sha256()
     for value in model.parameters():
         digest.update(value.detach().numpy().tobytes())
     parts = done.reconstruction['decibels']
