@@ -14,7 +14,6 @@ from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ...calibration import ConfigError
@@ -24,13 +23,13 @@ from ..export.checkpoint import usual_hooks
 from ..guarantee import CertifyHook
 from ..loading.checkpoints import loading
 from ..loading.devices import log_device, on_device
-from ..loading.foreign import foreign_errors
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..quantize.hook import QuantizationHook
 from .checks import check_config
 from .outcome import OutcomeHook
 from .processes import by_first, joined
+from .runner import built_runner
 from .work_dir import announce_replacement, check_folder, held
 
 
@@ -160,16 +159,6 @@ def compare(
     _load(runner)
     runner.test()
     return outcome.results
-
-
-def built_runner(cfg: Config) -> Runner:
-    """The runner of a config.
-
-    Raises:
-        ConfigError: If it cannot be built.
-    """
-    with foreign_errors('the config cannot be built', 'mend what it names'):
-        return RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from ...calibration import ConfigError
 from ..calibration_data import explained
 from ..loading.checkpoints import loading
 from ..loading.models import check_checkpoint, read_config
-from .pipeline import built_runner
 from .processes import joined
+from .runner import built_runner
 from .work_dir import check_folder
 
 

@@ -11,7 +11,7 @@ from ..calibration_data import explained
 from ..loading.checkpoints import loading
 from ..loading.models import is_quantized, unwrapped
 from ..loading.pretrained import without_pretrained
-from ..run.pipeline import built_runner
+from ..run.runner import built_runner
 
 #: The file of predictions, as mm's test tools write it with ``--out``.
 PREDICTIONS = 'predictions.pkl'

@@ -30,8 +30,9 @@ from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..quantize.model import Quantization
 from ..quantize.settings import read_settings
-from ..run.pipeline import FloatSide, built_runner, compare, prepare
+from ..run.pipeline import FloatSide, compare, prepare
 from ..run.processes import by_first, joined
+from ..run.runner import built_runner
 from ..run.work_dir import announce_replacement, held
 from .checkpoints import newest_checkpoint
 from .checks import built_losses, check_training, rehearse_training
