@@ -142,6 +142,30 @@ def evaluated(held, guarantee) -> list[str]:  # noqa: ANN001
     ]
 
 
+def trade(found: dict, largest: int) -> list[str]:
+    """Flags and agreement by the estimate that the threshold of the margin meets.
+
+    The held-out images choose the thresholds; the evaluation images only show what
+    comes of them.
+    """
+    from iptq_mm.guarantee import estimated_from, threshold_grid
+    from iptq_mm.guarantee.thresholds import failures
+
+    held, images = (found[name].answers for name in ('held out', 'evaluation'))
+    lines = ['thresholds by `target`, flagged of held-out and of evaluation images:']
+    for target in (0.998, 0.999, 0.9995, 0.9999):
+        least = estimated_from(held, threshold_grid(largest), target)
+        shares = [float((a.margins < least).double().mean()) for a in (held, images)]
+        missed = int(failures(images, least, False).sum())
+        wrong = int(failures(images, least, True).sum())
+        lines.append(
+            f'  {target:<7} margin {least:>5}: {shares[0]:6.2%} {shares[1]:6.2%}; of '
+            f'{int(images.differ.sum())} answers that differ {missed} without a flag, '
+            f'{wrong} wrong in the end'
+        )
+    return lines
+
+
 @torch.no_grad()
 def timed(args: argparse.Namespace, cfg, guarded) -> list[str]:  # noqa: ANN001
     """Times of the guarded model and of the integer model in it, in turns."""
@@ -185,6 +209,7 @@ def main() -> int:
     for lines in (
         splits(args, found),
         evaluated(found['evaluation'], guarded.guarantee),
+        trade(found, found['held out'].largest),
         timed(args, cfg, guarded),
     ):
         print('\n'.join(lines), flush=True)
