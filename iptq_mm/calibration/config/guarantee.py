@@ -41,7 +41,7 @@ WIDE: dict[str, dict[str, Any]] = {
 }
 #: ... and its functions, those nearest to float.
 FUNCTIONS = {
-    'gelu': [{'type': 'interpolated_gelu'}],
+    'gelu': [{'type': 'long_table_gelu'}],
     'softmax': [{'type': 'table_softmax'}],
     'layer_norm': [{'type': 'ibert_layernorm'}],
 }

@@ -2,8 +2,16 @@
 
 from .i_gelu import IGELU
 from .interpolated_gelu import InterpolatedGELU
+from .long_table_gelu import LongTableGELU
 from .poly_gelu import PolyGELU
 from .shift_gelu import ShiftGELU
 from .table_gelu import TableGELU
 
-__all__ = ['IGELU', 'InterpolatedGELU', 'PolyGELU', 'ShiftGELU', 'TableGELU']
+__all__ = [
+    'IGELU',
+    'InterpolatedGELU',
+    'LongTableGELU',
+    'PolyGELU',
+    'ShiftGELU',
+    'TableGELU',
+]
