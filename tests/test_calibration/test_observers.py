@@ -19,6 +19,7 @@ from iptq_mm.registry import OBSERVERS
         dict(type='percentile', percentile=101),
         dict(type='mse', steps=101),
         dict(type='mse', norm=0),
+        dict(type='minmax', room=0.9),
     ],
 )
 def test_impossible_options(options):
@@ -201,3 +202,14 @@ def test_histogram_at_4_bits_clips_weights():
     weight = normal(4, 20_000) ** 3
     ratio = build('histogram').scales(weight, 4) / build('minmax').scales(weight, 4)
     assert (ratio < 0.9).all() and (ratio > 0.02).all()
+
+
+def test_room_beyond_what_was_seen():
+    values = torch.tensor([[-1.0, 0.5, 3.0]])
+    samples = Samples.from_weight(values)
+    plain, roomy = (build('minmax', **given) for given in ({}, {'room': 1.5}))
+    low, high = roomy.range(samples, 8, symmetric=False)
+    assert (low.item(), high.item()) == (-1.5, 4.5)
+    assert roomy.qparams(samples, 16, True).scale == pytest.approx(
+        1.5 * plain.qparams(samples, 16, True).scale
+    )

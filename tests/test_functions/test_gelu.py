@@ -21,6 +21,7 @@ from iptq_mm.intmath import QParams
 LIMITS = {
     'interpolated_gelu': (0.0005, 0.030),
     'i_gelu': (0.0186, 0.050),
+    'long_table_gelu': (0.0, 0.0),
     'poly_gelu': (0.0096, 0.030),
     'shift_gelu': (0.0245, 0.030),
     'table_gelu': (0.0, 0.0),

@@ -16,7 +16,7 @@ class LongTableGELU(GELUFunction):
 
     Where every result counts, as in the wider model of a guard: ``table_gelu`` rounds
     its input to 8 bits, ``interpolated_gelu`` is off by up to 5e-4. The table has up to
-    65536 entries, 256 KB, for each site.
+    65536 entries, 512 KB, for each site.
     """
 
     def prepare(self, site: FunctionSite) -> Constants:
@@ -30,7 +30,7 @@ class LongTableGELU(GELUFunction):
         real = self.reference(q * site.x.scale, site.approximate)
         # Larger values saturate in the output anyway; the table stays in 31 bits.
         table = torch.round(real / site.out.scale).clamp_(-(2**30), 2**30)
-        return {'table': table.int(), 'first': site.x.qmin}
+        return {'table': table.long(), 'first': site.x.qmin}
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""

@@ -89,14 +89,38 @@ inline void store_codes(const i32* codes, i64 count, void* out, i64 type, i64 at
   write_row(type, 0, out, at, 1, count, codes);
 }
 
-// The exact form of 64-bit sums.
+// The exact form of 64-bit sums, whole vectors of them. Compilers do not vectorize shifts
+// that differ from lane to lane.
 inline void requantize_sums(const Gemm& g, const i64* sums, i64 column, i64 count,
                             i32* __restrict codes) {
   const i64 *multiplier = g.multiplier + column, *offset = g.offset + column;
   const i32* shift = g.shift + column;
-  const i64 low = g.low, high = g.high;
+#ifdef __AVX2__
+  typedef u64 Unsigned __attribute__((vector_size(32)));
+  typedef i64 Signed __attribute__((vector_size(32)));
+  typedef i32 Words __attribute__((vector_size(16)));
+  const Unsigned sign = Unsigned{} + (u64{1} << 63);
+  const Signed low = Signed{} + g.low, high = Signed{} + g.high;
+  for (i64 c = 0; c < count; c += 4) {
+    Unsigned sum, factor, addend;
+    Words by;
+    __builtin_memcpy(&sum, sums + c, sizeof sum);
+    __builtin_memcpy(&factor, multiplier + c, sizeof factor);
+    __builtin_memcpy(&addend, offset + c, sizeof addend);
+    __builtin_memcpy(&by, shift + c, sizeof by);
+    const Unsigned down = __builtin_convertvector(by, Unsigned);
+    // As shifted() does it.
+    const Unsigned moved = ((sum * factor + addend) ^ sign) >> down;
+    Signed code = reinterpret_cast<Signed>(moved - (sign >> down));
+    code = code < low ? low : code;
+    code = code > high ? high : code;
+    by = __builtin_convertvector(code, Words);
+    __builtin_memcpy(codes + c, &by, sizeof by);
+  }
+#else
   for (i64 c = 0; c < count; ++c)
-    codes[c] = requantized_sum(sums[c], multiplier[c], offset[c], shift[c], low, high);
+    codes[c] = requantized_sum(sums[c], multiplier[c], offset[c], shift[c], g.low, g.high);
+#endif
 }
 
 // What follows a row's requantization: (5), (6) or (7).
