@@ -119,7 +119,8 @@ inline void requantize_sums(const Gemm& g, const i64* sums, i64 column, i64 coun
   }
 #else
   for (i64 c = 0; c < count; ++c)
-    codes[c] = requantized_sum(sums[c], multiplier[c], offset[c], shift[c], g.low, g.high);
+    codes[c] =
+        requantized_sum(sums[c], multiplier[c], offset[c], shift[c], g.low, g.high);
 #endif
 }
 

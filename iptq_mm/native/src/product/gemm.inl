@@ -221,7 +221,6 @@ void gemm_panel_in_halves(const Gemm& g, const PanelLayout& panels,
     const i64 rows = g.m - row < kTileRows ? g.m - row : kTileRows;
     if (g.taps) point_pixels(g, row, rows, m.pointers);
     else point_rows(g, row, rows, m.pointers);
-    halves.clear(rows);
     DepthSlice slice(0, 0, taps, groups, kHalvesGroups);
     for (;; slice = slice.next(taps, groups, kHalvesGroups)) {
       const i64 depth = 4 * slice.groups, from = 4 * slice.group;
@@ -234,7 +233,8 @@ void gemm_panel_in_halves(const Gemm& g, const PanelLayout& panels,
           halves.divide(words, count, depth, tap * kTileRows + i);
         }
       const i64 part = slice.tap * groups + slice.group;
-      halves.multiply(slice.taps, rows, b + part * 128 * width, 2 * slice.groups, width);
+      halves.multiply(slice.taps, rows, b + part * 128 * width, 2 * slice.groups, width,
+                      slice.first);
       if (slice.last) break;
     }
     finish_sums(g, halves.sums, row, rows, column, width);

@@ -30,10 +30,6 @@ struct HalvedTile {
   const char* low[kHalvesGroups * kTileRows];
   i16* end;
 
-  void clear(i64 rows) {
-    for (i64 i = 0; i < rows * kTileColumns; ++i) sums[i] = 0;
-  }
-
   // Forget the rows so far.
   void restart() { end = memory; }
 
@@ -49,16 +45,21 @@ struct HalvedTile {
     low[row] = reinterpret_cast<const char*>(lower);
   }
 
-  // Adds the products of `pairs` pairs of depths of each tap, as (2) says.
-  void multiply(i64 taps, i64 rows, const char* b, i64 pairs, i64 width) {
+  // Adds the products of `pairs` pairs of depths of each tap, as (2) says, to the sums so
+  // far; there are none yet if these depths are the first.
+  void multiply(i64 taps, i64 rows, const char* b, i64 pairs, i64 width, bool first) {
     static const i32 zeros[kTileColumns] = {};
     const Tile tile = tile_of<false>(rows, width);
     tile(high, taps, b, pairs, zeros, 0, upper, kTileColumns);
     tile(low, taps, b, pairs, zeros, 0, lower, kTileColumns);
     for (i64 i = 0; i < rows; ++i) {
-      const i64 at = i * kTileColumns;
-      for (i64 c = at; c < at + width * kLanes; ++c)
-        sums[c] += static_cast<i64>(upper[c]) * 256 + lower[c];
+      const i64 at = i * kTileColumns, end = at + width * kLanes;
+      if (first)
+        for (i64 c = at; c < end; ++c)
+          sums[c] = static_cast<i64>(upper[c]) * 256 + lower[c];
+      else
+        for (i64 c = at; c < end; ++c)
+          sums[c] += static_cast<i64>(upper[c]) * 256 + lower[c];
     }
   }
 };

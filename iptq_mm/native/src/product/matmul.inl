@@ -105,7 +105,6 @@ inline void multiply_in_halves(const MatMul& c, i64 group, i64 row, i64 rows,
   for (i64 p = 0; p < m.panels.count; ++p) {
     const i64 width = m.panels.width_of(p), column = m.panels.column(p);
     const char* b = m.packed + m.panels.at(p, 8);
-    halves.clear(rows);
     for (i64 from = 0; from < c.k; from += kDepths) {
       const i64 count = c.k - from < kDepths ? c.k - from : kDepths;
       const i64 pairs = ceil_div(count, 2);
@@ -116,7 +115,7 @@ inline void multiply_in_halves(const MatMul& c, i64 group, i64 row, i64 rows,
         read_row(c.a_type, c.a_zero_point, c.a, at, 1, count, integers);
         halves.divide(integers, count, 2 * pairs, i);
       }
-      halves.multiply(1, rows, b + from / 2 * 64 * width, pairs, width);
+      halves.multiply(1, rows, b + from / 2 * 64 * width, pairs, width, from == 0);
     }
     const i64 rest = c.n - column, size = width * kLanes;
     store_sums(c, halves.sums, rows, rest < size ? rest : size,

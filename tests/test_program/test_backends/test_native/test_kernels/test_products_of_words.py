@@ -99,10 +99,19 @@ def test_what_follows_sums_of_64_bits(level):
         made = product(r, r.input((9, 64), *WIDE, 1.0), WIDE)
         return function(r, 'interpolated_gelu', made, 1e-3, QParams(0.1, -9, 127))
 
+    def words(r):
+        made = product(r, r.input((9, 64), *WIDE, 1.0), WIDE)
+        return function(r, 'long_table_gelu', made, 1e-3, QParams(1e-3, -400, 32767))
+
     def clamped(r):
         return relu(r, product(r, r.input((9, 64), *WIDE, 1.0), WIDE))
 
-    for build, post in ((residual, ADD), (gelu, TABLE), (clamped, NOTHING)):
+    for build, post in (
+        (residual, ADD),
+        (gelu, TABLE),
+        (words, TABLE),
+        (clamped, NOTHING),
+    ):
         (command,) = gemms(check(program(build)))
         assert command.halves and command.post == post
 
