@@ -69,7 +69,8 @@ def test_one_number_an_image_needs_no_luck(body):
     site = list(record.candidates)[-1]
     for name, errors in record.candidates[site].items():
         actual = happened(net, cfg, record, batch, site, name)
-        assert errors.relative_output_error == pytest.approx(actual, rel=1e-3)
+        near = pytest.approx(actual, rel=1e-3, abs=2e-11)  # float32 itself is no better
+        assert errors.relative_output_error == near
         assert errors.draws == 4
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine import dist
+from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 #: An image of a data set, and the seed of its augmentation.
@@ -88,7 +89,8 @@ class SeededBatches:
 
     def skip(self, count: int) -> None:
         """Leave out the first batches of a training; they are not even read."""
-        if hasattr(self.sampler, 'skip'):  # of an epoch without end
+        endless = isinstance(self.sampler, InfiniteSampler)
+        if endless or hasattr(self.sampler, 'skip'):
             self._first = count
         else:
             self.epoch, self._first = divmod(count, len(self))

@@ -116,6 +116,8 @@ def test_the_run_gives_what_the_written_model_gives(kind):
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_float_twin_keeps_its_own(kind):
     model = kind()
+    if kind is Objects and not hasattr(torch.Generator, 'clone_state'):
+        pytest.skip('this torch cannot copy random generators')
     expected = [copy.deepcopy(model).test_step(rows(seed=7)) for _ in range(2)]
     twin = made_twin(model)
     assert same(twin.test_step(rows(seed=7)), expected[0])

@@ -101,6 +101,9 @@ def test_a_planted_constant(kind, constant, number, operation, problem):
         return
     (finding,) = findings
     assert finding.site == node.site and finding.region == program.region
+    if finding.operation == kind and constant == 'shift':  # the tracer of torch 2.1
+        assert 'Overflow' in finding.problem
+        return
     assert finding.operation.startswith(operation)
     assert problem in finding.problem
 
