@@ -2,6 +2,7 @@
 # make test    what CI runs: style, types, layers, tests
 # make quick   the same without the slow tests: three minutes
 # make test-legacy  the quick tests beside the original mm packages and torch 2.1
+# make docs    the documentation as a site, in docs/_build
 # make demo    quantize and evaluate a small model
 # make audit   prove the presets of all shipped configs
 # make lint    style, types and layers only
@@ -22,7 +23,7 @@ SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
 FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup install test quick audit lint format demo test-legacy
+.PHONY: setup install test quick audit lint format docs demo test-legacy
 
 setup:
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
@@ -41,7 +42,8 @@ install:
 		|| echo "Compiling mmcv: about ten minutes the first time, silently."
 	MAX_JOBS=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) \
 		$(PIP) install -q --no-build-isolation -r requirements/mminstall.txt
-	$(PIP) install -q -r requirements/runtime.txt -r requirements/tests.txt
+	$(PIP) install -q -r requirements/runtime.txt -r requirements/tests.txt \
+		-r requirements/docs.txt
 	$(PIP) install -q --no-deps -r requirements/mim.txt
 	@# mmcv asks for opencv-python, imaug for the headless one as well: the same
 	@# files, and the last one written wins. Where there is no libGL, let the
@@ -57,7 +59,7 @@ install:
 # share a process, and so the models that they make.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
-test: lint
+test: lint docs
 	$(PYTEST) --durations=20
 
 quick: lint
@@ -72,6 +74,10 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+# Strict: a broken link, or a name that autodoc does not find, is an error.
+docs: setup
+	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build
 
 format: setup
 	$(VENV)/bin/ruff check --fix .

@@ -54,7 +54,8 @@ def files(root: Path, folders: Iterable[str]) -> Iterator[Path]:
         for path in sorted((root / folder).rglob('*')):
             parts = path.relative_to(root).parts
             hidden = any(
-                part.startswith('.') or part == '__pycache__' for part in parts
+                part.startswith('.') or part in ('__pycache__', '_build')
+                for part in parts
             )
             if path.is_file() and not hidden and path.suffix not in _MADE:
                 yield path

@@ -1,0 +1,79 @@
+"""Code and commands of the pages for users do what the pages say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import scripts
+from mmengine.config import Config
+from region_models import config, images, quantized, vit
+
+from iptq_mm.engine.export.config_text import config_text
+from iptq_mm.program import trace
+from iptq_mm.program.audit import audit_program
+from iptq_mm.registry import FUNCTIONS
+
+ROOT = Path(__file__).parents[2]
+START = 'docs/start/classification.md'
+
+
+def blocks(page, language='python'):
+    text = (ROOT / page).read_text(encoding='utf-8')
+    fenced = re.findall(r'^```(\S*)\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fenced if name == language]
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_integers_for_floats(number):
+    assert len(blocks('docs/start/concepts.md')) == 2
+    exec(blocks('docs/start/concepts.md')[number], {})  # the page asserts
+
+
+@pytest.fixture
+def sigmoid_gelu(monkeypatch):
+    """The function of the page about adding one."""
+    FUNCTIONS.import_from_location()
+    monkeypatch.setattr(FUNCTIONS, '_module_dict', dict(FUNCTIONS.module_dict))
+    exec(blocks('docs/how-to/add-a-function.md')[0], {'__name__': 'sigmoid_gelu'})
+    return 'sigmoid_gelu'
+
+
+def test_an_added_function(sigmoid_gelu, no_grad):
+    """It is chosen, near to float, and proved."""
+    x = images(2, 3, 32, 32)
+    settings = config(candidates={'gelu': [{'type': sigmoid_gelu}]})
+    model = vit()
+    net = quantized(model, [x], settings)
+    (made,), (expected,) = net(x)[:1], model(x)[:1]
+    error = (made - expected).pow(2).sum() / expected.pow(2).sum()
+    assert error < 0.01
+    program = trace(net.backbone, (x,)).program
+    names = {(n.function or {}).get('type') for n in program.nodes if n.kind == 'gelu'}
+    assert names == {sigmoid_gelu}
+    assert audit_program(program).findings == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('one_thread')
+def test_the_classifier(vit_run, tmp_path, monkeypatch, capsys):
+    """All that the page has a user write and run, with a tiny ViT."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    cfg = Config.fromfile(vit_run.config)
+    cfg.pop('quantization')
+    Path('vit.py').write_text(config_text(cfg))
+    Path('vit.pth').symlink_to(vit_run.checkpoint)
+    own, in_python = blocks(START)
+    Path('vit_w8a8.py').write_text(own + 'quantization.update(calibration=FEW)\n')
+    written = Path('vit_w8a8.py').read_text().replace('FEW', 'dict(num_images=6)')
+    Path('vit_w8a8.py').write_text(written)
+    commands = [line.split() for b in blocks(START, '') for line in b.splitlines()]
+    assert len(commands) == 4
+    for python, tool, *arguments in commands:
+        assert python == 'python'
+        module = scripts.as_module(ROOT / tool)
+        ran = scripts.runner(module, monkeypatch, capsys)(*arguments)
+        assert ran.code == 0, ran.err
+    exec(in_python, {})
+    assert 'tensor(' in capsys.readouterr().out
+    assert Path('vit.onnx').stat().st_size > 1000
