@@ -101,7 +101,7 @@ LEGACY_STAMP := $(LEGACY)/.setup-done
 test-legacy:
 	@test "$$(cat $(LEGACY_STAMP) 2>/dev/null)" = "$(LEGACY_FINGERPRINT)" \
 		|| $(MAKE) --no-print-directory install-legacy
-	PYTHONPATH=. OMP_NUM_THREADS=1 $(LEGACY_PY) -m pytest \
+	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 $(LEGACY_PY) -m pytest \
 		-m 'not slow and not presets' -n 2 --dist loadfile
 
 .PHONY: install-legacy
