@@ -26,6 +26,7 @@ from iptq_mm.registry import BACKENDS
 QUICK = {
     'quantization.calibration.num_images': 8,
     'quantization.calibration.analysis_images': 8,
+    'quantization.activation.guard_images': 0,
     'quantization.equalization': [],
     'quantization.weight.rounding.type': 'nearest',
     'quantization.weight.bias_correction': False,

@@ -92,6 +92,7 @@ class Bench:
         options = {
             'quantization.weight.rounding': dict(_delete_=True, type='nearest'),
             'quantization.reconstruction.epochs': 0,
+            'quantization.activation.guard_images': 0,
             'quantization.on_mismatch': 'warn',  # a bad plan is a figure, too
             'quantization.calibration.num_images': args.images,
             **args.cfg_options,

@@ -173,6 +173,7 @@ def quantized(
     """
     settings = copy.deepcopy(cfg.quantization)
     settings.calibration = CALIBRATION
+    settings.setdefault('activation', {}).update(guard_images=0)
     settings.setdefault('weight', {}).update(rounding=dict(type='nearest'))
     config = QuantizationConfig.from_dict(settings, cfg.candidates)
     if 'img_size' not in cfg.model.backbone:

@@ -6,7 +6,10 @@ The seed decides which of the 500 images for calibration are taken. All 500 can 
 taken in one way only.
 
 Images are normalized and quantized here (`pixels=False`)."""
-options = {'quantization.pixels': False}
+options = {
+    'quantization.pixels': False,
+    'quantization.activation.guard_images': 0,
+}
 
 base = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 grid = [

@@ -14,7 +14,10 @@ one CPU thread for 32 images, by
         --start dead_leaves --out work_dirs/calibration_images/dead_leaves
 
 Images are normalized and quantized here (`pixels=False`)."""
-options = {'quantization.pixels': False}
+options = {
+    'quantization.pixels': False,
+    'quantization.activation.guard_images': 0,
+}
 
 base = 'configs/deit/deit-tiny_w8a8_in1k-sample.py'
 

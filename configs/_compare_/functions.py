@@ -21,6 +21,7 @@ _PRESETS = {
     'W8A8': ('configs/deit/deit-tiny_w8a8_in1k-sample.py', {
         'quantization.weight.rounding': dict(type='nearest'),
         'quantization.weight.bias_correction': False,
+        'quantization.activation.guard_images': 0,
     }),
     'W4A8': ('configs/deit/deit-tiny_w4a8_in1k-sample.py', {
         'quantization.weight.guided': False,

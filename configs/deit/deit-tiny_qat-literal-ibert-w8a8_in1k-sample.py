@@ -4,6 +4,7 @@ _base_ = ['./deit-tiny_w8a8_in1k-sample.py', '../_base_/qat/one_epoch.py']
 quantization = dict(
     # Before training, the model is worse than its linear layers explain.
     on_mismatch='warn',
+    activation=dict(guard_images=0),
     wide=dict(gelu=8, softmax=8),
     # Ranges that suit the functions.
     calibration=dict(function_ranges='site'),

@@ -1,5 +1,5 @@
 _base_ = [
-    './deit-tiny_in1k-sample.py', '../_base_/quantization/w8a8.py',
+    './deit-tiny_in1k-sample.py', '../_base_/quantization/w8a8_guarded.py',
     '../_base_/candidates/tables.py'
 ]
 

@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/float/vit-small_in1k.py', '../_base_/quantization/w8a8.py',
+    '../_base_/float/vit-small_in1k.py', '../_base_/quantization/w8a8_guarded.py',
     '../_base_/candidates/tables.py'
 ]
 

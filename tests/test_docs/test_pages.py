@@ -14,6 +14,7 @@ from iptq_mm.program.audit import audit_program
 from iptq_mm.registry import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
+FEW = 'dict(num_images=6), activation=dict(guard_images=0)'
 START = 'docs/start/classification.md'
 
 
@@ -65,7 +66,7 @@ def test_the_classifier(vit_run, tmp_path, monkeypatch, capsys):
     Path('vit.pth').symlink_to(vit_run.checkpoint)
     own, in_python = blocks(START)
     Path('vit_w8a8.py').write_text(own + 'quantization.update(calibration=FEW)\n')
-    written = Path('vit_w8a8.py').read_text().replace('FEW', 'dict(num_images=6)')
+    written = Path('vit_w8a8.py').read_text().replace('FEW', FEW)
     Path('vit_w8a8.py').write_text(written)
     commands = [line.split() for b in blocks(START, '') for line in b.splitlines()]
     assert len(commands) == 4

@@ -46,7 +46,7 @@ def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
     )
     chosen.criterion, chosen.equalization = dict(type='sqnr'), []
     chosen.weight.rounding, chosen.weight.guided = dict(type='nearest'), False
-    chosen.activation.search_images = 0
+    chosen.activation.search_images = chosen.activation.guard_images = 0
     path = folder / 'quick.py'
     cfg.dump(path)
     return path, size

@@ -36,6 +36,7 @@ QUICK = [
     'quantization.weight.bias_correction=False',
     'quantization.calibration.num_images=2',
     'quantization.calibration.analysis_images=1',
+    'quantization.activation.guard_images=0',
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
     *ONE_PROCESS,
