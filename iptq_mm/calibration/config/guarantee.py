@@ -29,6 +29,7 @@ WIDE: dict[str, dict[str, Any]] = {
         'observer': {'type': 'minmax', 'room': 1.2},
         'symmetric': True,
         'search_images': 0,
+        'guard_images': 0,
         'codes': {},
     },
     'wide': {

@@ -27,7 +27,7 @@ from .settings import Choice, Settings
 
 #: Another way has to gain so much: a share of the error, and standard errors of the
 #: mean difference by image.
-GAIN, DEVIATIONS = 0.01, 1.5
+GAIN, DEVIATIONS = 0.03, 2.0
 
 
 @dataclass
