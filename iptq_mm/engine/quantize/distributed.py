@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from ...calibration.equalization.ranging import Ranges
-from ...calibration.phases.measure import RegionInputs
 from ...calibration.phases.search import Effects
 from ...criteria import CandidateErrors
 from ...record import RegionRecord
@@ -41,21 +40,6 @@ def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
         for name, region in other.items():
             ranges[name].merge(region)
     return ranges
-
-
-def merged_inputs(inputs: RegionInputs) -> RegionInputs:
-    """The inputs of weights of all ranks merged, the same on every rank."""
-    if dist.get_world_size() == 1:
-        return inputs
-    gathered = dist.all_gather_object(inputs)
-    for other in gathered[1:]:
-        for name, region in other.items():
-            for key, seen in region.items():
-                if key in gathered[0][name]:
-                    gathered[0][name][key].merge(seen)
-                else:
-                    gathered[0][name][key] = seen
-    return gathered[0]
 
 
 def merged_effects(effects: list[Effects]) -> dict[str, list[dict[str, Tensor]]]:

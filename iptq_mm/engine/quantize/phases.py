@@ -42,6 +42,7 @@ from ...calibration import (
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.assigned.recalibrate import Values
 from ...calibration.phases.frozen.kept import Kept
+from ...calibration.phases.frozen.sharing import reduce_inputs
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...calibration.rewrites.marks import marked_layer
@@ -54,7 +55,6 @@ from .distributed import (
     BatchErrors,
     merged,
     merged_effects,
-    merged_inputs,
     merged_ranges,
 )
 from .kernel_times import measure_times, wants_times
@@ -170,7 +170,9 @@ def _wants_recalibration(config: QuantizationConfig) -> Any:
 def _measure(run: Run) -> None:
     batches, guided = run.progress('measure'), run.config.weight.guided
     found = measure(run.model, run.plans, run.forward, batches, guided)
-    run.inputs = merged_inputs(found)
+    for name, inputs in found.items():
+        reduce_inputs(run.plans[name], inputs)
+    run.inputs = found
 
 
 def _freeze(run: Run) -> None:
