@@ -76,11 +76,12 @@ class Rounds(NamedTuple):
             rounded_one()
         rank, ranks = dist.get_dist_info()
         for names in rounds_of(plan, by_moments, ranks):
+            key = ''
             if rank < len(names):
                 name = names[rank]
                 made[name], key = self._by_moments(jobs[name])
             if ranks > 1:
-                keys = dist.all_gather_object(key if rank < len(names) else '')
+                keys = dist.all_gather_object(key)
                 self._exchange(names, keys, jobs, made)
             for _ in names:
                 rounded_one()
