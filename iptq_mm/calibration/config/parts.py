@@ -11,6 +11,8 @@ from .reading import ConfigError, check_arguments, check_type, meant
 
 #: Kinds of operations whose results may have codes.
 WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
+#: Images that are chosen or held out together, whatever the size of a batch.
+GROUP = 8
 
 
 @dataclass
@@ -107,14 +109,16 @@ class ActivationConfig:
             calibration: Has the images.
         """
         images, size = self.guard_images, calibration.batch_size
-        # Whole batches are held out.
+        # Whole batches or groups are held out.
         held = -(-images // size) * size
-        if images < 0 or (images and held + size > calibration.num_images):
+        groups = [-(-count // GROUP) for count in (images, calibration.num_images)]
+        none_left = held + size > calibration.num_images or groups[0] >= groups[1]
+        if images < 0 or (images and none_left):
             raise ConfigError(
                 f'{where}.guard_images={images}: of num_images='
                 f'{calibration.num_images} in batches of {size}, at least one batch '
-                'has to be left to choose ranges on; use more images, smaller batches, '
-                'or guard_images=0'
+                f'and one group of {GROUP} images have to be left to choose ranges on; '
+                'use more images, smaller batches, or guard_images=0'
             )
         for i, cfg in enumerate(self.guard_observers):
             name = f'{where}.guard_observers[{i}]'
