@@ -2,9 +2,9 @@
 
 python benchmarks/ranks.py --arch base --images 8 --ranks 1 2
 
-A ViT with random weights on random images, quantized up to the phase freeze by a preset.
-The ranks are processes on this machine. Peaks are those of the resident set since the
-beginning of the phase (``VmHWM``), in MiB.
+A ViT with random weights on random images, quantized by a preset up to the phase
+freeze. The ranks are processes on this machine. Peaks are those of the resident set
+since the beginning of the phase (``VmHWM``), in MiB.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ class Model(nn.Module):
         self.head = nn.Linear(self.backbone.embed_dims, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
         return self.head(self.backbone(x)[-1])
 
     def test_step(self, x: Tensor) -> Tensor:
+        """The same, as mmengine asks for it."""
         return self(x)
 
 
@@ -126,7 +128,7 @@ def _rank(args: argparse.Namespace) -> None:
         given['weight']['rounding'] = args.rounding
     if args.criterion:
         given['criterion'] = args.criterion
-    candidates = Config.fromfile(ROOT / 'configs/_base_/candidates.py').candidates
+    candidates = Config.fromfile(ROOT / 'configs/_base_/candidates/mixed.py').candidates
     config = QuantizationConfig.from_dict(given, candidates.to_dict())
     torch.manual_seed(0)
     model = Model(args.arch).eval()
