@@ -108,17 +108,13 @@ class ActivationConfig:
             where: Its key in the config, for the message.
             calibration: Has the images.
         """
-        images, size = self.guard_images, calibration.batch_size
-        # Whole batches or groups are held out.
-        held = -(-images // size) * size
-        groups = [-(-count // GROUP) for count in (images, calibration.num_images)]
-        none_left = held + size > calibration.num_images or groups[0] >= groups[1]
-        if images < 0 or (images and none_left):
+        images = self.guard_images
+        held, every = (-(-n // GROUP) for n in (images, calibration.num_images))
+        if images < 0 or (images and held >= every):
             raise ConfigError(
                 f'{where}.guard_images={images}: of num_images='
-                f'{calibration.num_images} in batches of {size}, at least one batch '
-                f'and one group of {GROUP} images have to be left to choose ranges on; '
-                'use more images, smaller batches, or guard_images=0'
+                f'{calibration.num_images} in groups of {GROUP}, at least one group '
+                'has to be left to choose ranges on; use more images, or guard_images=0'
             )
         for i, cfg in enumerate(self.guard_observers):
             name = f'{where}.guard_observers[{i}]'

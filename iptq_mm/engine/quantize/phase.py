@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mmengine import dist
 from torch import Tensor, nn
 
 from ...calibration import ConfigError, QuantizationConfig
@@ -124,7 +125,13 @@ class Run:
                 'quantization.activation.guard_images needs batches whose number is '
                 'known: give a list or a DataLoader, or use guard_images=0'
             )
-        return evenly_spread(len(self.batches), images, self.config)
+        held = evenly_spread(len(self.batches), images, self.config)
+        if dist.get_world_size() == 1 and len(held) == len(self.batches):
+            raise ConfigError(
+                f'quantization.activation.guard_images={images} leaves no batch to '
+                'choose ranges on: use smaller batches, more images, or guard_images=0'
+            )
+        return held
 
 
 class Phase(NamedTuple):

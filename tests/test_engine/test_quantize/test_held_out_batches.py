@@ -46,6 +46,11 @@ def test_the_number_of_batches_has_to_be_known():
         run.not_held_out()
 
 
+def test_batches_have_to_be_left():
+    with pytest.raises(ConfigError, match='guard_images=4 leaves no batch'):
+        a_run(settings(4), list('ab')).not_held_out()
+
+
 def test_no_more_is_read_than_wanted():
     def each():
         yield from 'ab'
