@@ -11,7 +11,7 @@ from .reading import ConfigError, check_arguments, check_type, meant
 
 #: Kinds of operations whose results may have codes.
 WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
-#: Images that are chosen or held out together, whatever the size of a batch.
+#: Most images that are chosen or held out together, whatever the size of a batch.
 GROUP = 8
 
 
@@ -109,11 +109,12 @@ class ActivationConfig:
             calibration: Has the images.
         """
         images = self.guard_images
-        held, every = (-(-n // GROUP) for n in (images, calibration.num_images))
+        size = min(GROUP, images) or 1
+        held, every = (-(-n // size) for n in (images, calibration.num_images))
         if images < 0 or (images and held >= every):
             raise ConfigError(
                 f'{where}.guard_images={images}: of num_images='
-                f'{calibration.num_images} in groups of {GROUP}, at least one group '
+                f'{calibration.num_images} in groups of {size}, at least one group '
                 'has to be left to choose ranges on; use more images, or guard_images=0'
             )
         for i, cfg in enumerate(self.guard_observers):

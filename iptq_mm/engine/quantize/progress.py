@@ -48,8 +48,9 @@ def spread_images(positions: Sequence[int], images: int) -> list[int]:
 
     They depend neither on the size of a batch nor on the number of ranks.
     """
-    groups = [positions[i : i + GROUP] for i in range(0, len(positions), GROUP)]
-    wanted = min(-(-images // GROUP), len(groups))
+    size = min(GROUP, images)
+    groups = [positions[i : i + size] for i in range(0, len(positions), size)]
+    wanted = min(-(-images // size), len(groups))
     chosen = sorted({i * len(groups) // wanted for i in range(wanted)})
     return [position for i in chosen for position in groups[i]]
 
