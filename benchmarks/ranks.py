@@ -1,10 +1,11 @@
-"""Peak memory of each rank, by phase, and the time of each phase.
+"""Peak memory and CPU time of each rank, by phase.
 
 python benchmarks/ranks.py --arch base --images 8 --ranks 1 2
 
 A ViT with random weights on random images, quantized by a preset up to the phase
 freeze. The ranks are processes on this machine. Peaks are those of the resident set
-since the beginning of the phase (``VmHWM``), in MiB.
+since the beginning of the phase (``VmHWM``), in MiB. Times are those of the CPU, so
+that other processes of the machine play no great role.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ ROOT = Path(__file__).parents[1]
 class Model(nn.Module):
     """A ViT and its head."""
 
-    def __init__(self, arch: str) -> None:
+    def __init__(self, arch: str, depth: int | None) -> None:
         super().__init__()
         from mmengine.registry import init_default_scope
         from mmpretrain.models import VisionTransformer
 
         init_default_scope('mmpretrain')
-        self.backbone = VisionTransformer(arch)
+        settings = dict(VisionTransformer.arch_zoo[arch])
+        settings['num_layers'] = depth or settings['num_layers']
+        self.backbone = VisionTransformer(settings)
         self.head = nn.Linear(self.backbone.embed_dims, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,6 +66,7 @@ def main() -> int:
     """Run the benchmark, or one of its ranks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--arch', default='base', help='of the ViT: deit-tiny, base')
+    parser.add_argument('--depth', type=int, help='blocks; default: those of the arch')
     parser.add_argument('--images', type=int, default=8)
     parser.add_argument('--batch-size', type=int, default=2)
     parser.add_argument('--ranks', type=int, nargs='+', default=[1, 2])
@@ -99,8 +103,8 @@ def _show(count: int, found: list[dict[str, Any]]) -> None:
     print(f'{count} ranks', flush=True)
     for phase in found[0]:
         peaks = ', '.join(f'{rank[phase][0]:.0f}' for rank in found)
-        seconds = max(rank[phase][1] for rank in found)
-        print(f'  {phase}: {peaks} MiB, {seconds:.1f} s', flush=True)
+        seconds = ', '.join(f'{rank[phase][1]:.1f}' for rank in found)
+        print(f'  {phase}: {peaks} MiB; {seconds} s', flush=True)
     peaks = [max(peak for peak, _ in rank.values()) for rank in found]
     print(f'  all: {", ".join(f"{peak:.0f}" for peak in peaks)} MiB', flush=True)
 
@@ -131,17 +135,17 @@ def _rank(args: argparse.Namespace) -> None:
     candidates = Config.fromfile(ROOT / 'configs/_base_/candidates/mixed.py').candidates
     config = QuantizationConfig.from_dict(given, candidates.to_dict())
     torch.manual_seed(0)
-    model = Model(args.arch).eval()
+    model = Model(args.arch, args.depth).eval()
     batches = _batches_of_this_rank(args.images, args.batch_size)
     loader = CalibrationLoader(Images(args.images), batches, collate_fn=torch.stack)
-    found = {}
+    found = {'before': (_peak(), time.process_time())}
     with torch.no_grad():
         run = started(model, config, loader)
         for phase in PHASES:
             _forget_peak()
-            began = time.perf_counter()
+            began = time.process_time()
             phase.do(run)
-            found[phase.name] = _peak(), time.perf_counter() - began
+            found[phase.name] = _peak(), time.process_time() - began
             if phase.name == 'freeze':
                 break
     if ranks > 1:

@@ -24,10 +24,17 @@ _PROC = Path('/proc')
 
 
 class Threads(NamedTuple):
-    """A number of threads, and where it is from."""
+    """A number of threads, and where it is from.
+
+    Attributes:
+        count: How many.
+        reason: Why, for the log.
+        by_user: Whether the user has set it.
+    """
 
     count: int
     reason: str
+    by_user: bool = False
 
 
 def sensible_threads(environment: Mapping[str, str] | None = None) -> Threads:
@@ -44,7 +51,8 @@ def sensible_threads(environment: Mapping[str, str] | None = None) -> Threads:
     for name in CHOSEN:
         if environment.get(name):
             first = environment[name].partition(',')[0]
-            return Threads(int(first) if first.isdigit() else 0, f'{name} says so')
+            count = int(first) if first.isdigit() else 1
+            return Threads(max(1, count), f'{name} says so', True)
     allowed, every = _allowed(), os.cpu_count() or 1
     cores = _cores(allowed)
     found, reason = cores, f'{cores:g} of {_cores(range(every)):g} cores may be used'

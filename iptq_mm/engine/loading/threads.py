@@ -10,19 +10,22 @@ from ...utils.threads import Threads, sensible_threads
 _chosen: Threads | None = None
 
 
-def choose_threads() -> None:
+def choose_threads() -> Threads:
     """Let torch, and with it the native library, use a sensible number of threads.
 
     For tools: who calls functions of the package has set the number for the process.
+
+    Returns:
+        What torch has now.
     """
     global _chosen
-    _chosen = sensible_threads()
-    if _chosen.count != torch.get_num_threads() and not _is_chosen_by_user(_chosen):
-        torch.set_num_threads(_chosen.count)
-
-
-def _is_chosen_by_user(threads: Threads) -> bool:
-    return threads.reason.endswith('says so')
+    found = sensible_threads()
+    if found.by_user:
+        found = found._replace(count=torch.get_num_threads())
+    elif found.count != torch.get_num_threads():
+        torch.set_num_threads(found.count)
+    _chosen = found
+    return found
 
 
 def log_threads() -> None:
