@@ -10,13 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..utils.decibels import decibels
 from ..utils.exact_sum import ExactSum
-
-#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (see ``decibels``). float32
-#: values that differ at all stay below 1e15; the limit serves the exact ones,
-#: and keeps every figure finite, hence comparable and valid JSON.
-MAX_RATIO = 1e30
+from .powers import average_sqnr, by_image, check_shapes, power_decibels
 
 #: Figures of one output element, which do not add up.
 _BY_ELEMENT = ('cost', 'nanoseconds')
@@ -109,8 +104,8 @@ class CandidateErrors:
         Raises:
             ValueError: If shapes differ, or do not divide into images.
         """
-        signal, error, ratio = _by_image(x, q, images)
-        input_signal, input_error, input_ratio = _by_image(x_in, q_in, images)
+        signal, error, ratio = by_image(x, q, images)
+        input_signal, input_error, input_ratio = by_image(x_in, q_in, images)
         elements = x.numel() if elements is None else elements
         share = elements / x.numel()
         self._add('signal', signal * share)
@@ -145,7 +140,7 @@ class CandidateErrors:
         """
         share = 1.0 if elements is None else elements / error.numel()
         for gradient in gradients:
-            _check_shapes(error, gradient, images)
+            check_shapes(error, gradient, images)
             effects = (error * gradient).reshape(images, -1)
             systematic = effects.sum(1).double().square()
             uncorrelated = effects.square_().sum(1).double()
@@ -198,12 +193,12 @@ class CandidateErrors:
     @property
     def sqnr_db(self) -> float:
         """``10 log10(signal / error)`` of the outputs, in dB of power."""
-        return _decibels(self.signal, self.error)
+        return power_decibels(self.signal, self.error)
 
     @property
     def input_sqnr_db(self) -> float:
         """:attr:`sqnr_db` of the inputs."""
-        return _decibels(self.input_signal, self.input_error)
+        return power_decibels(self.input_signal, self.input_error)
 
     @property
     def asqnr(self) -> float:
@@ -213,12 +208,12 @@ class CandidateErrors:
         Transformers": of a ratio of powers, 20 log10 is twice the dB, and the
         mean before the logarithm lets the best image decide.
         """
-        return _average_sqnr(self.ratio, self.images)
+        return average_sqnr(self.ratio, self.images)
 
     @property
     def input_asqnr(self) -> float:
         """:attr:`asqnr` of the inputs."""
-        return _average_sqnr(self.input_ratio, self.images)
+        return average_sqnr(self.input_ratio, self.images)
 
     @property
     def perturbation(self) -> float:
@@ -287,37 +282,3 @@ class CandidateErrors:
 def _names() -> list[str]:
     """The figures, in their order."""
     return [f.name for f in fields(CandidateErrors) if f.init]
-
-
-def _by_image(x: Tensor, q: Tensor, images: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Signal, error and ratio of each image, in float64."""
-    _check_shapes(x, q, images)
-    x = x.detach().double().reshape(images, -1)
-    signal = x.square().sum(1)
-    error = (x - q.detach().double().reshape(images, -1)).square_().sum(1)
-    ratio = signal / torch.maximum(error, signal / MAX_RATIO)
-    return signal, error, torch.where((signal > 0) | error.isnan(), ratio, 0.0)
-
-
-def _check_shapes(x: Tensor, q: Tensor, images: int) -> None:
-    if x.shape != q.shape or images < 1 or x.numel() % images:
-        raise ValueError(
-            f'cannot compare {tuple(x.shape)} with {tuple(q.shape)} over '
-            f'{images} images'
-        )
-
-
-def _decibels(signal: float, error: float) -> float:
-    if math.isnan(signal) or math.isnan(error):
-        return math.nan
-    return decibels(signal, error)
-
-
-def _average_sqnr(ratio: float, images: int) -> float:
-    if not images or math.isnan(ratio):
-        return math.nan
-    return 20 * math.log10(_limited(ratio / images))
-
-
-def _limited(ratio: float) -> float:
-    return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)

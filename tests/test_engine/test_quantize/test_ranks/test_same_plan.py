@@ -16,7 +16,7 @@ from iptq_mm.engine.calibration_data.build import _batches_of_this_rank
 from iptq_mm.engine.calibration_data.loader import CalibrationLoader
 from iptq_mm.engine.quantize.model import quantize_model
 
-PRESETS = Path(__file__).parents[3] / 'configs/_base_/quantization'
+PRESETS = Path(__file__).parents[4] / 'configs/_base_/quantization'
 COUNT = 21
 #: What the presets leave out.
 EVERYTHING = dict(
