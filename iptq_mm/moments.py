@@ -35,7 +35,7 @@ class Moments:
         scale: Scale of the integers.
         count: Number of rows, each counted as often as its weight says.
         sum: Sum of ``q``, exact integers in float64 on the CPU, shape (K,).
-        second: Sum of ``q q^T``, as ``sum``, shape (K, K).
+        second: Sum of ``q q^T``, as ``sum``, shape (K, K); (0, 0) once it is forgotten.
     """
 
     def __init__(self, features: int, scale: float) -> None:
@@ -101,7 +101,8 @@ class Moments:
             ValueError: If its features or scale are others.
             OverflowError: As in :meth:`update`.
         """
-        if (other.features, other.scale) != (self.features, self.scale):
+        known = self.features, self.scale, self.has_second
+        if (other.features, other.scale, other.has_second) != known:
             raise ValueError(
                 f'moments of {other.features} inputs at scale {other.scale} do not '
                 f'add to those of {self.features} at scale {self.scale}'
@@ -109,18 +110,20 @@ class Moments:
         self._add(other.count, other.sum, other.second)
 
     def _add(self, count: int, total: Tensor, squares: Tensor) -> None:
-        # |sum q_i| <= sum q_i**2 and |sum q_i q_j| <= max of both squares' sums:
-        # the diagonal bounds everything.
-        largest = (self.second.diagonal() + squares.diagonal()).max().item()
-        if largest >= FLOAT64_EXACT:
-            raise OverflowError(
-                f'the squares of {self.count + count} inputs sum up to {largest:.3g}, '
-                'beyond the integers of float64: calibrate on fewer images or '
-                'quantize the inputs of this layer to fewer bits'
-            )
+        if self.has_second:
+            check_sums(squares.diagonal() + self.second.diagonal(), self.count + count)
         self.count += count
         self.sum += total
         self.second += squares
+
+    @property
+    def has_second(self) -> bool:
+        """Whether there are second moments; the mean needs none."""
+        return bool(self.second.numel())
+
+    def forget_second(self) -> None:
+        """Free the memory of the second moments; ``count`` and ``sum`` stay."""
+        self.second = self.second.new_zeros(0, 0)
 
     @property
     def mean(self) -> Tensor:
@@ -175,6 +178,8 @@ class Moments:
             ValueError: If shapes do not fit together.
         """
         self = cls(len(state['sum']), state['scale'])
+        if not state['second'].numel():
+            self.forget_second()
         if state['second'].shape != self.second.shape:
             raise ValueError(
                 f'second moments of {self.features} inputs cannot have the shape '
@@ -182,6 +187,28 @@ class Moments:
             )
         self._add(int(state['count']), state['sum'], state['second'])
         return self
+
+
+def check_sums(squares: Tensor, count: int) -> None:
+    """Make sure that the sums of moments are exact.
+
+    ``|sum q_i| <= sum q_i**2``, and ``|sum q_i q_j|`` is at most the larger of both
+    sums of squares: these bound everything.
+
+    Args:
+        squares: Sum of ``q**2`` of each input.
+        count: Rows that are summed, for the message.
+
+    Raises:
+        OverflowError: If float64 does not hold all integers up to there.
+    """
+    largest = squares.max().item()
+    if largest >= FLOAT64_EXACT:
+        raise OverflowError(
+            f'the squares of {count} inputs sum up to {largest:.3g}, '
+            'beyond the integers of float64: calibrate on fewer images or '
+            'quantize the inputs of this layer to fewer bits'
+        )
 
 
 def _weighted_sums(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,6 @@ draws pictures. Everything lands in ``work_dirs/demo``.
 
 import argparse
 import json
-import os
 import sys
 import time
 import warnings
@@ -45,7 +44,11 @@ def main() -> int:
     folder = Path(args.work_dir)
     from make_demo_data import make
 
-    made = make(Path(args.data), 0, 2000, 200, os.cpu_count() or 1)
+    from iptq_mm.engine.loading.threads import choose_threads
+
+    threads = choose_threads()
+    made = make(Path(args.data), 0, 2000, 200, threads.count)
+    print(f'threads: {threads.count} ({threads.reason})')
     print(f'{args.data}: {"made" if made else "already there"}', flush=True)
     results = {}
     for name, config in SETTINGS:

@@ -28,6 +28,7 @@ from iptq_mm.datasets.demo_shapes import (
     render_scene,
     scene_rng,
 )
+from iptq_mm.utils.threads import sensible_threads
 
 
 def write_scene(root: Path, split: str, seed: int, index: int) -> list[dict]:
@@ -129,9 +130,12 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--train', type=int, default=2000, help='training images')
     parser.add_argument('--val', type=int, default=200, help='validation images')
-    parser.add_argument('--processes', type=int, default=os.cpu_count())
+    parser.add_argument(
+        '--processes', type=int, help='default: as many as there are cores to spare'
+    )
     args = parser.parse_args()
-    made = make(args.out, args.seed, args.train, args.val, args.processes)
+    processes = args.processes or sensible_threads().count
+    made = make(args.out, args.seed, args.train, args.val, processes)
     print(f'{args.out}: {"made" if made else "already there"}')
 
 

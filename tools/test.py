@@ -8,6 +8,7 @@ import os
 import sys
 
 from iptq_mm.engine.loading.command_line import add_model, mistakes_end_it
+from iptq_mm.engine.run.processes import OtherProcessError
 from iptq_mm.engine.run.testing import evaluate
 
 
@@ -31,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@mistakes_end_it()
+@mistakes_end_it(OtherProcessError)
 def main() -> int:
     """Run the tool."""
     args = make_parser().parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,15 +87,21 @@ class Differentiating(FloatMode):
 def _signs(output: Tensor, images: int, draw: int) -> Tensor:
     """Random signs over the norm of each image's output, the shape of it.
 
-    They depend on the output's own values only, hence neither on the order of
-    the batches nor on which process sees them.
+    Those of an image depend on the values of its own output only, hence neither on the
+    other images of the batch nor on which process sees it.
     """
-    seed = zlib.crc32(output.detach().cpu().contiguous().numpy().data, draw)
-    generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(0, 2, output.shape, generator=generator) * 2.0 - 1.0
     # Outputs that are not by image (they had no business with the batch) count
     # as one.
     rows = images if output.numel() % images == 0 else 1
-    norms = output.double().reshape(rows, -1).norm(dim=1, keepdim=True)
+    values = output.detach().reshape(rows, -1)
+    signs = torch.stack([_signs_of(image, draw) for image in values.cpu().numpy()])
+    norms = values.double().norm(dim=1, keepdim=True)
     weights = torch.where(norms > 0, 1 / norms, 0.0).float()
-    return (signs.to(output.device).reshape(rows, -1) * weights).view(output.shape)
+    return (signs.to(output.device) * weights).view(output.shape)
+
+
+def _signs_of(values: np.ndarray, draw: int) -> Tensor:
+    """As many random signs as there are values, the same for the same values."""
+    seed = zlib.crc32(values.data, draw)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..utils.decibels import decibels
-
-#: Ratios of powers stay within 1/MAX_RATIO .. MAX_RATIO (see ``decibels``). float32
-#: values that differ at all stay below 1e15; the limit serves the exact ones,
-#: and keeps every figure finite, hence comparable and valid JSON.
-MAX_RATIO = 1e30
+from ..utils.exact_sum import ExactSum
+from .powers import average_sqnr, by_image, check_shapes, power_decibels
 
 #: Figures of one output element, which do not add up.
 _BY_ELEMENT = ('cost', 'nanoseconds')
+#: Sums of floats.
+_SUMS = (
+    'signal',
+    'error',
+    'ratio',
+    'input_signal',
+    'input_error',
+    'input_ratio',
+    'output_error',
+    'weighted_error',
+)
+#: Whole numbers, which add up.
+_COUNTS = ('elements', 'images', 'draws')
 
 
 @dataclass
 class CandidateErrors:
     """Sums over the calibration set; they add up over batches and ranks.
+
+    Sums are exact, and rounded when they are read: they do not depend on the order of
+    the images, nor on how these are divided among batches and ranks.
 
     Attributes:
         signal: Sum of squares of the float outputs.
@@ -61,6 +73,10 @@ class CandidateErrors:
     output_error: float = 0.0
     weighted_error: float = 0.0
     nanoseconds: float = 0.0
+    #: The sums without rounding, by name.
+    _exact: dict[str, ExactSum] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @torch.no_grad()
     def add_batch(
@@ -88,16 +104,16 @@ class CandidateErrors:
         Raises:
             ValueError: If shapes differ, or do not divide into images.
         """
-        signal, error, ratio = _sums(x, q, images)
-        input_signal, input_error, input_ratio = _sums(x_in, q_in, images)
+        signal, error, ratio = by_image(x, q, images)
+        input_signal, input_error, input_ratio = by_image(x_in, q_in, images)
         elements = x.numel() if elements is None else elements
         share = elements / x.numel()
-        self.signal += signal * share
-        self.error += error * share
-        self.ratio += ratio
-        self.input_signal += input_signal * share
-        self.input_error += input_error * share
-        self.input_ratio += input_ratio
+        self._add('signal', signal * share)
+        self._add('error', error * share)
+        self._add('ratio', ratio)
+        self._add('input_signal', input_signal * share)
+        self._add('input_error', input_error * share)
+        self._add('input_ratio', input_ratio)
         self.elements += elements
         self.images += images
 
@@ -124,13 +140,27 @@ class CandidateErrors:
         """
         share = 1.0 if elements is None else elements / error.numel()
         for gradient in gradients:
-            _check_shapes(error, gradient, images)
+            check_shapes(error, gradient, images)
             effects = (error * gradient).reshape(images, -1)
-            systematic = effects.sum(1).double().square().sum()
-            uncorrelated = effects.square_().sum(1).double().sum()
-            self.output_error += float(systematic * share**2)
-            self.weighted_error += float(uncorrelated * share)
+            systematic = effects.sum(1).double().square()
+            uncorrelated = effects.square_().sum(1).double()
+            self._add('output_error', systematic * share**2)
+            self._add('weighted_error', uncorrelated * share)
             self.draws += images
+
+    def _add(self, name: str, values: Tensor) -> None:
+        """Add the values of images to a sum."""
+        total = self._sum(name)
+        for value in values.tolist():
+            total.add(value)
+        setattr(self, name, float(total))
+
+    def _sum(self, name: str) -> ExactSum:
+        """A sum without rounding, or what it was set to since."""
+        total, known = self._exact.get(name), getattr(self, name)
+        if total is None or float(total) != known:
+            total = self._exact[name] = ExactSum(known)
+        return total
 
     def merge(self, other: CandidateErrors) -> None:
         """Add the sums of ``other``, of the same candidate, in place.
@@ -140,24 +170,35 @@ class CandidateErrors:
         """
         elements = self.elements + other.elements
         for name in _BY_ELEMENT:
-            mine, others = getattr(self, name), getattr(other, name)
-            if mine != others and elements:
-                total = mine * self.elements + others * other.elements
-                setattr(self, name, total / elements)
-        for field in fields(self):
-            if field.name not in _BY_ELEMENT:
-                added = getattr(self, field.name) + getattr(other, field.name)
-                setattr(self, field.name, added)
+            total = self._weighted(name)
+            total.merge(other._weighted(name))
+            if elements:
+                setattr(self, name, total.over(elements))
+            self._exact[name] = total
+        for name in _SUMS:
+            total = self._sum(name)
+            total.merge(other._sum(name))
+            setattr(self, name, float(total))
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def _weighted(self, name: str) -> ExactSum:
+        """A figure of an element times the elements, without rounding."""
+        total, known = self._exact.get(name), getattr(self, name)
+        if total is None or not self.elements or total.over(self.elements) != known:
+            total = ExactSum()
+            total.add_product(known, self.elements)
+        return total
 
     @property
     def sqnr_db(self) -> float:
         """``10 log10(signal / error)`` of the outputs, in dB of power."""
-        return _decibels(self.signal, self.error)
+        return power_decibels(self.signal, self.error)
 
     @property
     def input_sqnr_db(self) -> float:
         """:attr:`sqnr_db` of the inputs."""
-        return _decibels(self.input_signal, self.input_error)
+        return power_decibels(self.input_signal, self.input_error)
 
     @property
     def asqnr(self) -> float:
@@ -167,12 +208,12 @@ class CandidateErrors:
         Transformers": of a ratio of powers, 20 log10 is twice the dB, and the
         mean before the logarithm lets the best image decide.
         """
-        return _average_sqnr(self.ratio, self.images)
+        return average_sqnr(self.ratio, self.images)
 
     @property
     def input_asqnr(self) -> float:
         """:attr:`asqnr` of the inputs."""
-        return _average_sqnr(self.input_ratio, self.images)
+        return average_sqnr(self.input_ratio, self.images)
 
     @property
     def perturbation(self) -> float:
@@ -223,7 +264,7 @@ class CandidateErrors:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for the record."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _names()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CandidateErrors:
@@ -232,43 +273,12 @@ class CandidateErrors:
         Raises:
             ValueError: If figures are missing or unknown (of another version).
         """
-        known = {field.name for field in fields(cls)}
+        known = set(_names())
         if data.keys() | {'nanoseconds'} != known:
             raise ValueError('errors of candidates as another version kept them')
         return cls(**data)
 
 
-def _sums(x: Tensor, q: Tensor, images: int) -> tuple[float, float, float]:
-    """Signal, error and the sum of the images' ratios, in float64."""
-    _check_shapes(x, q, images)
-    x = x.detach().double().reshape(images, -1)
-    signal = x.square().sum(1)
-    error = (x - q.detach().double().reshape(images, -1)).square_().sum(1)
-    ratio = signal / torch.maximum(error, signal / MAX_RATIO)
-    ratio = torch.where((signal > 0) | error.isnan(), ratio, 0.0)
-    signals, errors, ratios = torch.stack([signal, error, ratio]).sum(1).tolist()
-    return signals, errors, ratios
-
-
-def _check_shapes(x: Tensor, q: Tensor, images: int) -> None:
-    if x.shape != q.shape or images < 1 or x.numel() % images:
-        raise ValueError(
-            f'cannot compare {tuple(x.shape)} with {tuple(q.shape)} over '
-            f'{images} images'
-        )
-
-
-def _decibels(signal: float, error: float) -> float:
-    if math.isnan(signal) or math.isnan(error):
-        return math.nan
-    return decibels(signal, error)
-
-
-def _average_sqnr(ratio: float, images: int) -> float:
-    if not images or math.isnan(ratio):
-        return math.nan
-    return 20 * math.log10(_limited(ratio / images))
-
-
-def _limited(ratio: float) -> float:
-    return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
+def _names() -> list[str]:
+    """The figures, in their order."""
+    return [f.name for f in fields(CandidateErrors) if f.init]

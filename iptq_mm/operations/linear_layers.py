@@ -23,6 +23,9 @@ from .base import (
     check_int64,
 )
 
+#: Rows from which on products are computed alike, whatever their number.
+FEW = 16
+
 
 class _LinearLayer(Operation):
     """``requantize(x @ weight.T + bias)`` with one rounding.
@@ -85,8 +88,19 @@ class Linear(_LinearLayer):
     kind = 'linear'
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
-        """See the base class."""
-        return F.linear(*inputs)
+        """See the base class.
+
+        Libraries have other kernels for few rows, with other last bits. Rows are added,
+        so that those of an image do not depend on the size of its batch.
+        """
+        x, *parameters = inputs
+        missing = FEW - x[..., 0].numel() if x.numel() else 0
+        if missing <= 0 or x.device.type != 'cpu':
+            return F.linear(x, *parameters)
+        rows = x.reshape(-1, x.shape[-1])
+        more = torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
+        made = F.linear(more, *parameters)[: len(rows)]
+        return made.reshape(*x.shape[:-1], made.shape[-1])
 
     def integer(
         self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]

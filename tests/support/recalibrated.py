@@ -45,7 +45,7 @@ def ranged(
     """The plans once functions have chosen the ranges of their inputs."""
     found = try_ranges(net, cfg, records, plans, net, batches)
     for name, record in records.items():
-        choose_limits(record, [errors[name] for errors in found])
+        choose_limits(record, found[name])
     return assigned_again(cfg, records, plans)
 
 

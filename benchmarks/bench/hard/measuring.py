@@ -129,5 +129,5 @@ def judged_ranges(
     if config.activation.search_images:
         found = search_ranges(model, config, records, forward, calibration)
         for name, record in records.items():
-            choose_ranges(record, [effects[name] for effects in found])
+            choose_ranges(record, found[name])
     return guard(model, config, records, forward, held_out)

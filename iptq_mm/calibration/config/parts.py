@@ -11,6 +11,8 @@ from .reading import ConfigError, check_arguments, check_type, meant
 
 #: Kinds of operations whose results may have codes.
 WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
+#: Most images that are chosen or held out together, whatever the size of a batch.
+GROUP = 8
 
 
 @dataclass
@@ -106,15 +108,14 @@ class ActivationConfig:
             where: Its key in the config, for the message.
             calibration: Has the images.
         """
-        images, size = self.guard_images, calibration.batch_size
-        # Whole batches are held out.
-        held = -(-images // size) * size
-        if images < 0 or (images and held + size > calibration.num_images):
+        images = self.guard_images
+        size = min(GROUP, images) or 1
+        held, every = (-(-n // size) for n in (images, calibration.num_images))
+        if images < 0 or (images and held >= every):
             raise ConfigError(
                 f'{where}.guard_images={images}: of num_images='
-                f'{calibration.num_images} in batches of {size}, at least one batch '
-                'has to be left to choose ranges on; use more images, smaller batches, '
-                'or guard_images=0'
+                f'{calibration.num_images} in groups of {size}, at least one group '
+                'has to be left to choose ranges on; use more images, or guard_images=0'
             )
         for i, cfg in enumerate(self.guard_observers):
             name = f'{where}.guard_observers[{i}]'

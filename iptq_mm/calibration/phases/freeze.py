@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,15 +17,16 @@ from ...pixels import Pixels
 from ...plan import ParameterPlan, RegionPlan
 from ...record import RegionRecord
 from ...registry import ROUNDINGS
-from ...rounding import NearestRounding, Rounding
 from ...rounding.base import Rounded
 from ..config import QuantizationConfig
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
 from .frozen.kept import Kept
 from .frozen.progress import Progress
+from .frozen.rounds import Job, Rounds
+from .frozen.sharing import cost_of, features_of, rounds_of
 from .measure import RegionInputs
-from .measure_mode import InputsByWeight, SeenInputs, seen_by
+from .measure_mode import InputsByWeight, seen_by
 from .plan_parameters import one_scale
 
 
@@ -54,8 +54,7 @@ def freeze_regions(
         plan.check(name, module)
         record = (records or {}).get(name, RegionRecord())
         seen = (inputs or {}).get(name)
-        costs = [_cost(p, seen_by(n, seen or {})) for n, p in _weights(plan)]
-        progress = Progress(name, costs).one_more
+        progress = Progress(name, _costs(plan, seen or {})).one_more
         integers = quantize_parameters(
             module, plan, record, config, seen, kept, progress
         )
@@ -87,7 +86,7 @@ def quantize_parameters(
         Integers by parameter, of the narrowest type.
     """
     settings = dict(config.weight.rounding)
-    round_it = _Rounds(ROUNDINGS.build(dict(settings)), repr(settings), kept or Kept())
+    rounds = Rounds(ROUNDINGS.build(dict(settings)), repr(settings), kept or Kept())
     values = {n: p.detach() for n, p in quantized_parameters(module)}
     biases = correctable_biases(record, values) if config.weight.bias_correction else {}
     marked_weight, marked_bias = marked_layer(record, plan.pixels)
@@ -97,13 +96,17 @@ def quantize_parameters(
         values[name] = values[name].double() + added.to(values[name].device)
         plan.parameters[name] = one_scale(values[name], plan.parameters[name].role)
 
+    jobs: dict[str, Job] = {}
     for name, parameter in _weights(plan):
         if name == marked_weight and parameter.group:
             # The channel of the marks has a scale of its own.
             parameter = plan.parameters[name] = replace(parameter, group=0)
         weight, seen = _rows(values[name], parameter), seen_by(name, inputs or {})
-        bias, lost = biases.get(name) if seen else None, None
-        rounded = round_it(weight, parameter, seen, bias is not None)
+        corrected = seen is not None and name in biases
+        jobs[name] = Job(weight, parameter, seen, corrected)
+    made = rounds.all(plan, jobs, rounded_one)
+    for name, (weight, parameter, seen, _) in jobs.items():
+        rounded, bias, lost = made[name], biases.get(name) if seen else None, None
         if name == marked_weight:
             rounded, _ = _with_marks(rounded, weight, parameter, plan.pixels)
         if seen and bias is not None:
@@ -114,7 +117,6 @@ def quantize_parameters(
             add_to_bias(marked_bias, rest)
         integers[name] = _of_the_module(rounded.codes, parameter)
         plan.parameters[name] = replace(parameter, scale=rounded.scale.tolist())
-        rounded_one()
     for name, parameter in plan.parameters.items():
         if parameter.role not in WEIGHTS:
             integers[name] = nearest(values[name], parameter)
@@ -128,57 +130,17 @@ def nearest(value: Tensor, plan: ParameterPlan) -> Tensor:
     return q.to(storage_dtype(-plan.bound, plan.bound))
 
 
-class _Rounds(NamedTuple):
-    """Rounds weights as the config has it.
-
-    Weights without moments, of grouped convolutions or with too many inputs, are
-    rounded to the nearest if the rounding needs any.
-
-    Attributes:
-        rounding: The rounding.
-        settings: Describes it.
-        kept: Weights that were rounded before.
-    """
-
-    rounding: Rounding
-    settings: str
-    kept: Kept
-
-    def __call__(
-        self,
-        weight: Tensor,
-        plan: ParameterPlan,
-        seen: SeenInputs | None,
-        corrected: bool,
-    ) -> Rounded:
-        """A weight in integers.
-
-        Args:
-            weight: The real weight; dimension 0 is the output channel.
-            plan: Its plan.
-            seen: Its inputs.
-            corrected: Whether its bias will make up for the mean error.
-        """
-        scale, bits, group = plan.scales(), plan.bits, plan.group
-        if not self.rounding.needs_inputs:
-            return self.rounding(weight, scale, bits, centred=corrected, group=group)
-        if seen is None:
-            return NearestRounding()(weight, scale, bits, group=group)
-        return self.kept.round(
-            *(self.rounding, self.settings, weight, scale, bits),
-            *(seen.moments, corrected, group),
-        )
-
-
 def _weights(plan: RegionPlan) -> list[tuple[str, ParameterPlan]]:
     """Names and plans of the weights of a region."""
     return [(n, p) for n, p in plan.parameters.items() if p.role in WEIGHTS]
 
 
-def _cost(plan: ParameterPlan, seen: SeenInputs | None) -> float:
-    """In proportion to the time that rounding takes: products with the moments."""
-    size = float(math.prod(plan.shape))
-    return size * seen.moments.features if seen else 0.0
+def _costs(plan: RegionPlan, inputs: InputsByWeight) -> list[float]:
+    """What each weight takes, in the order in which they are rounded."""
+    features = features_of(plan, inputs)
+    order = [name for (name,) in rounds_of(plan, features, 1)]
+    costs = [cost_of(plan, name, features[name]) for name in order]
+    return [0.0] * (len(_weights(plan)) - len(costs)) + costs
 
 
 def _with_marks(

@@ -27,8 +27,8 @@ _USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
 
 #: A layer with more inputs is rounded without moments, of which there are K * K.
 MAX_FEATURES = 4096
-#: Windows of a convolution that are looked at in a call, evenly spread. A detector's
-#: neck has a hundred thousand; fewer tell the same.
+#: Windows of a convolution that are looked at in a call and image, evenly spread. A
+#: detector's neck has a hundred thousand; fewer tell the same.
 MAX_WINDOWS = 2**14
 #: Positions of a small map: rather than some of its positions, some maps are left out.
 SMALL = 2**10
@@ -167,9 +167,11 @@ class Measuring(Differentiating):
             qparams = operand_qparams(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
         real, q, every, step = x.payload.detach(), x.payload, 1, 1
+        images = self.images if len(value) % self.images == 0 else 1
         if attributes:
-            every, step = _spread(len(value), value.shape[-2] * value.shape[-1])
-            real, q = real[::every], q[::every]
+            maps, positions = len(value) // images, value.shape[-2] * value.shape[-1]
+            every, step = _spread(maps, positions)
+            real, q = _some_maps(real, images, every), _some_maps(q, images, every)
         q = qparams.quantize(q)
         if attributes:
             height, width = pair(attributes['stride'])
@@ -181,11 +183,11 @@ class Measuring(Differentiating):
             self.inputs[key] = Inputs(q.shape[-1], qparams.scale)
         seen, channels = self.inputs[key], 1 if attributes else -1
         if self.draws:
-            images = self.images
 
             def update(gradient: Tensor) -> None:
                 if attributes:
-                    gradient = gradient[::every, ..., ::step, ::step]
+                    gradient = _some_maps(gradient, images, every)
+                    gradient = gradient[..., ::step, ::step]
                 seen.update(q, real, _row_weights(gradient, channels, images))
 
             self.watch(value, update)
@@ -199,6 +201,13 @@ def _spread(maps: int, positions: int) -> tuple[int, int]:
     if excess <= 1:
         return 1, 1
     return (1, math.ceil(excess**0.5)) if positions > SMALL else (math.ceil(excess), 1)
+
+
+def _some_maps(x: Tensor, images: int, every: int) -> Tensor:
+    """Each ``every``-th map of each image."""
+    if every == 1:
+        return x
+    return x.unflatten(0, (images, -1))[:, ::every].flatten(0, 1)
 
 
 @torch.no_grad()

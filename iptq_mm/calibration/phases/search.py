@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...modes.region import PIXELS
 from ...record import RegionRecord
+from ...utils.exact_sum import Sums
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
@@ -21,9 +20,6 @@ SHARES = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 #: more images are worth more than more directions.
 DRAWS = 1
 
-#: By region and value, the effect of each share.
-Effects = dict[str, dict[str, Tensor]]
-
 
 def search_ranges(
     model: nn.Module,
@@ -31,7 +27,7 @@ def search_ranges(
     records: dict[str, RegionRecord],
     forward: Forward,
     batches: Iterable,
-) -> list[Effects]:
+) -> dict[str, Sums]:
     """The effect on the outputs of clipping each value at each of ``SHARES``.
 
     Args:
@@ -42,7 +38,7 @@ def search_ranges(
         batches: Calibration batches.
 
     Returns:
-        Effects by batch: sums of floats depend on their order.
+        By region and value, the sum over images for each share.
     """
     modes = {}
     for name, record in records.items():
@@ -56,17 +52,8 @@ def search_ranges(
             DRAWS,
             record.channel_shifts,
         )
-    found: list[Effects] = []
-
-    def each() -> Iterator[Any]:
-        for batch in batches:
-            yield batch
-            found.append({name: mode.effects for name, mode in modes.items()})
-            for mode in modes.values():
-                mode.effects = {}
-
-    run_batches(model, modes, forward, each())
-    return found
+    run_batches(model, modes, forward, batches)
+    return {name: mode.effects for name, mode in modes.items()}
 
 
 def narrow_values(record: RegionRecord) -> list[str]:
@@ -82,15 +69,12 @@ def narrow_values(record: RegionRecord) -> list[str]:
     ]
 
 
-def choose_ranges(record: RegionRecord, effects: Iterable[dict[str, Tensor]]) -> None:
+def choose_ranges(record: RegionRecord, effects: Sums) -> None:
     """Note in the record where each value is clipped.
 
     Args:
         record: Of a region.
-        effects: Of the region, by batch, in the order of the batches.
+        effects: Of the region, from :func:`search_ranges`, of all processes.
     """
-    sums: dict[str, Tensor] = {}
-    for batch in effects:
-        for value, effect in batch.items():
-            sums[value] = sums.get(value, torch.zeros_like(effect)) + effect
-    record.clipping = {v: SHARES[int(e.argmin())] for v, e in sums.items() if e.any()}
+    sums = {value: [*map(float, effect)] for value, effect in effects.items()}
+    record.clipping = {v: SHARES[e.index(min(e))] for v, e in sums.items() if any(e)}

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...intmath import QParams
 from ...operations import Operation
 from ...qtensor import QTensor
+from ...utils.exact_sum import Sums, add_by_image
 from ..gradients import Differentiating
 from ..sampling import spread_rows
 
@@ -24,7 +25,7 @@ class Searching(Differentiating):
 
     Attributes:
         effects: By value, the sum of ``(g . e)^2`` over images and draws for each of
-            its quantizers, float64 on the CPU.
+            its quantizers.
 
     Args:
         quantizers: By value, the quantizers to try.
@@ -41,7 +42,7 @@ class Searching(Differentiating):
         super().__init__(draws)
         self.quantizers = quantizers
         self.channel_shifts = powers
-        self.effects: dict[str, Tensor] = {}
+        self.effects: Sums = {}
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -72,8 +73,7 @@ class Searching(Differentiating):
                 error = torch.fake_quantize_per_tensor_affine(
                     x, q.scale, 0, q.qmin, q.qmax
                 ).sub_(x)
-                found.append(error.mul_(g).sum(1, dtype=torch.float64).square().sum())
-            effects = torch.stack(found).cpu()
-            self.effects[name] = self.effects.get(name, 0) + effects
+                found.append(error.mul_(g).sum(1, dtype=torch.float64).square())
+            add_by_image(self.effects, name, torch.stack(found).tolist())
 
         self.watch(value, use)

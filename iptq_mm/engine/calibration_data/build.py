@@ -112,7 +112,7 @@ def _loader(
     workers = options.get('num_workers', 0)
     return CalibrationLoader(
         images,
-        batch_sampler=_batches_of_this_rank(len(images), size),
+        _batches_of_this_rank(len(images), size),
         num_workers=workers,
         collate_fn=_collate(options.get('collate_fn')),
         worker_init_fn=functools.partial(

@@ -17,6 +17,7 @@ from ...program import ProgramError
 from ...qtensor import UnsupportedOperationError
 from ...statistics import NotFiniteError
 from .foreign import described, is_out_of_memory
+from .threads import choose_threads
 
 #: Mistakes of the user, in every tool.
 MISTAKES: tuple[type[Exception], ...] = (
@@ -170,7 +171,8 @@ def mistakes_end_it(
 ) -> Callable[[Callable[[], int]], Callable[[], int]]:
     """Let mistakes of the user end a tool with a message, not a trace.
 
-    So do Ctrl-C and a lack of memory. Any other error is a bug and shows its trace.
+    So do Ctrl-C and a lack of memory. Any other error is a bug and shows its trace. The
+    tool computes on as many threads as the machine has cores to spare.
 
     Args:
         *others: What is a mistake of the user in this tool, beside :data:`MISTAKES`.
@@ -186,6 +188,7 @@ def mistakes_end_it(
         @wraps(main)
         def explained() -> int:
             try:
+                choose_threads()
                 return main()
             except KeyboardInterrupt:
                 print(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.model import BaseTTAModel
 from torch import nn
-from torch.utils.data import DataLoader
 
+from ..calibration_data.loader import CalibrationLoader
 from ..loading.models import unwrapped
 
 
@@ -28,11 +28,20 @@ class Views:
         loader: Of images seen through the test pipeline, which may be another one.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: CalibrationLoader) -> None:
         self._loader = loader
         values = list(loader.dataset[0].values())
         views = all(isinstance(value, list | tuple) for value in values)
         self._views = len(values[0]) if views else 0
+
+    @property
+    def positions(self) -> list[int]:
+        """Those of the images, see :class:`CalibrationLoader`."""
+        return self._loader.positions
+
+    def only(self, positions: Sequence[int]) -> Views:
+        """Batches without all other images."""
+        return Views(self._loader.only(positions))
 
     def __len__(self) -> int:
         return len(self._loader) * max(1, self._views)

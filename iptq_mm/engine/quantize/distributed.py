@@ -1,103 +1,88 @@
-"""Merges the records of all ranks into those that a single process would make."""
+"""Merges the findings of all ranks into those that a single process would make.
+
+A rank holds its own findings, the merged ones, and those of one other rank: each in its
+turn gives its own to all. So the memory of a rank does not depend on their number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TypeVar
 
 from mmengine import dist
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from ...calibration.equalization.ranging import Ranges
-from ...calibration.phases.measure import RegionInputs
-from ...calibration.phases.search import Effects
-from ...criteria import CandidateErrors
 from ...record import RegionRecord
+from ...utils.exact_sum import Sums, merge_sums
 
 Records = dict[str, RegionRecord]
-#: Errors by region, site and candidate.
-Errors = dict[str, dict[str, dict[str, CandidateErrors]]]
+
+_Found = TypeVar('_Found')
+
+
+def in_turn(mine: _Found) -> Iterator[_Found]:
+    """What each rank has, one after the other, in the order of the ranks.
+
+    Ranks saw consecutive parts of the images, hence the order of a single process is
+    kept.
+
+    Args:
+        mine: What this rank has. It must not change before its turn has come.
+    """
+    rank, ranks = dist.get_dist_info()
+    for source in range(ranks):
+        box = [mine if source == rank else None]
+        if ranks > 1:
+            dist.broadcast_object_list(box, source)
+        yield box[0]  # type: ignore[misc]
 
 
 def merged(records: Records) -> Records:
-    """The records of all ranks merged, the same on every rank.
-
-    Ranks saw consecutive parts of the images, hence the order of a single
-    process is kept.
-    """
-    if dist.get_world_size() == 1:
-        return records
-    gathered = dist.all_gather_object(records)
-    for other in gathered[1:]:
+    """The records of all ranks merged, the same on every rank."""
+    turns = in_turn(records)
+    found = next(turns)
+    for other in turns:
         for name, record in other.items():
-            gathered[0][name].merge(record)
-    return gathered[0]
+            found[name].merge(record)
+    return found
 
 
 def merged_ranges(ranges: dict[str, Ranges]) -> dict[str, Ranges]:
     """The ranges of all ranks merged, the same on every rank."""
-    for other in dist.all_gather_object(ranges):
+    turns = in_turn(ranges)
+    found = next(turns)
+    for other in turns:
         for name, region in other.items():
-            ranges[name].merge(region)
-    return ranges
+            found[name].merge(region)
+    return found
 
 
-def merged_inputs(inputs: RegionInputs) -> RegionInputs:
-    """The inputs of weights of all ranks merged, the same on every rank."""
+def merged_sums(sums: dict[str, Sums]) -> dict[str, Sums]:
+    """Sums of all ranks by region, the same on every rank."""
+    turns = in_turn(sums)
+    found = next(turns)
+    for other in turns:
+        for name, region in other.items():
+            merge_sums(found[name], region)
+    return found
+
+
+#: What an analysis leaves in a record.
+_ANALYSED = ('candidates', 'constants', 'refused', 'rows')
+
+
+def merge_analysed(records: Records) -> None:
+    """Give the records what the analysis has found on all ranks, in place."""
     if dist.get_world_size() == 1:
-        return inputs
-    gathered = dist.all_gather_object(inputs)
-    for other in gathered[1:]:
-        for name, region in other.items():
-            for key, seen in region.items():
-                if key in gathered[0][name]:
-                    gathered[0][name][key].merge(seen)
-                else:
-                    gathered[0][name][key] = seen
-    return gathered[0]
-
-
-def merged_effects(effects: list[Effects]) -> dict[str, list[dict[str, Tensor]]]:
-    """By region, the effects of all batches of all ranks, in their order."""
-    batches = [b for rank in dist.all_gather_object(effects) for b in rank]
-    names = batches[0] if batches else ()
-    return {name: [batch[name] for batch in batches] for name in names}
-
-
-class BatchErrors:
-    """Keeps the errors of the candidates by batch.
-
-    Sums of floats depend on their order. Errors are added up batch by batch, in the
-    order of the batches, so that the sums do not depend on the number of ranks.
-
-    Args:
-        records: Where the analysis leaves the errors of the running batch.
-    """
-
-    def __init__(self, records: Records) -> None:
-        self.records = records
-        self.batches: list[Errors] = []
-
-    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Go through batches; errors are taken out after each."""
-        for batch in batches:
-            yield batch
-            self.batches.append({n: r.candidates for n, r in self.records.items()})
-            for record in self.records.values():
-                record.candidates = {}
-
-    def merge(self) -> None:
-        """Put the sums over all batches of all ranks into the records."""
-        rest = {n: (r.constants, r.refused, r.rows) for n, r in self.records.items()}
-        mine = tree_map_only(Tensor, Tensor.cpu, (self.batches, rest))
-        for record in self.records.values():
-            record.candidates, record.constants = {}, {}
-            record.refused, record.rows = {}, {}
-        for batches, others in dist.all_gather_object(mine):
-            for batch in batches:
-                for name, candidates in batch.items():
-                    self.records[name].merge(RegionRecord(candidates=candidates))
-            for name, (constants, refused, rows) in others.items():
-                other = RegionRecord(constants=constants, refused=refused, rows=rows)
-                self.records[name].merge(other)
+        return
+    mine = {}
+    for name, record in records.items():
+        found = {key: getattr(record, key) for key in _ANALYSED}
+        mine[name] = RegionRecord(**tree_map_only(Tensor, Tensor.cpu, found))
+        for key in _ANALYSED:
+            setattr(record, key, {})
+    for other in in_turn(mine):
+        for name, found_there in other.items():
+            records[name].merge(found_there)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mmengine import dist
 from torch import Tensor, nn
 
 from ...calibration import ConfigError, QuantizationConfig
@@ -17,7 +18,14 @@ from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
-from .progress import Picked, evenly_spread, progress_of, some_batches
+from .progress import (
+    ByImage,
+    Picked,
+    evenly_spread,
+    progress_of,
+    some_batches,
+    spread_images,
+)
 from .state import State
 
 
@@ -89,6 +97,8 @@ class Run:
 
     def held_out(self) -> Iterable[Any]:
         """The batches that choose no range, but judge them; none without a guard."""
+        if isinstance(self.batches, ByImage):
+            return self.batches.only(self._held_out())
         return Picked(self.batches, self._held_out())
 
     def not_held_out(self) -> Iterable[Any]:
@@ -96,20 +106,32 @@ class Run:
         held = set(self._held_out())
         if not held:
             return self.batches
+        if isinstance(self.batches, ByImage):
+            every = self.batches.positions
+            return self.batches.only([i for i in every if i not in held])
         assert isinstance(self.batches, Sized)
         rest = [i for i in range(len(self.batches)) if i not in held]
         return Picked(self.batches, rest)
 
     def _held_out(self) -> list[int]:
+        """Positions of images, or numbers of batches."""
         images = self.config.activation.guard_images
         if not images:
             return []
+        if isinstance(self.batches, ByImage):
+            return spread_images(self.batches.positions, images)
         if not isinstance(self.batches, Sized):
             raise ConfigError(
                 'quantization.activation.guard_images needs batches whose number is '
                 'known: give a list or a DataLoader, or use guard_images=0'
             )
-        return evenly_spread(len(self.batches), images, self.config)
+        held = evenly_spread(len(self.batches), images, self.config)
+        if dist.get_world_size() == 1 and len(held) == len(self.batches):
+            raise ConfigError(
+                f'quantization.activation.guard_images={images} leaves no batch to '
+                'choose ranges on: use smaller batches, more images, or guard_images=0'
+            )
+        return held
 
 
 class Phase(NamedTuple):

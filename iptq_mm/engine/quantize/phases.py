@@ -42,6 +42,7 @@ from ...calibration import (
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.assigned.recalibrate import Values
 from ...calibration.phases.frozen.kept import Kept
+from ...calibration.phases.frozen.sharing import reduce_inputs
 from ...calibration.region_check.check import RegionChecker
 from ...calibration.region_check.verdict import report
 from ...calibration.rewrites.marks import marked_layer
@@ -50,13 +51,7 @@ from ...kept_float import quantized_parameters
 from ...modes import regions_in
 from ...modes.attributes import Attributes
 from ...program.runtime.site_kernels import SiteKernels
-from .distributed import (
-    BatchErrors,
-    merged,
-    merged_effects,
-    merged_inputs,
-    merged_ranges,
-)
+from .distributed import merge_analysed, merged, merged_ranges, merged_sums
 from .kernel_times import measure_times, wants_times
 from .phase import Phase, Run
 from .seen_images import SeenImages
@@ -108,7 +103,7 @@ def _search(run: Run) -> None:
     images, rest = run.config.activation.search_images, run.not_held_out()
     batches = run.progress('search', images, rest)
     found = search_ranges(run.model, run.config, records, run.forward, batches)
-    for name, effects in merged_effects(found).items():
+    for name, effects in merged_sums(found).items():
         choose_ranges(records[name], effects)
 
 
@@ -122,13 +117,12 @@ def _guard(run: Run) -> None:
 
 def _analyse(run: Run) -> None:
     records = run.state.records
-    errors = BatchErrors(records)
     images = run.config.calibration.analysis_images
-    batches = errors.each(run.progress('analyse', images))
+    batches = run.progress('analyse', images)
     whole = run.config.analysis == 'whole-model'
     find = analyse_whole_model if whole else analyse
     find(run.model, run.config, records, run.forward, batches)
-    errors.merge()
+    merge_analysed(records)
     if wants_times(run.config):
         measure_times(run.model, run.config, records)
 
@@ -151,7 +145,7 @@ def _recalibrate(run: Run) -> None:
         found = try_ranges(
             run.model, run.config, records, run.plans, run.forward, batches
         )
-        for region, errors in merged_effects(found).items():
+        for region, errors in merged_sums(found).items():
             choose_limits(records[region], errors)
         run.plans = assigned_again(run.config, records, run.plans)
     if settings.recalibrate:
@@ -170,7 +164,9 @@ def _wants_recalibration(config: QuantizationConfig) -> Any:
 def _measure(run: Run) -> None:
     batches, guided = run.progress('measure'), run.config.weight.guided
     found = measure(run.model, run.plans, run.forward, batches, guided)
-    run.inputs = merged_inputs(found)
+    for name, inputs in found.items():
+        reduce_inputs(run.plans[name], inputs)
+    run.inputs = found
 
 
 def _freeze(run: Run) -> None:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mmengine import dist
 from mmengine.logging import print_log
 
+from ...calibration.config.parts import GROUP
+
 #: Seconds after which a phase says at the latest how far it is.
 FIRST_SECONDS = 30.0
+
+
+@runtime_checkable
+class ByImage(Protocol):
+    """Batches that can leave out single images."""
+
+    @property
+    def positions(self) -> list[int]:
+        """Those of the images of all ranks, ascending."""
+
+    def only(self, positions: Sequence[int]) -> Any:
+        """Batches without all other images."""
 
 
 def some_batches(
@@ -21,15 +35,31 @@ def some_batches(
     if total is None:
         yield from progress_of(batches, phase, None)
         return
+    if isinstance(batches, ByImage):
+        some = batches.only(spread_images(batches.positions, images))
+        yield from progress_of(some, phase, len(some))
+        return
     chosen = evenly_spread(total, images, config)
     yield from progress_of(Picked(batches, chosen), phase, len(chosen))
+
+
+def spread_images(positions: Sequence[int], images: int) -> list[int]:
+    """About ``images`` of the positions, evenly spread, in groups of :data:`GROUP`.
+
+    They depend neither on the size of a batch nor on the number of ranks.
+    """
+    size = min(GROUP, images)
+    groups = [positions[i : i + size] for i in range(0, len(positions), size)]
+    wanted = min(-(-images // size), len(groups))
+    chosen = sorted({i * len(groups) // wanted for i in range(wanted)})
+    return [position for i in chosen for position in groups[i]]
 
 
 def evenly_spread(total: int, images: int, config: Any) -> list[int]:
     """Numbers of the batches of this rank that have about ``images`` images.
 
-    They are evenly spread over those of all ranks, because data sets are often sorted
-    by class.
+    For batches that are no :class:`ByImage`. They are evenly spread over those of all
+    ranks, because data sets are often sorted by class.
 
     Args:
         total: Batches of this rank.

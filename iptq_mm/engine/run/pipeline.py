@@ -25,12 +25,16 @@ from ..loading.checkpoints import loading
 from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
+from ..loading.threads import log_threads
 from ..quantize.hook import QuantizationHook
 from .checks import check_config
 from .outcome import OutcomeHook
 from .processes import by_first, joined
 from .runner import built_runner
 from .work_dir import announce_replacement, check_folder, held
+
+#: What to do when a process of the run has died.
+RESUME_HINT = '. The same command with --resume goes on after the last finished phase'
 
 
 def quantize_and_compare(
@@ -117,11 +121,12 @@ def _quantize_and_compare(
         print_log(f'{config}: qat is not read here: tools/train.py trains', 'current')
     original = copy.deepcopy(cfg)
     prepare(cfg, out, float_side)
-    with joined(cfg), ExitStack() as stack:
+    with joined(cfg, RESUME_HINT), ExitStack() as stack:
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
             log_device(device)
+            log_threads()
         hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
         settings = hook.config(cfg)
         wanted = settings.guarantee.images

@@ -10,24 +10,24 @@ from typing import Any
 import torch
 from mmengine import dist
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
-from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
-from ...calibration import ConfigError
 from ...registry import MODEL_WRAPPERS
+from .joining import join
+from .watch import Watch
 
-_LAUNCHERS = ('pytorch', 'slurm', 'mpi')
+#: Seconds in which the death of another process is noticed.
+_NOTICED = 3.0
 
 
 class OtherProcessError(RuntimeError):
-    """The first process of a run failed, and the others end with it."""
+    """Another process of a run failed or died, and this one ends with it."""
 
 
 @contextmanager
-def joined(cfg: Config) -> Iterator[None]:
+def joined(cfg: Config, advice: str = '') -> Iterator[None]:
     """Be one of the processes of a launcher while the block runs.
 
     All of them leave the block together: one that ends early takes the others down,
@@ -37,6 +37,10 @@ def joined(cfg: Config) -> Iterator[None]:
     Args:
         cfg: The whole config; its ``launcher`` says what started the processes, and
             its model will be wrapped as :class:`Replica`.
+        advice: What to do if one of them dies, for the message.
+
+    Raises:
+        OtherProcessError: If another process died while this one waited for it.
     """
     if cfg.launcher == 'none':
         yield
@@ -44,29 +48,24 @@ def joined(cfg: Config) -> Iterator[None]:
     cfg.model_wrapper_cfg = dict(type='iptq_mm.Replica')
     mine = not dist.is_distributed()
     if mine:
-        _join(cfg)
-    yield
-    dist.barrier()
+        join(cfg)
+    watch = Watch(advice)
+    try:
+        yield
+        dist.barrier()
+    except Exception as error:
+        # An exchange with a process that is gone fails with whatever the library says.
+        reason = watch.message(_NOTICED if isinstance(error, RuntimeError) else 0.0)
+        if reason:
+            raise OtherProcessError(reason) from error
+        watch.fail(error)
+        raise
+    watch.leave()
     if mine:
         # Nothing may hold the group then: its threads end with its last reference,
         # and one that runs when the interpreter is gone aborts the process.
         gc.collect()
         torch.distributed.destroy_process_group()
-
-
-def _join(cfg: Config) -> None:
-    """Join the process group, as mmengine's runner does, which wants GPUs."""
-    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
-        torch.distributed.init_process_group('gloo')
-        return
-    if cfg.launcher not in _LAUNCHERS:
-        raise ConfigError(
-            f"there is no launcher '{cfg.launcher}': "
-            f'use {", ".join(_LAUNCHERS)} or none'
-        )
-    settings = cfg.get('env_cfg') or {}
-    set_multi_processing(**(settings.get('mp_cfg') or {}), distributed=True)
-    dist.init_dist(cfg.launcher, **(settings.get('dist_cfg') or {}))
 
 
 def by_first(work: Callable[[], Any]) -> None:

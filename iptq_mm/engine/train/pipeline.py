@@ -28,6 +28,7 @@ from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_i
 from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
+from ..loading.threads import log_threads
 from ..quantize.model import Quantization
 from ..quantize.settings import read_settings
 from ..run.pipeline import FloatSide, compare, prepare
@@ -128,6 +129,7 @@ def _train_and_compare(
         if dist.is_main_process():
             announce_replacement(cfg.work_dir)
             log_device(torch.device(get_device()))
+            log_threads()
         trained = _train(training, *settings, resume, float_side.float_results)
         return compare(cfg, original, trained)
 

@@ -24,8 +24,8 @@ def test_a_kept_state_depends_on_it_only_where_it_is():
     ('activation', 'calibration', 'message'),
     [
         (dict(guard_images=-1), {}, r'guard_images=-1'),
-        (dict(guard_images=8), dict(num_images=8), r'num_images=8 in batches of 8'),
-        (dict(guard_images=9), dict(num_images=16), r'at least one batch'),
+        (dict(guard_images=8), dict(num_images=8), r'num_images=8 in groups of 8'),
+        (dict(guard_images=9), dict(num_images=16), r'at least one group'),
         (
             dict(guard_images=8, guard_observers=[]),
             {},

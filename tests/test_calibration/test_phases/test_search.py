@@ -31,7 +31,7 @@ def searched(module, batches, bits=4):
     cfg = config(activation=dict(bits=bits, observer=dict(type='minmax')))
     records = observe(net, cfg, net, batches)
     found = search_ranges(net, cfg, records, net, batches)
-    choose_ranges(records['backbone'], [b['backbone'] for b in found])
+    choose_ranges(records['backbone'], found['backbone'])
     return net, cfg, records
 
 

@@ -41,12 +41,12 @@ def test_classifier(vit_run, tmp_path, regions):
     found = regions_in(runner.model)
     assert list(found) == [name.removeprefix('module.') for name in regions]
     assert all(isinstance(region.mode, Integer) for region in found.values())
-    # Each image in both views.
+    # Four images in both views.
     (hook,) = [h for h in runner.hooks if type(h).__name__ == 'QuantizationHook']
     errors = hook.result.records['backbone'].candidates[
         'layers.0.ffn.layers.0.1/gelu:0'
     ]
-    assert next(iter(errors.values())).images == 4
+    assert next(iter(errors.values())).images == 8
     assert (tmp_path / 'plan.json').exists()
 
 

@@ -1,6 +1,7 @@
 """Any number of processes makes the same plan, to the bit."""
 
 import copy
+import itertools
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from mmengine import dist
 from mmengine.config import Config
 
 from iptq_mm.criteria import CandidateErrors
-from iptq_mm.engine.quantize.distributed import BatchErrors, merged
+from iptq_mm.engine.quantize.distributed import merge_analysed, merged
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.engine.run.work_dir import held
 from iptq_mm.record import RegionRecord
@@ -28,38 +29,36 @@ OPTIONS = {
 }
 
 
-def _errors(value):
-    return CandidateErrors(signal=value, error=value / 3, elements=1, images=1)
+def _analysed(values):
+    records = {'backbone': RegionRecord()}
+    for value in values:
+        errors = CandidateErrors(signal=value, error=value / 3, elements=1, images=1)
+        constants = {'input': {'qmin': 0, 'qmax': int(10 * value)}}
+        records['backbone'].merge(RegionRecord(candidates={'s': {'i_gelu': errors}}))
+        records['backbone'].keep_constants('s', 'i_gelu', constants)
+    return records
 
 
-def test_errors_add_up_batch_by_batch(monkeypatch):
-    """0.1 + 0.2 + 0.3 is not 0.1 + (0.2 + 0.3)."""
+@pytest.mark.parametrize('parts', [[0, 1, 4], [0, 2, 4], [0, 1, 2, 3, 4]])
+def test_errors_are_those_of_one_process(monkeypatch, parts):
+    """0.1 + 0.2 + 0.3 is not 0.1 + (0.2 + 0.3) in floats."""
     values = [0.1, 0.2, 0.3, 0.7]
+    alone = _analysed(values)
+    ranks = [values[a:b] for a, b in itertools.pairwise(parts)]
 
-    def analysed(part):
-        records = {'backbone': RegionRecord()}
-        errors = BatchErrors(records)
-        for value in errors.each(part):
-            records['backbone'].candidates = {'site': {'i_gelu': _errors(value)}}
-            constants = {'input': {'qmin': 0, 'qmax': int(10 * value)}}
-            records['backbone'].keep_constants('site', 'i_gelu', constants)
-        return errors
+    def broadcast(box, source):
+        found = _analysed(ranks[source])['backbone']
+        box[0] = {'backbone': copy.deepcopy(found)}
 
-    alone = analysed(values)
-    alone.merge()
-    parts = [analysed(values[:1]), analysed(values[1:])]
-    gathered = []
-    keep = lambda x: gathered.append(copy.deepcopy(x)) or [x]  # noqa: E731
-    monkeypatch.setattr(dist, 'all_gather_object', keep)
-    for part in parts:
-        part.merge()
-    monkeypatch.setattr(dist, 'all_gather_object', lambda x: copy.deepcopy(gathered))
-    for rank in range(2):
-        again = analysed([values[:1], values[1:]][rank])
-        again.merge()
-        assert again.records == alone.records
+    monkeypatch.setattr(dist, 'get_dist_info', lambda: (0, len(ranks)))
+    monkeypatch.setattr(dist, 'get_world_size', lambda: len(ranks))
+    monkeypatch.setattr(dist, 'broadcast_object_list', broadcast)
+    for rank in range(len(ranks)):
+        again = _analysed(ranks[rank])
+        merge_analysed(again)
+        assert again == alone
     widest = {'input': {'qmin': 0, 'qmax': 7}}
-    assert alone.records['backbone'].constants == {'site': {'i_gelu': widest}}
+    assert alone['backbone'].constants == {'s': {'i_gelu': widest}}
 
 
 def test_one_process_keeps_its_records():

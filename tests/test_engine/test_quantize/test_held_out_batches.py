@@ -10,7 +10,7 @@ from region_models import Net, config, images, same, vit
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.engine.quantize.phase import Run
-from iptq_mm.engine.quantize.progress import Picked, evenly_spread
+from iptq_mm.engine.quantize.progress import Picked, evenly_spread, spread_images
 from iptq_mm.engine.quantize.state import State
 
 CALIBRATION = dict(num_images=12, batch_size=2)
@@ -46,6 +46,11 @@ def test_the_number_of_batches_has_to_be_known():
         run.not_held_out()
 
 
+def test_batches_have_to_be_left():
+    with pytest.raises(ConfigError, match='guard_images=4 leaves no batch'):
+        a_run(settings(4), list('ab')).not_held_out()
+
+
 def test_no_more_is_read_than_wanted():
     def each():
         yield from 'ab'
@@ -59,6 +64,25 @@ def test_all_batches_if_there_are_too_few():
     given = SimpleNamespace(calibration=SimpleNamespace(batch_size=2))
     assert evenly_spread(3, 100, given) == [0, 1, 2]
     assert evenly_spread(6, 3, given) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ('images', 'expected'),
+    [
+        (8, [*range(8)]),
+        (16, [*range(8), *range(8, 16)]),
+        (3, [0, 1, 2]),
+        (20, [*range(21)]),
+        (100, [*range(21)]),
+    ],
+)
+def test_images_are_chosen_in_groups(images, expected):
+    assert spread_images(range(21), images) == expected
+
+
+def test_groups_are_evenly_spread():
+    chosen = spread_images(range(100, 164), 16)
+    assert chosen == [*range(100, 108), *range(132, 140)]
 
 
 @pytest.fixture(scope='module')

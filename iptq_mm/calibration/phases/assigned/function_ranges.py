@@ -7,13 +7,13 @@ what a finer scale gains may be worth more than the values that it clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from torch import Tensor, nn
+from torch import nn
 
 from ....plan import RegionPlan
 from ....record import RegionRecord
+from ....utils.exact_sum import Sums
 from ...batches import Forward, run_batches
 from ...config import QuantizationConfig
 from ...planner import Planner
@@ -37,7 +37,7 @@ def try_ranges(
     plans: Mapping[str, RegionPlan],
     forward: Forward,
     batches: Iterable,
-) -> list[dict[str, dict[str, Tensor]]]:
+) -> dict[str, Sums]:
     """The error of every function with its planned input range and with others.
 
     The functions see float inputs, as in the analysis, so that no site depends on the
@@ -52,8 +52,8 @@ def try_ranges(
         batches: Calibration batches.
 
     Returns:
-        Errors by batch, region and site, for the planned range and each of
-        :data:`SHARES`: sums of floats depend on their order.
+        By region and site, the sum over images for the planned range and each of
+        :data:`SHARES`.
     """
     draws = DRAWS if config.calibration.function_ranges == 'output' else 0
     modes = {}
@@ -61,33 +61,21 @@ def try_ranges(
         record = records[name]
         planner = Planner(record, config, inputs_from_producers(record, plans))
         modes[name] = TryingRanges(plan, record, planner, SHARES, draws)
-    found: list[dict[str, dict[str, Tensor]]] = []
-
-    def each() -> Iterator[Any]:
-        for batch in batches:
-            yield batch
-            found.append({name: mode.errors for name, mode in modes.items()})
-            for mode in modes.values():
-                mode.errors = {}
-
-    run_batches(model, modes, forward, each())
-    return found
+    run_batches(model, modes, forward, batches)
+    return {name: mode.errors for name, mode in modes.items()}
 
 
-def choose_limits(record: RegionRecord, errors: Iterable[dict[str, Tensor]]) -> None:
+def choose_limits(record: RegionRecord, errors: Sums) -> None:
     """Note in the record where functions clip their inputs.
 
     Args:
         record: Of a region.
-        errors: Of the region, by batch, in the order of the batches.
+        errors: Of the region, from :func:`try_ranges`, of all processes.
     """
-    sums: dict[str, Tensor] = {}
-    for batch in errors:
-        for site, error in batch.items():
-            sums[site] = sums[site] + error if site in sums else error
-    for site, total in sums.items():
-        planned, best = float(total[0]), int(total[1:].argmin())
-        if float(total[1 + best]) < (1 - LEAST_GAIN) * planned:
+    for site, sums in errors.items():
+        planned, *others = map(float, sums)
+        best = others.index(min(others))
+        if others[best] < (1 - LEAST_GAIN) * planned:
             seen = record.values[str(record.sources[site][0])]
             largest = max(-seen.minimum, seen.maximum)
             record.function_limits[site] = SHARES[best] * largest

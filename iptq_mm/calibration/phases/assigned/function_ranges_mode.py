@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from ....functions import Constants
 from ....intmath import QParams
@@ -16,6 +15,7 @@ from ....plan import RegionPlan
 from ....qtensor import QTensor
 from ....record import RegionRecord
 from ....registry import FUNCTIONS
+from ....utils.exact_sum import Sums, add_by_image
 from ...planner import Planner
 from ..analyse_mode import Analysing, Visit
 
@@ -28,7 +28,7 @@ class TryingRanges(Analysing):
 
     Attributes:
         errors: By site, the squared error with the planned range and with each of
-            ``shares``, float64; infinite where the function cannot serve.
+            ``shares``; infinite where the function cannot serve.
 
     Args:
         plan: Quantizers of all values, and the functions.
@@ -48,7 +48,7 @@ class TryingRanges(Analysing):
         draws: int = 0,
     ) -> None:
         super().__init__(plan, {}, record, planner.qparams, lambda *_: 0.0, draws)
-        self.errors: dict[str, Tensor] = {}
+        self.errors: Sums = {}
         self._planner, self._shares = planner, shares
         self._functions = {
             site: FUNCTIONS.build(dict(p.function))
@@ -73,8 +73,7 @@ class TryingRanges(Analysing):
             [g[:, ::step] for g in visit.gradients],
         )
         found = [self._error(part, qparams) for qparams in self._quantizers(part)]
-        errors = torch.tensor(found, dtype=torch.float64)
-        self.errors[visit.site] = self.errors.get(visit.site, 0) + errors
+        add_by_image(self.errors, visit.site, found)
 
     def _quantizers(self, visit: Visit) -> list[QParams]:
         """The planned quantizer of the input as it arrives, and those to try."""
@@ -89,8 +88,8 @@ class TryingRanges(Analysing):
         ]
         return [operand_qparams(x, w, self.plan) for w in (planned, *wanted)]
 
-    def _error(self, visit: Visit, qparams: QParams) -> float:
-        """The squared error with an input quantizer, on rows of all images."""
+    def _error(self, visit: Visit, qparams: QParams) -> list[float]:
+        """The squared error of each image with an input quantizer."""
         function = self._functions[visit.site]
         key = visit.site, qparams
         if key not in self._made_for:
@@ -100,12 +99,13 @@ class TryingRanges(Analysing):
                 self._made_for[key] = None
         constants = self._made_for[key]
         if constants is None:
-            return math.inf
+            return [math.inf] * self.images
         error = self.candidate(visit, function, qparams, constants) - visit.value
         if not visit.gradients:
-            return float(error.square().sum(dtype=torch.float64))
+            return error.square().flatten(1).sum(1, dtype=torch.float64).tolist()
         effects = [(error * g).flatten(1).sum(1) for g in visit.gradients]
-        return float(torch.stack(effects).square().sum(dtype=torch.float64))
+        squares = torch.stack(effects).square()
+        return squares.sum(0, dtype=torch.float64).tolist()
 
     def _constants_for(self, visit: Visit, qparams: QParams) -> Constants:
         x = self._channels_shifted(visit.site, QTensor(visit.x.payload, qparams))

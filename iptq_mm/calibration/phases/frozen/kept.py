@@ -42,8 +42,8 @@ class Kept:
         inputs: Moments,
         centred: bool,
         group: int,
-    ) -> Rounded:
-        """What ``rounding`` makes of the other arguments, computed once.
+    ) -> tuple[Rounded, str]:
+        """What ``rounding`` makes of the other arguments, computed once, and its key.
 
         Args:
             rounding: The rounding.
@@ -61,13 +61,20 @@ class Kept:
             codes, scale = (
                 found[name].to(weight.device) for name in ('codes', 'scale')
             )
-            return Rounded(codes, scale)
+            return Rounded(codes, scale), key
         made = rounding(weight, scale, bits, inputs, centred=centred, group=group)
+        self.take(key, made)
+        return made, key
+
+    def take(self, key: str, made: Rounded) -> None:
+        """Keep a weight that was rounded here or on another rank."""
         self._rounded[key] = {n: t.cpu() for n, t in made._asdict().items()}
+
+    def save_now_and_then(self) -> None:
+        """Save what is rounded, if it was not for a while."""
         if time.perf_counter() - self._saved >= EVERY:
             self._save()
             self._saved = time.perf_counter()
-        return made
 
 
 def digest(

@@ -7,6 +7,7 @@ images that chose no range. What loses is not used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -138,8 +139,15 @@ def _gains(errors: Tensor, before: Tensor) -> bool:
     if not torch.isfinite(before).all():
         return True
     less = before - errors
-    doubt = DEVIATIONS * float(less.std()) / len(less) ** 0.5 if len(less) > 1 else 0.0
-    return float(less.mean()) > max(doubt, GAIN * float(before.mean()))
+    # The mean of a sum without rounding depends on no order of the images.
+    mean = _mean(less)
+    variance = math.fsum(((less - mean) ** 2).tolist()) / max(1, len(less) - 1)
+    doubt = DEVIATIONS * (variance / len(less)) ** 0.5
+    return mean > max(doubt, GAIN * _mean(before))
+
+
+def _mean(errors: Tensor) -> float:
+    return math.fsum(errors.tolist()) / len(errors)
 
 
 def _quantizers(plan: RegionPlan) -> tuple:
@@ -150,7 +158,7 @@ def _quantizers(plan: RegionPlan) -> tuple:
 def _decibels(errors: Tensor) -> float:
     if not len(errors):
         return decibels(1.0, 0.0)
-    return round(decibels(1.0, float(errors.mean())), 2)
+    return round(decibels(1.0, _mean(errors)), 2)
 
 
 def _named(cfg: dict | None) -> str:
