@@ -1,0 +1,88 @@
+"""Which parts of a model can run in integers, found by trying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ...calibration import ConfigError
+from ...calibration.evaluating import evaluating
+from ...modes import running
+from ...modes.base import FloatMode
+from ...qtensor import UnsupportedOperationError
+from .calling import Call
+from .holder import WHOLE, held, stepping
+
+
+def check_whole(model: nn.Module, call: Call, batch: Any) -> None:
+    """Make sure that the whole model can be a region.
+
+    Args:
+        model: The user's model.
+        call: Runs it on a batch.
+        batch: A batch.
+
+    Raises:
+        ConfigError: If an operation of it has no rule. The message has the operation,
+            and the largest parts that can be regions.
+    """
+    problem = _problem(model, WHOLE, call, batch)
+    if problem is None:
+        return
+    parts = largest_regions(model, call, batch)
+    advice = f'pass regions={parts}' if parts else 'no part of it can be quantized'
+    raise ConfigError(
+        f'the whole model cannot run in integers ({problem}); {advice}'
+        + (", or regions='auto' for just these; all else stays float" if parts else '')
+    )
+
+
+def largest_regions(model: nn.Module, call: Call, batch: Any) -> list[str]:
+    """The largest parts that have parameters and can be regions.
+
+    Each is tried by itself, from the outside in: a part that cannot be a region is
+    taken apart. Lists of modules are never called themselves.
+    """
+    found: list[str] = []
+
+    def look(module: nn.Module, path: str) -> None:
+        for name, child in module.named_children():
+            inner = f'{path}.{name}' if path else name
+            if not any(True for _ in child.parameters()):
+                continue
+            plain = isinstance(child, nn.ModuleList | nn.ModuleDict)
+            if plain or _problem(model, inner, call, batch) is not None:
+                look(child, inner)
+            else:
+                found.append(inner)
+
+    look(model, '')
+    return found
+
+
+def _problem(model: nn.Module, region: str, call: Call, batch: Any) -> str | None:
+    """Why a part cannot be a region; None if it can."""
+    root, mode = held(model, [region]), _Trying()
+    try:
+        with (
+            stepping(root, model, call),
+            evaluating(root),
+            running(root, {region: mode}),
+        ):
+            root.test_step(batch)  # type: ignore[operator]
+    except UnsupportedOperationError as error:
+        return str(error)
+    return None if mode.ran else 'it never runs'
+
+
+class _Trying(FloatMode):
+    """Floats, under the rules of integers."""
+
+    def __init__(self) -> None:
+        self.ran = False
+
+    def enter(self, *args: Any) -> Any:
+        """See the base class."""
+        self.ran = True
+        return super().enter(*args)
