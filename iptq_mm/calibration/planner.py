@@ -15,6 +15,7 @@ from ..registry import CODES, OBSERVERS
 from .codes.base import GRID_BITS, Codes
 from .config import QuantizationConfig
 from .relu_ranges import Rectified, after_relu, before_relu
+from .inputs.given import given_quantizers
 from .site_overrides import PRODUCTS, SiteOverrides
 
 #: Products that can take an asymmetric operand: the other one is a weight.
@@ -166,6 +167,7 @@ class Planner:
         for name, qparams in made.items():
             if name not in self.record.operations:
                 plan.inputs[name] = qparams
+        plan.inputs |= given_quantizers(self.record)
         for site, kind in self.record.operations.items():
             powers = self.record.channel_shifts.get(site)
             plan.sites[site] = SitePlan(kind, made[site], input_shifts=powers)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...calibration import ConfigError
 from ...calibration.evaluating import evaluating
 from ...modes import running
 from ...modes.base import FloatMode
-from ...qtensor import UnsupportedOperationError
+from ...operations import Operation
+from ...qtensor import QTensor, UnsupportedOperationError
+from ...qtensor.context import describe_location
 from .calling import Call
 from .holder import WHOLE, held, stepping
 
@@ -81,8 +84,21 @@ class _Trying(FloatMode):
 
     def __init__(self) -> None:
         self.ran = False
+        self._read = self._rows = ''
 
-    def enter(self, *args: Any) -> Any:
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
         """See the base class."""
         self.ran = True
-        return super().enter(*args)
+        if operation.kind == 'embedding':
+            self._rows = describe_location()
+        return super().run(operation, inputs, attributes)
+
+    def read_given(self, x: QTensor) -> Tensor:
+        """See the base class."""
+        self._read = describe_location()
+        return super().read_given(x)

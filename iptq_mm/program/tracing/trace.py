@@ -81,6 +81,25 @@ class Tracing(Integer):
         x.payload = Recorded.wrap(x.payload, self.recorder, number)
         return x
 
+    def enter_given(self, name: str, value: Tensor) -> Tensor:
+        """See the base class."""
+        x = super().enter_given(name, value)
+        if not isinstance(x, QTensor):
+            return x
+        return self._recorded_input(x, given=True)
+
+    def enter_mask(self, name: str, value: Tensor) -> QTensor | None:
+        """See the base class."""
+        x = super().enter_mask(name, value)
+        return None if x is None else self._recorded_input(x)
+
+    def _recorded_input(self, x: QTensor, given: bool = False) -> QTensor:
+        assert isinstance(x.qparams, QParams)
+        low, high, scale = x.qparams.qmin, x.qparams.qmax, x.qparams.scale
+        number = self.recorder.input(x.payload.shape, low, high, scale, given=given)
+        x.payload = Recorded.wrap(x.payload, self.recorder, number)
+        return x
+
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""
         if not isinstance(value.payload, Recorded):
@@ -252,6 +271,8 @@ def _inputs(operation: Operation) -> int | None:
     """How many operands a node takes; None: all. Constants stand for the others."""
     if isinstance(operation, NonLinear):
         return 1  # gamma and beta have become constants
+    if operation.kind == 'embedding':
+        return 1  # so has the table
     return 2 if operation.kind in ('linear', 'conv2d') else None  # so has a bias
 
 
