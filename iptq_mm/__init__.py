@@ -17,10 +17,9 @@ __all__ = ['__version__', 'load', 'quantize']
 
 
 def __getattr__(name: str) -> Any:
-    """``quantize`` and ``load``, whose import takes seconds, when they are asked for."""
+    """``quantize`` and ``load``, whose import takes seconds, when asked for."""
     if name in ('load', 'quantize'):
         from .engine import any_torch
 
         return getattr(any_torch, name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-

@@ -14,8 +14,8 @@ from ..record import RegionRecord
 from ..registry import CODES, OBSERVERS
 from .codes.base import GRID_BITS, Codes
 from .config import QuantizationConfig
-from .relu_ranges import Rectified, after_relu, before_relu
 from .inputs.given import given_quantizers
+from .relu_ranges import Rectified, after_relu, before_relu
 from .site_overrides import PRODUCTS, SiteOverrides
 
 #: Products that can take an asymmetric operand: the other one is a weight.

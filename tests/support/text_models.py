@@ -98,7 +98,10 @@ class Gpt(nn.Module):
 
     def __init__(self, style='where', dims=32, words=50, tokens=16):
         super().__init__()
-        self.words, self.positions = nn.Embedding(words, dims), nn.Embedding(tokens, dims)
+        self.words, self.positions = (
+            nn.Embedding(words, dims),
+            nn.Embedding(tokens, dims),
+        )
         self.layers = nn.ModuleList(Layer(dims, style, True) for _ in range(2))
         self.norm = nn.LayerNorm(dims)
         self.head = nn.Linear(dims, words, bias=False)

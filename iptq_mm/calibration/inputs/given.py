@@ -13,8 +13,8 @@ from ..config import ConfigError
 def given_quantizers(record: RegionRecord) -> dict[str, QParams]:
     """The quantizers of given integers and masks, by input name.
 
-    Integers whose numbers are read are not among them: they are no values of the region,
-    and a program depends on their contents.
+    Integers whose numbers are read are not among them: they are no values of the
+    region, and a program depends on their contents.
     """
     found = {}
     for name, seen in record.given.items():

@@ -76,15 +76,14 @@ def _problem(model: nn.Module, region: str, call: Call, batch: Any) -> str | Non
             root.test_step(batch)  # type: ignore[operator]
     except UnsupportedOperationError as error:
         return str(error)
-    return None if mode.ran else 'it never runs'
+    return mode.problem()
 
 
 class _Trying(FloatMode):
     """Floats, under the rules of integers."""
 
     def __init__(self) -> None:
-        self.ran = False
-        self._read = self._rows = ''
+        self._ran, self._read, self._rows = False, '', False
 
     def run(
         self,
@@ -93,10 +92,17 @@ class _Trying(FloatMode):
         attributes: dict[str, Any],
     ) -> QTensor:
         """See the base class."""
-        self.ran = True
-        if operation.kind == 'embedding':
-            self._rows = describe_location()
+        self._ran = True
+        self._rows |= operation.kind == 'embedding'
         return super().run(operation, inputs, attributes)
+
+    def problem(self) -> str | None:
+        """Why it cannot be a region; None if it can."""
+        if not self._ran:
+            return 'it never runs'
+        if self._read and self._rows:
+            return f'token ids are read by a function without a rule, in {self._read}'
+        return None
 
     def read_given(self, x: QTensor) -> Tensor:
         """See the base class."""

@@ -18,7 +18,7 @@ from ...modes import regions_in
 from ...plan import PlanError
 from ...program import Session, use_backend
 from ..quantize.model import quantize_model
-from .calling import Call, call_model, calibration_batches, rows_of
+from .calling import Call, calibration_batches, call_model, rows_of
 from .holder import WHOLE, held, stepping
 from .presets import preset_settings
 from .quantized import QuantizedModel

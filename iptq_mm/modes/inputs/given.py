@@ -1,4 +1,4 @@
-"""How given integers and additive masks enter a region (:mod:`iptq_mm.qtensor.rules`)."""
+"""How integers and additive masks that a region is given enter it."""
 
 from __future__ import annotations
 
@@ -155,4 +155,3 @@ def _as_float(x: QTensor, payload: Tensor) -> QTensor:
     other = x.like(payload)
     other.given = None
     return other
-

@@ -38,4 +38,3 @@ def _embedding(
             'register the table as a parameter, with max_norm=None',
         )
     return run_operation(mode, 'embedding', [ids, weight], {})
-

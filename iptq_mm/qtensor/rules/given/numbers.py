@@ -96,9 +96,7 @@ for _name, _compare in _COMPARISONS.items():
     )(_comparison(_compare))
 
 
-@given_rule(
-    torch.logical_not, Tensor.logical_not, Tensor.__invert__, torch.bitwise_not
-)
+@given_rule(torch.logical_not, Tensor.logical_not, Tensor.__invert__, torch.bitwise_not)
 def _invert(mode: Mode, x: QTensor) -> Any:
     if x.given == torch.bool:
         return _not(x)

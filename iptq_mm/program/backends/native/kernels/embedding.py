@@ -20,7 +20,10 @@ _TYPES = {U8: torch.uint8, I16: torch.int16, I32: torch.int32}
 def embedding(context: EmitterContext, node: Node) -> TensorRef:
     """Two commands: where each row begins, in bytes, and copies of the rows."""
     ids, value = dense(context, context.operand(node, 0)), context.value(node)
-    given, table = context.program.values[node.values[0]], context.constant(node, 'table')
+    given, table = (
+        context.program.values[node.values[0]],
+        context.constant(node, 'table'),
+    )
     storage = context.storage(value)
     codes = table.to(_TYPES[storage.type])
     if storage.zero_point:
