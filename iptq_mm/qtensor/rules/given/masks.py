@@ -55,6 +55,6 @@ def _check_low(value: Any) -> None:
     if not isinstance(value, QTensor) and float(value) <= -HIDDEN:
         return
     raise unsupported(
-        f'masked_fill with {value!r} has no rule, only with a number that is lower than '
-        f'any score (-inf, or at most {-HIDDEN}: an attention mask) has it'
+        f'masked_fill with {value!r} has no rule, only with a number that is lower '
+        f'than any score (-inf, or at most {-HIDDEN}: an attention mask) has it'
     )
