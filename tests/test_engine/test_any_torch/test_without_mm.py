@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import sys
 
-BLOCKED = 'mmcv', 'mmdet', 'mmpretrain', 'torchvision', 'onnx', 'onnxruntime'
+BLOCKED = 'mmcv', 'mmdet', 'mmpretrain', 'onnx', 'onnxruntime'
 
 
 class Finder:
