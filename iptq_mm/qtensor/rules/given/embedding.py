@@ -15,8 +15,10 @@ from ..table import TAKES_GIVEN, rule
 TAKES_GIVEN.add(F.embedding)
 
 
-# Of constant ids (positions), it is folded.
-@rule(F.embedding, computes=True)
+# Rows by constant ids (positions) keep the scale of their table, so that the number of
+# tokens changes no bit. Hence it is not folded, which would give them a scale of their
+# own.
+@rule(F.embedding)
 def _embedding(
     mode: Mode,
     ids: Any,
@@ -26,6 +28,8 @@ def _embedding(
     *args: Any,
     **kwargs: Any,
 ) -> QTensor:
+    if isinstance(weight, QTensor) and not isinstance(ids, QTensor):
+        return weight[ids]
     if not isinstance(ids, QTensor) or ids.given is None:
         raise unsupported(
             'an embedding of numbers that are no integers given to the region has no '
