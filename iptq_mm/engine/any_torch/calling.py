@@ -37,7 +37,8 @@ def call_model(model: nn.Module, batch: Any) -> Any:
 def _taken(model: nn.Module, batch: tuple | list) -> tuple | list:
     # A bound model has a forward that takes anything.
     bound = bound_region(model) is not None
-    signature = inspect.signature((own_class(model) if bound else type(model)).forward)
+    kind: Any = own_class(model) if bound else type(model)
+    signature = inspect.signature(kind.forward)
     try:
         signature.bind(model, *batch)
     except TypeError:

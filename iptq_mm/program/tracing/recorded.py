@@ -22,6 +22,7 @@ from ...qtensor.rules.dispatch import function_name
 from ...qtensor.rules.metadata import SIZE_QUERIES
 from ...qtensor.rules.movement import REARRANGING
 from ...utils.trees import tree_leaves
+from ..ir.graph import Operand
 from .canonical import canonical_moves
 from .recorder import Recorder
 
@@ -197,7 +198,8 @@ def _hide(func: Callable, x: Any, args: tuple, kwargs: dict) -> Recorded:
     with torch._C.DisableTorchFunctionSubclass():
         result = func(*plain, **kwargs)
     recorder = made.recorder
-    operands, ends = [], []
+    operands: list[Operand] = []
+    ends = []
     for t, factor in ((x, 1), (mask, alpha)):
         if isinstance(t, Recorded):
             value = recorder.values[t.number]

@@ -140,9 +140,11 @@ def _attention(
     scale = query.payload.shape[-1] ** -0.5 if scale is None else scale
     scores = _matmul(mode, query.scaled(scale), key.transpose(-2, -1))
     if is_causal:
-        scores = hide(scores, _later(*scores.payload.shape[-2:], scores.payload.device))
+        queries, keys = scores.payload.shape[-2:]
+        scores = hide(scores, _later(queries, keys, scores.payload.device))
     if isinstance(attn_mask, QTensor) and attn_mask.given is not None:
-        scores = hide(scores, (~attn_mask).payload)  # true where a score is seen
+        unseen: Any = ~attn_mask
+        scores = hide(scores, unseen.payload)
     elif attn_mask is not None:
         if isinstance(attn_mask, Tensor) and attn_mask.dtype == torch.bool:
             zeros = torch.zeros(attn_mask.shape, device=attn_mask.device)

@@ -29,7 +29,7 @@ def _embedding(
     **kwargs: Any,
 ) -> QTensor:
     if isinstance(weight, QTensor) and not isinstance(ids, QTensor):
-        return weight[ids]
+        return weight[ids]  # type: ignore[return-value]
     if not isinstance(ids, QTensor) or ids.given is None:
         raise unsupported(
             'an embedding of numbers that are no integers given to the region has no '

@@ -35,9 +35,9 @@ def _number(other: Any) -> int | None:
     """An integer among the operands; None: something else."""
     if isinstance(other, Tensor) and not isinstance(other, QTensor):
         other = other.item() if other.numel() == 1 and not other.dim() else None
-    if not isinstance(other, Real) or float(other) != int(other):
+    if not isinstance(other, Real) or not float(other).is_integer():
         return None
-    return int(other)
+    return round(float(other))
 
 
 def _above(x: QTensor, number: int) -> QTensor:
