@@ -15,8 +15,7 @@ from torch.utils._pytree import tree_flatten
 from ...calibration import ConfigError
 from ...modes import Mode, bound_region, regions_in
 from ...modes.binding import own_forward
-from ...modes.inputs.entering import enters
-from ...pixels import pixels_of
+from ...modes.inputs.entering import entering
 from ...program import Program, save_program, trace
 from ...program.backends.onnx import export_onnx
 from ...program.ir.image_format import ImageFormat
@@ -170,8 +169,8 @@ class Calls:
         program = traced.program
         self.programs.append(program)
         leaves = tree_flatten((args, kwargs))[0]
-        entering = enters(leaves, pixels_of(module), region.mode.plan.inputs)  # type: ignore[attr-defined]
-        reals = [x for x, e in zip(leaves, entering, strict=True) if e]
+        each = zip(leaves, entering(module, leaves), strict=True)
+        reals = [x for x, enters in each if enters]
         for k, x in enumerate(reals):
             if x is self._image:
                 program.inputs[k] = replace(program.inputs[k], image=self._images)

@@ -5,22 +5,38 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from ...pixels import Pixels, is_image
+from torch import nn
+
+from ...pixels import Pixels, is_image, pixels_of
+from ...plan import RegionPlan
+from ..binding import bound_region
+from ..integer import Integer
 from ..region import is_real
 from .given import given_name, is_integers
 
 
-def enters(
-    leaves: Sequence[Any], pixels: Pixels | None, inputs: Container[str]
-) -> list[bool]:
-    """Whether each argument is a value of the region; others are part of the program.
+def entering(module: nn.Module, leaves: Sequence[Any]) -> list[bool]:
+    """Whether each argument is a value of a region; others are part of the program.
 
     Args:
+        module: The region's module, in integer mode.
         leaves: The arguments, flattened.
-        pixels: How images were normalized that the region takes as pixels.
-        inputs: Names of the inputs that the plan has.
     """
-    return list(_enters(leaves, pixels, inputs))
+    return list(_enters(leaves, pixels_of(module), _plan(module).inputs))
+
+
+def given_count(module: nn.Module) -> int:
+    """How many tensors of integers are values of a region, if they are the first."""
+    inputs, count = _plan(module).inputs, 0
+    while given_name(count) in inputs:
+        count += 1
+    return count
+
+
+def _plan(module: nn.Module) -> RegionPlan:
+    region = bound_region(module)
+    assert region is not None and isinstance(region.mode, Integer)
+    return region.mode.plan
 
 
 def _enters(

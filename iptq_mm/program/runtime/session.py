@@ -11,11 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...kept_float import kept_float
-from ...modes import Integer, Mode, bound_region, regions_in
-from ...modes.inputs.entering import enters
-from ...modes.inputs.given import given_name
-from ...pixels import pixels_of
-from ...plan import RegionPlan
+from ...modes import Integer, Mode, regions_in
+from ...modes.inputs.entering import entering, given_count
 from ..backends.base import Executable, backend_named
 from ..backends.replacement import restore
 from ..ir.graph import Program
@@ -120,8 +117,8 @@ class Session:
         key, reals = tensors_call(args, kwargs, cache.given)
         if reals is None or key != last.key:
             leaves, spec = tree_flatten((args, kwargs))
-            entering = _entering(module, leaves)
-            reals = [x for x, e in zip(leaves, entering, strict=True) if e]
+            enter = entering(module, leaves)
+            reals = [x for x, e in zip(leaves, enter, strict=True) if e]
             last = LastCall(key, *self._program(cache, module, leaves, spec))
             cache.last = last
         outputs = last.executable.run_real(reals)
@@ -141,20 +138,20 @@ class Session:
             state = self._state = ModuleState(module)
         made_for, cache = state.now(), self._cache
         if made_for != cache.made_for:  # other integers: these programs are void
-            cache = self._cache = ProgramCache(made_for, _given(module))
+            cache = self._cache = ProgramCache(made_for, given_count(module))
         return cache
 
     def _program(
         self, cache: ProgramCache, module: nn.Module, leaves: list, spec: Any
     ) -> tuple[Traced, Executable]:
         """The program for these arguments, made now if it is not kept."""
-        entering = _entering(module, leaves)
-        key = arguments_key(leaves, spec, entering)
+        enter = entering(module, leaves)
+        key = arguments_key(leaves, spec, enter)
         found = cache.find(key)
         if found is not None:
             return found.traced, found.executable
-        rows, device = row_count_of(leaves, entering), device_of(leaves)
-        row_key = arguments_key(leaves, spec, entering, rows=False)
+        rows, device = row_count_of(leaves, enter), device_of(leaves)
+        row_key = arguments_key(leaves, spec, enter, rows=False)
         any_rows = None if rows is None else cache.find_any_rows(row_key)
         if any_rows is not None:
             return any_rows, self._sized(cache, row_key, any_rows, device)
@@ -220,7 +217,7 @@ class Session:
     ) -> Program | None:
         """The program for the first row of the arguments; None if there is none."""
         leaves, spec = tree_flatten((args, kwargs))
-        if row_count_of(leaves, _entering(module, leaves)) is None:
+        if row_count_of(leaves, entering(module, leaves)) is None:
             return None
         part = [x[:1] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = tree_unflatten(part, spec)
@@ -252,25 +249,6 @@ class Session:
 
         backend = self._backend
         return AnyRows(traced.program, prepared, backend.sizes, backend.conversions())
-
-
-def _entering(module: nn.Module, leaves: list) -> list[bool]:
-    """Whether each argument of a region is a value of it."""
-    return enters(leaves, pixels_of(module), _plan(module).inputs)
-
-
-def _given(module: nn.Module) -> int:
-    """How many tensors of integers are values of a region, if they are the first."""
-    inputs, count = _plan(module).inputs, 0
-    while given_name(count) in inputs:
-        count += 1
-    return count
-
-
-def _plan(module: nn.Module) -> RegionPlan:
-    region = bound_region(module)
-    assert region is not None and isinstance(region.mode, Integer)
-    return region.mode.plan
 
 
 def use_backend(model: nn.Module, backend: str | None) -> None:

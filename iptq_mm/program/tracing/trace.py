@@ -23,6 +23,7 @@ from ...modes import Integer, Region, bound_region
 from ...modes.binding import own_forward
 from ...modes.region import PIXELS
 from ...operations import NonLinear, Operation
+from ...pixels import Pixels
 from ...plan import SitePlan
 from ...qtensor import QTensor
 from ...utils.trees import tree_leaves
@@ -70,33 +71,26 @@ class Tracing(Integer):
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
-        x, qparams = super().enter(name, value), self.plan.inputs[name]
-        number = self.recorder.input(
-            x.payload.shape,
-            qparams.qmin,
-            qparams.qmax,
-            qparams.scale,
-            self.plan.pixels if name == PIXELS else None,
-        )
-        x.payload = Recorded.wrap(x.payload, self.recorder, number)
-        return x
+        pixels = self.plan.pixels if name == PIXELS else None
+        return self._recorded_input(super().enter(name, value), pixels)
 
     def enter_given(self, name: str, value: Tensor) -> Tensor:
         """See the base class."""
         x = super().enter_given(name, value)
-        if not isinstance(x, QTensor):
-            return x
-        return self._recorded_input(x, given=True)
+        return self._recorded_input(x, given=True) if isinstance(x, QTensor) else x
 
     def enter_mask(self, name: str, value: Tensor) -> QTensor | None:
         """See the base class."""
         x = super().enter_mask(name, value)
         return None if x is None else self._recorded_input(x)
 
-    def _recorded_input(self, x: QTensor, given: bool = False) -> QTensor:
+    def _recorded_input(
+        self, x: QTensor, pixels: Pixels | None = None, given: bool = False
+    ) -> QTensor:
         assert isinstance(x.qparams, QParams)
         low, high, scale = x.qparams.qmin, x.qparams.qmax, x.qparams.scale
-        number = self.recorder.input(x.payload.shape, low, high, scale, given=given)
+        shape = x.payload.shape
+        number = self.recorder.input(shape, low, high, scale, pixels, given)
         x.payload = Recorded.wrap(x.payload, self.recorder, number)
         return x
 
