@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import nn
 
 from ...calibration import ConfigError
@@ -17,9 +19,10 @@ from ...models.quantized import await_plan
 from ...modes import regions_in
 from ...plan import PlanError
 from ...program import Session, use_backend
-from ..quantize.model import quantize_model
+from ..quantize.model import Quantization, quantize_model
 from .calling import Call, calibration_batches, call_model, rows_of
 from .holder import WHOLE, held, stepping
+from .layers import with_linear_layers
 from .presets import preset_settings
 from .quantized import QuantizedModel
 from .regions import check_whole, largest_regions
@@ -77,7 +80,7 @@ def quantize(
     if backend:
         Session(backend).check()
     call = forward or call_model
-    model = copy.deepcopy(model).eval()
+    model = with_linear_layers(copy.deepcopy(model)).eval()
     most = preset_settings(preset, [WHOLE], 1, settings).calibration.num_images
     data = calibration_batches(batches, model, most)
     names = _names(model, regions, call, data[0])
@@ -91,6 +94,7 @@ def quantize(
         use_backend(root, backend)
     report = report_of(root, model, found, call, data[-1], floats)
     report = {**report, 'preset': preset, 'samples': sum(map(rows_of, data))}
+    _warn_of_read(found)
     return QuantizedModel(root, found.plans, report, call, data[-1])
 
 
@@ -121,7 +125,7 @@ def load(
             f'{path} was not written by save() of a quantized model: give the file '
             'that it wrote'
         )
-    model = copy.deepcopy(model).eval()
+    model = with_linear_layers(copy.deepcopy(model)).eval()
     root = held(model, [WHOLE] if meta['whole'] else [])
     for name in meta['regions']:
         try:
@@ -154,3 +158,17 @@ def _names(
             raise ConfigError('no part of the model can run in integers')
         return found
     return [regions] if isinstance(regions, str) else list(regions)
+
+
+def _warn_of_read(found: Quantization) -> None:
+    """Warn of masks and other integers whose contents become part of programs."""
+    for region, record in found.records.items():
+        for name, seen in record.given.items():
+            if seen.read:
+                print_log(
+                    f"region '{region}': {seen.read} reads the numbers of '{name}', for "
+                    'which there is no rule. Back ends make a program for each content '
+                    'of this tensor: choose smaller regions if it is ever another one',
+                    'current',
+                    logging.WARNING,
+                )
