@@ -166,9 +166,9 @@ def _warn_of_read(found: Quantization) -> None:
         for name, seen in record.given.items():
             if seen.read:
                 print_log(
-                    f"region '{region}': {seen.read} reads the numbers of '{name}', for "
-                    'which there is no rule. Back ends make a program for each content '
-                    'of this tensor: choose smaller regions if it is ever another one',
+                    f"region '{region}': {seen.read} reads the numbers of '{name}', "
+                    'for which there is no rule. Back ends make a program for each '
+                    'content of this tensor: choose smaller regions if it changes',
                     'current',
                     logging.WARNING,
                 )
