@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,8 @@ def preset_settings(
     # Pixels are what an mm data preprocessor normalizes; here, inputs are the user's.
     cfg.merge_from_dict({'quantization': {'pixels': False}})
     if given:
-        cfg.merge_from_dict({'quantization': dict(given)})
+        # Merging takes marks (_delete_) out of what it is given.
+        cfg.merge_from_dict({'quantization': copy.deepcopy(dict(given))})
     own: dict[str, Any] = {
         'regions': regions,
         'calibration': {'batch_size': max(1, batch_size)},

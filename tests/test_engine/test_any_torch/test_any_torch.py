@@ -128,6 +128,10 @@ def test_settings_in_place_of_those_of_a_preset():
     config = preset_settings('w8a8', ['model'], 4, given)
     assert config.calibration.num_images == 7 and config.wide.bits == 12
     assert config.wide.observer == dict(type='minmax')
+    other = dict(activation=dict(observer=dict(_delete_=True, type='minmax')))
+    for _ in range(2):  # the marks are still there
+        config = preset_settings('w8a8', ['model'], 4, other)
+        assert config.activation.observer == dict(type='minmax')
     with pytest.raises(ConfigError, match="no preset 'w9': there are"):
         preset_settings('w9', ['model'], 4, None)
 
