@@ -53,7 +53,7 @@ def hide(scores: QTensor, mask: Tensor, sign: int = -1) -> QTensor:
     wider = QParams(qparams.scale, qparams.qmin - far, qparams.qmax)
     if not scores.is_integer:
         return _like(scores, payload + mask * (sign * far * qparams.scale), wider)
-    # One function, for which tracing has a node.
+    # One function, for which tracing has a node: a sum with a multiple.
     hidden = torch.add(payload.long(), mask.long(), alpha=sign * far)
     hidden = hidden.clamp_(wider.qmin, wider.qmax)
     return _like(scores, hidden.to(storage_dtype(wider.qmin, wider.qmax)), wider)

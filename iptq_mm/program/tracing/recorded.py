@@ -101,7 +101,8 @@ class Recorded(Tensor):
         source = args[0] if args else None
         rest = tree_leaves((args[1:], kwargs))
         handler = HANDLERS.get(func)
-        if func in _ADDITIONS and any(isinstance(x, Recorded) for x in rest):
+        multiple = func in _ADDITIONS and 'alpha' in kwargs
+        if multiple and any(isinstance(x, Recorded) for x in rest):
             handler, rest = _hide, []
         if (
             handler is None
