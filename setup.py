@@ -130,8 +130,8 @@ if __name__ == '__main__':
     setup(
         name='iptq_mm',
         version=get_version(),
-        description='Integer-only post-training quantization of OpenMMLab '
-        'vision transformers',
+        description='Integer-only post-training quantization of transformers: '
+        'OpenMMLab, timm, Hugging Face, any torch model',
         long_description=get_description(),
         long_description_content_type='text/markdown',
         license='Apache-2.0',
@@ -153,9 +153,9 @@ if __name__ == '__main__':
             'Programming Language :: C++',
             'Topic :: Scientific/Engineering :: Artificial Intelligence',
         ],
-        # torch and the OpenMMLab packages stay out of here: pip would resolve
-        # them anew and build mmcv in isolation, against another torch.
-        install_requires=parse_requirements('requirements/runtime.txt'),
+        # mmcv, and what needs it, stay out of here: pip would build it in isolation,
+        # against another torch.
+        install_requires=parse_requirements('requirements/core.txt'),
         extras_require={
             'all': parse_requirements('requirements.txt'),
             'tests': parse_requirements('requirements/tests.txt'),

@@ -8,13 +8,14 @@ one process would have made of all images.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypedDict
 
 from torch import Tensor
 
 from .criteria import CandidateErrors
 from .functions import Constants
+from .given import GivenInput
 from .operations import Operation
 from .pixels import Pixels
 from .statistics import Statistics
@@ -55,6 +56,7 @@ class RegionRecord:
         modules: Class names of its modules, by path within the region.
         observers: The registry dict of the observer that chooses the range of a value
             in low precision, for values where it is not that of the config.
+        given: Integers, booleans and additive masks that enter, by input name.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class RegionRecord:
     region: str = ''
     modules: dict[str, str] = field(default_factory=dict)
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    given: dict[str, GivenInput] = field(default_factory=dict)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -147,6 +150,8 @@ class RegionRecord:
         for name, producer in other.producers.items():
             self.see_input(name, producer)
         self.function_limits = {**self.function_limits, **other.function_limits}
+        for name, seen in other.given.items():
+            self.given.setdefault(name, GivenInput()).merge(seen)
         for site, candidates in other.candidates.items():
             for name, errors in candidates.items():
                 mine_at = self.candidates.setdefault(site, {})
@@ -189,6 +194,7 @@ class RegionRecord:
             'region': self.region,
             'modules': dict(self.modules),
             'observers': {v: dict(cfg) for v, cfg in self.observers.items()},
+            'given': {n: asdict(seen) for n, seen in self.given.items()},
         }
 
     @classmethod
@@ -218,4 +224,5 @@ class RegionRecord:
             state.get('region', ''),
             dict(state.get('modules', {})),
             {v: dict(cfg) for v, cfg in state.get('observers', {}).items()},
+            {n: GivenInput(**seen) for n, seen in state.get('given', {}).items()},
         )

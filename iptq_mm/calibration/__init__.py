@@ -4,6 +4,7 @@ from . import codes, equalization, observers  # noqa: F401  (fill the registries
 from .config import ConfigError, QuantizationConfig
 from .derived import check_derived, forget_caches
 from .float_modules import check_float_modules, keep_modules_float
+from .inputs.given import check_given_inputs
 from .phases.analyse import analyse
 from .phases.assign import assign, assigned_again
 from .phases.assigned.function_ranges import choose_limits, try_ranges
@@ -33,6 +34,7 @@ __all__ = [
     'check_derived',
     'check_effects',
     'check_float_modules',
+    'check_given_inputs',
     'check_observed',
     'check_patterns',
     'check_regions',

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..kept_float import RETURNED
 from ..modes.base import FloatMode
+from ..operations import Operation
 from ..qtensor import QTensor
 
 
@@ -43,13 +45,31 @@ class Differentiating(FloatMode):
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class; from here on, autograd keeps a graph."""
         # Gradients pass through modules that stay float.
-        if self.draws and not name.startswith(RETURNED):
-            if not self._entered:
-                self._grad_was_enabled = torch.is_grad_enabled()
-                torch.set_grad_enabled(True)
-            value = value.detach().requires_grad_()
-            self._entered.append(value)
+        if not name.startswith(RETURNED):
+            value = self._begun(value)
         return super().enter(name, value)
+
+    def _begun(self, value: Tensor) -> Tensor:
+        """A value at which a graph begins."""
+        if not self.draws:
+            return value
+        if not self._entered:
+            self._grad_was_enabled = torch.is_grad_enabled()
+            torch.set_grad_enabled(True)
+        value = value.detach().requires_grad_()
+        self._entered.append(value)
+        return value
+
+    def compute(
+        self,
+        site: str,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> Tensor:
+        """See the base class; rows of an embedding begin a graph as inputs do."""
+        value = super().compute(site, operation, inputs, attributes)
+        return self._begun(value) if operation.kind == 'embedding' else value
 
     def watch(self, value: Tensor, use: Callable[[Tensor], None]) -> None:
         """Call ``use`` with the gradient at ``value``, once a draw.

@@ -14,6 +14,7 @@ from ..record import RegionRecord
 from ..registry import CODES, OBSERVERS
 from .codes.base import GRID_BITS, Codes
 from .config import QuantizationConfig
+from .inputs.given import given_quantizers
 from .relu_ranges import Rectified, after_relu, before_relu
 from .site_overrides import PRODUCTS, SiteOverrides
 
@@ -166,6 +167,7 @@ class Planner:
         for name, qparams in made.items():
             if name not in self.record.operations:
                 plan.inputs[name] = qparams
+        plan.inputs |= given_quantizers(self.record)
         for site, kind in self.record.operations.items():
             powers = self.record.channel_shifts.get(site)
             plan.sites[site] = SitePlan(kind, made[site], input_shifts=powers)

@@ -21,6 +21,7 @@ from ..qtensor import QTensor
 from ..qtensor.context import current_location, outside_regions
 from ..qtensor.errors import unsupported
 from ..qtensor.mode import Mode as ModeOfRules
+from .inputs.given import GivenInputs
 
 #: The first input of a region; it may be pixels.
 FIRST = PIXELS = 'input:0'
@@ -28,7 +29,7 @@ FIRST = PIXELS = 'input:0'
 CONSTANT_BITS = 16
 
 
-class Mode(ModeOfRules, ABC):
+class Mode(GivenInputs, ModeOfRules, ABC):
     """An interpreter of a region: it decides what operations do with the numbers.
 
     The model code and the rules are the same in every mode. :class:`FloatMode` and its
@@ -107,7 +108,9 @@ class Mode(ModeOfRules, ABC):
         assert location is not None
 
         def floats(x: Any) -> Any:
-            return self.hand_out(x) if isinstance(x, QTensor) else x
+            if not isinstance(x, QTensor):
+                return x
+            return self.hand_out(x) if x.given is None else self.read_given(x)
 
         def entered(x: Any) -> Any:
             if not isinstance(x, Tensor) or not x.is_floating_point():

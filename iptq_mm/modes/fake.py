@@ -14,9 +14,10 @@ from ..qtensor import QTensor, WeightQParams
 from ..registry import FUNCTIONS
 from ..rounding import NearestRounding
 from .base import Mode, operand_qparams
+from .inputs.given import PlannedInputs
 
 
-class Fake(Mode):
+class Fake(PlannedInputs, Mode):
     """Simulates a plan in floats, without freezing the model.
 
     Values are rounded to the scales and ranges of the plan, and the non-linear

@@ -26,11 +26,12 @@ from ..qtensor.context import current_location
 from ..qtensor.errors import unsupported
 from .base import FIRST, PIXELS, Mode, operand_qparams, quantized_constant
 from .blocks import in_blocks
+from .inputs.given import IntegerInputs
 from .shared_integers import integers_for_consumer, share_integers
 from .site_constants import SiteConstants
 
 
-class Integer(Mode):
+class Integer(IntegerInputs, Mode):
     """Runs a region by its plan, in integers between :meth:`enter` and :meth:`leave`.
 
     Args:

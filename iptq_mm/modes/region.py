@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from ..pixels import is_image, pixels_of
 from ..qtensor import QTensor
 from ..qtensor.context import Location, current_location, located
 from .base import PIXELS, Mode
+from .inputs.given import given_name, is_integers
 from .leftovers import no_leftovers
 from .parameters import can_be_seen_as_others, seen_as
 from .real_parameters import derive_again, derived_are_kept
@@ -103,7 +105,7 @@ class Region:
         """
         if not derived_are_kept(module):
             derive_again(module, mode)
-        names = iter(range(1 << 30))
+        names, given = itertools.count(), itertools.count()
         pixels = pixels_of(module)
 
         def enter(x: Any) -> Any:
@@ -112,8 +114,16 @@ class Region:
                 name = f'input:{next(names)}'
                 if name == PIXELS and pixels is not None:
                     return mode.enter_image(name, x, pixels)
+                mask = mode.enter_mask(name, x)
+                if mask is not None:
+                    return mask
                 # Autocast before the region may have left half precision.
                 return mode.enter(name, x.float() if x.element_size() < 4 else x)
+            if is_integers(x):
+                entered = mode.enter_given(given_name(next(given)), x)
+                if isinstance(entered, QTensor):
+                    mode.images = len(x) if x.dim() else 1
+                return entered
             return x
 
         outputs: list[Tensor] = []
@@ -122,6 +132,8 @@ class Region:
             if not isinstance(x, QTensor):
                 return x
             x.check_not_overwritten()
+            if x.given is not None:
+                return mode.read_given(x)
             outputs.append(mode.leave(x))
             return outputs[-1]
 

@@ -4,6 +4,7 @@ from .arithmetic import Add, Concat, MatMul, Mean, Mul
 from .base import (
     ACTIVATION,
     BIAS,
+    EMBEDDING,
     NORM,
     TABLE,
     TRANSPOSED,
@@ -12,6 +13,7 @@ from .base import (
     Operation,
     SiteInputs,
 )
+from .embedding import Embedding
 from .linear_layers import Conv2d, Linear, TransposedConv2d
 from .nonlinear import GELU, LayerNorm, NonLinear, Softmax
 from .relu import ReLU
@@ -31,12 +33,14 @@ OPERATIONS: dict[str, Operation] = {
         GELU(),
         Softmax(),
         LayerNorm(),
+        Embedding(),
     )
 }
 
 __all__ = [
     'ACTIVATION',
     'BIAS',
+    'EMBEDDING',
     'NORM',
     'OPERATIONS',
     'TABLE',

@@ -23,6 +23,7 @@ TRANSPOSED = 'transposed weight'
 BIAS = 'bias'
 NORM = 'norm'
 TABLE = 'table'
+EMBEDDING = 'embedding'
 #: Roles of parameters with one scale per output channel.
 WEIGHTS = (WEIGHT, TRANSPOSED)
 
@@ -199,6 +200,7 @@ def check_int32(bound: int, what: str) -> None:
 __all__ = [
     'ACTIVATION',
     'BIAS',
+    'EMBEDDING',
     'NORM',
     'TABLE',
     'TRANSPOSED',

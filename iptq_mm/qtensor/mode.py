@@ -46,6 +46,14 @@ class Mode(Protocol):
         """A float tensor of the model code as a constant operand."""
         ...
 
+    def real_of_given(self, x: QTensor) -> QTensor:
+        """Given integers (see :mod:`.rules.given`) as the floats that they are."""
+        ...
+
+    def read_given(self, x: QTensor) -> Tensor:
+        """The numbers of given integers, for a function without a rule for them."""
+        ...
+
     def padding(self, x: QTensor) -> None:
         """Take note that ``x`` is about to be padded with 0.0 (equalization asks)."""
         ...

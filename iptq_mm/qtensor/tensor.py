@@ -63,6 +63,12 @@ class QTensor(torch.Tensor):
         factor: Product of the numbers that the value was multiplied by since it was
             made, see :meth:`scaled`.
         whole: Whether it is a complete parameter, not a part of one.
+        given: Type of the integers or booleans that the region was given (token ids, a
+            mask), or that were computed from them; the model code sees this type. None:
+            a tensor of floats.
+        derived: Whether given integers were computed with.
+        exact: Whether the value is made of given integers by exact steps only, or an
+            additive mask that was given; see :mod:`.rules.given`.
         zero_point: Of centred pixels, shape (B, C, H, W): the integer of each channel
             that stands for 0.0. None for every other value: it is 0.
     """
@@ -74,6 +80,9 @@ class QTensor(torch.Tensor):
     factor: float
     whole: bool
     zero_point: tuple[int, ...] | None
+    given: torch.dtype | None
+    derived: bool
+    exact: bool
     _sharing: Sharing
     _seen_writes: int
 
@@ -95,6 +104,7 @@ class QTensor(torch.Tensor):
         self.constant = constant
         self.factor = 1.0
         self.whole, self.zero_point = False, None
+        self.given, self.derived, self.exact = None, False, False
         self._sharing = Sharing()
         self._seen_writes = 0
         return self
@@ -103,6 +113,8 @@ class QTensor(torch.Tensor):
         """``payload`` with the quantizer, source and factor of this tensor."""
         other = QTensor(payload, self.qparams, self.source, self.constant)
         other.factor, other.zero_point = self.factor, self.zero_point
+        other.given, other.derived = self.given, self.derived
+        other.exact = self.exact
         if shares_memory(payload, self.payload):
             other._sharing, other._seen_writes = self._sharing, self._seen_writes
         return other
@@ -139,6 +151,13 @@ class QTensor(torch.Tensor):
         self.payload, self.qparams = other.payload, other.qparams
         self.source, self.constant = other.source, other.constant
         self.factor, self.zero_point = other.factor, other.zero_point
+        self.given, self.derived = other.given, other.derived
+        self.exact = other.exact
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are given integers as they entered, moved at most."""
+        return self.given is not None and not self.derived
 
     @property
     def is_integer(self) -> bool:
@@ -181,7 +200,7 @@ class QTensor(torch.Tensor):
         elif factor < 0:
             payload = -payload.to(storage_dtype(qparams.qmin, qparams.qmax))  # type: ignore[union-attr]
         other = QTensor(payload, qparams, self.source, self.constant)
-        other.factor = self.factor * factor
+        other.factor, other.exact = self.factor * factor, self.exact
         return other
 
     def add_constant(self, constant: Tensor) -> QTensor:
@@ -197,7 +216,12 @@ class QTensor(torch.Tensor):
         """
         payload, qparams = self.payload, self.qparams
         if isinstance(qparams, QParams):
-            constant, qparams = _in_reach(constant, qparams)
+            constant, wider = _in_reach(constant, qparams)
+            if self.exact and constant.numel() == 1:  # the bounds, and no wider range
+                step = round(float(constant) / qparams.scale)
+                low, high = qparams.qmin + step, qparams.qmax + step
+                wider = QParams(qparams.scale, min(low, 0), max(high, 0))
+            qparams = wider
         if not self.is_integer:
             payload = payload + constant
         elif isinstance(qparams, QParams):
@@ -205,7 +229,7 @@ class QTensor(torch.Tensor):
             payload = (payload.long() + steps).clamp_(qparams.qmin, qparams.qmax)
             payload = payload.to(storage_dtype(qparams.qmin, qparams.qmax))
         other = QTensor(payload, qparams, self.source, self.constant)
-        other.factor = self.factor
+        other.factor, other.exact = self.factor, self.exact
         return other
 
     def __repr__(self) -> str:  # type: ignore[override]

@@ -129,10 +129,10 @@ IN_REGION = {
         'a transposed convolution has an input or weight that is neither',
         REGION,
     ),
-    'causal attention': (
-        lambda m, x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
-        'attention with dropout, a causal mask or grouped queries has no rule',
-        'call model.eval(), pass the mask as attn_mask',
+    'grouped queries': (
+        lambda m, x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True),
+        'attention with dropout or grouped queries has no rule',
+        'call model.eval()',
     ),
     'attention of plain': (
         lambda m, x: F.scaled_dot_product_attention(torch.ones(4, 5, 16), x, x),

@@ -106,7 +106,7 @@ class Channels(Mode):
 
     def _forbid(self, x: QTensor | None) -> None:
         """Something looks at a value that must find it as it is."""
-        if x is not None:
+        if x is not None and not x.exact:
             self.map.forbid(self._channels(x))
 
     def _channels(self, x: QTensor) -> Tensor:

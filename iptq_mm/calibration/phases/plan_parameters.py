@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ...intmath import QParams
 from ...intmath.weight_codes import most_factor
 from ...kept_float import quantized_parameters
-from ...operations import ACTIVATION, BIAS, NORM, TABLE, TRANSPOSED, WEIGHTS
+from ...operations import ACTIVATION, BIAS, EMBEDDING, NORM, TABLE, TRANSPOSED, WEIGHTS
 from ...patches import transposed_rows
 from ...plan import ParameterPlan
 from ...record import RegionRecord
@@ -16,7 +16,7 @@ from ..config import QuantizationConfig
 from ..site_overrides import SiteOverrides
 
 #: Bits of parameters that enter no product.
-PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16}
+PARAMETER_BITS = {BIAS: 24, NORM: 24, TABLE: 16, ACTIVATION: 16, EMBEDDING: 16}
 
 
 def plan_parameters(
@@ -37,7 +37,8 @@ def plan_parameters(
         shape = tuple(value.shape)
         if roles & set(WEIGHTS):
             role = next(r for r in WEIGHTS if r in roles)
-            if len(roles) > 1:
+            # The table of an embedding may be the weight of a layer (tied weights).
+            if len(roles - {EMBEDDING}) > 1:
                 raise ValueError(
                     f"parameter '{name}' is a {role} and also used as "
                     f'{sorted(roles - {role})}: that has no integer form yet'

@@ -41,6 +41,15 @@ def save_quantized(
         dataset_meta: Classes and palette, for mm's inferencers.
     """
     meta = {'iptq_mm_version': __version__, 'dataset_meta': _plain(dataset_meta or {})}
+    atomic_save({'meta': meta, 'state_dict': quantized_state(model)}, path)
+
+
+def quantized_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict of a quantized model as files have it: copies, few bits packed.
+
+    Args:
+        model: The quantized model.
+    """
     model = unwrapped(model)
     state = whole_state(model)
     for key, value in state.items():
@@ -49,7 +58,7 @@ def save_quantized(
         plan = RegionPlan.from_tensor(state[f'{name}.{PLAN_KEY}'])
         pack_state(state, f'{name}.', plan)
         state[f'{name}.{NOTICE}'] = torch.empty(0, dtype=torch.uint8)
-    atomic_save({'meta': meta, 'state_dict': state}, path)
+    return state
 
 
 def export_config(

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten
 from ...calibration import ConfigError
 from ...modes import Mode, bound_region, regions_in
 from ...modes.binding import own_forward
-from ...modes.region import is_real
+from ...modes.inputs.entering import entering
 from ...program import Program, save_program, trace
 from ...program.backends.onnx import export_onnx
 from ...program.ir.image_format import ImageFormat
@@ -168,7 +168,9 @@ class Calls:
             )
         program = traced.program
         self.programs.append(program)
-        reals = [x for x in tree_flatten((args, kwargs))[0] if is_real(x)]
+        leaves = tree_flatten((args, kwargs))[0]
+        each = zip(leaves, entering(module, leaves), strict=True)
+        reals = [x for x, enters in each if enters]
         for k, x in enumerate(reals):
             if x is self._image:
                 program.inputs[k] = replace(program.inputs[k], image=self._images)

@@ -20,6 +20,7 @@ from ...calibration import (
     channel_ranges,
     check_effects,
     check_float_modules,
+    check_given_inputs,
     check_observed,
     choose_limits,
     choose_ranges,
@@ -92,6 +93,7 @@ def _observe(run: Run) -> None:
     batches = seen.each(run.progress('observe', batches=run.not_held_out()))
     records = observe(run.model, run.config, run.forward, batches, run.powers)
     run.state.records = merged(records)
+    check_given_inputs(run.state.records)
     check_observed(run.state.records)
     check_effects(run.config, run.state.records)
     check_float_modules(run.model, run.state.records)

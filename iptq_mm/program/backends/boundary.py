@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
+from ...modes.inputs.given import check_given
 from ...modes.shared_integers import integers_for_consumer, share_integers
 from ...native import conversions as native_conversions
 from ...native.library import available
 from ...pixels import Pixels
-from ..ir.graph import Port, Program
+from ..ir.graph import Port, Program, Value
 
 
 class Conversions(Protocol):
@@ -111,6 +112,8 @@ def _quantized(
     if port.pixels is not None:
         return conversions.pixel_integers(x, port.pixels)
     value = program.values[port.value]
+    if port.given:
+        return given_integers(x, value)
     # Autocast before the region may have left half precision.
     x = x.float() if x.itemsize < 4 else x
     qparams = _qparams(port.scale, value.low, value.high)
@@ -121,6 +124,8 @@ def _quantized(
 def _readable(
     program: Program, port: Port, x: Tensor, conversions: Conversions
 ) -> Tensor:
+    if port.given:
+        return given_integers(x, program.values[port.value])
     if port.pixels is None:
         value = program.values[port.value]
         shared = integers_for_consumer(x, _qparams(port.scale, value.low, value.high))
@@ -134,6 +139,16 @@ def _readable(
         return _quantized(program, port, x, conversions)
     x = x.detach() if x.requires_grad else x
     return x.float() if x.dtype != torch.float32 else x
+
+
+def given_integers(x: Tensor, value: Value) -> Tensor:
+    """Integers or booleans that enter a program as they are.
+
+    Raises:
+        ValueError: If one is not within the bounds of the value.
+    """
+    check_given('of integers', x, value.low, value.high)
+    return x.to(value.dtype)
 
 
 @lru_cache(maxsize=1024)

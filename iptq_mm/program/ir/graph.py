@@ -79,12 +79,14 @@ class Port:
         pixels: If the value holds centred pixels, how the images were normalized;
             otherwise None.
         image: Format of the images that enter here, if it is known.
+        given: Whether integers or booleans enter here as they are (token ids, a mask).
     """
 
     value: int
     scale: float
     pixels: Pixels | None = None
     image: ImageFormat | None = None
+    given: bool = False
 
 
 @dataclass

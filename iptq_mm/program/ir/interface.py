@@ -17,6 +17,8 @@ def interface(program: Program) -> str:
 
 
 def _input(port: Port, shape: tuple[int, ...]) -> str:
+    if port.given:
+        return f'integers or booleans, shape {shape}'
     if port.image is None and port.pixels is None:
         return f'float32, shape {shape}'
     parts = [f'images, shape {shape}: number, channels, height, width']

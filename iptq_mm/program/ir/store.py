@@ -15,11 +15,12 @@ from .image_format import ImageFormat
 from .packed_tensors import PackedTensors, packed_tensor
 
 #: Raised when a field or a kind of node is added, renamed or changes its meaning.
-PROGRAM_VERSION = 6
+PROGRAM_VERSION = 7
 #: Versions that can be read. Ports of version 2 have no image format; versions 2 and 3
 #: have other names for some kinds of nodes; version 4 has no nodes ``to_levels``, and
-#: version 5 no packed tensors.
-_READ = (2, 3, 4, 5, PROGRAM_VERSION)
+#: version 5 no packed tensors. Ports of versions up to 6 take no integers, and these
+#: have no nodes ``embedding``.
+_READ = (2, 3, 4, 5, 6, PROGRAM_VERSION)
 #: Kinds of nodes up to version 3 -> their names now.
 _RENAMED_IN_4 = {'shifted': 'add_constant', 'amplify': 'shift_channels'}
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...modes.inputs.given import is_integers
 from ..ir.graph import Port, Program
 from ..ir.interface import interface
 
@@ -113,6 +114,10 @@ def _wrong(wanted: _Wanted, x: Tensor, first: bool) -> str:
         return _wrong_shape(wanted, tuple(x.shape))
     pixels = wanted.port.pixels
     if x.dtype == torch.uint8 and pixels is not None:
+        return ''
+    if wanted.port.given:
+        if not is_integers(x):
+            return f'an input of {x.dtype}: integers or booleans are needed'
         return ''
     if not x.is_floating_point():
         types = 'uint8 or floats' if pixels else 'floats'

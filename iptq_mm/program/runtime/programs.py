@@ -54,12 +54,14 @@ class ProgramCache:
     """Programs of a region for one state of its parameters.
 
     Attributes:
+        given: How many tensors of integers are values of the region.
         made_for: That state, see :meth:`~.module_state.ModuleState.now`.
         last: The call that ran last, in any thread. It is replaced by one assignment,
             so that no thread sees half of it.
     """
 
-    def __init__(self, made_for: tuple = ()) -> None:
+    def __init__(self, made_for: tuple = (), given: int = 0) -> None:
+        self.given = given
         self.made_for = made_for
         self.last = LastCall(None, None, None)
         self._any_rows: dict[tuple, Traced | None] = {}

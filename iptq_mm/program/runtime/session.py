@@ -12,8 +12,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...kept_float import kept_float
 from ...modes import Integer, Mode, regions_in
-from ...modes.region import is_real
-from ...pixels import is_image, pixels_of
+from ...modes.inputs.entering import entering, given_count
 from ..backends.base import Executable, backend_named
 from ..backends.replacement import restore
 from ..ir.graph import Program
@@ -115,11 +114,11 @@ class Session:
         """
         cache = self._cache_of(module)
         last = cache.last
-        key, reals = tensors_call(args, kwargs)
+        key, reals = tensors_call(args, kwargs, cache.given)
         if reals is None or key != last.key:
             leaves, spec = tree_flatten((args, kwargs))
-            pixels = pixels_of(module)
-            reals = [x for x in leaves if is_real(x) or is_image(x, pixels)]
+            enter = entering(module, leaves)
+            reals = [x for x, e in zip(leaves, enter, strict=True) if e]
             last = LastCall(key, *self._program(cache, module, leaves, spec))
             cache.last = last
         outputs = last.executable.run_real(reals)
@@ -139,20 +138,20 @@ class Session:
             state = self._state = ModuleState(module)
         made_for, cache = state.now(), self._cache
         if made_for != cache.made_for:  # other integers: these programs are void
-            cache = self._cache = ProgramCache(made_for)
+            cache = self._cache = ProgramCache(made_for, given_count(module))
         return cache
 
     def _program(
         self, cache: ProgramCache, module: nn.Module, leaves: list, spec: Any
     ) -> tuple[Traced, Executable]:
         """The program for these arguments, made now if it is not kept."""
-        pixels = pixels_of(module)
-        key = arguments_key(leaves, spec, pixels)
+        enter = entering(module, leaves)
+        key = arguments_key(leaves, spec, enter)
         found = cache.find(key)
         if found is not None:
             return found.traced, found.executable
-        rows, device = row_count_of(leaves, pixels), device_of(leaves)
-        row_key = arguments_key(leaves, spec, pixels, rows=False)
+        rows, device = row_count_of(leaves, enter), device_of(leaves)
+        row_key = arguments_key(leaves, spec, enter, rows=False)
         any_rows = None if rows is None else cache.find_any_rows(row_key)
         if any_rows is not None:
             return any_rows, self._sized(cache, row_key, any_rows, device)
@@ -218,7 +217,7 @@ class Session:
     ) -> Program | None:
         """The program for the first row of the arguments; None if there is none."""
         leaves, spec = tree_flatten((args, kwargs))
-        if row_count_of(leaves, pixels_of(module)) is None:
+        if row_count_of(leaves, entering(module, leaves)) is None:
             return None
         part = [x[:1] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = tree_unflatten(part, spec)

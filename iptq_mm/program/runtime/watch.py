@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import warnings
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from ...out_of_range import (
     see_image,
     see_input,
 )
+from ...qtensor.hiding import ADDITIVE
 from ..backends.base import Executable, backend_named
 from ..backends.boundary import quantized_inputs
 from ..ir.graph import Program
@@ -145,12 +147,16 @@ class Watch:
         """Count what a program clips, with another number of rows if one is given."""
         device = reals[0].device if reals else torch.device('cpu')
         watched, executable = self._watched(program, backend, device, rows)
-        for i, (port, x) in enumerate(zip(program.inputs, reals, strict=True)):
+        number = itertools.count()
+        for port, x in zip(program.inputs, reals, strict=True):
+            if port.given:  # exact
+                continue
+            i, value = next(number), program.values[port.value]
             if port.pixels is not None:
                 see_image(self.log, f'input:{i}', x, port.pixels)
-            else:
-                value = program.values[port.value]
-                qparams = QParams(port.scale, value.low, value.high)
+                continue
+            qparams = QParams(port.scale, value.low, value.high)
+            if qparams != ADDITIVE:  # a mask: whatever hides is the same
                 shared = integers_for_consumer(x, qparams) is not None
                 see_input(self.log, f'input:{i}', x, qparams, shared)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):

@@ -22,6 +22,7 @@ from ...qtensor.rules.dispatch import function_name
 from ...qtensor.rules.metadata import SIZE_QUERIES
 from ...qtensor.rules.movement import REARRANGING
 from ...utils.trees import tree_leaves
+from ..ir.graph import Operand
 from .canonical import canonical_moves
 from .recorder import Recorder
 
@@ -100,6 +101,9 @@ class Recorded(Tensor):
         source = args[0] if args else None
         rest = tree_leaves((args[1:], kwargs))
         handler = HANDLERS.get(func)
+        multiple = func in _ADDITIONS and 'alpha' in kwargs
+        if multiple and any(isinstance(x, Recorded) for x in rest):
+            handler, rest = _hide, []
         if (
             handler is None
             or not isinstance(source, Recorded)
@@ -164,7 +168,9 @@ def _negate(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
 def _add(
     func: Callable, x: Recorded, args: tuple, kwargs: dict, sign: int = 1
 ) -> Recorded:
-    if kwargs or len(args) != 1:
+    if set(kwargs) == {'alpha'} and isinstance(kwargs['alpha'], int):
+        sign *= kwargs['alpha']
+    elif kwargs or len(args) != 1:
         raise unsupported(
             f'a rule calls {function_name(func)} with further arguments', _REMEDY
         )
@@ -180,6 +186,34 @@ def _add(
         addend *= sign
     number = x.recorder.add_constant(x.number, addend, result.shape)
     return _wrapped(result, x, number)
+
+
+def _hide(func: Callable, x: Any, args: tuple, kwargs: dict) -> Recorded:
+    """Scores plus a multiple of a mask of the region, see ``qtensor/hiding.py``.
+
+    There is a node for sums of two values, with a multiplier each and a shift.
+    """
+    (mask,), alpha = args, kwargs.get('alpha', 1)
+    made = x if isinstance(x, Recorded) else mask
+    plain = [t.plain if isinstance(t, Recorded) else t for t in (x, mask)]
+    with torch._C.DisableTorchFunctionSubclass():
+        result = func(*plain, **kwargs)
+    recorder = made.recorder
+    operands: list[Operand] = []
+    ends = []
+    for t, factor in ((x, 1), (mask, alpha)):
+        if isinstance(t, Recorded):
+            value = recorder.values[t.number]
+            operands.append(t.number)
+            low, high = value.low, value.high
+        else:
+            operands.append(recorder.tensor(t, 'scores', narrow=True))
+            low, high = int(t.min()), int(t.max())
+        ends.append(sorted((low * factor, high * factor)))
+    bounds = ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
+    constants: dict[str, int | str] = {'left': 2, 'right': 2 * alpha, 'shift': 1}
+    number = recorder.node('add', operands, result.shape, bounds, constants)
+    return Recorded.wrap(result, recorder, number)
 
 
 def _subtract(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
@@ -224,6 +258,8 @@ def _in_place(function: Callable) -> Callable:
     return update
 
 
+#: Sums, whose second operand may be a value of the region, too.
+_ADDITIONS = (torch.add, Tensor.add)
 #: torch function -> handler(function, tensor, other arguments, keyword arguments).
 HANDLERS: dict[Any, Callable] = {
     **dict.fromkeys(_MOVES, _move),

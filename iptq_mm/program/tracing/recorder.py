@@ -50,10 +50,11 @@ class Recorder:
         high: int,
         scale: float,
         pixels: Pixels | None = None,
+        given: bool = False,
     ) -> int:
         """Add an input of the program; returns the number of its value."""
         number = self._value(shape, low, high)
-        self.inputs.append(Port(number, scale, pixels))
+        self.inputs.append(Port(number, scale, pixels, given=given))
         return number
 
     def tensor(self, tensor: Tensor, name: str, narrow: bool = False) -> str:

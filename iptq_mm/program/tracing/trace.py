@@ -23,6 +23,7 @@ from ...modes import Integer, Region, bound_region
 from ...modes.binding import own_forward
 from ...modes.region import PIXELS
 from ...operations import NonLinear, Operation
+from ...pixels import Pixels
 from ...plan import SitePlan
 from ...qtensor import QTensor
 from ...utils.trees import tree_leaves
@@ -70,14 +71,26 @@ class Tracing(Integer):
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
-        x, qparams = super().enter(name, value), self.plan.inputs[name]
-        number = self.recorder.input(
-            x.payload.shape,
-            qparams.qmin,
-            qparams.qmax,
-            qparams.scale,
-            self.plan.pixels if name == PIXELS else None,
-        )
+        pixels = self.plan.pixels if name == PIXELS else None
+        return self._recorded_input(super().enter(name, value), pixels)
+
+    def enter_given(self, name: str, value: Tensor) -> Tensor:
+        """See the base class."""
+        x = super().enter_given(name, value)
+        return self._recorded_input(x, given=True) if isinstance(x, QTensor) else x
+
+    def enter_mask(self, name: str, value: Tensor) -> QTensor | None:
+        """See the base class."""
+        x = super().enter_mask(name, value)
+        return None if x is None else self._recorded_input(x)
+
+    def _recorded_input(
+        self, x: QTensor, pixels: Pixels | None = None, given: bool = False
+    ) -> QTensor:
+        assert isinstance(x.qparams, QParams)
+        low, high, scale = x.qparams.qmin, x.qparams.qmax, x.qparams.scale
+        shape = x.payload.shape
+        number = self.recorder.input(shape, low, high, scale, pixels, given)
         x.payload = Recorded.wrap(x.payload, self.recorder, number)
         return x
 
@@ -252,6 +265,8 @@ def _inputs(operation: Operation) -> int | None:
     """How many operands a node takes; None: all. Constants stand for the others."""
     if isinstance(operation, NonLinear):
         return 1  # gamma and beta have become constants
+    if operation.kind == 'embedding':
+        return 1  # so has the table
     return 2 if operation.kind in ('linear', 'conv2d') else None  # so has a bias
 
 

@@ -9,6 +9,7 @@ activations    ReLU, GELU, Softmax
 normalization  LayerNorm, batch norm
 movement       views, gathers, concatenation, padding, unfolding
 resampling     nearest interpolation, strided pooling
+given          token ids and masks: embeddings, hidden scores
 metadata       questions about shape and type; no-ops
 ============== ==========================================================
 
@@ -20,6 +21,7 @@ from . import (  # noqa: F401  (they fill the table)
     activations,
     arithmetic,
     dispatch,
+    given,
     metadata,
     movement,
     normalization,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import SMALLER_REGION, unsupported
+from ..hiding import hide_by, hides
 from ..mode import Mode
 from ..tensor import QTensor
 from .dispatch import apply_rule
@@ -29,6 +30,10 @@ def add(mode: Mode, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
     if alpha != 1:
         b = b.scaled(alpha) if isinstance(b, QTensor) else b * alpha
     if isinstance(a, QTensor) and isinstance(b, QTensor):
+        if hides(b):
+            return hide_by(a, b)
+        if hides(a):
+            return add(mode, b, a)
         return run_operation(mode, 'add', [a, b], {})
     x, constant = (a, b) if isinstance(a, QTensor) else (b, a)
     if isinstance(constant, Real) and constant == 0:
@@ -64,6 +69,11 @@ def _is_embedding(constant: Tensor) -> bool:
 @rule(torch.sub, Tensor.sub, Tensor.__sub__, computes=True)
 def _sub(mode: Mode, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
     return add(mode, a, b, alpha=-alpha)
+
+
+@rule(torch.rsub, Tensor.__rsub__, computes=True)
+def _rsub(mode: Mode, a: QTensor, b: Operand) -> QTensor:
+    return add(mode, a.scaled(-1.0), b)
 
 
 # Negating integers keeps the scale and mirrors the range.

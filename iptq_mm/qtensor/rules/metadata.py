@@ -54,12 +54,12 @@ for _func in SIZE_QUERIES:
 # To the model code, integers are the float32 numbers that they stand for.
 @rule(Tensor.dtype.__get__, metadata=True)  # type: ignore[attr-defined]
 def _dtype(mode: Mode, x: QTensor) -> torch.dtype:
-    return torch.float32
+    return x.given or torch.float32
 
 
 @rule(torch.is_floating_point, Tensor.is_floating_point, metadata=True)
 def _is_floating_point(mode: Mode, x: QTensor) -> bool:
-    return True
+    return x.given is None
 
 
 @rule(Tensor.requires_grad.__get__, metadata=True)  # type: ignore[attr-defined]
@@ -111,11 +111,11 @@ def _dropout(
 def _zeros_like(
     mode: Mode, x: QTensor, dtype: torch.dtype | None = None, **kwargs: Any
 ) -> Tensor:
-    dtype = dtype or torch.float32
+    dtype = dtype or x.given or torch.float32
     return torch.zeros(x.payload.shape, dtype=dtype, device=x.payload.device)
 
 
 @rule(Tensor.new_zeros, Tensor.new_empty, metadata=True)
 def _new_zeros(mode: Mode, x: QTensor, *size: Any, **kwargs: Any) -> Tensor:
-    kwargs.setdefault('dtype', torch.float32)
+    kwargs.setdefault('dtype', x.given or torch.float32)
     return torch.zeros(*size, device=x.payload.device, **kwargs)

@@ -20,7 +20,7 @@ from ..weight_qparams import WeightQParams
 from .dispatch import function_name
 from .operands import run_operation
 from .padding import padded
-from .table import rule
+from .table import MOVING, rule
 
 #: Functions that rearrange, repeat or select elements.
 REARRANGING = [
@@ -113,6 +113,8 @@ def _rearranging_rule(func: Any) -> Any:
 
 for _func in REARRANGING:
     rule(_func)(_rearranging_rule(_func))
+
+MOVING.update(REARRANGING)
 
 
 @rule(Tensor.expand_as)

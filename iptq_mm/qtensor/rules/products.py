@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ...operations import TransposedConv2d
 from ...patches import pair, transposed_rows
 from ..errors import SMALLER_REGION, unsupported
+from ..hiding import hide
 from ..mode import Mode
 from ..tensor import QTensor
 from ..weight_qparams import WeightQParams
@@ -18,7 +19,7 @@ from .activations import softmax
 from .arithmetic import add
 from .operands import Operand, check_parameters, run_operation
 from .padding import padded_for
-from .table import rule
+from .table import TAKES_GIVEN, rule
 
 
 # The weight has one scale for each output channel, so it must be one whole parameter.
@@ -109,6 +110,9 @@ def _matmul(mode: Mode, a: Operand, b: Operand) -> QTensor:
     return run_operation(mode, 'matmul', [a, b], {})
 
 
+TAKES_GIVEN.add(F.scaled_dot_product_attention)
+
+
 # Fused attention becomes its sites (matmul, mask, Softmax, matmul): each of them needs
 # a scale of its own.
 @rule(F.scaled_dot_product_attention, computes=True)
@@ -123,10 +127,10 @@ def _attention(
     scale: float | None = None,
     **kwargs: Any,
 ) -> QTensor:
-    if dropout_p or is_causal or kwargs.get('enable_gqa'):
+    if dropout_p or kwargs.get('enable_gqa'):
         raise unsupported(
-            'attention with dropout, a causal mask or grouped queries has no rule',
-            f'call model.eval(), pass the mask as attn_mask, or {SMALLER_REGION}',
+            'attention with dropout or grouped queries has no rule',
+            f'call model.eval(), or {SMALLER_REGION}',
         )
     if not isinstance(query, QTensor) or not isinstance(key, QTensor):
         raise unsupported(
@@ -135,9 +139,21 @@ def _attention(
         )
     scale = query.payload.shape[-1] ** -0.5 if scale is None else scale
     scores = _matmul(mode, query.scaled(scale), key.transpose(-2, -1))
-    if attn_mask is not None:
+    if is_causal:
+        queries, keys = scores.payload.shape[-2:]
+        scores = hide(scores, _later(queries, keys, scores.payload.device))
+    if isinstance(attn_mask, QTensor) and attn_mask.given is not None:
+        unseen: Any = ~attn_mask
+        scores = hide(scores, unseen.payload)
+    elif attn_mask is not None:
         if isinstance(attn_mask, Tensor) and attn_mask.dtype == torch.bool:
             zeros = torch.zeros(attn_mask.shape, device=attn_mask.device)
             attn_mask = zeros.masked_fill(~attn_mask, -1e4)
         scores = add(mode, scores, attn_mask)
     return _matmul(mode, softmax(mode, scores, -1), value)
+
+
+def _later(queries: int, keys: int, device: torch.device) -> Tensor:
+    """The keys that each query of a causal attention must not see, booleans."""
+    seen = torch.ones(queries, keys, dtype=torch.bool, device=device)
+    return ~seen.tril()

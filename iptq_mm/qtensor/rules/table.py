@@ -17,6 +17,25 @@ COMPUTING: set[Any] = set()
 #: Torch functions that do not look at the numbers.
 METADATA: set[Any] = set()
 
+#: Torch functions with a rule for integers and booleans that a region was given; it
+#: may return NotImplemented.
+GIVEN: dict[Any, Rule] = {}
+
+#: Torch functions that move elements; those among :data:`RULES` that take given
+#: integers beside values of the region.
+MOVING: set[Any] = set()
+TAKES_GIVEN: set[Any] = set()
+
+
+def given_rule(*functions: Any) -> Callable[[Rule], Rule]:
+    """Enter a rule into :data:`GIVEN`, see :mod:`.given`."""
+
+    def register(implementation: Rule) -> Rule:
+        GIVEN.update(dict.fromkeys(functions, implementation))
+        return implementation
+
+    return register
+
 
 def rule(
     *functions: Any, computes: bool = False, metadata: bool = False

@@ -106,7 +106,7 @@ def test_files_of_version_2_can_be_read(pixels, tmp_path):
     x = integers(program)
     assert equal(run(program, x), run(again, x))
     torch.save({**data, 'version': 1}, tmp_path / 'older')
-    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 6\)'):
+    with pytest.raises(ProgramError, match=r'version 1 .*\(it reads 2 to 7\)'):
         load_program(tmp_path / 'older')
 
 
@@ -119,7 +119,7 @@ def test_files_of_version_4_and_5_can_be_read(version):
     assert again.nodes == program.nodes and again.inputs == program.inputs
     levels = LONE['to_levels']()
     assert from_dict(to_dict(levels)).nodes == levels.nodes
-    assert to_dict(levels)['version'] == 6
+    assert to_dict(levels)['version'] == 7
 
 
 def test_files_of_version_3_can_be_read():

@@ -30,6 +30,7 @@ from .fusion.epilogue import fuse
 from .kernels import (  # noqa: F401  (they register emitters)
     convolution,
     elementwise,
+    embedding,
     linear,
     matmul,
     normalization,

@@ -101,6 +101,7 @@ def metadata(program: Program) -> dict[str, str]:
         return json.dumps(
             [
                 dict(name=f'{name}_{i}', scale=port.scale, low=v.low, high=v.high)
+                | (dict(given=True) if port.given else {})
                 | (dict(pixels=port.pixels.to_dict()) if port.pixels else {})
                 | (dict(image=port.image.to_dict()) if port.image else {})
                 for i, (port, v) in enumerate(zip(those, values, strict=True))

@@ -1,0 +1,1 @@
+"""How what a region is given enters it: integers, booleans, masks."""
