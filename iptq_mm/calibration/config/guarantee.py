@@ -44,6 +44,7 @@ FUNCTIONS = {
     'gelu': [{'type': 'interpolated_gelu'}],
     'softmax': [{'type': 'table_softmax'}],
     'layer_norm': [{'type': 'ibert_layernorm'}],
+    'unary': [{'type': 'interpolated_unary'}],
 }
 
 

@@ -26,6 +26,7 @@ STAND_INS = {
     'gelu': {'type': 'interpolated_gelu'},
     'softmax': {'type': 'table_softmax'},
     'layer_norm': {'type': 'ibert_layernorm'},
+    'unary': {'type': 'interpolated_unary'},
 }
 
 

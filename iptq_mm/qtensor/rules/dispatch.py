@@ -41,6 +41,8 @@ def apply_rule(mode: Mode, func: Any, args: tuple, kwargs: dict) -> Any:
     if 'input' in kwargs:  # torch's name of the first argument, seldom written
         kwargs = dict(kwargs)
         args = (kwargs.pop('input'), *args)
+    if 'out' in kwargs and kwargs['out'] is None:  # as torch.nn.functional passes it on
+        kwargs = {k: v for k, v in kwargs.items() if k != 'out'}
     known = func in RULES
     if (not known or func in COMPUTING) and _depends_on_parameters_only((args, kwargs)):
         if _changes_in_place(func, kwargs):

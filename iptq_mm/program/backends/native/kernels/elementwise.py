@@ -222,7 +222,7 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
     return _multiplied(context, node, operands, Dyadic(1, 0))
 
 
-@emitter('gelu', 'to_levels')
+@emitter('gelu', 'unary', 'to_levels')
 def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
     """Any function of one integer, as a table of all inputs."""
     source = context.program.values[node.values[0]]
