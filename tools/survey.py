@@ -94,7 +94,8 @@ def surveyed(name: str) -> dict[str, str]:
             same = all(torch.equal(a, b) for a, b in zip(made, fast, strict=True))
             row['native'] = 'equal' if same else 'DIFFERENT'
             session = bound_region(model.backbone).session
-            left = dict(session.programs[-1].executable.fallbacks)
+            made_of = session.programs[-1].executable
+            left = dict(getattr(made_of, 'fallbacks', {'no native library': 1}))
             row['fallbacks'] = '; '.join(f'{n}x {why}' for why, n in left.items())
         except Exception as error:
             row['native'] = 'error'

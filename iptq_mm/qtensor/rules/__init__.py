@@ -11,6 +11,7 @@ reductions     means, sums, norms, maxima
 activations    ReLU, GELU, Softmax
 unary          other elementwise functions
 normalization  LayerNorm, RMSNorm, group norm, batch norm, L2 normalization
+assignment     ``x[index] = y``
 movement       views, gathers, concatenation, padding, unfolding
 pooling        averages and maxima of windows
 resampling     interpolation
@@ -24,6 +25,7 @@ A torch function without a rule is an error that names it, never a silent float.
 from . import (  # noqa: F401  (they fill the table)
     activations,
     arithmetic,
+    assignment,
     attention,
     dispatch,
     einsum,
