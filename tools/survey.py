@@ -3,8 +3,9 @@
 python tools/survey.py [NAME ...] [--timeout 300] [--out survey.md]
 
 Each model runs in a process of its own. The table has, for each: the first thing that
-has no rule, or the dB of the integers against the float model; whether ``native`` gives
-the same integers; and the nodes that it leaves to the reference.
+has no rule, or the dB of the integers against the float model; the dB that are expected of
+the same linear layers with float functions; whether ``native`` gives the same integers;
+and the nodes that it leaves to the reference.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from iptq_mm.program import use_backend
 from iptq_mm.utils.markdown import table
 from iptq_mm.utils.trees import tree_leaves
 
-HEADER = ['model', 'dB', 'native', 'fallbacks', 'seconds', 'what is missing']
+#: The functions nearest to float: what is missing is not theirs.
+CANDIDATES = {
+    'gelu': [{'type': 'interpolated_gelu'}],
+    'softmax': [{'type': 'table_softmax'}],
+    'layer_norm': [{'type': 'ibert_layernorm'}],
+    'unary': [{'type': 'interpolated_unary'}],
+}
+HEADER = ['model', 'dB', 'expected', 'native', 'fallbacks', 'seconds', 'what is missing']
 
 
 class Model(nn.Module):
@@ -79,15 +87,16 @@ def surveyed(name: str) -> dict[str, str]:
     model, images = built(name)
     with torch.no_grad():
         expected = tree_leaves(model.test_step(images))
-        config = QuantizationConfig.from_dict(dict(regions=['backbone']))
+        config = QuantizationConfig.from_dict(dict(regions=['backbone']), CANDIDATES)
         config.on_mismatch = 'warn'
         try:
-            quantize_model(model, config, [images])
+            checks = quantize_model(model, config, [images]).checks
             made = tree_leaves(model.test_step(images))
         except Exception as error:
             row['what is missing'] = f'{type(error).__name__}: {error}'.split('\n')[0]
             return row
         row['dB'] = f'{decibels(expected, made):.1f}'
+        row['expected'] = f'{checks["backbone"]["expected_db"]:.1f}'
         try:
             use_backend(model, 'native')
             fast = tree_leaves(model.test_step(images))
@@ -106,7 +115,11 @@ def surveyed(name: str) -> dict[str, str]:
 def _child(name: str, pipe: Any) -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    pipe.send(surveyed(name))
+    try:
+        row = surveyed(name)
+    except Exception as error:  # of the float model itself
+        row = {**dict.fromkeys(HEADER, ''), 'what is missing': f'the model: {error}'}
+    pipe.send(row)
 
 
 def survey(names: list[str], timeout: float) -> Iterator[dict[str, str]]:

@@ -82,10 +82,9 @@ MMPRETRAIN: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
         dict(
             type='HiViT',
             arch=dict(embed_dims=64, depths=[1, 1, 2], num_heads=2),
-            img_size=64,
             out_indices=[3],
         ),
-        _SMALL,
+        (2, 3, 224, 224),
     ),
     'T2T_ViT': (
         dict(

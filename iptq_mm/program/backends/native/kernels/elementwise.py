@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from .....intmath.dyadic import Dyadic
 from .....native.commands import Add, Lookup, Multiply, Watch
 from .....native.fields import DIMS
-from .....native.storage import storage_of
 from ....ir.graph import Node, Value
 from ....ir.watch import WATCH
 from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, padded_shape, view
-from ..layout.steps import Buffer, Step
-from ..layout.tensor_ref import TensorRef, collapsed, contiguous
+from ..layout.steps import Step
+from ..layout.tensor_ref import TensorRef, collapsed
+from .constants import Constant, constant_ref
 from .gelu import tabulated
 from .requantization import requantization, sum_fields
 
@@ -26,39 +25,18 @@ _MOST_CODES = 2**16
 _FINER = 'more bits for the coarser operand make it shorter'
 
 
-class _Constant(Buffer):
-    """The memory of a constant tensor, which is not in the arena."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        super().__init__(tensor.numel() * tensor.element_size())
-        self.tensor = tensor
-
-
 def _view(x: TensorRef, strides: list[int]) -> dict:
     fields = view(x, strides)
-    if isinstance(x.buffer, _Constant):
+    if isinstance(x.buffer, Constant):
         fields['data'] = x.buffer.tensor
     return fields
-
-
-def _constant_ref(tensor: Tensor) -> TensorRef:
-    """A constant as an operand by strides."""
-    if tensor.numel() and max(map(abs, map(int, tensor.aminmax()))) >= INT32:
-        raise Unsupported('constants of more than 32 bits')
-    tensor = tensor.contiguous()
-    return TensorRef(
-        _Constant(tensor),
-        storage_of(tensor.dtype),
-        tuple(tensor.shape),
-        contiguous(tuple(tensor.shape)),
-    )
 
 
 def _operand(context: EmitterContext, node: Node, index: int) -> TensorRef:
     """An operand by strides, a constant one included."""
     operand = node.operands[index]
     if isinstance(operand, str):
-        return _constant_ref(context.program.tensors[operand])
+        return constant_ref(context.program.tensors[operand])
     x = context.operand(node, index)
     return x if x.address_map is None else dense(context, x)
 
@@ -164,7 +142,7 @@ def relu(context: EmitterContext, node: Node) -> TensorRef:
 def add_constant(context: EmitterContext, node: Node) -> TensorRef:
     """``x`` plus a constant."""
     addend = context.tensor(node.constants['addend'])
-    operands = [_operand(context, node, 0), _constant_ref(addend)]
+    operands = [_operand(context, node, 0), constant_ref(addend)]
     value, out = _result(context, node, operands[:1])
     return _sum(context, out, operands, value, (1, 1), 0)
 
@@ -217,7 +195,7 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
     powers = context.constant(node, 'powers').to(torch.int64)
     operands = [
         _operand(context, node, 0),
-        _constant_ref(torch.ones_like(powers) << powers),
+        constant_ref(torch.ones_like(powers) << powers),
     ]
     return _multiplied(context, node, operands, Dyadic(1, 0))
 
