@@ -39,7 +39,15 @@ CANDIDATES = {
     'layer_norm': [{'type': 'ibert_layernorm'}],
     'unary': [{'type': 'interpolated_unary'}],
 }
-HEADER = ['model', 'dB', 'expected', 'native', 'fallbacks', 'seconds', 'what is missing']
+HEADER = [
+    'model',
+    'dB',
+    'expected',
+    'native',
+    'fallbacks',
+    'seconds',
+    'what is missing',
+]
 
 
 class Model(nn.Module):

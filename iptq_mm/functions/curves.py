@@ -13,6 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    # Of other exponents, numbers below 0 have no power. A symmetric range has them.
+    return (x if float(exponent).is_integer() else x.clamp_min(0)).pow(exponent)
+
+
 #: Name -> the function, with its parameters by name.
 CURVES: dict[str, Callable[..., Tensor]] = {
     'celu': F.celu,
@@ -27,7 +33,7 @@ CURVES: dict[str, Callable[..., Tensor]] = {
     'log': lambda x, smallest=1e-12: x.clamp_min(smallest).log(),
     'logsigmoid': F.logsigmoid,
     'mish': F.mish,
-    'pow': lambda x, exponent: x.pow(exponent),
+    'pow': lambda x, exponent: _power(x, exponent),
     'reciprocal': lambda x, offset=0.0: 1 / (x + offset),
     'relu6': F.relu6,
     'rsqrt': lambda x, offset=0.0: (x.clamp_min(0) + offset).rsqrt(),
@@ -39,6 +45,10 @@ CURVES: dict[str, Callable[..., Tensor]] = {
     'sqrt': lambda x, offset=0.0: (x.clamp_min(0) + offset).sqrt(),
     'tanh': torch.tanh,
 }
+
+#: Those of which the relative error counts: an input of 8 bits, most of it near 0, has
+#: too few levels where they are steep.
+STEEP = frozenset({'exp', 'log', 'pow', 'reciprocal', 'rsqrt', 'sqrt'})
 
 
 def curve(x: Tensor, name: str = 'silu', **parameters: Any) -> Tensor:

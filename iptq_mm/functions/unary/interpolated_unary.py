@@ -7,13 +7,15 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, UnaryFunction
-from ..fixed_point import check_input, ints, tensor
+from ..fixed_point import ints, tensor
 from .results import results
 
+#: Most bits of an input. A value of 16 bits has more once a number was added to it.
+_MOST_BITS = 17
 #: Bits of the index of a bucket.
 _BUCKET_BITS = 8
-#: Fraction bits of slopes and intercepts. A position within a bucket has up to 8 bits,
-#: so that rounding a slope changes the result by 1/64 at most.
+#: Fraction bits of slopes and intercepts. A position within a bucket has up to 9 bits,
+#: so that rounding a slope changes the result by 1/32 at most.
 _FRACTION = 13
 #: Largest error of a line, in steps of the output.
 _TOLERANCE = 0.25
@@ -35,10 +37,14 @@ class InterpolatedUnary(UnaryFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input has more than 16 bits, or the function is
+            ValueError: If the input has more than 17 bits, or the function is
                 undefined somewhere in its range.
         """
-        check_input(self, site)
+        if site.x.bits > _MOST_BITS:
+            raise ValueError(
+                f'InterpolatedUnary takes inputs of at most {_MOST_BITS} bits, not '
+                f'{site.x.bits}'
+            )
         low_bits = max(0, site.x.bits - _BUCKET_BITS)
         width = 1 << low_bits
         span = site.x.qmax - site.x.qmin + 1

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, UnaryFunction
+from ..curves import STEEP
 from ..fixed_point import check_input, ints, tensor
 from .results import results
 
@@ -24,10 +25,16 @@ class TableUnary(UnaryFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input has more than 8 bits, or the function is not
-                finite there.
+            ValueError: If the input has more than 8 bits, the function is undefined
+                there, or 8 bits are too few for it.
         """
         check_input(self, site)
+        name = site.attributes.get('name')
+        if name in STEEP:
+            raise ValueError(
+                f'an input of 8 bits is too coarse for {name}: name interpolated_unary '
+                'among the candidates for unary'
+            )
         table = torch.round(results(self, site, site.x.qmin, 256)).long()
         return {'table': table, 'first': site.x.qmin}
 

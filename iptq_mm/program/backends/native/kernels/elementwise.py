@@ -20,7 +20,7 @@ from .gelu import tabulated
 from .requantization import requantization, sum_fields
 
 #: Entries that a table may have.
-_MOST_CODES = 2**16
+_MOST_CODES = 2**17
 #: What to do about a sum of a 4-bit and a 16-bit operand.
 _FINER = 'more bits for the coarser operand make it shorter'
 
@@ -205,7 +205,7 @@ def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
     """Any function of one integer, as a table of all inputs."""
     source = context.program.values[node.values[0]]
     if source.high - source.low >= _MOST_CODES:
-        raise Unsupported('inputs of more than 16 bits')
+        raise Unsupported('inputs of more than 17 bits')
     x = _operand(context, node, 0)
     _, out = _result(context, node, [x])
     table = tabulated(context, node).to(torch.int32) + out.storage.zero_point
