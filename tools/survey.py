@@ -2,10 +2,10 @@
 
 python tools/survey.py [NAME ...] [--timeout 300] [--out survey.md]
 
-Each model runs in a process of its own. The table has, for each: the first thing that
-has no rule, or the dB of the integers against the float model; the dB that are expected of
-the same linear layers with float functions; whether ``native`` gives the same integers;
-and the nodes that it leaves to the reference.
+Each model runs in a process of its own. The table has, for each: the dB of the integers
+against the float model, and those expected of the same linear layers with float
+functions; whether ``native`` gives the same integers; the nodes that it leaves to the
+reference; or the first thing that has no rule.
 """
 
 from __future__ import annotations

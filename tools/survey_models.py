@@ -79,11 +79,7 @@ MMPRETRAIN: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
         _SMALL,
     ),
     'HiViT': (
-        dict(
-            type='HiViT',
-            arch=dict(embed_dims=64, depths=[1, 1, 2], num_heads=2),
-            out_indices=[3],
-        ),
+        dict(type='HiViT', arch='tiny', out_indices=[11]),
         (2, 3, 224, 224),
     ),
     'T2T_ViT': (

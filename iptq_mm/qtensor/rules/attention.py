@@ -28,9 +28,9 @@ _HIDDEN = -1e4
 @rule(F.scaled_dot_product_attention, computes=True)
 def _attention(
     mode: Mode,
-    query: QTensor,
-    key: QTensor,
-    value: QTensor,
+    query: Any,
+    key: Any,
+    value: Any,
     attn_mask: Operand = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
@@ -120,10 +120,10 @@ def _multi_head_attention(
         inputs = zip((query, key, value), weights, biases, strict=True)
         q, k, v = (linear(mode, *given) for given in inputs)
     else:
-        made: dict[int, tuple[QTensor, ...]] = {}
+        made: dict[int, Any] = {}
         for x in (query, key, value):
             if id(x) not in made:
-                projected = linear(mode, x, in_proj_weight, in_proj_bias)
+                projected: Any = linear(mode, x, in_proj_weight, in_proj_bias)
                 made[id(x)] = projected.chunk(3, -1)
         q, k, v = (made[id(x)][i] for i, x in enumerate((query, key, value)))
 
@@ -138,11 +138,12 @@ def _multi_head_attention(
 
     mask = _mask_of_heads(attn_mask, key_padding_mask, batch, num_heads)
     q, k, v = map(heads, (q, k, v))
+    weights: Any
     attended, weights = _attended(
         mode, q.scaled((dims // num_heads) ** -0.5), k, v, mask
     )
-    joined = attended.permute(2, 0, 1, 3).flatten(-2)
-    result = linear(mode, joined, out_proj_weight, out_proj_bias)
+    joined: Any = attended.permute(2, 0, 1, 3).flatten(-2)
+    result: Any = linear(mode, joined, out_proj_weight, out_proj_bias)
     if unbatched:
         result = result.squeeze(1)
     if not need_weights:

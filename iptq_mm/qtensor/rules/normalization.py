@@ -35,9 +35,10 @@ def _layer_norm(
             f'{tuple(shape)} has no rule'
         )
     if dims > 1:
-        x = x.reshape(*shape[:-dims], -1)
+        rows: Any = x.reshape(*shape[:-dims], -1)
         flat = [p if p is None else p.flatten() for p in (weight, bias)]
-        return _layer_norm(mode, x, x.shape[-1:], *flat, eps).reshape(shape)
+        made: Any = _layer_norm(mode, rows, rows.shape[-1:], *flat, eps)
+        return made.reshape(shape)
     check_parameters(weight, bias, whole=False)
     return run_operation(mode, 'layer_norm', [x, weight, bias], dict(eps=eps))
 
@@ -66,7 +67,7 @@ def rms_norm(
         check_parameters(weight, None, whole=False)
         twice = mode.fold(torch.cat, ([weight, weight],), {})
     normed = run_operation(mode, 'layer_norm', [both, twice, None], dict(eps=eps))
-    return normed[..., :size]
+    return normed.like(normed.payload[..., :size])
 
 
 # x / |x| is RMSNorm without gamma over the root of the size.
@@ -76,9 +77,9 @@ def _normalize(
 ) -> QTensor:
     if p != 2:
         raise unsupported(f'normalize with p={p} has no rule, only p=2 has')
-    rows = x.transpose(dim, -1)
+    rows: Any = x.transpose(dim, -1)
     size = rows.payload.shape[-1]
-    made = rms_norm(mode, rows, (size,), None, eps * eps / size)
+    made: Any = rms_norm(mode, rows, (size,), None, eps * eps / size)
     return made.scaled(size**-0.5).transpose(dim, -1)
 
 
@@ -97,7 +98,7 @@ def group_norm(
     """Groups of channels, each with mean 0 and variance 1."""
     shape = x.payload.shape
     rows = x.reshape(shape[0], num_groups, -1)
-    centred = rows - rows.mean(-1, keepdim=True)
+    centred: Any = rows - rows.mean(-1, keepdim=True)
     variance = (centred * centred).mean(-1, keepdim=True)
     root = run_operation(mode, 'unary', [variance], {'name': 'rsqrt', 'offset': eps})
     result = (centred * root).reshape(shape)
