@@ -102,6 +102,21 @@ def test_poles_saturate():
     assert found.tolist() == [2**20, 100, 10]
 
 
+@pytest.mark.parametrize('added', [20.0, 100.0])
+def test_more_bits_are_rounded_to_17(added):
+    """Of a value of 16 bits to which a number was added."""
+    scale = 1e-4
+    steps = round(added / scale)
+    x = QParams(scale, -32767, 32767 + steps)
+    assert x.bits > 17
+    q = torch.arange(steps - 32767, steps + 32768)
+    function, name = build('interpolated_unary'), 'hardsigmoid'
+    site = FunctionSite(x, QParams(1 / 32767, 0, 32767), attributes={'name': name})
+    made = function.integer(q, function.prepare(site)) / 32767
+    error = (made - function.reference(q * scale, name)).abs().max()
+    assert float(error) < 2 / 32767 + scale * 2 ** (x.bits - 17) / 2
+
+
 def test_silu_without_a_name():
     case = Case(build('interpolated_unary'), QParams.symmetric(4.0, 16), torch.randn(9))
     assert torch.equal(case.reference, torch.nn.functional.silu(case.real))

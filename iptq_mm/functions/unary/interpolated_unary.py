@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from ...intmath import QParams
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, UnaryFunction
 from ..fixed_point import ints, tensor
 from .results import results
 
-#: Most bits of an input. A value of 16 bits has more once a number was added to it.
-_MOST_BITS = 17
+#: Most bits of an input: a value of 16 bits has more once a number was added to it.
+_MOST_BITS = 31
+#: Bits of an input that the tables tell apart; the lowest of further ones are rounded.
+_TABLE_BITS = 17
 #: Bits of the index of a bucket.
 _BUCKET_BITS = 8
 #: Fraction bits of slopes and intercepts. A position within a bucket has up to 9 bits,
@@ -23,7 +28,7 @@ _TOLERANCE = 0.25
 
 @FUNCTIONS.register_module('interpolated_unary')
 class InterpolatedUnary(UnaryFunction):
-    """A function of an input of up to 16 bits, piecewise linear.
+    """A function of an input of 16 bits or more, piecewise linear.
 
     The upper 8 bits of the input select a bucket. Each bucket is cut into segments of
     one width, a power of two: the widest with which no line is off by more than a
@@ -37,7 +42,7 @@ class InterpolatedUnary(UnaryFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input has more than 17 bits, or the function is
+            ValueError: If the input has more than 31 bits, or the function is
                 undefined somewhere in its range.
         """
         if site.x.bits > _MOST_BITS:
@@ -45,23 +50,29 @@ class InterpolatedUnary(UnaryFunction):
                 f'InterpolatedUnary takes inputs of at most {_MOST_BITS} bits, not '
                 f'{site.x.bits}'
             )
-        low_bits = max(0, site.x.bits - _BUCKET_BITS)
+        drop = max(0, site.x.bits - _TABLE_BITS)
+        half = (1 << drop) >> 1
+        first, last = (site.x.qmin + half) >> drop, (site.x.qmax + half) >> drop
+        x = QParams(site.x.scale * 2.0**drop, min(first, 0), max(last, 0))
+        site = replace(site, x=x)
+        low_bits = max(0, x.bits - _BUCKET_BITS)
         width = 1 << low_bits
-        span = site.x.qmax - site.x.qmin + 1
-        buckets = -(-span // width)
+        buckets = -(-(x.qmax - x.qmin + 1) // width)
         # One more result: the end of the last segment.
-        values = results(self, site, site.x.qmin, buckets * width + 1)
+        values = results(self, site, x.qmin, buckets * width + 1)
         step, cut, base = _segments(values, buckets, low_bits)
         one = 2.0**_FRACTION
         start = torch.arange(buckets * width).view(buckets, width)
-        first = torch.cat([start[i, ::s] for i, s in enumerate(step)])
+        begins = torch.cat([start[i, ::s] for i, s in enumerate(step)])
         ends = torch.cat([start[i, ::s] + s for i, s in enumerate(step)])
-        slope = (values[ends] - values[first]) / (ends - first)
+        slope = (values[ends] - values[begins]) / (ends - begins)
         slope = torch.round(slope * one)
         # Relative to the start of the bucket, the half of the rounding included.
-        intercept = torch.round(values[first] * one) - slope * (first % width)
+        intercept = torch.round(values[begins] * one)
+        intercept = intercept - slope * (begins % width)
         return {
-            'first': site.x.qmin,
+            'drop': drop,
+            'first': x.qmin,
             'low_bits': low_bits,
             'cut': cut,
             'base': base,
@@ -71,9 +82,12 @@ class InterpolatedUnary(UnaryFunction):
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        first, low_bits = ints(constants, 'first', 'low_bits')
+        drop, first, low_bits = ints(constants, 'drop', 'first', 'low_bits')
         slope, intercept = (tensor(constants, n) for n in ('slope', 'intercept'))
-        x = (q.long() - first).flatten()
+        x = q.long().flatten()
+        if drop:
+            x = (x + (1 << (drop - 1))) >> drop
+        x = x - first
         bucket = x >> low_bits
         x = x & ((1 << low_bits) - 1)
         segment = x >> tensor(constants, 'cut').index_select(0, bucket)

@@ -138,10 +138,8 @@ def _multi_head_attention(
 
     mask = _mask_of_heads(attn_mask, key_padding_mask, batch, num_heads)
     q, k, v = map(heads, (q, k, v))
-    weights: Any
-    attended, weights = _attended(
-        mode, q.scaled((dims // num_heads) ** -0.5), k, v, mask
-    )
+    seen: Any
+    attended, seen = _attended(mode, q.scaled((dims // num_heads) ** -0.5), k, v, mask)
     joined: Any = attended.permute(2, 0, 1, 3).flatten(-2)
     result: Any = linear(mode, joined, out_proj_weight, out_proj_bias)
     if unbatched:
@@ -149,8 +147,8 @@ def _multi_head_attention(
     if not need_weights:
         return result, None
     if average_attn_weights:
-        weights = mean(mode, weights, 1)
-    return result, weights.squeeze(0) if unbatched else weights
+        seen = mean(mode, seen, 1)
+    return result, seen.squeeze(0) if unbatched else seen
 
 
 def _mask_of_heads(

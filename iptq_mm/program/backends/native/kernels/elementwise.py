@@ -204,13 +204,22 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
 def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
     """Any function of one integer, as a table of all inputs."""
     source = context.program.values[node.values[0]]
+    x, first, drop = _operand(context, node, 0), source.low, 0
     if source.high - source.low >= _MOST_CODES:
-        raise Unsupported('inputs of more than 17 bits')
-    x = _operand(context, node, 0)
+        drop = int(node.constants.get('drop', 0))
+        if not drop:
+            raise Unsupported('inputs of more than 17 bits')
+        # The function rounds the lowest bits away. So does a sum, before the table.
+        half = 1 << (drop - 1)
+        first, last = (source.low + half) >> drop, (source.high + half) >> drop
+        rounded = Value.bounded(source.shape, first, last)
+        storage = context.storage(rounded)
+        short = TensorRef.new(storage, source.shape)
+        x = _sum(context, short, [x], rounded, (1, 0), drop)
     _, out = _result(context, node, [x])
-    table = tabulated(context, node).to(torch.int32) + out.storage.zero_point
+    table = tabulated(context, node, drop).to(torch.int32) + out.storage.zero_point
     fields = _fields(out, out.shape, [x])
-    fields |= {'table': table.contiguous(), 'first': source.low}
+    fields |= {'table': table.contiguous(), 'first': first}
     context.append(Step(Lookup, fields))
     return out
 
