@@ -21,6 +21,7 @@ FOLDER_SIZE = 15
 #: file says which.
 VARIATIONS: dict[str, str] = {
     'configs/deit': 'five of them are old names, kept for one version',
+    'iptq_mm/qtensor/rules': 'rules, by the functions of torch that they answer',
     'tools': 'commands, and scripts around them, where users of mm look for them',
 }
 

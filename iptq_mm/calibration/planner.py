@@ -259,5 +259,5 @@ class Planner:
         if self.record.operations.get(value) == 'softmax':
             return False  # probabilities are not negative
         kinds = {self.record.operations[site] for site, _ in self._uses[value]}
-        affine = narrow and kinds <= {*_AFFINE, 'gelu', 'relu'} and kinds
+        affine = narrow and kinds <= {*_AFFINE, 'gelu', 'unary', 'relu'} and kinds
         return self.config.activation.symmetric or not affine

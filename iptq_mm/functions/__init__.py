@@ -1,6 +1,6 @@
-"""Integer approximations of GELU, Softmax and LayerNorm, one a file."""
+"""Integer approximations of GELU, Softmax, LayerNorm and other functions."""
 
-from . import gelu, layernorm, softmax  # noqa: F401  (fills the registry)
+from . import gelu, layernorm, softmax, unary  # noqa: F401  (fills the registry)
 from .base import (
     Constants,
     FunctionSite,
@@ -9,10 +9,13 @@ from .base import (
     LayerNormFunction,
     OperationCount,
     SoftmaxFunction,
+    UnaryFunction,
     function_name,
 )
+from .curves import CURVES
 
 __all__ = [
+    'CURVES',
     'Constants',
     'FunctionSite',
     'GELUFunction',
@@ -20,5 +23,6 @@ __all__ = [
     'LayerNormFunction',
     'OperationCount',
     'SoftmaxFunction',
+    'UnaryFunction',
     'function_name',
 ]

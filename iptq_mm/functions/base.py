@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..intmath import QParams
+from .curves import curve
 
 #: Integer constants of a function at one site: ints, or int64 tensors (tables, or one
 #: value per channel).
@@ -69,6 +70,8 @@ class FunctionSite:
         beta: LayerNorm's bias by channel, float64, shape (C,).
         eps: LayerNorm's epsilon, added to the variance of real values.
         approximate: Which GELU the model uses, ``'none'`` (erf) or ``'tanh'``.
+        attributes: Of an elementwise function: its name and its parameters, see
+            :mod:`.curves`.
     """
 
     x: QParams
@@ -79,6 +82,7 @@ class FunctionSite:
     beta: Tensor | None = None
     eps: float = 1e-5
     approximate: str = 'none'
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class IntegerFunction(ABC):
@@ -141,6 +145,19 @@ class GELUFunction(IntegerFunction):
     ) -> Tensor:
         """GELU, elementwise."""
         return F.gelu(x, approximate=approximate)
+
+
+class UnaryFunction(IntegerFunction):
+    """Approximations of any other elementwise function."""
+
+    kind = 'unary'
+
+    @staticmethod
+    def reference(  # type: ignore[override]
+        x: Tensor, name: str = 'silu', **parameters: Any
+    ) -> Tensor:
+        """The function ``name``, elementwise; see :mod:`.curves`."""
+        return curve(x, name, **parameters)
 
 
 class SoftmaxFunction(IntegerFunction):

@@ -171,13 +171,13 @@ class Gather(Command):
 
 
 class Mean(Command):
-    """Mean along the last dimensions, requantized."""
+    """Mean or maximum along the last dimensions, requantized."""
 
     kind_number = 8
     _fields_ = fields(
         'kind',
         ('shape', Word * DIMS),
-        'kept',
+        'kept largest',
         ('out', View),
         ('a', View),
         ('result', Requantization),

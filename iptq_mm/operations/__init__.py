@@ -1,6 +1,6 @@
 """Operations of sites, each of them in floats and in integers."""
 
-from .arithmetic import Add, Concat, MatMul, Mean, Mul
+from .arithmetic import Add, Concat, MatMul, Mul
 from .base import (
     ACTIVATION,
     BIAS,
@@ -15,7 +15,8 @@ from .base import (
 )
 from .embedding import Embedding
 from .linear_layers import Conv2d, Linear, TransposedConv2d
-from .nonlinear import GELU, LayerNorm, NonLinear, Softmax
+from .nonlinear import GELU, LayerNorm, NonLinear, Softmax, Unary
+from .reductions import Max, Mean
 from .relu import ReLU
 
 #: Operations by kind, the word that site names use.
@@ -29,8 +30,10 @@ OPERATIONS: dict[str, Operation] = {
         Mul(),
         Concat(),
         Mean(),
+        Max(),
         ReLU(),
         GELU(),
+        Unary(),
         Softmax(),
         LayerNorm(),
         Embedding(),

@@ -1,8 +1,7 @@
-"""Matrix products, sums, elementwise products, concatenation and means."""
+"""Matrix products, sums, elementwise products and concatenation."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,31 +156,3 @@ class Concat(Operation):
             for i, q in enumerate(inputs)
         ]
         return torch.cat(parts, **attributes)
-
-
-class Mean(Operation):
-    """Mean along dimensions: a sum, and a requantization that also divides."""
-
-    kind = 'mean'
-
-    def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
-        """Number of elements of each mean."""
-        return math.prod(inputs[0].shape[d] for d in attributes['dim'])
-
-    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
-        """See the base class."""
-        return inputs[0].mean(**attributes)
-
-    def prepare(self, site: SiteInputs) -> Constants:
-        """See the base class."""
-        (x,) = site.qparams
-        bits = check_int64(site.terms * x.bound, 'the sum')
-        factor = dyadic(x.scale / (site.terms * site.out.scale), bits)
-        return {'multiplier': factor.multiplier, 'shift': factor.shift}
-
-    def integer(
-        self, inputs: Sequence[Any], constants: Constants, attributes: dict[str, Any]
-    ) -> Tensor:
-        """See the base class."""
-        total = inputs[0].sum(**attributes, dtype=torch.int64)
-        return requantize(total, Dyadic(constants['multiplier'], constants['shift']))

@@ -1,4 +1,4 @@
-"""GELU, Softmax and LayerNorm, computed by an integer function of the registry."""
+"""GELU, Softmax, LayerNorm and others, computed by functions of the registry."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..functions import Constants, FunctionSite
+from ..functions.curves import curve
 from ..statistics import Statistics
 from .base import ACTIVATION, NORM, Operation, SiteInputs
 
@@ -42,6 +43,7 @@ class NonLinear(Operation):
             samples,
             weights,
             approximate=site.attributes.get('approximate', 'none'),
+            attributes=site.attributes,
         )
 
     def prepare(self, site: SiteInputs) -> Constants:
@@ -66,6 +68,16 @@ class GELU(NonLinear):
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""
         return F.gelu(inputs[0], **attributes)
+
+
+class Unary(NonLinear):
+    """Any other elementwise function: ``name`` in the attributes says which."""
+
+    kind = 'unary'
+
+    def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
+        """See the base class."""
+        return curve(inputs[0], **attributes)
 
 
 class Softmax(NonLinear):

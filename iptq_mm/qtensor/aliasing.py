@@ -26,11 +26,25 @@ def shares_memory(a: Tensor, b: Tensor) -> bool:
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
-def overlap(a: Tensor, b: Tensor) -> bool:
-    """Whether two views of one storage have an element in common."""
+def overlap(a: Tensor, b: Tensor, but: Tensor | None = None) -> bool:
+    """Whether two views of one storage have an element in common.
+
+    Args:
+        a: A view.
+        b: Another view.
+        but: A third one, whose elements do not count; None: all of them count.
+    """
     size = a.untyped_storage().nbytes() // a.element_size()
     marks = torch.zeros(size, dtype=torch.bool)
-    # An expanded dimension repeats one element.
-    shape = [n if s else min(n, 1) for n, s in zip(b.shape, b.stride(), strict=True)]
-    marks.as_strided(shape, b.stride(), b.storage_offset()).fill_(True)
+    _within(marks, b).fill_(True)
+    if but is not None:
+        _within(marks, but).fill_(False)
     return bool(marks.as_strided(a.shape, a.stride(), a.storage_offset()).any())
+
+
+def _within(marks: Tensor, view: Tensor) -> Tensor:
+    """The marks of the elements of a view, each once."""
+    # An expanded dimension repeats one element.
+    sizes = zip(view.shape, view.stride(), strict=True)
+    shape = [n if step else min(n, 1) for n, step in sizes]
+    return marks.as_strided(shape, view.stride(), view.storage_offset())

@@ -119,20 +119,24 @@ class QTensor(torch.Tensor):
             other._sharing, other._seen_writes = self._sharing, self._seen_writes
         return other
 
-    def check_not_overwritten(self) -> None:
+    def check_not_overwritten(self, but: Tensor | None = None) -> None:
         """Make sure that no in-place operation on another view changed this tensor.
+
+        Args:
+            but: A view of the payload that is about to be overwritten, and so does not
+                matter; None: there is none.
 
         Raises:
             UnsupportedOperationError: If one did.
         """
-        writes = self._sharing.writes
-        if any(overlap(self.payload, w) for w in writes[self._seen_writes :]):
+        writes = self._sharing.writes[self._seen_writes :]
+        if any(overlap(self.payload, w, but) for w in writes):
             raise unsupported(
                 'an in-place operation changed a view of this tensor, or the tensor '
                 'that this one is a view of',
                 'make a new tensor instead: x = x + y in the place of x += y',
             )
-        self._seen_writes = len(writes)
+        self._seen_writes = len(self._sharing.writes)
 
     def become(self, other: QTensor) -> None:
         """Replace this tensor's value by that of ``other``, as in-place operations do.

@@ -10,7 +10,12 @@ from ..record import RegionRecord
 from ..utils.files import write_whole
 
 #: Titles of kinds of functions; the others have their names.
-TITLES = {'gelu': 'GELU', 'softmax': 'Softmax', 'layer_norm': 'LayerNorm'}
+TITLES = {
+    'gelu': 'GELU',
+    'softmax': 'Softmax',
+    'layer_norm': 'LayerNorm',
+    'unary': 'others',
+}
 
 
 def plot_assignment(

@@ -155,6 +155,14 @@ LONE = {
         {'dim': [1], 'keepdim': False},
         (2, 5),
     ),
+    'max': lambda: lone(
+        'max',
+        [((2, 6, 5), -300, 300)],
+        (-128, 127),
+        {'multiplier': 2**28, 'shift': 29},
+        {'dim': [1, -1], 'keepdim': True},
+        (2, 1, 1),
+    ),
     'requantize': lambda: lone(
         'requantize',
         [((3, 50), -32767, 32767)],

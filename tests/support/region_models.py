@@ -33,6 +33,7 @@ CANDIDATES = dict(
     gelu=[dict(type='table_gelu')],
     softmax=[dict(type='table_softmax')],
     layer_norm=[dict(type='ibert_layernorm')],
+    unary=[dict(type='interpolated_unary')],
 )
 #: As few as make a choice, one of each kind from another paper.
 SEVERAL = dict(

@@ -16,6 +16,7 @@ CANDIDATES = dict(
     layer_norm=[dict(type='ivit_layernorm')],
 )
 SMALL = dict(img_size=64, patch_size=16)
+TINY = dict(embed_dims=64, num_layers=2, num_heads=2, feedforward_channels=128)
 BACKBONES = {
     'DeiT-3': dict(type='DeiT3', arch='s', **SMALL),
     'BEiT': dict(
@@ -38,6 +39,26 @@ BACKBONES = {
     'ConvNeXt': dict(type='ConvNeXt', arch='atto'),
     'TinyViT': dict(
         type='TinyViT', arch='5m', img_size=(64, 64), window_size=(4, 4, 4, 2)
+    ),
+    'EVA-02': dict(type='ViTEVA02', arch=TINY, **SMALL),
+    'XCiT': dict(
+        type='XCiT',
+        embed_dims=32,
+        depth=2,
+        num_heads=2,
+        cls_attn_layers=1,
+        **SMALL,
+    ),
+    'TNT': dict(
+        type='TNT',
+        arch=dict(
+            embed_dims_outer=64,
+            embed_dims_inner=24,
+            num_layers=2,
+            num_heads_outer=2,
+            num_heads_inner=2,
+        ),
+        img_size=64,
     ),
     'MLP-Mixer': dict(type='MlpMixer', arch='b', **SMALL),
 }

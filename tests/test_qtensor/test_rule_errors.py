@@ -52,7 +52,7 @@ def without_rules(function, x):
 
 #: By name: code within a region, and the start of the message and of the remedy.
 IN_REGION = {
-    'no rule': (lambda m, x: x.tanh(), 'no integer rule for torch', 'or add a rule'),
+    'no rule': (lambda m, x: x.sin(), 'no integer rule for torch', 'or add a rule'),
     'unknown arguments': (
         lambda m, x: torch.cat((x, x), out=x),
         'torch.cat with arguments that its rule does not know',
@@ -88,27 +88,17 @@ IN_REGION = {
         'aten.relu.default would touch the integers behind the rule table',
         REGION,
     ),
-    'divided by a tensor': (
-        lambda m, x: x / x,
-        'division by a tensor of the region has no rule',
-        'multiply by a parameter that holds the reciprocal',
-    ),
-    'product with plain': (
-        lambda m, x: x * torch.ones(16),
-        'a product with a float tensor of shape (16,)',
-        'register it as a parameter',
-    ),
     'operand': (
         lambda m, x: x @ torch.ones(16, 16),
         'matmul has an operand that is neither a parameter nor computed from',
         'register it as a parameter',
     ),
     'pooling': (
-        lambda m, x: F.adaptive_avg_pool1d(x, 2),
-        'average pooling to 2 has no rule, only global pooling has',
+        lambda m, x: F.adaptive_avg_pool1d(x, 3),
+        'pooling of (16,) to (3,), windows of several sizes, has no rule',
         REGION,
     ),
-    'clamp': (lambda m, x: x.clamp(0, 6), 'clamp to other bounds has no rule', REGION),
+    'clamp': (lambda m, x: x.clamp(x), 'clamp to tensors has no rule', REGION),
     'weight of the input': (
         lambda m, x: F.linear(x, x[0]),
         'a weight or bias depends on the input of the region',
@@ -129,19 +119,14 @@ IN_REGION = {
         'a transposed convolution has an input or weight that is neither',
         REGION,
     ),
-    'grouped queries': (
-        lambda m, x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True),
-        'attention with dropout or grouped queries has no rule',
+    'attention with dropout': (
+        lambda m, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1),
+        'attention with dropout has no rule',
         'call model.eval()',
     ),
     'attention of plain': (
         lambda m, x: F.scaled_dot_product_attention(torch.ones(4, 5, 16), x, x),
         'attention has queries or keys that are neither parameters nor',
-        REGION,
-    ),
-    'layer norm': (
-        lambda m, x: F.layer_norm(x, (5, 16)),
-        'LayerNorm over (5, 16) has no rule',
         REGION,
     ),
     'batch norm': (
@@ -174,19 +159,34 @@ IN_REGION = {
         'a conversion to torch.int8 has no rule',
         REGION,
     ),
+    'assignment': (
+        lambda m, x: x.__setitem__(0, 0.0),
+        '__setitem__ of a plain tensor, of a parameter, or with a value',
+        'make a new tensor, by torch.cat',
+    ),
+    'einsum of one': (
+        lambda m, x: torch.einsum('bnc->nb', x),
+        'einsum of anything but an equation and two tensors has no rule',
+        REGION,
+    ),
+    'parameters of a curve': (
+        lambda m, x: F.hardtanh(x, 0, x),
+        'hardtanh with the arguments',
+        REGION,
+    ),
     'dropout': (
         lambda m, x: F.dropout(x, 0.5, training=True),
         'dropout in training mode has no rule',
         'call model.eval() first',
     ),
-    'bicubic': (
-        lambda m, x: F.interpolate(x[None], scale_factor=2, mode='bicubic'),
-        "interpolate with mode='bicubic' and 4 dimensions has no rule",
+    'interpolation': (
+        lambda m, x: F.interpolate(x[None], scale_factor=2, mode='area'),
+        "interpolate with mode='area' and 4 dimensions has no rule",
         REGION,
     ),
     'maximum': (
-        lambda m, x: F.max_pool2d(x, 2),
-        'maximum pooling with kernel 2 has no rule',
+        lambda m, x: F.max_pool2d(x, 2, dilation=2),
+        'maximum pooling with dilation, or with indices, has no rule',
         REGION,
     ),
 }

@@ -21,6 +21,7 @@ DEFAULT = {
         'table_softmax',
     ],
     'layer_norm': ['ibert_layernorm', 'fqvit_layernorm', 'ivit_layernorm'],
+    'unary': ['table_unary', 'interpolated_unary'],
 }
 
 

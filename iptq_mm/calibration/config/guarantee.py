@@ -46,6 +46,7 @@ FUNCTIONS = {
     'gelu': [{'type': 'long_table_gelu'}],
     'softmax': [{'type': 'table_softmax'}],
     'layer_norm': [{'type': 'ibert_layernorm'}],
+    'unary': [{'type': 'interpolated_unary'}],
 }
 
 

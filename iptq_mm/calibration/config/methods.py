@@ -26,7 +26,11 @@ STAND_INS = {
     'gelu': {'type': 'interpolated_gelu'},
     'softmax': {'type': 'table_softmax'},
     'layer_norm': {'type': 'ibert_layernorm'},
+    'unary': {'type': 'interpolated_unary'},
 }
+#: Kinds that no paper has functions for, and few models have sites of: methods need not
+#: name them.
+BESIDE = ('unary',)
 
 
 class Method(NamedTuple):
@@ -42,11 +46,12 @@ class Method(NamedTuple):
     measured: frozenset[str]
 
     def __str__(self) -> str:
-        """The names of the functions; stand-ins are in parentheses."""
+        """The names of the functions, but :data:`BESIDE`; stand-ins in parentheses."""
         names = {kind: function_name(cfg) for kind, cfg in self.functions.items()}
         return ', '.join(
             name if kind in self.measured else f'({name})'
             for kind, name in names.items()
+            if kind not in BESIDE
         )
 
 
@@ -58,7 +63,8 @@ def methods_of(
     Candidates of one paper (:data:`PAPERS`) are one method; of a second one for the
     same kind, such as its literal form, another method is made. Candidates of no paper
     fill the first method that lacks their kind, or make a new one. What a method lacks
-    then has a stand-in (:data:`STAND_INS`).
+    then has a stand-in (:data:`STAND_INS`). If no given method names a kind of
+    :data:`BESIDE`, its stand-in is measured alone.
 
     Args:
         candidates: By kind and name.
@@ -69,6 +75,14 @@ def methods_of(
         ConfigError: If a given method is none, or a candidate is in none of them.
     """
     made = _given(candidates, given) if given else _made_up(candidates)
+    needed = {kind: list(named) for kind, named in candidates.items()}
+    for kind in set(BESIDE) & candidates.keys():
+        if not any(kind in functions for functions in made):
+            first = next(iter(candidates[kind].values()))
+            stand_in = STAND_INS.get(kind, first)
+            known = function_name(stand_in) in candidates[kind]
+            made[0] = {**made[0], kind: stand_in if known else first}
+            needed[kind] = []
     methods, seen = [], set[tuple[str, str]]()
     for functions in made:
         complete, measured = {}, set[str]()
@@ -81,9 +95,7 @@ def methods_of(
                 seen.add(place)
                 measured.add(kind)
         methods.append(Method(complete, frozenset(measured)))
-    missing = [
-        n for k, named in candidates.items() for n in named if (k, n) not in seen
-    ]
+    missing = [n for k, names in needed.items() for n in names if (k, n) not in seen]
     if missing:
         raise ConfigError(
             f'quantization.methods: {", ".join(missing)} is in no method, so that '

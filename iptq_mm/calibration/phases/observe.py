@@ -57,7 +57,7 @@ def check_observed(records: Mapping[str, RegionRecord]) -> None:
 
     Raises:
         ConfigError: If no image came, a region never ran, or there is no
-            transformer in the regions.
+            transformer and no network of several layers in the regions.
     """
     for name, record in records.items():
         if not any(seen.count for seen in record.values.values()):
@@ -68,11 +68,16 @@ def check_observed(records: Mapping[str, RegionRecord]) -> None:
                 'checkpoint, more images (quantization.calibration.num_images), or a '
                 'lower score_thr in model.test_cfg.rcnn'
             )
-    if not any(map(has_choices, records.values())):
+    if not any(has_choices(r) or _layers(r) > 1 for r in records.values()):
         raise ConfigError(
-            f'no transformer in the regions {[*records]}: they hold neither '
-            'Softmax nor GELU nor LayerNorm'
+            f'no transformer in the regions {[*records]}, nor a network of several '
+            'layers: they hold neither Softmax nor GELU nor LayerNorm'
         )
+
+
+def _layers(record: RegionRecord) -> int:
+    """Linear layers and convolutions of a region."""
+    return sum(kind in ('linear', 'conv2d') for kind in record.operations.values())
 
 
 def has_choices(record: RegionRecord) -> bool:

@@ -58,7 +58,7 @@ def search_ranges(
 
 def narrow_values(record: RegionRecord) -> list[str]:
     """Names of the values that some site may want at the bits of activations."""
-    kinds = {'linear', 'conv2d', 'matmul', 'gelu'}
+    kinds = {'linear', 'conv2d', 'matmul', 'gelu', 'unary'}
     return [
         value
         for value, uses in record.consumers().items()

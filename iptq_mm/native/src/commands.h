@@ -221,10 +221,11 @@ struct Mean {
   i64 kind;
   i64 shape[kDims];
   i64 kept;                // leading dimensions that stay
+  i64 largest;             // 1: the largest element instead of the sum
   View out, a;
-  Requantization result;   // of the sum
+  Requantization result;   // of the sum, or of the largest element
 
-  IPTQ_FIELDS(Mean, kind, shape, kept, out, a, result)
+  IPTQ_FIELDS(Mean, kind, shape, kept, largest, out, a, result)
 };
 
 // Tensors become the integers of a program: floats are rounded, pixels restored before,

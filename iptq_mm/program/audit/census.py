@@ -13,8 +13,8 @@ from ..ir.graph import Node, Program, Value
 #: Kinds that are products, and those that bring each element to another scale.
 _PRODUCTS = ('linear', 'conv2d', 'matmul')
 #: Kinds that know no channels: their tensors are tables.
-_WITH_TABLES = ('gelu', 'softmax', 'to_levels')
-_SCALED = (*_PRODUCTS, 'add', 'mul', 'mean', 'cat', 'requantize')
+_WITH_TABLES = ('gelu', 'unary', 'softmax', 'to_levels')
+_SCALED = (*_PRODUCTS, 'add', 'mul', 'mean', 'max', 'cat', 'requantize')
 
 
 @dataclass

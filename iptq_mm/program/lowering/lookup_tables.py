@@ -24,7 +24,7 @@ from ..ir.semantics import node_function
 LOOK_UP = 'look_up'
 #: Kinds of functions whose results depend on one integer each, but for some published
 #: forms; see :func:`_table`.
-_TABULATED = ('gelu', 'to_levels')
+_TABULATED = ('gelu', 'unary', 'to_levels')
 
 
 def with_lookup_tables(program: Program) -> Program:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import unsupported
 from ..mode import Mode
 from ..tensor import QTensor
 from .operands import run_operation
@@ -19,7 +18,8 @@ from .table import rule
 # made, and is a comparison of integers. A number multiplied since then is taken out
 # before and put back after.
 @rule(F.relu, torch.relu, Tensor.relu, computes=True)
-def _relu(mode: Mode, x: QTensor, inplace: bool = False) -> QTensor:
+def relu(mode: Mode, x: QTensor, inplace: bool = False) -> QTensor:
+    """``max(x, 0)``."""
     gain = abs(x.factor)
     made = x if gain == 1 else x.scaled(1 / gain)
     result = run_operation(mode, 'relu', [made], {})
@@ -32,26 +32,7 @@ def _relu(mode: Mode, x: QTensor, inplace: bool = False) -> QTensor:
 
 @rule(torch.relu_, Tensor.relu_, computes=True)
 def _relu_in_place(mode: Mode, x: QTensor) -> QTensor:
-    return _relu(mode, x, inplace=True)
-
-
-# clamp(min=0) is ReLU. Other bounds (ReLU6) would need a scale that expresses them.
-@rule(torch.clamp, Tensor.clamp, computes=True)
-def _clamp(
-    mode: Mode, x: QTensor, min: Any = None, max: Any = None, inplace: bool = False
-) -> QTensor:
-    if isinstance(min, Tensor) or min != 0 or max is not None:
-        raise unsupported(
-            'clamp to other bounds has no rule, only clamp(min=0), which is ReLU, has'
-        )
-    return _relu(mode, x, inplace)
-
-
-@rule(torch.clamp_, Tensor.clamp_, computes=True)
-def _clamp_in_place(
-    mode: Mode, x: QTensor, min: Any = None, max: Any = None
-) -> QTensor:
-    return _clamp(mode, x, min, max, inplace=True)
+    return relu(mode, x, inplace=True)
 
 
 # The integer function is chosen for each site, see iptq_mm.functions.gelu.

@@ -1,4 +1,4 @@
-"""Rules of ``+``, ``-``, ``*`` and ``/``, also in place, and of means."""
+"""Rules of ``+``, ``-``, ``*``, ``/`` and powers, also in place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..errors import SMALLER_REGION, unsupported
+from ..errors import unsupported
 from ..hiding import hide_by, hides
 from ..mode import Mode
 from ..tensor import QTensor
@@ -72,8 +71,8 @@ def _sub(mode: Mode, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
 
 
 @rule(torch.rsub, Tensor.__rsub__, computes=True)
-def _rsub(mode: Mode, a: QTensor, b: Operand) -> QTensor:
-    return add(mode, a.scaled(-1.0), b)
+def _rsub(mode: Mode, a: Operand, b: Operand, *, alpha: float = 1) -> QTensor:
+    return add(mode, b, a, alpha=-alpha)
 
 
 # Negating integers keeps the scale and mirrors the range.
@@ -88,34 +87,75 @@ def _mul(mode: Mode, a: Operand, b: Operand) -> QTensor:
     if isinstance(a, QTensor) and isinstance(b, QTensor):
         return run_operation(mode, 'mul', [a, b], {})
     x, factor = (a, b) if isinstance(a, QTensor) else (b, a)
-    return _scaled(x, factor)
+    return _scaled(mode, x, factor)
 
 
-# Division by a number changes the scale; integers have no quotient of two tensors.
-@rule(torch.div, Tensor.div, Tensor.__truediv__, computes=True)
-def _div(mode: Mode, a: Operand, b: Operand) -> QTensor:
-    if isinstance(b, QTensor) or not isinstance(a, QTensor):
-        raise unsupported(
-            'division by a tensor of the region has no rule',
-            f'multiply by a parameter that holds the reciprocal, or {SMALLER_REGION}',
-        )
-    return _scaled(a, b, inverse=True)
+# Division by a number, or by what depends on parameters only, is a product; by a value,
+# one with its reciprocal, which is a table.
+@rule(
+    torch.div,
+    Tensor.div,
+    torch.true_divide,
+    Tensor.true_divide,
+    Tensor.__truediv__,
+    computes=True,
+)
+def _div(mode: Mode, a: Operand, b: Operand, *, rounding_mode: Any = None) -> QTensor:
+    if rounding_mode is not None:
+        raise unsupported('division that rounds its quotient has no rule')
+    if not isinstance(b, QTensor):
+        return _scaled(mode, a, b, inverse=True)
+    if b.constant:
+        inverse = mode.fold(torch.reciprocal, (b,), {})
+    else:
+        inverse = run_operation(mode, 'unary', [b], {'name': 'reciprocal'})
+    return apply_rule(mode, torch.mul, (inverse, a), {})
 
 
-def _scaled(x: QTensor, factor: Any, inverse: bool = False) -> QTensor:
-    """``x`` times (or over) a number, or a float tensor that holds one."""
+@rule(Tensor.__rtruediv__, Tensor.__rdiv__, computes=True)
+def _rdiv(mode: Mode, a: Operand, b: Operand) -> QTensor:
+    return _div(mode, b, a)
+
+
+def _scaled(mode: Mode, x: QTensor, factor: Any, inverse: bool = False) -> QTensor:
+    """``x`` times (or over) a number, or a float tensor of the model code."""
+    if isinstance(factor, Tensor) and factor.numel() != 1:
+        factor = 1.0 / factor if inverse else factor
+        if factor.unique().numel() != 1:  # a rotary embedding, a mask of ones and zeros
+            return run_operation(mode, 'mul', [x, mode.constant(factor)], {})
+        inverse = False
     if isinstance(factor, Tensor):
-        if factor.numel() != 1:
-            raise unsupported(
-                f'a product with a float tensor of shape {tuple(factor.shape)} that is '
-                'neither a parameter nor computed from the input has no rule',
-                f'register it as a parameter, or {SMALLER_REGION}',
-            )
-        if factor.dim() > x.payload.dim():
-            shape = torch.broadcast_shapes(x.payload.shape, factor.shape)
+        shape = torch.broadcast_shapes(x.payload.shape, factor.shape)
+        if shape != x.payload.shape:
             x = x.like(x.payload.expand(shape))
+        factor = factor.flatten()[0]
     factor = float(factor)
     return x.scaled(1.0 / factor if inverse else factor)
+
+
+# Integer powers are products; others are tables.
+@rule(torch.pow, Tensor.pow, Tensor.__pow__, computes=True)
+def _pow(mode: Mode, x: Operand, exponent: Any) -> QTensor:
+    if isinstance(exponent, Tensor) or not isinstance(x, QTensor):
+        raise unsupported('a power with a tensor as exponent has no rule')
+    if exponent in (1, 2, 3, 4):
+        result = x.like(x.payload.clone()) if exponent == 1 else x
+        if exponent >= 2:
+            result = run_operation(mode, 'mul', [x, x], {})
+        if exponent >= 3:
+            other = x if exponent == 3 else result
+            result = run_operation(mode, 'mul', [result, other], {})
+        return result
+    names = {0.5: 'sqrt', -0.5: 'rsqrt', -1: 'reciprocal'}
+    attributes = {'name': names.get(exponent, 'pow')}
+    if exponent not in names:
+        attributes['exponent'] = exponent
+    return run_operation(mode, 'unary', [x], attributes)
+
+
+@rule(torch.square, Tensor.square, computes=True)
+def _square(mode: Mode, x: QTensor) -> QTensor:
+    return run_operation(mode, 'mul', [x, x], {})
 
 
 def _in_place(function: Any) -> Any:
@@ -138,33 +178,3 @@ rule(Tensor.add_, Tensor.__iadd__)(_in_place(torch.add))
 rule(Tensor.sub_, Tensor.__isub__)(_in_place(torch.sub))
 rule(Tensor.mul_, Tensor.__imul__)(_in_place(torch.mul))
 rule(Tensor.div_, Tensor.__itruediv__)(_in_place(torch.div))
-
-
-# A sum of integers and one requantization, which divides as well: a site.
-@rule(torch.mean, Tensor.mean, computes=True)
-def _mean(
-    mode: Mode, x: QTensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
-) -> QTensor:
-    if dim is None:
-        dim = tuple(range(x.payload.dim()))
-    dim = (dim,) if isinstance(dim, int) else tuple(dim)
-    return run_operation(mode, 'mean', [x], dict(dim=dim, keepdim=keepdim))
-
-
-# Global pooling is a mean; windows of several sizes would need several divisors.
-@rule(F.adaptive_avg_pool2d, computes=True)
-def _adaptive_avg_pool2d(mode: Mode, x: QTensor, output_size: Any) -> QTensor:
-    return _global_pool(mode, x, output_size, 2)
-
-
-@rule(F.adaptive_avg_pool1d, torch.adaptive_avg_pool1d, computes=True)
-def _adaptive_avg_pool1d(mode: Mode, x: QTensor, output_size: Any) -> QTensor:
-    return _global_pool(mode, x, output_size, 1)
-
-
-def _global_pool(mode: Mode, x: QTensor, output_size: Any, dims: int) -> QTensor:
-    if output_size not in (1, (1,) * dims, [1] * dims):
-        raise unsupported(
-            f'average pooling to {output_size} has no rule, only global pooling has'
-        )
-    return _mean(mode, x, tuple(range(-dims, 0)), keepdim=True)

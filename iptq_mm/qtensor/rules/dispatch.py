@@ -6,9 +6,11 @@ import inspect
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_any
 
 from ...utils.trees import tree_leaves
+from ..aliasing import shares_memory
 from ..context import describe_location
 from ..errors import SMALLER_REGION, UnsupportedOperationError, unsupported
 from ..mode import Mode, current_mode
@@ -37,11 +39,16 @@ def apply_rule(mode: Mode, func: Any, args: tuple, kwargs: dict) -> Any:
         UnsupportedOperationError: If it has no rule, or its rule does not
             cover these arguments.
     """
-    if func not in METADATA:
+    if func is Tensor.__setitem__ and isinstance(args[0], QTensor):
+        _check_assigned(*args[:2])
+        _check_not_overwritten(args[1:])
+    elif func not in METADATA:
         _check_not_overwritten((args, kwargs))
     if 'input' in kwargs:  # torch's name of the first argument, seldom written
         kwargs = dict(kwargs)
         args = (kwargs.pop('input'), *args)
+    if 'out' in kwargs and kwargs['out'] is None:  # as torch.nn.functional passes it on
+        kwargs = {k: v for k, v in kwargs.items() if k != 'out'}
     if func not in METADATA:
         found = answer_given(mode, func, args, kwargs)
         if isinstance(found, GivenAnswer):
@@ -49,6 +56,12 @@ def apply_rule(mode: Mode, func: Any, args: tuple, kwargs: dict) -> Any:
         args, kwargs = found
     known = func in RULES
     if (not known or func in COMPUTING) and _depends_on_parameters_only((args, kwargs)):
+        if kwargs.get('inplace') and not args[0].whole:
+            # An expression of parameters, which is nobody else's: the tensor takes the
+            # result.
+            result = mode.fold(func, args, {**kwargs, 'inplace': False})
+            args[0].become(result)
+            return args[0]
         if _changes_in_place(func, kwargs):
             raise unsupported(
                 f'{function_name(func)} changes a parameter or a constant in place',
@@ -92,6 +105,12 @@ def _check_not_overwritten(tree: Any) -> None:
     for x in tree_leaves(tree):
         if isinstance(x, QTensor):
             x.check_not_overwritten()
+
+
+def _check_assigned(x: QTensor, index: Any) -> None:
+    """Raise if more of a tensor was changed than what is about to be overwritten."""
+    part = x.payload[index]
+    x.check_not_overwritten(part if shares_memory(part, x.payload) else None)
 
 
 def _changes_in_place(func: Any, kwargs: dict) -> bool:

@@ -135,6 +135,12 @@ def _cat(mode: Mode, tensors: Any, dim: int = 0) -> QTensor:
     return run_operation(mode, 'cat', list(tensors), dict(dim=dim))
 
 
+@rule(torch.stack, computes=True)
+def _stack(mode: Mode, tensors: Any, dim: int = 0) -> QTensor:
+    rank = max(t.dim() for t in tensors) + 1
+    return _cat(mode, [t.unsqueeze(dim % rank) for t in tensors], dim % rank)
+
+
 # Zero padding adds the integer 0, or the zero point of pixels. The mode is told:
 # equalization must not shift channels that are padded. The other kinds repeat elements.
 @rule(F.pad, computes=True)

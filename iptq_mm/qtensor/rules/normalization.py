@@ -1,4 +1,4 @@
-"""Rules of LayerNorm and batch norm."""
+"""Rules of LayerNorm and batch norm, and of norms made of LayerNorm."""
 
 from __future__ import annotations
 
@@ -28,13 +28,102 @@ def _layer_norm(
     eps: float = 1e-5,
     *args: Any,
 ) -> QTensor:
-    if tuple(normalized_shape) != tuple(x.payload.shape[-1:]):
+    shape, dims = x.payload.shape, len(tuple(normalized_shape))
+    if tuple(normalized_shape) != tuple(shape[-dims:]):
         raise unsupported(
-            f'LayerNorm over {tuple(normalized_shape)} has no rule, only over the last '
-            'dimension it has one'
+            f'LayerNorm over {tuple(normalized_shape)} of a tensor of shape '
+            f'{tuple(shape)} has no rule'
         )
+    if dims > 1:
+        rows: Any = x.reshape(*shape[:-dims], -1)
+        flat = [p if p is None else p.flatten() for p in (weight, bias)]
+        made: Any = _layer_norm(mode, rows, rows.shape[-1:], *flat, eps)
+        return made.reshape(shape)
     check_parameters(weight, bias, whole=False)
     return run_operation(mode, 'layer_norm', [x, weight, bias], dict(eps=eps))
+
+
+# Beside its negatives, a row has the mean 0, so that LayerNorm divides by the root of
+# its mean square: any function for LayerNorm, and any kernel, serves as an RMSNorm.
+@rule(F.rms_norm, torch.rms_norm, computes=True)
+def rms_norm(
+    mode: Mode,
+    x: QTensor,
+    normalized_shape: Any,
+    weight: Operand = None,
+    eps: float | None = None,
+) -> QTensor:
+    """``x / sqrt(mean(x**2) + eps) * weight`` along the last dimension."""
+    size = x.payload.shape[-1]
+    if tuple(normalized_shape) != (size,):
+        raise unsupported(
+            f'RMSNorm over {tuple(normalized_shape)} has no rule, only over the last '
+            'dimension it has one'
+        )
+    eps = torch.finfo(torch.float32).eps if eps is None else eps
+    both = run_operation(mode, 'cat', [x, x.scaled(-1.0)], dict(dim=-1))
+    twice = weight
+    if weight is not None:
+        check_parameters(weight, None, whole=False)
+        twice = mode.fold(torch.cat, ([weight, weight],), {})
+    normed = run_operation(mode, 'layer_norm', [both, twice, None], dict(eps=eps))
+    return normed.like(normed.payload[..., :size])
+
+
+# x / |x| is RMSNorm without gamma over the root of the size.
+@rule(F.normalize, computes=True)
+def _normalize(
+    mode: Mode, x: QTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12
+) -> QTensor:
+    if p != 2:
+        raise unsupported(f'normalize with p={p} has no rule, only p=2 has')
+    rows: Any = x.transpose(dim, -1)
+    size = rows.payload.shape[-1]
+    made: Any = rms_norm(mode, rows, (size,), None, eps * eps / size)
+    return made.scaled(size**-0.5).transpose(dim, -1)
+
+
+# A group may have more elements than LayerNorm serves: means, a difference, squares,
+# and one over a root, each at a site.
+@rule(F.group_norm, torch.group_norm, computes=True)
+def group_norm(
+    mode: Mode,
+    x: QTensor,
+    num_groups: int,
+    weight: Operand = None,
+    bias: Operand = None,
+    eps: float = 1e-5,
+    *args: Any,
+) -> QTensor:
+    """Groups of channels, each with mean 0 and variance 1."""
+    shape = x.payload.shape
+    rows = x.reshape(shape[0], num_groups, -1)
+    centred: Any = rows - rows.mean(-1, keepdim=True)
+    variance = (centred * centred).mean(-1, keepdim=True)
+    root = run_operation(mode, 'unary', [variance], {'name': 'rsqrt', 'offset': eps})
+    result = (centred * root).reshape(shape)
+    channels = (1, shape[1], *[1] * (len(shape) - 2))
+    if weight is not None:
+        result = result * weight.view(channels)
+    return result if bias is None else result + bias.view(channels)
+
+
+@rule(F.instance_norm, torch.instance_norm, computes=True)
+def _instance_norm(
+    mode: Mode,
+    x: QTensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Operand = None,
+    bias: Operand = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *args: Any,
+) -> QTensor:
+    if not use_input_stats:
+        return _batch_norm(mode, x, running_mean, running_var, weight, bias, eps=eps)
+    return group_norm(mode, x, x.payload.shape[1], weight, bias, eps)
 
 
 # With running statistics it is a product and a sum by channel, both of constants. Most

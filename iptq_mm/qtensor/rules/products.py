@@ -1,4 +1,4 @@
-"""Rules of matrix products: linear layers, convolutions, attention."""
+"""Rules of matrix products: linear layers, convolutions, einsum."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from torch.nn import functional as F
 
 from ...operations import TransposedConv2d
 from ...patches import pair, transposed_rows
-from ..errors import SMALLER_REGION, unsupported
-from ..hiding import hide
+from ..errors import unsupported
 from ..mode import Mode
 from ..tensor import QTensor
 from ..weight_qparams import WeightQParams
-from .activations import softmax
-from .arithmetic import add
 from .operands import Operand, check_parameters, run_operation
 from .padding import padded_for
-from .table import TAKES_GIVEN, rule
+from .table import rule
 
 
 # The weight has one scale for each output channel, so it must be one whole parameter.
 @rule(F.linear, computes=True)
-def _linear(mode: Mode, x: Operand, weight: Operand, bias: Operand = None) -> QTensor:
+def linear(mode: Mode, x: Operand, weight: Operand, bias: Operand = None) -> QTensor:
+    """A linear layer."""
     check_parameters(weight, bias, whole=True)
     return run_operation(mode, 'linear', [x, weight, bias], {})
 
@@ -106,54 +104,6 @@ def conv_transpose2d(
 @rule(
     torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, computes=True
 )
-def _matmul(mode: Mode, a: Operand, b: Operand) -> QTensor:
+def matmul(mode: Mode, a: Operand, b: Operand) -> QTensor:
+    """A product of two values."""
     return run_operation(mode, 'matmul', [a, b], {})
-
-
-TAKES_GIVEN.add(F.scaled_dot_product_attention)
-
-
-# Fused attention becomes its sites (matmul, mask, Softmax, matmul): each of them needs
-# a scale of its own.
-@rule(F.scaled_dot_product_attention, computes=True)
-def _attention(
-    mode: Mode,
-    query: QTensor,
-    key: QTensor,
-    value: QTensor,
-    attn_mask: Operand = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    **kwargs: Any,
-) -> QTensor:
-    if dropout_p or kwargs.get('enable_gqa'):
-        raise unsupported(
-            'attention with dropout or grouped queries has no rule',
-            f'call model.eval(), or {SMALLER_REGION}',
-        )
-    if not isinstance(query, QTensor) or not isinstance(key, QTensor):
-        raise unsupported(
-            'attention has queries or keys that are neither parameters nor computed '
-            'from the input of the region'
-        )
-    scale = query.payload.shape[-1] ** -0.5 if scale is None else scale
-    scores = _matmul(mode, query.scaled(scale), key.transpose(-2, -1))
-    if is_causal:
-        queries, keys = scores.payload.shape[-2:]
-        scores = hide(scores, _later(queries, keys, scores.payload.device))
-    if isinstance(attn_mask, QTensor) and attn_mask.given is not None:
-        unseen: Any = ~attn_mask
-        scores = hide(scores, unseen.payload)
-    elif attn_mask is not None:
-        if isinstance(attn_mask, Tensor) and attn_mask.dtype == torch.bool:
-            zeros = torch.zeros(attn_mask.shape, device=attn_mask.device)
-            attn_mask = zeros.masked_fill(~attn_mask, -1e4)
-        scores = add(mode, scores, attn_mask)
-    return _matmul(mode, softmax(mode, scores, -1), value)
-
-
-def _later(queries: int, keys: int, device: torch.device) -> Tensor:
-    """The keys that each query of a causal attention must not see, booleans."""
-    seen = torch.ones(queries, keys, dtype=torch.bool, device=device)
-    return ~seen.tril()

@@ -1,4 +1,4 @@
-"""Rules that repeat pixels or leave them out."""
+"""Rules that resize images."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...patches import pair
 from ..errors import unsupported
 from ..mode import Mode
 from ..tensor import QTensor
+from .dispatch import apply_rule
 from .table import rule
 
+_NEAREST = ('nearest', 'nearest-exact')
+_LINEAR = ('bilinear', 'bicubic')
 
-# The nearest pixel is a gather. Other interpolations would be weighted sums.
+
+# The nearest pixel is a gather. Other interpolations are weighted sums, first along the
+# height and then along the width.
 @rule(F.interpolate, computes=True)
 def _interpolate(
     running: Mode,
@@ -27,12 +31,23 @@ def _interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> QTensor:
-    if mode not in ('nearest', 'nearest-exact') or x.payload.dim() != 4:
+    if mode not in (*_NEAREST, *_LINEAR) or x.payload.dim() != 4:
         raise unsupported(
             f"interpolate with mode='{mode}' and {x.payload.dim()} dimensions has no "
-            'rule, only the nearest pixel of images has'
+            f'rule, only {", ".join([*_NEAREST, *_LINEAR])} of images have'
         )
     height, width = x.payload.shape[-2:]
+    if mode in _LINEAR:
+        how = dict(
+            mode=mode,
+            align_corners=align_corners,
+            recompute_scale_factor=recompute_scale_factor,
+            antialias=antialias,
+        )
+        for dim in (-2, -1):
+            weights = _weights_along(dim, (height, width), size, scale_factor, how)
+            x = _weighted(running, x, dim, weights)
+        return x
     index = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width)
     # Torch itself says which pixel is the nearest.
     nearest = F.interpolate(
@@ -59,24 +74,53 @@ def _repeated(x: Tensor, down: int, across: int) -> Tensor:
     return blocks.reshape(batch, channels, height * down, width * across)
 
 
-# A window of one pixel selects by the stride. A larger one would be a maximum of
-# integers: correct, but no model that is supported needs it.
-@rule(F.max_pool2d, torch.max_pool2d)
-def _max_pool2d(
-    mode: Mode,
-    x: QTensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> QTensor:
-    if pair(kernel_size) != (1, 1) or return_indices:
-        raise unsupported(
-            f'maximum pooling with kernel {kernel_size} has no rule, only kernel 1, '
-            'which selects pixels, has'
+def _weights_along(
+    dim: int, sizes: tuple[int, int], size: Any, scale: Any, how: dict[str, Any]
+) -> Tensor:
+    """The weight of each old pixel in each new one, along one dimension.
+
+    Torch itself says it: it resizes images that have a single pixel of 1.
+
+    Args:
+        dim: -2 for the height, -1 for the width.
+        sizes: Height and width.
+        size: As in ``interpolate``.
+        scale: The same.
+        how: Its other arguments.
+    """
+    count = sizes[dim]
+
+    def along(given: Any, other: float) -> Any:
+        if given is None:
+            return None
+        both = tuple(given) if isinstance(given, tuple | list) else (given, given)
+        return (both[0], other) if dim == -2 else (other, both[1])
+
+    single = torch.eye(count, dtype=torch.float64)
+    images = single[:, None, :, None] if dim == -2 else single[:, None, None, :]
+    made = F.interpolate(images, along(size, 1), along(scale, 1.0), **how)
+    return made.view(count, -1).t()
+
+
+def _weighted(mode: Mode, x: QTensor, dim: int, weights: Tensor) -> QTensor:
+    """Sums of pixels times their weights, along one dimension.
+
+    Args:
+        mode: The running mode.
+        x: Shape (B, C, H, W).
+        dim: -2 or -1.
+        weights: Shape (new size, old size).
+    """
+    taps = int((weights != 0).sum(1).max())
+    found = weights.abs().topk(taps, 1).indices.sort(1).values
+    total = None
+    for tap in found.unbind(1):
+        factors = weights.gather(1, tap[:, None]).float()
+        factors = factors if dim == -2 else factors[:, 0]
+        moved = x.like(x.payload.index_select(dim, tap.to(x.payload.device)))
+        part = apply_rule(mode, torch.mul, (moved, factors.to(x.payload.device)), {})
+        total = (
+            part if total is None else apply_rule(mode, torch.add, (total, part), {})
         )
-    # Without a stride, the stride is the kernel: every pixel stays.
-    down, across = pair(stride or 1)
-    return x.like(x.payload[..., ::down, ::across])
+    assert total is not None
+    return total

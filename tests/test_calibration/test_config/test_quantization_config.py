@@ -16,6 +16,7 @@ def test_defaults():
         'gelu': ['table_gelu'],
         'softmax': ['table_softmax'],
         'layer_norm': ['ibert_layernorm'],
+        'unary': ['interpolated_unary'],
     }
     assert config.functions()['gelu']['table_gelu'].kind == 'gelu'
 

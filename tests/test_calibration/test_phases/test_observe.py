@@ -41,7 +41,7 @@ class ConvNet(nn.Module):
     def __init__(self, pool):
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
-        self.pool = nn.MaxPool2d(3) if pool else nn.Identity()
+        self.pool = nn.MaxPool2d(3, dilation=2) if pool else nn.Identity()
 
     def forward(self, x):
         return self.pool(self.conv(x))
@@ -56,12 +56,17 @@ def test_no_transformer_in_the_region():
         check_observed(observe(net, config(), net, [rows()]))
 
 
-def test_a_convolutional_network():
+def test_layers_without_a_function():
+    net = Net(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)))
+    check_observed(observe(net, config(), net, [images(1, 3, 8, 8)]))
+
+
+def test_what_has_no_rule():
     net = Net(ConvNet(pool=True)).eval()
     with pytest.raises(UnsupportedOperationError) as caught:
         observe(net, config(), net, [images(1, 3, 8, 8)])
     message = str(caught.value)
-    assert 'pooling with kernel 3' in message and "module 'pool'" in message
+    assert 'pooling with dilation' in message and "module 'pool'" in message
     assert 'smaller region' in message
     assert regions_in(net) == {} and type(net.backbone) is ConvNet
 

@@ -1,4 +1,4 @@
-// Means along the last dimensions.
+// Means and maxima along the last dimensions.
 #pragma once
 
 #include "elementwise/strided.inl"
@@ -22,18 +22,22 @@ void mean_run(const void* command, i64 task, i64 tasks, char*) {
   const i64 last = c.shape[kDims - 1], rows = summed / last;
   const i64 end = kept * (task + 1) / tasks;
   for (i64 k = kept * task / tasks; k < end; ++k) {
-    i64 total = 0;
+    i64 total = c.largest ? INT32_MIN : 0;
     Row row(c.shape, k * rows);
     for (i64 r = 0; r < rows; ++r, row.next(c.shape)) {
       for (i64 first = 0; first < last; first += kRun) {
         i32 a[kRun];
         const i64 count = last - first < kRun ? last - first : kRun;
         read_view(c.a, row, first, count, a);
-        for (i64 i = 0; i < count; ++i) total += a[i];
+        if (c.largest) {
+          for (i64 i = 0; i < count; ++i) total = a[i] > total ? a[i] : total;
+        } else {
+          for (i64 i = 0; i < count; ++i) total += a[i];
+        }
       }
     }
-    const i32 mean = requantized(total, c.result);
-    write_view(c.out, Row(c.shape, k * rows), 0, 1, &mean);
+    const i32 result = requantized(total, c.result);
+    write_view(c.out, Row(c.shape, k * rows), 0, 1, &result);
   }
 }
 

@@ -23,6 +23,7 @@ _ELEMENTWISE = (
     'add',
     'mul',
     'gelu',
+    'unary',
     'relu',
     'requantize',
     'add_constant',
@@ -30,7 +31,7 @@ _ELEMENTWISE = (
     'to_levels',
 )
 #: Those of them whose constants do not depend on the place of an element.
-_SAME_FOR_ALL = ('gelu', 'requantize', 'to_levels')
+_SAME_FOR_ALL = ('gelu', 'unary', 'requantize', 'to_levels')
 #: Kinds that work along the last dimension.
 _ALONG_LAST = ('linear', 'layer_norm', 'softmax', 'shift_channels')
 #: Moves with the size of each dimension, by attribute.
@@ -228,6 +229,7 @@ _CHECKS: dict[str, Callable[[Program, Node, int, int], bool]] = {
     'matmul': _matmul,
     'cat': _cat,
     'mean': _mean,
+    'max': _mean,
     'reshape': lambda program, node, rank, rows: True,  # rows stay in order
     'permute': lambda program, node, rank, rows: node.attributes['dims'][0] == 0,
     'expand': lambda program, node, rank, rows: (

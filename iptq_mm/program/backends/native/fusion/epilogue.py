@@ -227,6 +227,7 @@ def _residual_fields(context: EmitterContext, x: TensorRef) -> dict:
 #: The fusion rules, by the kind of the node that disappears.
 RULES: dict[str, Rule] = {
     'gelu': fuse_table,
+    'unary': fuse_table,
     'to_levels': fuse_levels,
     'relu': fuse_relu,
     'requantize': fuse_requantize,

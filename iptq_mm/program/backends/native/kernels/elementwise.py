@@ -5,60 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from .....intmath.dyadic import Dyadic
 from .....native.commands import Add, Lookup, Multiply, Watch
 from .....native.fields import DIMS
-from .....native.storage import storage_of
 from ....ir.graph import Node, Value
 from ....ir.watch import WATCH
 from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, padded_shape, view
-from ..layout.steps import Buffer, Step
-from ..layout.tensor_ref import TensorRef, collapsed, contiguous
+from ..layout.steps import Step
+from ..layout.tensor_ref import TensorRef, collapsed
+from .constants import Constant, constant_ref
 from .gelu import tabulated
 from .requantization import requantization, sum_fields
 
 #: Entries that a table may have.
-_MOST_CODES = 2**16
+_MOST_CODES = 2**17
 #: What to do about a sum of a 4-bit and a 16-bit operand.
 _FINER = 'more bits for the coarser operand make it shorter'
 
 
-class _Constant(Buffer):
-    """The memory of a constant tensor, which is not in the arena."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        super().__init__(tensor.numel() * tensor.element_size())
-        self.tensor = tensor
-
-
 def _view(x: TensorRef, strides: list[int]) -> dict:
     fields = view(x, strides)
-    if isinstance(x.buffer, _Constant):
+    if isinstance(x.buffer, Constant):
         fields['data'] = x.buffer.tensor
     return fields
-
-
-def _constant_ref(tensor: Tensor) -> TensorRef:
-    """A constant as an operand by strides."""
-    if tensor.numel() and max(map(abs, map(int, tensor.aminmax()))) >= INT32:
-        raise Unsupported('constants of more than 32 bits')
-    tensor = tensor.contiguous()
-    return TensorRef(
-        _Constant(tensor),
-        storage_of(tensor.dtype),
-        tuple(tensor.shape),
-        contiguous(tuple(tensor.shape)),
-    )
 
 
 def _operand(context: EmitterContext, node: Node, index: int) -> TensorRef:
     """An operand by strides, a constant one included."""
     operand = node.operands[index]
     if isinstance(operand, str):
-        return _constant_ref(context.program.tensors[operand])
+        return constant_ref(context.program.tensors[operand])
     x = context.operand(node, index)
     return x if x.address_map is None else dense(context, x)
 
@@ -164,7 +142,7 @@ def relu(context: EmitterContext, node: Node) -> TensorRef:
 def add_constant(context: EmitterContext, node: Node) -> TensorRef:
     """``x`` plus a constant."""
     addend = context.tensor(node.constants['addend'])
-    operands = [_operand(context, node, 0), _constant_ref(addend)]
+    operands = [_operand(context, node, 0), constant_ref(addend)]
     value, out = _result(context, node, operands[:1])
     return _sum(context, out, operands, value, (1, 1), 0)
 
@@ -217,22 +195,31 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
     powers = context.constant(node, 'powers').to(torch.int64)
     operands = [
         _operand(context, node, 0),
-        _constant_ref(torch.ones_like(powers) << powers),
+        constant_ref(torch.ones_like(powers) << powers),
     ]
     return _multiplied(context, node, operands, Dyadic(1, 0))
 
 
-@emitter('gelu', 'to_levels')
+@emitter('gelu', 'unary', 'to_levels')
 def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
     """Any function of one integer, as a table of all inputs."""
     source = context.program.values[node.values[0]]
+    x, first, drop = _operand(context, node, 0), source.low, 0
     if source.high - source.low >= _MOST_CODES:
-        raise Unsupported('inputs of more than 16 bits')
-    x = _operand(context, node, 0)
+        drop = int(node.constants.get('drop', 0))
+        if not drop:
+            raise Unsupported('inputs of more than 17 bits')
+        # The function rounds the lowest bits away. So does a sum, before the table.
+        half = 1 << (drop - 1)
+        first, last = (source.low + half) >> drop, (source.high + half) >> drop
+        rounded = Value.bounded(source.shape, first, last)
+        storage = context.storage(rounded)
+        short = TensorRef.new(storage, source.shape)
+        x = _sum(context, short, [x], rounded, (1, 0), drop)
     _, out = _result(context, node, [x])
-    table = tabulated(context, node).to(torch.int32) + out.storage.zero_point
+    table = tabulated(context, node, drop).to(torch.int32) + out.storage.zero_point
     fields = _fields(out, out.shape, [x])
-    fields |= {'table': table.contiguous(), 'first': source.low}
+    fields |= {'table': table.contiguous(), 'first': first}
     context.append(Step(Lookup, fields))
     return out
 

@@ -17,8 +17,13 @@ from ..context import INT32, EmitterContext, Unsupported
 _I16 = 2**15
 
 
-def tabulated(context: EmitterContext, node: Node) -> Tensor:
+def tabulated(context: EmitterContext, node: Node, drop: int = 0) -> Tensor:
     """The results of an elementwise function for all values that its input can have.
+
+    Args:
+        context: The context.
+        node: The node of the function.
+        drop: How many of the lowest bits of its input it rounds away.
 
     Raises:
         Unsupported: If the function depends on whole rows, as I-ViT's published GELU.
@@ -28,7 +33,11 @@ def tabulated(context: EmitterContext, node: Node) -> Tensor:
         k: context.constant(node, k) if isinstance(v, str) else v
         for k, v in node.constants.items()
     }
-    every = torch.arange(source.low, source.high + 1).to(source.dtype)
+    half = (1 << drop) >> 1
+    every = torch.arange(
+        (source.low + half) >> drop, ((source.high + half) >> drop) + 1
+    )
+    every = (every << drop).clamp_(source.low, source.high).to(source.dtype)
     compute = node_function(node, context.value(node))
     table, alone = (compute([x], constants) for x in (every, every[:, None]))
     if not torch.equal(table, alone.flatten()):

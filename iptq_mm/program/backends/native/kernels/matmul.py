@@ -15,6 +15,7 @@ from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, stored
 from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
+from .constants import constant_factor, place_of
 from .requantization import requantization
 from .softmax import largest_sum
 
@@ -51,7 +52,7 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
         'a_zero_point': a.storage.zero_point,
         'a_at': a_at,
         'a_row': a_row,
-        'b': Address(b.buffer),
+        'b': place_of(b),
         'b_type': b.storage.type,
         'b_at': b_at,
         'b_row': b_row,
@@ -75,16 +76,16 @@ def _largest_sum(context: EmitterContext, node: Node) -> int:
     if maker is not None and maker.kind == 'softmax':
         size = context.value(maker).shape[-1]
         second = node.operands[1]
-        assert isinstance(second, int)
-        most = max(128, context.program.values[second].bound)
-        bound = min(bound, largest_sum(context, maker, size) * most)
+        if isinstance(second, int):
+            most = max(128, context.program.values[second].bound)
+            bound = min(bound, largest_sum(context, maker, size) * most)
     return bound
 
 
 def _left(context: EmitterContext, node: Node, halves: bool) -> TensorRef:
     x = context.operand(node, 0)
     operand = node.operands[0]
-    assert isinstance(operand, int)
+    assert isinstance(operand, int)  # or context.operand refuses it
     value = context.program.values[operand]
     if halves:
         if value.low < -(2**15) or value.high >= 2**16:
@@ -101,10 +102,14 @@ def _left(context: EmitterContext, node: Node, halves: bool) -> TensorRef:
 
 def _right(context: EmitterContext, node: Node) -> tuple[TensorRef, bool]:
     """The right operand, and whether it is stored by columns of the product."""
+    operand = node.operands[1]
+    if isinstance(operand, str):
+        tensor = context.program.tensors[operand]
+        if tensor.dim() < 2:
+            raise Unsupported('vectors', 'add a dimension of size 1')
+        return constant_factor(tensor), False
     x = context.operand(node, 1)
     swap = x.address_map is None and x.strides[-2] == 1
-    operand = node.operands[1]
-    assert isinstance(operand, int)
     if context.storage(context.program.values[operand]).type != I16:
         return as_bytes(context, node, 1, swap), swap
     if swap:

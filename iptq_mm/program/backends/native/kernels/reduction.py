@@ -1,4 +1,4 @@
-"""Means along dimensions."""
+"""Means and maxima along dimensions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..layout.tensor_ref import TensorRef
 from .requantization import requantization
 
 
-@emitter('mean')
-def mean(context: EmitterContext, node: Node) -> TensorRef:
-    """A sum along dimensions, requantized."""
+@emitter('mean', 'max')
+def reduction(context: EmitterContext, node: Node) -> TensorRef:
+    """A sum or a maximum along dimensions, requantized."""
     x, value = context.operand(node, 0), context.value(node)
     if x.address_map is not None:
         x = dense(context, x)
@@ -36,6 +36,7 @@ def mean(context: EmitterContext, node: Node) -> TensorRef:
     fields = {
         'shape': padded_shape(sizes),
         'kept': DIMS - len(away),
+        'largest': int(node.kind == 'max'),
         # The requantization adds the zero point.
         'out': {**view(out, made), 'zero_point': 0},
         'a': view(x, [x.strides[d] for d in order]),
