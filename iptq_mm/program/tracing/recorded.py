@@ -189,6 +189,8 @@ def _move(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
     else:
         result = _result(func, x, args, kwargs)
     numbers = iter(x.recorder.moved(x.number, moves) for moves in found)
+    if isinstance(result, Tensor):
+        return _wrapped(result, x, next(numbers))
     return tree_map(
         lambda t: _wrapped(t, x, next(numbers)) if isinstance(t, Tensor) else t, result
     )
