@@ -71,8 +71,8 @@ _REMEDY = (
 class Recorded(Tensor):
     """A tensor of integers that is value ``number`` of ``recorder``.
 
-    It is an outline: a tensor on the meta device, which has shape, strides and type, and
-    no elements. Nothing is computed while a program is traced.
+    It is an outline: a tensor on the meta device, which has shape, strides and type,
+    and no elements. Nothing is computed while a program is traced.
 
     Attributes:
         recorder: Records what is done with it.

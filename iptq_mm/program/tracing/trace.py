@@ -185,9 +185,7 @@ class Tracing(Integer):
                 'table': self.recorder.tensor(table, 'levels'),
                 'first': qparams.qmin,
             }
-            number = self.recorder.node(
-                'to_levels', [number], shape, bounds, constants
-            )
+            number = self.recorder.node('to_levels', [number], shape, bounds, constants)
         return Recorded.wrap(outline(shape, dtype), self.recorder, number, home)
 
     def _operand(self, x: QTensor) -> int | str:
