@@ -79,12 +79,18 @@ class Recorded(Tensor):
         number: Number of its value; an in-place operation gives it another one.
         shared: Whether another tensor views the same memory.
         home: The device that the module's code sees.
+        plain: The outline alone.
     """
 
     recorder: Recorder
     number: int
     shared: bool
     home: torch.device
+    plain: Tensor
+    # Attributes of an instance, which are found without asking __torch_function__.
+    # Rules ask for them several times a call.
+    shape = torch.Size()
+    device = torch.device('meta')
 
     @staticmethod
     def wrap(
@@ -104,14 +110,21 @@ class Recorded(Tensor):
         outline = payload if payload.is_meta else payload.to('meta')
         self = outline.as_subclass(Recorded)
         self.recorder, self.number, self.shared = recorder, number, False
-        self.home = payload.device if home is None else home
+        self.plain, self.shape = outline, outline.shape
+        self.home = self.device = payload.device if home is None else home
         return self
 
-    @property
-    def plain(self) -> Tensor:
-        """The outline alone."""
-        with torch._C.DisableTorchFunctionSubclass():
-            return self.as_subclass(Tensor)
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """See the base class."""
+        return self.plain.untyped_storage()
+
+    def is_floating_point(self) -> bool:
+        """See the base class."""
+        return False
+
+    def dim(self) -> int:
+        """See the base class."""
+        return len(self.shape)
 
     @classmethod
     def __torch_function__(
