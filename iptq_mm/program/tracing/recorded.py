@@ -227,7 +227,7 @@ def _add(
     shape, dtype = x.shape, torch.result_type(x.plain, addend)
     if isinstance(addend, Tensor):
         shape = torch.broadcast_shapes(shape, addend.shape)
-        addend = sign * addend.long()
+        addend = addend.long() if sign > 0 else -addend.long()
     elif not isinstance(addend, int):
         raise unsupported(
             f'a rule adds {addend!r} to integers', 'let the rule add integers only'

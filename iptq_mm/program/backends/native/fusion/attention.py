@@ -18,6 +18,9 @@ from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
 from .attention_pattern import AttentionPattern
 
+#: Rows of a matrix that are summed at a time.
+_ROWS = 32
+
 
 def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> TensorRef:
     """Emit the step of an attention.
@@ -129,14 +132,14 @@ def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
     Equal tables become one: of the masks of a Swin's windows, four differ, and these
     stay in the cache.
     """
-    if int(addend.abs().max()) >= INT32:
-        raise Unsupported('addends of more than 32 bits')
     queries, keys = value.shape[-2:]
     while addend.ndim < 2:
         addend = addend.unsqueeze(0)
     lead = addend.shape[:-2]
     tables = addend.expand(*lead, queries, keys).reshape(-1, queries * keys)
     tables, numbers = distinct(tables)
+    if max(map(abs, map(int, tables.aminmax()))) >= INT32:
+        raise Unsupported('addends of more than 32 bits')
     numbers = numbers.view(lead).expand(value.shape[:-2])
     at = numbers.reshape(groups) * (queries * keys)
     return tables.to(torch.int32).contiguous(), at.contiguous()
@@ -146,7 +149,8 @@ def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct rows of a matrix of integers, and for each row its number there."""
     generator = torch.Generator().manual_seed(0)
     weights = torch.randint(-(2**62), 2**62, rows.shape[1:], generator=generator)
-    sums = (rows * weights).sum(1)  # equal for equal rows; overflow does no harm
+    # Equal for equal rows; overflow does no harm. In parts that stay in the cache.
+    sums = torch.cat([(part * weights).sum(1) for part in rows.split(_ROWS)])
     _, numbers = sums.unique(return_inverse=True)
     count = int(numbers.max()) + 1
     places = torch.empty(count, dtype=torch.int64)
