@@ -113,8 +113,15 @@ def main() -> None:
             f'{len(session.programs)} programs keep {session.bytes / 2**20:.0f} MB'
         )
     print(f'ratio: {many.per_megapixel / one.per_megapixel:.3f}')
-    steady = many.later[0] / many.later[1] / (one.later[0] / one.later[1])
-    print(f'ratio of later calls alone: {steady:.3f}')
+    rate, usual_rate = (fed.later[0] / fed.later[1] for fed in (many, one))
+    extra = (many.first[0] - rate * many.first[1]) / kinds
+    print(f'ratio of later calls alone: {rate / usual_rate:.3f}')
+    print(f'the first call of a shape takes {extra:.2f} s more than a later one')
+    if args.part > 1:
+        every = [scaled(shape, args.scale) for shape in images_by_shape(args.images)]
+        pixels = sum(height * width for height, width in every)
+        expected = (rate + extra * len(set(every)) / pixels) / usual_rate
+        print(f'computed for {len(every)} images of all shapes: {expected:.3f}')
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f'largest resident size of the process: {peak:.0f} MB')
 

@@ -69,12 +69,10 @@ class AddressMap:
         """The map after a move."""
         kept = self._along(kind, attributes)
         if kept is None:
-            # A move pads with 0, which is -1 in the map.
-            offsets = move(kind, self.of_elements() + 1, attributes, **index) - 1
-            return AddressMap(offsets.contiguous())
+            return AddressMap(_moved(self.of_elements(), kind, attributes, **index))
         changed, axis = kept
-        offsets = move(kind, self.offsets + 1, changed, **index) - 1
-        return AddressMap(offsets.contiguous(), axis, self.size)
+        offsets = _moved(self.offsets, kind, changed, **index)
+        return AddressMap(offsets, axis, self.size)
 
     def _along(
         self, kind: str, attributes: dict[str, Any]
@@ -104,6 +102,15 @@ class AddressMap:
             if found is not None:
                 return {'shape': _replaced(a['shape'], found)}, found
         return None
+
+
+def _moved(
+    offsets: Tensor, kind: str, attributes: dict[str, Any], **index: Tensor
+) -> Tensor:
+    """Offsets after a move; a view of them where torch can make one."""
+    if kind in ('pad', 'gather'):  # these add zeros, which are -1 in the map
+        return move(kind, offsets + 1, attributes, **index) - 1
+    return move(kind, offsets, attributes, **index)
 
 
 def _replaced(sizes: list[int], axis: int) -> list[int]:
