@@ -68,6 +68,9 @@ class ProgramCache:
         memory_mb: Megabytes that all programs may keep: weights and constants, those
             that several programs share only once, and memory for their values.
 
+    Raises:
+        ValueError: If ``memory_mb`` is no positive number.
+
     Attributes:
         made_for: That state.
         last: The call that ran last, in any thread. It is replaced by one assignment,
@@ -75,6 +78,11 @@ class ProgramCache:
     """
 
     def __init__(self, made_for: tuple = (), memory_mb: float = MEMORY_MB) -> None:
+        if not memory_mb > 0:
+            raise ValueError(
+                f'memory_mb={memory_mb}: programs cannot keep so many megabytes; give '
+                f'a positive number ({MEMORY_MB} by default)'
+            )
         self.made_for = made_for
         self._most = memory_mb * 2**20
         self.last = LastCall(None, None, None)

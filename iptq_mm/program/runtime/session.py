@@ -55,14 +55,7 @@ class Session:
         ValueError: If ``memory_mb`` is no positive number.
     """
 
-    def __init__(
-        self, backend: str = 'reference', memory_mb: float = MEMORY_MB
-    ) -> None:
-        if not memory_mb > 0:
-            raise ValueError(
-                f'memory_mb={memory_mb}: programs cannot keep so many megabytes; give '
-                f'a positive number ({MEMORY_MB} by default)'
-            )
+    def __init__(self, backend: str = 'reference', memory_mb: float = MEMORY_MB):
         self._backend = backend_named(backend)
         self.name, self.memory_mb = backend, memory_mb
         self._cache = ProgramCache(memory_mb=memory_mb)
