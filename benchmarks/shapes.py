@@ -9,11 +9,18 @@ import argparse
 import copy
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.coco_shapes import SHAPES, images_by_shape, scaled
 from bench.setup import prepare_process
 
+if TYPE_CHECKING:
+    import torch
+
+#: Images of 45 shapes, or of one.
+IMAGES = 200
 #: Images of a turn, after which the other model has one.
 TURN = 10
 
@@ -27,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('network', nargs='?', default='swin_t_backbone')
     parser.add_argument('--scale', type=float, default=1.0, help='of the images')
-    parser.add_argument('--images', type=int, default=200)
+    parser.add_argument('--images', type=int, default=IMAGES)
     parser.add_argument(
         '--part', type=int, default=1, help='use every N-th shape, with its images'
     )
@@ -48,16 +55,16 @@ class Fed:
         seen: Shapes so far.
     """
 
-    model: object
+    model: Callable[[torch.Tensor], object]
     first: list[float]
     later: list[float]
     seen: set
 
-    def feed(self, x: object) -> None:
+    def feed(self, x: torch.Tensor) -> None:
         """Let the model compute an image."""
-        shape = x.shape  # type: ignore[attr-defined]
+        shape = x.shape
         began = time.process_time()
-        self.model(x)  # type: ignore[operator]
+        self.model(x)
         taken = time.process_time() - began
         kind = self.later if shape in self.seen else self.first
         self.seen.add(shape)
@@ -93,8 +100,8 @@ def main() -> None:
         return torch.randn(1, 3, *scaled(shape, args.scale), generator=generator)
 
     with torch.no_grad():
-        # What the first call of a process loads.
-        one.model(image((224, 224)))  # type: ignore[operator]
+        for fed in (many, one):  # what the first call of a region prepares
+            fed.model(image((224, 224)))
         for start in range(0, len(shapes), TURN):
             for shape in shapes[start : start + TURN]:
                 many.feed(image(shape))
@@ -117,8 +124,8 @@ def main() -> None:
     extra = (many.first[0] - rate * many.first[1]) / kinds
     print(f'ratio of later calls alone: {rate / usual_rate:.3f}')
     print(f'the first call of a shape takes {extra:.2f} s more than a later one')
-    if args.part > 1:
-        every = [scaled(shape, args.scale) for shape in images_by_shape(args.images)]
+    if (args.part, args.images) != (1, IMAGES):
+        every = [scaled(shape, args.scale) for shape in images_by_shape(IMAGES)]
         pixels = sum(height * width for height, width in every)
         expected = (rate + extra * len(set(every)) / pixels) / usual_rate
         print(f'computed for {len(every)} images of all shapes: {expected:.3f}')
