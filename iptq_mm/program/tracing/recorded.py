@@ -132,7 +132,7 @@ class Recorded(Tensor):
     ) -> Any:
         """Run ``func``, and record it."""
         kwargs = kwargs or {}
-        source = args[0] if args else None
+        source: Any = args[0] if args else None
         if func in _DEVICE:
             return _DEVICE[func](source.home)
         if func in _METADATA:
