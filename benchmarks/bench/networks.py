@@ -53,12 +53,14 @@ class Network:
 
 
 CASCADE = CONFIGS / 'cascade_mask_rcnn/cascade-mask-rcnn_swin-t_w8a8_coco.py'
+DEMO = CONFIGS / 'demo/swin_cascade_demo_w8a8.py'
 #: By the name they have on the command line.
 NETWORKS = {
     'deit_t': Network(CONFIGS / 'deit/deit-tiny_w8a8_in1k.py', (224, 224)),
     'deit_s': Network(CONFIGS / 'deit/deit-small_w8a8_in1k.py', (224, 224)),
     'swin_t': Network(CONFIGS / 'swin/swin-tiny_w8a8_in1k.py', (224, 224)),
     'swin_t_backbone': Network(CASCADE, (800, 1216), 'backbone'),
+    'swin_demo_backbone': Network(DEMO, (800, 1216), 'backbone'),
     'swin_t_cascade': Network(CASCADE, (800, 1216)),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -40,11 +41,23 @@ class Note:
         self.container = container
         self._mine = mine
         self.content: Any = dict(self.now()) if self.named else list(container)
+        self._values = self._all()
 
     @property
     def named(self) -> bool:
         """Whether it is a dict."""
         return isinstance(self.container, dict)
+
+    def _all(self) -> tuple[Any, ...]:
+        values = dict.values(self.container) if self.named else self.container
+        return tuple(values)
+
+    def same(self) -> bool:
+        """Whether the container holds the very objects that it held."""
+        values = self._all()
+        return len(values) == len(self._values) and all(
+            map(operator.is_, values, self._values)
+        )
 
     def now(self) -> list[tuple[Any, Any]]:
         """The present keys (or positions) and values."""

@@ -59,12 +59,7 @@ class Integer(IntegerInputs, Mode):
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """Quantize an input of the region."""
-        if name not in self.plan.inputs:
-            raise unsupported(
-                f'{name} was not seen in calibration, so it has no scale',
-                'calibrate with calls of every kind that is used',
-            )
-        qparams = self.plan.inputs[name]
+        qparams = self.planned_input(name)
         integers = integers_for_consumer(value, qparams)
         if self.log is not None:
             self._see_rows(name, value)
@@ -73,6 +68,19 @@ class Integer(IntegerInputs, Mode):
         if integers is None:
             integers = qparams.quantize(value)
         return QTensor(integers, qparams, name)
+
+    def planned_input(self, name: str) -> QParams:
+        """The quantizer of an input of the region.
+
+        Raises:
+            UnsupportedOperationError: If the plan has no such input.
+        """
+        if name not in self.plan.inputs:
+            raise unsupported(
+                f'{name} was not seen in calibration, so it has no scale',
+                'calibrate with calls of every kind that is used',
+            )
+        return self.plan.inputs[name]
 
     def enter_image(self, name: str, image: Tensor, pixels: Pixels) -> QTensor:
         """See the base class."""

@@ -86,6 +86,8 @@ def _release(before: Attributes, notes: list[Note], where: str, hide: bool) -> N
     found = []
     constant = False
     for note in notes:
+        if note.same():  # most are; and what is in these objects has notes of its own
+            continue
         for key, value in note.now():
             left = _found(value, lambda x: isinstance(x, QTensor), before)
             if left and all(x.constant for x in left):

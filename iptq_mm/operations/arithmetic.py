@@ -16,6 +16,7 @@ from .base import (
     Constants,
     Operation,
     SiteInputs,
+    broadcast,
     check_int64,
     common_dyadic,
 )
@@ -30,6 +31,15 @@ class MatMul(Operation):
     def terms(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> int:
         """Number of products that each sum adds up."""
         return int(inputs[0].shape[-1])
+
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        a, b = shapes[0], shapes[1]
+        if a is None or b is None or min(len(a), len(b)) < 2:  # a vector
+            return super().shape(shapes, attributes)
+        return (*torch.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""
@@ -82,6 +92,12 @@ class Add(Operation):
     kind = 'add'
     roles = (TABLE,)
 
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        return broadcast(shapes, attributes)
+
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""
         return inputs[0] + inputs[1]
@@ -108,6 +124,12 @@ class Mul(Operation):
 
     kind = 'mul'
     roles = (TABLE,)
+
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        return broadcast(shapes, attributes)
 
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""

@@ -87,6 +87,18 @@ class Operation(ABC):
         """Number of terms that each sum adds up; 0 if constants depend on no shape."""
         return 0
 
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """Shape of the result. By default :meth:`real` makes it, without elements.
+
+        Args:
+            shapes: Of the operands; None where an optional one is missing.
+            attributes: Other arguments.
+        """
+        made = [s if s is None else torch.empty(s, device='meta') for s in shapes]
+        return tuple(self.real(made, attributes).shape)
+
     @abstractmethod
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """The float result of the operation."""
@@ -175,6 +187,13 @@ def common_dyadic(
     return [round(ratio * 2.0**shift) for ratio in ratios], shift
 
 
+def broadcast(
+    shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+) -> tuple[int, ...]:
+    """Shape of the result of an operation by element, as :meth:`Operation.shape`."""
+    return tuple(torch.broadcast_shapes(*(s for s in shapes if s is not None)))
+
+
 def check_int64(bound: int, what: str) -> int:
     """Bits, sign included, of integers up to ``bound``; at least 32.
 
@@ -210,6 +229,7 @@ __all__ = [
     'Dyadic',
     'Operation',
     'SiteInputs',
+    'broadcast',
     'check_int32',
     'check_int64',
     'common_dyadic',

@@ -24,6 +24,14 @@ class Embedding(Operation):
     kind = 'embedding'
     roles = (ACTIVATION, EMBEDDING)
 
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        ids, table = shapes
+        assert ids is not None and table is not None
+        return (*ids, table[1])
+
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class.
 

@@ -87,6 +87,14 @@ class Linear(_LinearLayer):
 
     kind = 'linear'
 
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        x, weight = shapes[0], shapes[1]
+        assert x is not None and weight is not None
+        return (*x[:-1], weight[0])
+
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class.
 

@@ -27,6 +27,13 @@ class NonLinear(Operation):
 
     saved: ClassVar[bool] = True
 
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class: that of the first operand."""
+        assert shapes[0] is not None
+        return shapes[0]
+
     def function_site(
         self, site: SiteInputs, seen: Statistics | None = None
     ) -> FunctionSite:

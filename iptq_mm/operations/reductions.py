@@ -14,7 +14,22 @@ from ..intmath.dyadic import Dyadic
 from .base import Constants, Operation, SiteInputs, check_int64
 
 
-class Mean(Operation):
+class Reduction(Operation):
+    """What makes one element of those along some dimensions."""
+
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        (given,) = shapes
+        assert given is not None
+        dims = {d % len(given) for d in attributes['dim']}
+        if attributes.get('keepdim'):
+            return tuple(1 if i in dims else size for i, size in enumerate(given))
+        return tuple(size for i, size in enumerate(given) if i not in dims)
+
+
+class Mean(Reduction):
     """Mean along dimensions: a sum, and a requantization that also divides."""
 
     kind = 'mean'
@@ -42,7 +57,7 @@ class Mean(Operation):
         return requantize(total, Dyadic(constants['multiplier'], constants['shift']))
 
 
-class Max(Operation):
+class Max(Reduction):
     """The largest element along dimensions, requantized."""
 
     kind = 'max'

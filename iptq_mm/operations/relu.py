@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Constants, Operation, SiteInputs
+from .base import Constants, Operation, SiteInputs, broadcast
 
 #: Relative difference of two scales after multiplying and dividing by a number.
 _TOLERANCE = 1e-9
@@ -25,6 +25,12 @@ class ReLU(Operation):
     def real(self, inputs: Sequence[Any], attributes: dict[str, Any]) -> Tensor:
         """See the base class."""
         return torch.relu(inputs[0])
+
+    def shape(
+        self, shapes: Sequence[tuple[int, ...] | None], attributes: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """See the base class."""
+        return broadcast(shapes, attributes)
 
     def prepare(self, site: SiteInputs) -> Constants:
         """There are no constants.

@@ -23,7 +23,10 @@ class Sharing:
 
 def shares_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are views of one storage."""
-    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    one, other = a.untyped_storage(), b.untyped_storage()
+    # Those without elements, or on the meta device, have no address.
+    same = one.data_ptr() == other.data_ptr()
+    return same and (one.data_ptr() != 0 or one._cdata == other._cdata)
 
 
 def overlap(a: Tensor, b: Tensor, but: Tensor | None = None) -> bool:

@@ -229,7 +229,9 @@ class QTensor(torch.Tensor):
         if not self.is_integer:
             payload = payload + constant
         elif isinstance(qparams, QParams):
-            steps = (constant.double() / qparams.scale).round().long()
+            # Masks of large images are large: no more copies than needed.
+            steps = constant.to(torch.float64, copy=True).div_(qparams.scale)
+            steps = steps.round_().long()
             payload = (payload.long() + steps).clamp_(qparams.qmin, qparams.qmax)
             payload = payload.to(storage_dtype(qparams.qmin, qparams.qmax))
         other = QTensor(payload, qparams, self.source, self.constant)
@@ -270,7 +272,7 @@ def _in_reach(constant: Tensor, qparams: QParams) -> tuple[Tensor, QParams]:
     if constant.numel() == 0:
         return constant, qparams
     scale, far = qparams.scale, _FAR * qparams.scale
-    low, high = float(constant.min()), float(constant.max())
+    low, high = map(float, constant.aminmax())
     if math.isnan(low):
         raise unsupported(
             'a constant that holds nan is added', 'check the mask in the model code'

@@ -1,29 +1,31 @@
-"""Leaves of trees, with and without what newer versions of torch have for them."""
+"""Leaves of trees, as torch finds them, and keys of nestings in every torch."""
 
-import importlib
+from collections import OrderedDict, defaultdict, deque, namedtuple
 
 import pytest
+import torch
 from torch.utils import _pytree
 
 from iptq_mm.utils import trees
+from iptq_mm.utils.trees import tree_leaves
+
+Pair = namedtuple('Pair', 'a b')
 
 
-@pytest.fixture(params=['this torch', 'torch 2.1'])
-def leaves(request, monkeypatch):
-    """The function, as it is imported beside two versions of torch."""
-    if request.param == 'torch 2.1':
-        monkeypatch.delattr(_pytree, 'tree_leaves', raising=False)
-    found = importlib.reload(trees).tree_leaves
-    if request.param == 'torch 2.1':
-        assert found.__module__ == trees.__name__
-    yield found
-    monkeypatch.undo()
-    importlib.reload(trees)
-
-
-def test_leaves(leaves):
-    assert leaves([1, (2, {'b': 3, 'a': [4]}), None]) == [1, 2, 3, 4, None]
-    assert leaves(5) == [5] and leaves(()) == []
+def test_leaves_are_those_of_torch():
+    """In the same order, whatever the types of the nodes are."""
+    examples = [
+        1,
+        (),
+        [1, (2, {'b': 3, 'a': [None, 4]}), []],
+        {'b': (1, 2), 'a': OrderedDict(d=3, c=4)},
+        [Pair(1, [2]), deque([3, 4]), defaultdict(list, x=[5])],
+        (torch.Size([2, 3]), slice(1, 2), 'text', range(3)),
+    ]
+    for tree in examples:
+        assert tree_leaves(tree) == _pytree.tree_flatten(tree)[0]
+    x = torch.zeros(2)
+    assert tree_leaves(x)[0] is x and tree_leaves([{'x': (x,)}])[0] is x
 
 
 @pytest.mark.parametrize('hashes', [False, True])

@@ -35,6 +35,13 @@ class Executable(ABC):
         """What is run, as text; the program itself unless a back end shows more."""
         return str(self.program)
 
+    #: Bytes that it keeps beside the tensors of :meth:`held`.
+    own_bytes: int = 0
+
+    def held(self) -> list[Tensor]:
+        """The tensors that it keeps; other programs may keep them, too."""
+        return list(self.program.tensors.values())
+
     @abstractmethod
     def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
         """Run the program.

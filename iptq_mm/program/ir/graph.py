@@ -202,6 +202,16 @@ class Program:
             own = {*node.values, node.output} - kept
             yield [v for v in own if last[v] == position]
 
+    def peak_bytes(self) -> int:
+        """The most bytes that values take at any time while it runs."""
+        sizes = [v.dtype.itemsize * torch.Size(v.shape).numel() for v in self.values]
+        live = peak = sum(sizes[port.value] for port in self.inputs)
+        for node, done in zip(self.nodes, self.last_uses(), strict=True):
+            live += sizes[node.output]
+            peak = max(peak, live)
+            live -= sum(sizes[value] for value in done)
+        return peak
+
     def check(self) -> None:
         """Check that values are made before use, only once, and hold their bounds.
 

@@ -22,7 +22,7 @@ from .arguments import arguments_key, device_of, row_count_of, tensors_call
 from .dynamic_rows.proof import row_wise, with_rows
 from .dynamic_rows.sizes import AnyRows
 from .module_state import ModuleState
-from .programs import LastCall, PreparedProgram, ProgramCache
+from .programs import MEMORY_MB, LastCall, PreparedProgram, ProgramCache
 from .staged import Staged
 from .watch import Watch
 
@@ -41,19 +41,23 @@ class Session:
 
     Args:
         backend: Name of the back end in ``BACKENDS``.
+        memory_mb: Megabytes that its programs may keep. If they need more, those that
+            were not used longest are dropped, and made again when they are needed.
 
     Attributes:
-        name: That name.
+        name: Name of the back end.
+        memory_mb: See above.
         watching: Counts what is clipped, see :class:`.out_of_range`; None: nobody does.
 
     Raises:
         KeyError: If there is no such back end.
+        ValueError: If ``memory_mb`` is no positive number.
     """
 
-    def __init__(self, backend: str = 'reference') -> None:
+    def __init__(self, backend: str = 'reference', memory_mb: float = MEMORY_MB):
         self._backend = backend_named(backend)
-        self.name = backend
-        self._cache = ProgramCache()
+        self.name, self.memory_mb = backend, memory_mb
+        self._cache = ProgramCache(memory_mb=memory_mb)
         self._pool: TensorPool = WeakValueDictionary()
         self._state: ModuleState | None = None
         self._rows_meet = False
@@ -63,7 +67,7 @@ class Session:
 
     def __reduce__(self) -> tuple:
         # A copy of the model makes programs of its own.
-        return Session, (self.name,)
+        return Session, (self.name, self.memory_mb)
 
     @property
     def programs(self) -> tuple[PreparedProgram, ...]:
@@ -76,6 +80,11 @@ class Session:
                 print(made.executable)  # what the back end made of them
         """
         return self._cache.prepared
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that these programs keep; what several of them share counts once."""
+        return self._cache.bytes
 
     @property
     def any_rows(self) -> tuple[Program, ...]:
@@ -138,7 +147,8 @@ class Session:
             state = self._state = ModuleState(module)
         made_for, cache = state.now(), self._cache
         if made_for != cache.made_for:  # other integers: these programs are void
-            cache = self._cache = ProgramCache(made_for, given_count(module))
+            given = given_count(module)
+            cache = self._cache = ProgramCache(made_for, given, self.memory_mb)
         return cache
 
     def _program(
@@ -251,12 +261,15 @@ class Session:
         return AnyRows(traced.program, prepared, backend.sizes, backend.conversions())
 
 
-def use_backend(model: nn.Module, backend: str | None) -> None:
+def use_backend(
+    model: nn.Module, backend: str | None, memory_mb: float = MEMORY_MB
+) -> None:
     """Run the quantized regions of a model by a back end.
 
     Args:
         model: A quantized model.
         backend: Name of a back end; None: the eager integer mode.
+        memory_mb: See :class:`Session`; for each region.
 
     Raises:
         KeyError: If there is no such back end.
@@ -275,7 +288,9 @@ def use_backend(model: nn.Module, backend: str | None) -> None:
                 f"region '{name}' is not in integer mode: load its checkpoint "
                 '(integer.pth), or finish its quantization, first'
             )
-    sessions = {n: None if backend is None else Session(backend) for n in regions}
+    sessions = {
+        n: None if backend is None else Session(backend, memory_mb) for n in regions
+    }
     restore(model)
     for name, region in regions.items():
         region.session = sessions[name]

@@ -107,7 +107,7 @@ class SiteKernels:
 
 def _bytes(kernel: Kernel) -> int:
     own = sum(p.nbytes for p in kernel.parameters)
-    return own if kernel.program is None else own + kernel.program.arena.nbytes
+    return own if kernel.program is None else own + kernel.program.arena_bytes
 
 
 def site_program(

@@ -67,6 +67,10 @@ class Staged(Executable):
             x for pair in zip(texts, [*names, ''], strict=True) for x in pair
         )
 
+    def held(self) -> list[Tensor]:
+        """See the base class."""
+        return [t for _, made in self._parts if made is not None for t in made.held()]
+
     def run(self, integers: Sequence[Tensor]) -> list[Tensor]:
         """See the base class."""
         known = {

@@ -8,7 +8,7 @@ result might depend on the integers in a way that the program does not have.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,11 +36,15 @@ _METADATA = {
     Tensor.untyped_storage,
     Tensor.storage_offset,
     Tensor.element_size,
-    torch.zeros_like,
-    torch.empty_like,
-    Tensor.new_zeros,
-    Tensor.new_empty,
 }
+#: Questions about the device, which is that of the integers, not of their outline.
+_DEVICE: dict[Any, Callable[[torch.device], Any]] = {
+    Tensor.device.__get__: lambda home: home,  # type: ignore[attr-defined]
+    Tensor.is_cuda.__get__: lambda home: home.type == 'cuda',  # type: ignore[attr-defined]
+    Tensor.get_device: lambda home: -1 if home.index is None else home.index,
+}
+#: Plain tensors that have nothing of the integers but their shape.
+_NEW = {torch.zeros_like, torch.empty_like, Tensor.new_zeros, Tensor.new_empty}
 #: The same integers, in another type or tensor perhaps.
 _COPIES = {
     Tensor.clone,
@@ -54,6 +58,8 @@ _COPIES = {
     Tensor.short,
 }
 _MOVES = {*REARRANGING, F.pad, Tensor.unfold} - _COPIES
+#: Kinds of moves whose results are no views.
+_COPYING = ('roll', 'pad', 'gather')
 
 
 #: What to do about a function without a handler.
@@ -66,28 +72,60 @@ _REMEDY = (
 class Recorded(Tensor):
     """A tensor of integers that is value ``number`` of ``recorder``.
 
+    It is an outline: a tensor on the meta device, which has shape, strides and type,
+    and no elements. Nothing is computed while a program is traced.
+
     Attributes:
         recorder: Records what is done with it.
         number: Number of its value; an in-place operation gives it another one.
         shared: Whether another tensor views the same memory.
+        home: The device that the module's code sees.
+        plain: The outline alone.
     """
 
     recorder: Recorder
     number: int
     shared: bool
+    home: torch.device
+    plain: Tensor
+    # Attributes of an instance, which are found without asking __torch_function__.
+    # Rules ask for them several times a call.
+    shape = torch.Size()
+    device = torch.device('meta')
 
     @staticmethod
-    def wrap(payload: Tensor, recorder: Recorder, number: int) -> Recorded:
-        """``payload`` as value ``number``."""
-        self = payload.as_subclass(Recorded)
+    def wrap(
+        payload: Tensor,
+        recorder: Recorder,
+        number: int,
+        home: torch.device | None = None,
+    ) -> Recorded:
+        """An outline as value ``number``.
+
+        Args:
+            payload: The outline, or integers of which it is one.
+            recorder: Records what is done with it.
+            number: Number of its value.
+            home: The device that the module's code sees; None: that of ``payload``.
+        """
+        outline = payload if payload.is_meta else payload.to('meta')
+        self = outline.as_subclass(Recorded)
         self.recorder, self.number, self.shared = recorder, number, False
+        self.plain, self.shape = outline, outline.shape
+        self.home = self.device = payload.device if home is None else home
         return self
 
-    @property
-    def plain(self) -> Tensor:
-        """The integers alone."""
-        with torch._C.DisableTorchFunctionSubclass():
-            return self.as_subclass(Tensor)
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """See the base class."""
+        return self.plain.untyped_storage()
+
+    def is_floating_point(self) -> bool:
+        """See the base class."""
+        return False
+
+    def dim(self) -> int:
+        """See the base class."""
+        return len(self.shape)
 
     @classmethod
     def __torch_function__(
@@ -95,10 +133,15 @@ class Recorded(Tensor):
     ) -> Any:
         """Run ``func``, and record it."""
         kwargs = kwargs or {}
+        source: Any = args[0] if args else None
+        if func in _DEVICE:
+            return _DEVICE[func](source.home)
         if func in _METADATA:
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
-        source = args[0] if args else None
+        if func in _NEW:
+            options = {'device': source.home, **kwargs}
+            return func(source.plain, *args[1:], **options)
         rest = tree_leaves((args[1:], kwargs))
         handler = HANDLERS.get(func)
         multiple = func in _ADDITIONS and 'alpha' in kwargs
@@ -118,14 +161,23 @@ class Recorded(Tensor):
 
 
 def _result(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
-    """The result of ``func`` on the plain integers."""
+    """The outline of what ``func`` makes of the integers."""
     with torch._C.DisableTorchFunctionSubclass():
         return func(x.plain, *args, **kwargs)
 
 
+def outline(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A contiguous tensor without elements.
+
+    Most functions of torch take ten to a hundred times as long to make one, because
+    they have no kernel for the meta device but Python code.
+    """
+    return torch.empty(shape, dtype=dtype, device='meta')
+
+
 def _wrapped(result: Tensor, x: Recorded, number: int) -> Recorded:
     """``result``, computed from ``x``, as value ``number``."""
-    new = Recorded.wrap(result, x.recorder, number)
+    new = Recorded.wrap(result, x.recorder, number, x.home)
     new.shared = shares_memory(result, x.plain)
     x.shared |= new.shared
     return new
@@ -147,11 +199,15 @@ def _copy(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
 
 
 def _move(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
-    result = _result(func, x, args, kwargs)
-    numbers = iter(
-        x.recorder.moved(x.number, moves)
-        for moves in canonical_moves(func, x.shape, args, kwargs)
-    )
+    found = canonical_moves(func, x.shape, args, kwargs)
+    result: Any
+    if len(found) == 1 and found[0] and found[0][-1].kind in _COPYING:
+        result = outline(found[0][-1].shape, x.dtype)
+    else:
+        result = _result(func, x, args, kwargs)
+    numbers = iter(x.recorder.moved(x.number, moves) for moves in found)
+    if isinstance(result, Tensor):
+        return _wrapped(result, x, next(numbers))
     return tree_map(
         lambda t: _wrapped(t, x, next(numbers)) if isinstance(t, Tensor) else t, result
     )
@@ -160,9 +216,8 @@ def _move(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Any:
 def _negate(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
     value = x.recorder.values[x.number]
     bounds = -value.high, -value.low
-    result = _result(func, x, args, kwargs)
     number = x.recorder.node('negate', [x.number], value.shape, bounds)
-    return _wrapped(result, x, number)
+    return _wrapped(outline(x.shape, x.dtype), x, number)
 
 
 def _add(
@@ -175,17 +230,18 @@ def _add(
             f'a rule calls {function_name(func)} with further arguments', _REMEDY
         )
     (addend,) = args
-    result = _result(func, x, args, kwargs)
+    shape, dtype = x.shape, torch.result_type(x.plain, addend)
     if isinstance(addend, Tensor):
-        addend = sign * addend.long()
+        shape = torch.broadcast_shapes(shape, addend.shape)
+        addend = addend.long() if sign > 0 else -addend.long()
     elif not isinstance(addend, int):
         raise unsupported(
             f'a rule adds {addend!r} to integers', 'let the rule add integers only'
         )
     else:
         addend *= sign
-    number = x.recorder.add_constant(x.number, addend, result.shape)
-    return _wrapped(result, x, number)
+    number = x.recorder.add_constant(x.number, addend, shape)
+    return _wrapped(outline(shape, dtype), x, number)
 
 
 def _hide(func: Callable, x: Any, args: tuple, kwargs: dict) -> Recorded:
@@ -196,8 +252,8 @@ def _hide(func: Callable, x: Any, args: tuple, kwargs: dict) -> Recorded:
     (mask,), alpha = args, kwargs.get('alpha', 1)
     made = x if isinstance(x, Recorded) else mask
     plain = [t.plain if isinstance(t, Recorded) else t for t in (x, mask)]
-    with torch._C.DisableTorchFunctionSubclass():
-        result = func(*plain, **kwargs)
+    shape = torch.broadcast_shapes(*(t.shape for t in plain))
+    dtype = torch.result_type(*plain)
     recorder = made.recorder
     operands: list[Operand] = []
     ends = []
@@ -212,8 +268,8 @@ def _hide(func: Callable, x: Any, args: tuple, kwargs: dict) -> Recorded:
         ends.append(sorted((low * factor, high * factor)))
     bounds = ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
     constants: dict[str, int | str] = {'left': 2, 'right': 2 * alpha, 'shift': 1}
-    number = recorder.node('add', operands, result.shape, bounds, constants)
-    return Recorded.wrap(result, recorder, number)
+    number = recorder.node('add', operands, shape, bounds, constants)
+    return Recorded.wrap(outline(shape, dtype), recorder, number, made.home)
 
 
 def _subtract(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
@@ -223,22 +279,21 @@ def _subtract(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorde
 def _clamp(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
     bounds = dict(zip(('min', 'max'), args, strict=False)) | kwargs
     low, high = bounds.get('min'), bounds.get('max')
-    result = _result(func, x, args, kwargs)
-    return _wrapped(result, x, x.recorder.clamped(x.number, low, high))
+    number = x.recorder.clamped(x.number, low, high)
+    return _wrapped(outline(x.shape, x.dtype), x, number)
 
 
 def _shift_channels(func: Callable, x: Recorded, args: tuple, kwargs: dict) -> Recorded:
-    result = _result(func, x, args, kwargs)
     powers = torch.as_tensor(args[0])
+    shape = torch.broadcast_shapes(x.shape, powers.shape)
     value, most = x.recorder.values[x.number], int(powers.max())
     constants: dict[str, int | str] = {
         'powers': x.recorder.tensor(powers, 'powers', narrow=True)
     }
     bounds = value.low << most, value.high << most
-    number = x.recorder.node(
-        'shift_channels', [x.number], result.shape, bounds, constants
-    )
-    return _wrapped(result, x, number)
+    number = x.recorder.node('shift_channels', [x.number], shape, bounds, constants)
+    dtype = torch.result_type(x.plain, args[0])
+    return _wrapped(outline(shape, dtype), x, number)
 
 
 def _in_place(function: Callable) -> Callable:
@@ -251,7 +306,6 @@ def _in_place(function: Callable) -> Callable:
                 'let the rule make a new tensor',
             )
         new = HANDLERS[function](function, x, args, kwargs)
-        x.plain.copy_(new.plain)
         x.number = new.number
         return x
 

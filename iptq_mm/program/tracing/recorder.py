@@ -133,8 +133,8 @@ class Recorder:
             least = most = addend
             constant: int | str = addend
         else:
-            least, most = int(addend.min()), int(addend.max())
-            constant = self.tensor(addend, 'addend', narrow=True)
+            least, most = map(int, addend.aminmax())
+            constant = self.tensor(addend.to(storage_dtype(least, most)), 'addend')
         bounds = value.low + least, value.high + most
         return self.node('add_constant', [source], shape, bounds, {'addend': constant})
 

@@ -1,8 +1,9 @@
 """Tracing: the program of a region, from one call in integer mode.
 
-The module's own code runs, unmodified, on actual integers. What it does to integers
-that depend on the input is recorded as nodes. Everything else (masks, relative
-positions, folded embeddings) is a tensor by then and becomes a constant of the program.
+The module's own code runs, unmodified, on outlines: tensors of integers that have a
+shape and no elements, because no program depends on them. What it does to integers that
+depend on the input is recorded as nodes. Everything else (masks, relative positions,
+folded embeddings) is a tensor with elements and becomes a constant of the program.
 """
 
 from __future__ import annotations
@@ -16,20 +17,19 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...functions import Constants
-from ...intmath import QParams
+from ...intmath import QParams, storage_dtype
 from ...intmath.dyadic import Dyadic
 from ...intmath.levels import level_table
 from ...modes import Integer, Region, bound_region
 from ...modes.binding import own_forward
 from ...modes.region import PIXELS
 from ...operations import NonLinear, Operation
-from ...pixels import Pixels
 from ...plan import SitePlan
 from ...qtensor import QTensor
 from ...utils.trees import tree_leaves
 from ..ir.graph import Port, Program
 from .float_calls import FloatCall
-from .recorded import Recorded
+from .recorded import Recorded, outline
 from .recorder import Recorder, TensorPool
 
 
@@ -71,8 +71,16 @@ class Tracing(Integer):
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
-        pixels = self.plan.pixels if name == PIXELS else None
-        return self._recorded_input(super().enter(name, value), pixels)
+        qparams = self.planned_input(name)
+        number = self.recorder.input(
+            value.shape,
+            qparams.qmin,
+            qparams.qmax,
+            qparams.scale,
+            self.plan.pixels if name == PIXELS else None,
+        )
+        payload = self._recorded(value.shape, qparams, number, value.device)
+        return QTensor(payload, qparams, name)
 
     def enter_given(self, name: str, value: Tensor) -> Tensor:
         """See the base class."""
@@ -84,13 +92,11 @@ class Tracing(Integer):
         x = super().enter_mask(name, value)
         return None if x is None else self._recorded_input(x)
 
-    def _recorded_input(
-        self, x: QTensor, pixels: Pixels | None = None, given: bool = False
-    ) -> QTensor:
+    def _recorded_input(self, x: QTensor, given: bool = False) -> QTensor:
         assert isinstance(x.qparams, QParams)
         low, high, scale = x.qparams.qmin, x.qparams.qmax, x.qparams.scale
         shape = x.payload.shape
-        number = self.recorder.input(shape, low, high, scale, pixels, given)
+        number = self.recorder.input(shape, low, high, scale, None, given)
         x.payload = Recorded.wrap(x.payload, self.recorder, number)
         return x
 
@@ -99,7 +105,7 @@ class Tracing(Integer):
         if not isinstance(value.payload, Recorded):
             return super().leave(value)
         assert isinstance(value.qparams, QParams)
-        real = value.qparams.dequantize(value.payload.plain).contiguous()
+        real = outline(value.payload.shape, torch.float32)
         port = Port(value.payload.number, value.qparams.scale)
         self.outputs.append((real, port))
         return real
@@ -125,8 +131,10 @@ class Tracing(Integer):
         return result
 
     def hand_out(self, value: QTensor) -> Tensor:
-        """See the base class."""
-        return super().hand_out(_bare(value))
+        """See the base class; zeros for values that depend on the input."""
+        if isinstance(value.payload, Recorded):
+            return torch.zeros(value.payload.shape, device=value.payload.home)
+        return super().hand_out(value)
 
     def _computed(
         self,
@@ -144,13 +152,13 @@ class Tracing(Integer):
                 site, plan, operation, operands, constants, attributes
             )
         numbers = [self._operand(x) for x in used if x is not None]
-        bare = [x if x is None else _bare(x) for x in operands]
-        result = super()._computed(site, plan, operation, bare, constants, attributes)
+        shapes = [x if x is None else tuple(x.payload.shape) for x in operands]
+        shape = operation.shape(shapes, attributes)
         nonlinear = isinstance(operation, NonLinear)
         number = self.recorder.node(
             operation.kind,
             numbers,
-            result.shape,
+            shape,
             (plan.output.qmin, plan.output.qmax),
             self._named(site, constants),
             # A function takes no arguments but its constants.
@@ -158,8 +166,8 @@ class Tracing(Integer):
             site,
             dict(plan.function or {}) if nonlinear else None,
         )
-        number = self._to_levels(number, result, plan.output)
-        return Recorded.wrap(result, self.recorder, number)
+        home = next(x.payload.device for x in used if x is not None)
+        return self._recorded(shape, plan.output, number, home)
 
     def _requantized(
         self, name: str, payload: Tensor, factor: Dyadic, wanted: QParams
@@ -167,30 +175,36 @@ class Tracing(Integer):
         """See the base class."""
         if not isinstance(payload, Recorded):
             return super()._requantized(name, payload, factor, wanted)
-        result = super()._requantized(name, payload.plain, factor, wanted)
         number = self.recorder.node(
             'requantize',
             [payload.number],
-            result.shape,
+            payload.shape,
             (wanted.qmin, wanted.qmax),
             self._named(name, factor._asdict()),
         )
-        number = self._to_levels(number, result, wanted)
-        return Recorded.wrap(result, self.recorder, number)
+        return self._recorded(payload.shape, wanted, number, payload.home)
 
-    def _to_levels(self, number: int, result: Tensor, qparams: QParams) -> int:
-        """The number of a value whose quantizer may have levels, once it has them."""
-        if qparams.levels is None:
-            return number
+    def _recorded(
+        self, shape: Sequence[int], qparams: QParams, number: int, home: torch.device
+    ) -> Recorded:
+        """Integers of a quantizer that are value ``number``, once they have its levels.
+
+        Args:
+            shape: Their shape.
+            qparams: The quantizer.
+            number: Number of the value before it has the levels.
+            home: The device that the module's code sees.
+        """
         bounds = qparams.qmin, qparams.qmax
-        table = level_table(qparams.levels, *bounds).to(result.dtype)
-        constants: dict[str, int | str] = {
-            'table': self.recorder.tensor(table, 'levels'),
-            'first': qparams.qmin,
-        }
-        return self.recorder.node(
-            'to_levels', [number], result.shape, bounds, constants
-        )
+        dtype = storage_dtype(*bounds)
+        if qparams.levels is not None:
+            table = level_table(qparams.levels, *bounds).to(dtype)
+            constants: dict[str, int | str] = {
+                'table': self.recorder.tensor(table, 'levels'),
+                'first': qparams.qmin,
+            }
+            number = self.recorder.node('to_levels', [number], shape, bounds, constants)
+        return Recorded.wrap(outline(shape, dtype), self.recorder, number, home)
 
     def _operand(self, x: QTensor) -> int | str:
         """The operand of a node: the number of a value, or the name of a constant."""
@@ -268,12 +282,6 @@ def _inputs(operation: Operation) -> int | None:
     if operation.kind == 'embedding':
         return 1  # so has the table
     return 2 if operation.kind in ('linear', 'conv2d') else None  # so has a bias
-
-
-def _bare(x: QTensor) -> QTensor:
-    """The same value with plain integers."""
-    payload = x.payload.plain if isinstance(x.payload, Recorded) else x.payload
-    return QTensor(payload, x.qparams, x.source, x.constant)
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_any
 
 from ...utils.trees import tree_leaves
 from ..aliasing import shares_memory
@@ -126,7 +125,8 @@ def _changes_in_place(func: Any, kwargs: dict) -> bool:
 
 def _depends_on_parameters_only(tree: Any) -> bool:
     """Whether no argument depends on the region's input."""
-    return not tree_any(lambda x: isinstance(x, QTensor) and not x.constant, tree)
+    leaves = tree_leaves(tree)
+    return not any(isinstance(x, QTensor) and not x.constant for x in leaves)
 
 
 def function_name(func: Any) -> str:

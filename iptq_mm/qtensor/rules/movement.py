@@ -106,6 +106,8 @@ def _rearranging_rule(func: Any) -> Any:
             same = x.like(result)
             same.whole = x.whole
             return same
+        if isinstance(result, Tensor):
+            return x.like(result)
         return tree_map(lambda t: x.like(t) if isinstance(t, Tensor) else t, result)
 
     return rearrange

@@ -1,6 +1,7 @@
 """iptq_mm.quantize: batches of any form, regions, settings, files, errors."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_as_many_samples_as_the_preset_wants(model):
 @pytest.mark.parametrize('preset', sorted(p.stem for p in FOLDER.glob('*.py')))
 def test_presets_are_those_of_configs(preset):
     config = preset_settings(preset, ['model'], 4, None)
-    weight, activation = (int(n) for n in preset[1:].split('a'))
+    weight, activation = map(int, re.findall(r'\d', preset))
     assert (config.weight.bits, config.activation.bits) == (weight, activation)
     assert config.regions == ['model'] and not config.pixels
     assert config.calibration.batch_size == 4

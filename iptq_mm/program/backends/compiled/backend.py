@@ -66,6 +66,8 @@ class _Compiled(Executable):
         self, program: Program, device: torch.device, conversions: Conversions
     ) -> None:
         super().__init__(program, conversions)
+        # The compiled code has them once more.
+        self.own_bytes = sum(t.nbytes for t in self.held())
         self._wide = _without_int16(program)
         self._function = _Inductor(whole_graph(self._wide, device))
 

@@ -16,6 +16,7 @@ from ...ir.graph import Program
 from ...ir.watch import WATCH
 from ..base import Backend, Executable
 from ..boundary import Conversions, fastest_conversions
+from .arenas import Arenas
 from .context import Unsupported
 from .program import NativeProgram
 
@@ -25,6 +26,10 @@ class Native(Backend):
     """C++ on the CPU; the reference where there is no compiler. It logs which."""
 
     devices = ('cpu',)
+
+    def __init__(self) -> None:
+        # Programs that one back end prepares take turns in the same memory.
+        self._arenas = Arenas()
 
     def conversions(self) -> Conversions:
         """The library's where it is available."""
@@ -52,7 +57,7 @@ class Native(Backend):
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
             return _reference(program, device)
         try:
-            made = NativeProgram(program)
+            made = NativeProgram(program, self._arenas)
         except Unsupported as error:
             _say(f"back end 'native': {error}. The reference runs instead.", WARNING)
             return _reference(program, device)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
-from ....native.commands import Command
 from ...ir.graph import Program
 from .context import EmitterContext
 from .fusion.attention_pattern import AttentionPattern
-from .layout.builder import Arena, ReferenceCall
 from .layout.steps import Buffer
 from .layout.tensor_ref import TensorRef
 
@@ -31,9 +27,6 @@ class Compilation:
         unfused: Why patterns are lowered node by node: number of patterns by reason.
         offsets: Offset of each buffer in the arena.
         size: Bytes of the arena.
-        arena: The memory of all values; None before it is allocated.
-        commands: What to run, in order.
-        constants: Tensors whose addresses the commands hold.
     """
 
     program: Program
@@ -46,9 +39,6 @@ class Compilation:
     unfused: Counter[str] = field(default_factory=Counter)
     offsets: dict[Buffer, int] = field(default_factory=dict)
     size: int = 0
-    arena: Arena | None = None
-    commands: list[Command | ReferenceCall] = field(default_factory=list)
-    constants: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.context = EmitterContext(self.program)

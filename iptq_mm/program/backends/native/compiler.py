@@ -1,4 +1,4 @@
-"""The compiler: from an integer program to commands of the C++ library.
+"""The compiler: from an integer program to steps, of which commands are made.
 
 :func:`compile_program` is the table of contents. Nodes are lowered in order. An
 attention that :func:`match_attention` found becomes one step if possible
@@ -37,7 +37,6 @@ from .kernels import (  # noqa: F401  (they register emitters)
     reduction,
     softmax,
 )
-from .layout.builder import Arena, Builder
 from .layout.memory import plan_memory
 from .layout.steps import Step
 from .layout.tensor_ref import TensorRef
@@ -64,7 +63,6 @@ def compile_program(
         lower_nodes,
         finish_steps,
         place_buffers,
-        build_commands,
     ]
     compilation = Compilation(program)
     for stage in stages:
@@ -114,14 +112,6 @@ def place_buffers(compilation: Compilation) -> None:
     compilation.offsets, compilation.size = plan_memory(
         compilation.context.steps, boundary
     )
-
-
-def build_commands(compilation: Compilation) -> None:
-    """Allocate the arena, and make commands with addresses of the steps."""
-    compilation.arena = Arena(compilation.offsets, compilation.size)
-    builder = Builder(compilation.arena)
-    compilation.commands = [builder.build(step) for step in compilation.context.steps]
-    compilation.constants = builder.kept
     # Address maps can be large, and nobody needs them any more.
     compilation.context.refs.clear()
 

@@ -39,6 +39,8 @@ class _Exported(Executable):
         self, program: Program, device: torch.device, conversions: Conversions
     ) -> None:
         super().__init__(program, conversions)
+        # The session has the tensors once more, and keeps the memory of a call.
+        self.own_bytes = program.peak_bytes() + sum(t.nbytes for t in self.held())
         onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()

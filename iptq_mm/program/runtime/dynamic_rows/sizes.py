@@ -84,14 +84,3 @@ def _filled(x: Tensor, rows: int) -> Tensor:
     """``x`` with rows of zeros appended."""
     missing = rows - len(x)
     return F.pad(x, [0, 0] * (x.dim() - 1) + [0, missing]) if missing else x
-
-
-def peak_bytes(program: Program) -> int:
-    """The most bytes that values take at any time while a program runs."""
-    sizes = [v.dtype.itemsize * torch.Size(v.shape).numel() for v in program.values]
-    live = peak = sum(sizes[port.value] for port in program.inputs)
-    for node, done in zip(program.nodes, program.last_uses(), strict=True):
-        live += sizes[node.output]
-        peak = max(peak, live)
-        live -= sum(sizes[value] for value in done)
-    return peak

@@ -9,14 +9,13 @@ from region_models import Custom, quantized, rows, same
 
 from iptq_mm.modes import bound_region
 from iptq_mm.program import Executable, trace, use_backend
-from iptq_mm.program.runtime import programs as kept
 from iptq_mm.program.runtime.dynamic_rows.sizes import (
     MOST_ROWS,
     AnyRows,
     parts,
-    peak_bytes,
     size_for,
 )
+from iptq_mm.program.runtime.programs import storage_bytes
 
 pytestmark = pytest.mark.usefixtures('no_grad')
 
@@ -117,18 +116,21 @@ def test_other_weights_are_seen():
     assert same(net(rows(4, 5)), after) and not same(before, after)
 
 
-def test_memory_is_bounded(head, monkeypatch):
+def test_memory_is_bounded(head):
     use_backend(head, 'reference')
     head(boxes(4))
     (one,) = found(head).programs
-    assert one.bytes == peak_bytes(one.program) > 4 * 5 * 9
-    monkeypatch.setattr(kept, 'MAX_BYTES', 4 * one.bytes)
+    weights = storage_bytes(one.executable.held())
+    assert found(head).bytes == weights > 0
     for n in (4, 8, 3, 2):
         head(boxes(n))
-    assert row_counts(head) == [8, 3, 2]
-    monkeypatch.setattr(kept, 'MAX_BYTES', 1)
-    head(boxes(16))
-    assert row_counts(head) == [16]
+    assert row_counts(head) == [4, 8, 3, 2]
+    # They have nothing but the weights, which they share.
+    assert found(head).bytes == weights
+    use_backend(head, 'reference', memory_mb=weights / 2**21)
+    for n in (4, 8, 3):
+        head(boxes(n))
+    assert row_counts(head) == [3]
     use_backend(head, None)
 
 
@@ -137,7 +139,7 @@ def test_peak_of_a_program():
     program = trace(net.backbone, (rows(3, 5),)).program
     widths = [v.dtype.itemsize * v.shape[-1] * 15 for v in program.values]
     neighbours = zip(widths, widths[1:], strict=False)
-    assert peak_bytes(program) == max(a + b for a, b in neighbours)
+    assert program.peak_bytes() == max(a + b for a, b in neighbours)
 
 
 def test_no_more_than_the_largest_size_at_a_time(head):

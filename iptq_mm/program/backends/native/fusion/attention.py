@@ -18,6 +18,9 @@ from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
 from .attention_pattern import AttentionPattern
 
+#: Rows of a matrix that are summed at a time.
+_ROWS = 32
+
 
 def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> TensorRef:
     """Emit the step of an attention.
@@ -124,17 +127,38 @@ def _addition(context: EmitterContext, node: Node, groups: int) -> dict:
 
 
 def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:
-    """An addend as tables of (queries, keys), and the table's offset for each group."""
-    if int(addend.abs().max()) >= INT32:
-        raise Unsupported('addends of more than 32 bits')
+    """An addend as tables of (queries, keys), and the table's offset for each group.
+
+    Equal tables become one: of the masks of a Swin's windows, four differ, and these
+    stay in the cache.
+    """
     queries, keys = value.shape[-2:]
     while addend.ndim < 2:
         addend = addend.unsqueeze(0)
-    tables = addend.expand(*addend.shape[:-2], queries, keys).to(torch.int32)
-    tables = tables.contiguous()
-    numbers = torch.arange(math.prod(tables.shape[:-2])).view(tables.shape[:-2])
-    at = numbers.expand(value.shape[:-2]).reshape(groups) * (queries * keys)
-    return tables, at.contiguous()
+    lead = addend.shape[:-2]
+    tables = addend.expand(*lead, queries, keys).reshape(-1, queries * keys)
+    tables, numbers = distinct(tables)
+    if max(map(abs, map(int, tables.aminmax()))) >= INT32:
+        raise Unsupported('addends of more than 32 bits')
+    numbers = numbers.view(lead).expand(value.shape[:-2])
+    at = numbers.reshape(groups) * (queries * keys)
+    return tables.to(torch.int32).contiguous(), at.contiguous()
+
+
+def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows of a matrix of integers, and for each row its number there."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randint(-(2**62), 2**62, rows.shape[1:], generator=generator)
+    # Equal for equal rows; overflow does no harm. In parts that stay in the cache.
+    sums = torch.cat([(part * weights).sum(1) for part in rows.split(_ROWS)])
+    _, numbers = sums.unique(return_inverse=True)
+    count = int(numbers.max()) + 1
+    places = torch.empty(count, dtype=torch.int64)
+    places[numbers] = torch.arange(len(rows))
+    found = rows[places]
+    if not torch.equal(found[numbers], rows):  # different rows had the same sum
+        return rows, torch.arange(len(rows))
+    return found, numbers
 
 
 def _softmax(context: EmitterContext, pattern: AttentionPattern) -> dict:

@@ -38,7 +38,13 @@ from .....native.storage import Storage
 from ..layout.steps import Address, Step
 from ..layout.tensor_ref import TensorRef
 from .requantization import sum_fields
-from .weights import PackedWeights, by_taps, channel_constants, packed_once
+from .weights import (
+    ChannelConstants,
+    PackedWeights,
+    by_taps,
+    constants_once,
+    packed_once,
+)
 
 
 class EpilogueSum(NamedTuple):
@@ -66,6 +72,7 @@ class GemmBuilder(Step):
         sum: Arithmetic of the epilogue; None: it is empty, or a table.
         storage: Storage of what is stored in the end.
         packed: The packed weights, once finished; None for depthwise convolutions.
+        constants: The constants of the channels, once finished.
         finished: Whether the fields are complete; nothing may change any more.
     """
 
@@ -78,6 +85,7 @@ class GemmBuilder(Step):
     sum: EpilogueSum | None = data_field(kw_only=True, default=None)
     storage: Storage = data_field(kw_only=True)
     packed: PackedWeights | None = data_field(kw_only=True, default=None)
+    constants: ChannelConstants | None = data_field(kw_only=True, default=None)
     finished: bool = data_field(kw_only=True, default=False)
 
     @property
@@ -149,7 +157,8 @@ class GemmBuilder(Step):
         return {'weights': made.data, 'bits': made.bits, 'width': made.width}
 
     def _channel_fields(self) -> dict:
-        made = channel_constants(*self.factors, self.bound, self.clamp, self.zero_point)
+        made = constants_once(self.factors, self.bound, self.clamp, self.zero_point)
+        self.constants = made
         sums = self.weight.sum((1, 2), dtype=torch.int64) * -self.input_zero_point
         start = torch.zeros(len(made.shift), dtype=torch.int32)
         start[: len(sums)] = sums.to(torch.int32)

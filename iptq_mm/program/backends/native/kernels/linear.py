@@ -87,6 +87,18 @@ def by_rows(
     return emit_product(context, node, x, weight[:, None], shape, fields)
 
 
+def _fit_int64(
+    bound: Tensor, multiplier: Tensor, offset: Tensor, shift: Tensor, span: int
+) -> bool:
+    """Whether no requantization of accumulators up to ``bound`` leaves 64 bits."""
+    products = bound.double() * multiplier.double().abs()
+    about = products + offset.double().abs() + span * shift.double().exp2()
+    if not len(about) or float(about.max()) < _INT64 / 2:  # floats are that exact
+        return True
+    channels = zip(*(t.tolist() for t in (bound, multiplier, offset, shift)))  # noqa: B905
+    return all(b * abs(f) + abs(o) + (span << s) < _INT64 for b, f, o, s in channels)
+
+
 def emit_product(
     context: EmitterContext,
     node: Node,
@@ -123,11 +135,8 @@ def emit_product(
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (context.constant(node, name)[only] for name in names)
     span = max(abs(out.storage.zero_point), 1)
-    for b, f, o, s in zip(
-        *(t.tolist() for t in (bound, multiplier, offset, shift)), strict=True
-    ):
-        if b * abs(f) + abs(o) + (span << s) >= _INT64:
-            raise Unsupported('offsets of more than 64 bits')
+    if not _fit_int64(bound, multiplier, offset, shift, span):
+        raise Unsupported('offsets of more than 64 bits')
     step = GemmBuilder(
         Gemm,
         {

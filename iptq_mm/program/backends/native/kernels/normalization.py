@@ -77,7 +77,8 @@ def _affine_fields(
         context.number(node, 'out_shift'),
         context.constant(node, 'addend'),
     )
-    if max(abs(int(a)) for a in addend) + (abs(storage.zero_point) << shift) >= 2**62:
+    low, high = addend.aminmax()
+    if max(-int(low), int(high)) + (abs(storage.zero_point) << shift) >= 2**62:
         raise Unsupported('addends of more than 62 bits')
     return {
         'up': context.number(node, 'input_shift') if form == IBERT else 0,

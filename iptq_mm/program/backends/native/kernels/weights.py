@@ -31,6 +31,7 @@ One channel that breaks a condition sends the whole product to the exact form.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -59,20 +60,27 @@ class PackedWeights:
     bits: int
 
 
-#: Packed weights in use, by shape and digest of what was packed: programs for other
-#: numbers of rows, or other sizes of images, share them.
+#: Packed weights and constants in use, by digests of what they were made of: programs
+#: for other numbers of rows, or other sizes of images, share them.
 _IN_USE: WeakValueDictionary[tuple, PackedWeights] = WeakValueDictionary()
+_CONSTANTS_IN_USE: WeakValueDictionary[tuple, ChannelConstants] = WeakValueDictionary()
 
 
 def packed_once(weight: Tensor) -> PackedWeights:
     """What :func:`pack` makes of a weight; packed anew only if no program uses it."""
     # Not by address: a weight of few bits is unpacked anew for each program.
-    content = weight.contiguous().numpy().data
-    key = tuple(weight.shape), hashlib.blake2b(content, digest_size=16).digest()
+    key = _content(weight)
     made = _IN_USE.get(key)
     if made is None:
         made = _IN_USE[key] = pack(weight)
     return made
+
+
+def _content(tensor: Tensor) -> tuple:
+    """A key that is equal for tensors of equal integers, shape and type."""
+    content = tensor.contiguous().numpy().data
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    return tuple(tensor.shape), tensor.dtype, digest
 
 
 def pack(weight: Tensor) -> PackedWeights:
@@ -114,7 +122,7 @@ def by_taps(weight: Tensor) -> Tensor:
     return padded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelConstants:
     """Constants of the requantization by channel, padded to whole vectors.
 
@@ -137,6 +145,26 @@ class ChannelConstants:
     shift: Tensor
     low: int
     high: int
+
+
+def constants_once(
+    factors: Sequence[Tensor], bound: Tensor, clamp: tuple[int, int], zero_point: int
+) -> ChannelConstants:
+    """What :func:`channel_constants` makes; anew only if no program uses it.
+
+    Args:
+        factors: Multiplier, offset and shift.
+        bound: See there.
+        clamp: See there.
+        zero_point: See there.
+    """
+    key = *map(_content, (*factors, bound)), clamp, zero_point
+    made = _CONSTANTS_IN_USE.get(key)
+    if made is None:
+        multiplier, offset, shift = factors
+        made = channel_constants(multiplier, offset, shift, bound, clamp, zero_point)
+        _CONSTANTS_IN_USE[key] = made
+    return made
 
 
 def channel_constants(

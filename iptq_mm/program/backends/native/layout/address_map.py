@@ -69,12 +69,10 @@ class AddressMap:
         """The map after a move."""
         kept = self._along(kind, attributes)
         if kept is None:
-            # A move pads with 0, which is -1 in the map.
-            offsets = move(kind, self.of_elements() + 1, attributes, **index) - 1
-            return AddressMap(offsets.contiguous())
+            return AddressMap(_moved(self.of_elements(), kind, attributes, **index))
         changed, axis = kept
-        offsets = move(kind, self.offsets + 1, changed, **index) - 1
-        return AddressMap(offsets.contiguous(), axis, self.size)
+        offsets = _moved(self.offsets, kind, changed, **index)
+        return AddressMap(offsets, axis, self.size)
 
     def _along(
         self, kind: str, attributes: dict[str, Any]
@@ -106,6 +104,15 @@ class AddressMap:
         return None
 
 
+def _moved(
+    offsets: Tensor, kind: str, attributes: dict[str, Any], **index: Tensor
+) -> Tensor:
+    """Offsets after a move; a view of them where torch can make one."""
+    if kind in ('pad', 'gather'):  # these add zeros, which are -1 in the map
+        return move(kind, offsets + 1, attributes, **index) - 1
+    return move(kind, offsets, attributes, **index)
+
+
 def _replaced(sizes: list[int], axis: int) -> list[int]:
     return [1 if d == axis else n for d, n in enumerate(sizes)]
 
@@ -135,15 +142,16 @@ def common_strides(flats: list[Tensor]) -> tuple[list[int], list[list[int]]] | N
     strides: list[list[int]] = [[] for _ in flats]
     while len(flats[0]) > 1:
         steps = [flat.diff() for flat in flats]
-        other = torch.stack([s != s[0] for s in steps]).any(0).nonzero()
+        differs = steps[0] != steps[0][0]
+        for step in steps[1:]:
+            differs |= step != step[0]
+        other = differs.nonzero()
         run = int(other[0]) + 1 if len(other) else len(flats[0])
-        if len(flats[0]) % run:
-            return None
-        tables = [flat.view(-1, run) for flat in flats]
-        if any(bool((t.diff(dim=1) != s[0]).any()) for t, s in zip(tables, steps)):  # noqa: B905
+        # Other steps may only lead from one run to the next.
+        if len(flats[0]) % run or bool(((other + 1) % run).any()):
             return None
         sizes.insert(0, run)
         for made, step in zip(strides, steps, strict=True):
             made.insert(0, int(step[0]))
-        flats = [t[:, 0] for t in tables]
+        flats = [flat[::run] for flat in flats]
     return sizes, strides

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 
 from .....native.commands import Command
 from .....native.fields import Fields
@@ -19,16 +19,15 @@ class Arena:
 
     Args:
         offsets: Offset of each buffer, from :func:`.memory.plan_memory`.
-        size: Bytes of all together.
+        memory: At least as many bytes as were planned.
 
     Attributes:
-        memory: uint8, aligned.
+        memory: See above.
     """
 
-    def __init__(self, offsets: Mapping[Buffer, int], size: int) -> None:
-        self._offsets = offsets
-        memory = torch.zeros(size + 2 * ALIGNMENT, dtype=torch.uint8)
-        self.memory = memory[-memory.data_ptr() % ALIGNMENT :]
+    def __init__(self, offsets: Mapping[Buffer, int], memory: UntypedStorage) -> None:
+        assert memory.data_ptr() % ALIGNMENT == 0  # as torch allocates
+        self._offsets, self.memory = offsets, memory
 
     def offset(self, address: Address) -> int:
         """Bytes from the begin of the arena."""
@@ -42,9 +41,10 @@ class Arena:
         self, address: Address, dtype: torch.dtype, shape: tuple[int, ...]
     ) -> Tensor:
         """Contiguous integers of the arena as a tensor."""
-        start = self.offset(address)
-        size = int(torch.Size(shape).numel()) * dtype.itemsize
-        return self.memory[start : start + size].view(dtype).view(shape)
+        with torch.inference_mode(False):  # else nobody else could write to it
+            made = torch.empty(0, dtype=dtype)
+            made.set_(self.memory, self.offset(address) // dtype.itemsize, shape)  # type: ignore[call-overload]
+        return made
 
 
 class ReferenceCall:

@@ -6,6 +6,7 @@ from native_cases import SIGNED_BYTES, WIDE, add, check, function, program
 
 from iptq_mm.intmath import QParams, dyadic
 from iptq_mm.native.commands import Add, Attention, Copy
+from iptq_mm.program.backends.native.fusion.attention import distinct
 
 
 def attention(
@@ -108,3 +109,20 @@ def test_published_forms_are_left_to_the_reference(level):
     case = 'has no kernel for the literal form of shiftmax'
     assert [reason.split(':')[0] for reason in native.fallbacks] == [f'softmax {case}']
     assert f'1 lowered node by node: attention {case}' in str(native)
+
+
+@pytest.mark.parametrize('count', [1, 5, 70])
+def test_equal_masks_become_one(count):
+    generator = torch.Generator().manual_seed(count)
+    few = torch.randint(-9000, 9, (3, 49), generator=generator).to(torch.int16)
+    rows = few[torch.randint(0, 3, (count,), generator=generator)]
+    found, numbers = distinct(rows)
+    assert torch.equal(found[numbers], rows)
+    assert len(found) == len(rows.unique(dim=0)) == len(found.unique(dim=0))
+
+
+def test_different_masks_of_the_same_sum_stay(monkeypatch):
+    rows = torch.arange(12).view(4, 3)
+    monkeypatch.setattr(torch, 'randint', lambda *args, **kwargs: torch.zeros(3).long())
+    found, numbers = distinct(rows)
+    assert torch.equal(found[numbers], rows) and len(found) == 4

@@ -15,7 +15,7 @@ def buffer():
 
 @pytest.fixture
 def builder(buffer):
-    return Builder(Arena({buffer: 64}, 256))
+    return Builder(Arena({buffer: 64}, torch.UntypedStorage(256)))
 
 
 def test_addresses_and_constants(builder, buffer):
