@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import sys
 
-BLOCKED = 'mmcv', 'mmdet', 'mmpretrain', 'onnx', 'onnxruntime'
+BLOCKED = 'mmcv', 'mmdet', 'mmpretrain'
 
 
 class Finder:
