@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 #: Variables by which a user chooses.
 CHOSEN = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
@@ -23,7 +23,8 @@ _CGROUPS = Path('/sys/fs/cgroup')
 _PROC = Path('/proc')
 
 
-class Threads(NamedTuple):
+@dataclass(frozen=True)
+class Threads:
     """A number of threads, and where it is from.
 
     Attributes:

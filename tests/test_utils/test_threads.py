@@ -3,7 +3,7 @@
 import pytest
 
 from iptq_mm.utils import threads
-from iptq_mm.utils.threads import sensible_threads
+from iptq_mm.utils.threads import Threads, sensible_threads
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_is_left(machine, given, count, reason):
 @pytest.mark.parametrize('name', ['OMP_NUM_THREADS', 'MKL_NUM_THREADS'])
 def test_the_user_is_right(machine, name):
     machine(cpus=8)
-    assert sensible_threads({name: '5'}) == (5, f'{name} says so', True)
+    assert sensible_threads({name: '5'}) == Threads(5, f'{name} says so', True)
 
 
 def test_ranks_share_a_machine_unless_each_has_cpus_of_its_own(machine):
@@ -91,4 +91,4 @@ def test_a_system_without_these_files(monkeypatch, tmp_path):
         monkeypatch.setattr(threads, f'_{name}', tmp_path / name)
     monkeypatch.setattr(threads, '_allowed', lambda: [0, 1, 2])
     monkeypatch.setattr(threads.os, 'cpu_count', lambda: 3)
-    assert sensible_threads({}) == (3, '3 of 3 cores may be used', False)
+    assert sensible_threads({}) == Threads(3, '3 of 3 cores may be used')

@@ -25,7 +25,7 @@ _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def build_calibration_dataloader(
     cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
-) -> DataLoader:
+) -> CalibrationLoader:
     """The dataloader of the calibration images.
 
     By default these are a random choice from the whole training dataset, seen

@@ -33,7 +33,8 @@ class CalibrationLoader(DataLoader):
         positions: Sequence[int] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dataset, batch_sampler=[*batches], **options)
+        self._batches = [list(batch) for batch in batches]
+        super().__init__(dataset, batch_sampler=self._batches, **options)
         self.positions = [*range(len(dataset))] if positions is None else [*positions]
         self._options = options
 
@@ -44,7 +45,7 @@ class CalibrationLoader(DataLoader):
             positions: Of the images of all ranks, ascending.
         """
         wanted = set(positions)
-        found = [[i for i in batch if i in wanted] for batch in self.batch_sampler]
+        found = [[i for i in batch if i in wanted] for batch in self._batches]
         rest = [batch for batch in found if batch]
         return CalibrationLoader(self.dataset, rest, positions, **self._options)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from mmengine.logging import print_log
 
@@ -21,7 +23,7 @@ def choose_threads() -> Threads:
     global _chosen
     found = sensible_threads()
     if found.by_user:
-        found = found._replace(count=torch.get_num_threads())
+        found = replace(found, count=torch.get_num_threads())
     elif found.count != torch.get_num_threads():
         torch.set_num_threads(found.count)
     _chosen = found
