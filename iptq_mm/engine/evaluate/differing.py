@@ -23,6 +23,8 @@ LEAST_SCORE = 0.3
 _SAME = 0.5
 #: Longest side of a kept picture: of a classifier, and of one model of a detector.
 _SIDES = (256, 480)
+#: Small images are enlarged, so many times at most.
+_ZOOM = 4
 _QUALITY = 80
 
 #: What the difference of an image is, for people.
@@ -142,7 +144,8 @@ class Differing:
         ]
         labels = [int(n) for _, x in found for n in x.labels]
         names = [self._name(n) for n in range(max(labels, default=0) + 1)]
-        drawn = side_by_side(image, found, names, LEAST_SCORE, zoom=1)
+        zoom = max(1, min(_ZOOM, _SIDES[1] // max(image.shape[:2])))
+        drawn = side_by_side(image, found, names, LEAST_SCORE, zoom)
         return _shrunk(drawn, 2 * _SIDES[1])
 
 

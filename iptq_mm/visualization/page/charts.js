@@ -13,6 +13,7 @@ function chart(id, words, options) {
     const width = Math.max(280, Math.min(1150, place.clientWidth || 800));
     const made = Plot.plot({
       width,
+      marginBottom: 40,
       style: {background: 'transparent', color: 'var(--ink)', fontSize: '12px'},
       ...options(width),
     });
@@ -64,4 +65,7 @@ const palette = (names) => ({
 });
 
 // Marks at places 0, 1, 2, ... of layers, in the order of execution.
-const layers = (count) => ({label: 'layer, in the order of execution →', domain: [-1, count], ticks: 8, tickFormat: (i) => (Number.isInteger(i) ? `${i}` : '')});
+const layers = (count) => ({
+  label: 'layer, in the order of execution →', labelOffset: 34, domain: [-0.7, count - 0.3], ticks: 8,
+  tickFormat: (i) => (Number.isInteger(i) && i >= 0 && i < count ? `${i}` : ''),
+});
