@@ -65,19 +65,32 @@ def opened(path: Path, width: int = 1200, scheme: str = 'light') -> Iterator[Any
 
 #: Contrast (WCAG 2) of every text that is shown with what is behind it, the worst first.
 CONTRAST = """() => {
-  const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
-  const light = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
-    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c[3] > 0.99) return c; } return [255, 255, 255, 1]; };
+  const parse = (c) => {
+    const m = c.match(/[\\d.]+/g).map(Number);
+    return m.length < 4 ? [...m, 1] : m;
+  };
+  const part = (v) =>
+    v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) =>
+    0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c[3] > 0.99) return c;
+    }
+    return [255, 255, 255, 1];
+  };
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
-    const node = walk.currentNode, e = node.parentElement;
-    if (!node.textContent.trim() || !e.getClientRects().length || e.closest('script,style,noscript')) continue;
+    const text = walk.currentNode.textContent.trim();
+    const e = walk.currentNode.parentElement;
+    const hidden = !e.getClientRects().length;
+    if (!text || hidden || e.closest('script,style,noscript')) continue;
     const style = getComputedStyle(e);
     const ink = parse(e.closest('svg') ? style.fill : style.color);
     const [a, b] = [light(ink), light(ground(e))].sort((x, y) => y - x);
-    found.push([(a + 0.05) / (b + 0.05), node.textContent.trim().slice(0, 40)]);
+    found.push([(a + 0.05) / (b + 0.05), text.slice(0, 40)]);
   }
   return found.sort((x, y) => x[0] - y[0]).slice(0, 5);
 }"""
