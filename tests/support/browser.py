@@ -63,7 +63,7 @@ def opened(path: Path, width: int = 1200, scheme: str = 'light') -> Iterator[Any
             browser.close()
 
 
-#: Contrast (WCAG 2) of every text that is shown with what is behind it, the worst first.
+#: Contrast (WCAG 2) of every text that is shown with its ground, the worst first.
 CONTRAST = """() => {
   const parse = (c) => {
     const m = c.match(/[\\d.]+/g).map(Number);
