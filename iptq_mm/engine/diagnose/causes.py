@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,6 +44,7 @@ class Finding:
 
 
 def explained(
+    region: str,
     site: str,
     plan: SitePlan,
     parts: Mapping[str, float],
@@ -54,14 +54,15 @@ def explained(
     """The cause of the error of a site, a sentence, and what to try.
 
     Args:
-        site: Name of the site in its region.
+        region: Name of the region.
+        site: Name of the site in it.
         plan: Its plan.
         parts: Error of the outputs by each part of the site.
         seen: Statistics of the float values that the evaluation gave.
         record: What calibration found; None: not kept.
     """
     values = seen.get(site)
-    pattern = re.escape(site.split('/')[0])
+    where = '.'.join(filter(None, (region, site.split('/')[0])))
     if values is not None:
         for found in (_narrow(plan.output, values), _wide(plan.output, values)):
             if found:
@@ -81,21 +82,26 @@ def explained(
                 return 'outlier channel', f'operand {position}: {channel}', _EQUALIZE
     worst = max(parts, key=lambda part: parts[part], default='output')
     if plan.function and worst == 'function':
-        return 'function', *_function(plan, site, record, pattern)
+        return 'function', *_function(plan, region, site, record)
     if worst == 'weights':
         return (
             'weights',
             'the rounding of its weights does most of it',
-            f"more bits for it (quantization.overrides=[dict(where='.*{pattern}', "
-            'weight=dict(bits=8))]), weight.rounding=second_order, or groups '
-            '(weight.group)',
+            f"more bits for it (quantization.overrides=[dict(where='{where}', "
+            "weight=dict(bits=8))]), weight.rounding=dict(type='second_order'), or "
+            'groups (weight.group)',
         )
+    taken = min((q.code_bits for q in plan.inputs.values()), default=0)
+    bits, what = plan.output.code_bits, 'result'
+    if worst == 'inputs' and taken:
+        bits, what = taken, 'inputs'
+    more = '8' if bits < 8 else '16, which is slower'
     return (
         'bits',
-        f'the {plan.output.code_bits} bits of its '
-        f'{"inputs" if worst == "inputs" else "result"} do most of it',
-        f"more bits for it (quantization.overrides=[dict(where='.*{pattern}', "
-        'activation=dict(bits=8))]), or equalization',
+        f'the {bits} bits of its {what} do most of it',
+        f'more bits for the layer that reads it (activation.bits={more}; for one: '
+        f"quantization.overrides=[dict(where='{where}', activation=dict(bits=...))]), "
+        'or equalization',
     )
 
 
@@ -150,7 +156,7 @@ def _outlier(q: QParams, seen: Statistics) -> str:
 
 
 def _function(
-    plan: SitePlan, site: str, record: RegionRecord | None, pattern: str
+    plan: SitePlan, region: str, site: str, record: RegionRecord | None
 ) -> tuple[str, str]:
     name = function_name(plan.function or {})
     tried = record.candidates.get(site, {}) if record else {}
@@ -171,7 +177,7 @@ def _function(
             '(quantization.candidates)'
         )
     return text, (
-        f"another function (quantization.overrides=[dict(where='.*{pattern}.*', "
+        f"another function (quantization.overrides=[dict(where='{region}.{site}', "
         'function=...)]), or more candidates'
     )
 

@@ -45,8 +45,9 @@ def unlike_images(
                 'calibration images',
                 error,
                 f'calibration saw values of mean {mean:.3g} and standard deviation '
-                f'{spread:.3g}, the evaluation has {new_mean:.3g} and {new_spread:.3g}: '
-                'the images are of another kind, or normalized in another way',
+                f'{spread:.3g}, the evaluation has {new_mean:.3g} and '
+                f'{new_spread:.3g}: the images are of another kind, or normalized in '
+                'another way',
                 'calibrate with the images and the pipeline of the evaluation: compare '
                 'quantization.calibration.dataset (or train_dataloader) with '
                 'test_dataloader, and the order of channels, mean and std',
@@ -73,8 +74,9 @@ def few_images(results: Mapping[str, Any], error: float) -> list[Finding]:
             f'{region}:{site}',
             'too few images',
             error,
-            f'{images} calibration image{"s" if images > 1 else ""}, and the evaluation '
-            f'leaves the ranges that they showed at {len(left)} quantizers'
+            f'{images} calibration image{"s" if images > 1 else ""}, and the '
+            'evaluation leaves the ranges that they showed at '
+            f'{len(left)} quantizers'
             f'{" or more" if len(left) >= 20 else ""}; first: {left[0]}',
             'some dozens of images (quantization.calibration.num_images)',
         )

@@ -155,6 +155,7 @@ def _site_findings(
         region, _, site = effect.site.partition(':')
         effect.parts = {p: measured.of(region, site, [p]) for p in PARTS}
         cause, text, advice = explained(
+            region,
             site,
             found.plans[region].sites[site],
             effect.parts,
