@@ -108,8 +108,9 @@ def diagnose(
         effects = _effects(measured, twins.plans)
         findings = _site_findings(found, measured, effects[:_EXPLAINED])
     whole = _whole_error(found.results, effects)
-    first = unlike_images(found.records, measured.seen, whole)
-    first = first or few_images(found.results, whole)
+    calibrated = (found.results.get('calibration') or {}).get('images')
+    first = unlike_images(found.records, measured.seen, whole, calibrated)
+    first = first or few_images(found.records, measured.seen, whole, calibrated)
     findings.sort(key=lambda f: -f.error)
     return Diagnosis(
         headline(found.results), [*first, *findings], effects, len(batches)

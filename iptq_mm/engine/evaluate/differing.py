@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine import dist
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ...visualization import side_by_side
@@ -53,16 +55,31 @@ class Differing:
         self._classes, self._most = classes, most
         self.kept: list[dict[str, Any]] = []
         self.meaning = ''
+        self._failed = False
 
     def see(self, batch: Mapping[str, Any], floats: Any, integers: Any) -> None:
-        """Take a batch.
+        """Take a batch. What cannot be compared or drawn is a warning, and no error.
 
         Args:
             batch: As the data loader gives it.
             floats: Predictions of the float model; None: there are none.
             integers: Predictions of the integer model.
         """
-        for i, (f, q) in enumerate(zip(floats or (), integers, strict=False)):
+        if self._failed:
+            return
+        try:
+            self._take(batch, floats or (), integers)
+        except Exception as error:  # predictions of another kind: no run ends for it
+            self._failed, self.kept = True, []
+            print_log(
+                'the images on which float and integer differ most cannot be found '
+                f'({type(error).__name__}: {error})',
+                'current',
+                logging.WARNING,
+            )
+
+    def _take(self, batch: Mapping[str, Any], floats: Any, integers: Any) -> None:
+        for i, (f, q) in enumerate(zip(floats, integers, strict=False)):
             if _has(f, 'pred_score') and hasattr(q, 'pred_score'):
                 self._see(batch, i, f, q, 'classes', _moved(f, q))
             elif _has(f, 'pred_instances') and hasattr(q, 'pred_instances'):
@@ -165,8 +182,8 @@ def _moved(f: Any, q: Any) -> float:
 
 def _strong(instances: Any) -> Any:
     """Detections that count, the highest score first."""
-    keep = instances.scores >= LEAST_SCORE
-    found = instances[keep.cpu() if not keep.is_cuda else keep]
+    instances = instances.cpu()
+    found = instances[instances.scores >= LEAST_SCORE]
     return found[found.scores.argsort(descending=True)]
 
 

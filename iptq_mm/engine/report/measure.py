@@ -45,7 +45,7 @@ class SiteErrors:
 
     def add(self, integer: Seen, real: Seen) -> None:
         """Add one call."""
-        x, q = real.result.double().flatten(), integer.result.double().flatten()
+        x, q = (s.result.cpu().double().flatten() for s in (real, integer))
         if not x.numel():
             return
         self.sources = integer.sources
