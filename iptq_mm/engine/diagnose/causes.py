@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -61,36 +61,25 @@ def explained(
         seen: Statistics of the float values that the evaluation gave.
         record: What calibration found; None: not kept.
     """
-    values = seen.get(site)
     where = '.'.join(filter(None, (region, site.split('/')[0])))
-    if values is not None:
-        for found in (_narrow(plan.output, values), _wide(plan.output, values)):
-            if found:
-                return 'range', found, _RANGES
-        found = _outlier(plan.output, values)
-        if found:
-            return 'outlier channel', found, _EQUALIZE
-    for position, q in plan.inputs.items():
-        sources = record.sources.get(site, []) if record else []
-        operand = seen.get(sources[position] or '') if position < len(sources) else None
-        if operand is not None:
-            narrow = _narrow(q, operand)
-            if narrow:
-                return 'range', f'operand {position}: {narrow}', _RANGES
-            channel = _outlier(q, operand)
-            if channel:
-                return 'outlier channel', f'operand {position}: {channel}', _EQUALIZE
-    worst = max(parts, key=lambda part: parts[part], default='output')
-    if plan.function and worst == 'function':
+    worst = _worst(parts)
+    if worst == 'function':
         return 'function', *_function(plan, region, site, record)
     if worst == 'weights':
         return (
             'weights',
             'the rounding of its weights does most of it',
-            f"more bits for it (quantization.overrides=[dict(where='{where}', "
-            "weight=dict(bits=8))]), weight.rounding=dict(type='second_order'), or "
-            'groups (weight.group)',
+            "weight.rounding=dict(type='second_order'), groups (weight.group) below 8 "
+            f"bits, or 8 bits for it (quantization.overrides=[dict(where='{where}', "
+            'weight=dict(bits=8))])',
         )
+    for name, quantizer, values in _quantized(site, plan, worst, seen, record):
+        found = _narrow(quantizer, values) or _wide(quantizer, values)
+        if found:
+            return 'range', f'{name}{found}', _RANGES
+        found = _outlier(quantizer, values)
+        if found:
+            return 'outlier channel', f'{name}{found}', _EQUALIZE
     taken = min((q.code_bits for q in plan.inputs.values()), default=0)
     bits, what = plan.output.code_bits, 'result'
     if worst == 'inputs' and taken:
@@ -103,6 +92,32 @@ def explained(
         f"quantization.overrides=[dict(where='{where}', activation=dict(bits=...))]), "
         'or equalization',
     )
+
+
+def _worst(parts: Mapping[str, float]) -> str:
+    """The part that costs most; of a function, its result if that does half of it."""
+    worst = max(parts, key=lambda part: parts[part], default='output')
+    rounded = parts.get('output', 0.0)
+    if worst == 'function' and rounded >= parts['function'] / 2:
+        return 'output'
+    return worst
+
+
+def _quantized(
+    site: str,
+    plan: SitePlan,
+    part: str,
+    seen: Mapping[str, Statistics],
+    record: RegionRecord | None,
+) -> Iterator[tuple[str, QParams, Statistics]]:
+    """What of a part is quantized: how it is called, how, and its float values."""
+    if part == 'output' and site in seen:
+        yield '', plan.output, seen[site]
+    sources = record.sources.get(site, []) if record else []
+    for position, quantizer in plan.inputs.items() if part == 'inputs' else ():
+        source = sources[position] if position < len(sources) else None
+        if source in seen:
+            yield f'operand {position}: ', quantizer, seen[source]
 
 
 _RANGES = (
@@ -118,7 +133,10 @@ _EQUALIZE = (
 def _narrow(q: QParams, seen: Statistics) -> str:
     low, high = q.scale * q.qmin, q.scale * q.qmax
     centres, counts = seen.samples()
-    outside = float(counts[(centres < low) | (centres > high)].sum())
+    # What is rounded to an end of the range is not clipped.
+    near = q.scale / 2
+    far = (centres < low - near) | (centres > high + near)
+    outside = float(counts[far].sum())
     share = outside / max(1, seen.count)
     if share < CLIPPED:
         return ''
