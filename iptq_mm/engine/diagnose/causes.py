@@ -116,7 +116,7 @@ def _quantized(
     sources = record.sources.get(site, []) if record else []
     for position, quantizer in plan.inputs.items() if part == 'inputs' else ():
         source = sources[position] if position < len(sources) else None
-        if source in seen:
+        if source is not None and source in seen:
             yield f'operand {position}: ', quantizer, seen[source]
 
 

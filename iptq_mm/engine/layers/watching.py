@@ -65,9 +65,10 @@ class Watching(Mode):
         assert first is not None
         norm = operation.kind == 'layer_norm'
         parameters = [None if p is None else _real(p) for p in others] if norm else []
-        seen = Seen(operation.kind, _real(first), _real(x), *parameters)
+        gamma, beta = (*parameters, None, None)[:2]
         sources = tuple(o.source for o in inputs if o is not None)
-        self.watcher(x.source, seen._replace(sources=sources))
+        seen = Seen(operation.kind, _real(first), _real(x), gamma, beta, sources)
+        self.watcher(x.source, seen)
         return x
 
 
