@@ -167,7 +167,7 @@ def test_ctrl_c(tool, vit_run, monkeypatch):
     monkeypatch.setattr(phases, 'analyse', interrupt)
     ran = tool(vit_run.config, '--work-dir', 'there')
     assert ran.code == 130 and 'Traceback' not in ran.err
-    assert 'interrupted: phases of calibration that were finished are kept' in ran.err
+    assert 'interrupted: finished phases are kept' in ran.err and '--resume' in ran.err
     assert '--resume' in ran.err
     assert list(torch.load('there/calibration.pth')['seconds']) == ['observe']
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mmengine
@@ -185,3 +187,19 @@ def test_operation_without_a_rule(refused, detector_run):
         'model.neck.upsample_cfg.mode=bilinear',
     )
     assert "region 'neck'" in message and 'choose a smaller region' in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('tool', ['quantize', 'train'])
+def test_an_interrupt_while_it_starts_is_one_line(tool, tmp_path):
+    command = [sys.executable, TOOL.with_name(f'{tool}.py'), 'nothing.py']
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    maps = Path(f'/proc/{started.pid}/maps')
+    if not maps.exists():
+        started.kill()
+        pytest.skip('what a process has loaded is not shown here')
+    while started.poll() is None and 'libtorch' not in maps.read_text():
+        time.sleep(0.01)
+    started.send_signal(signal.SIGINT)
+    said = started.communicate(timeout=120)[1]
+    assert (started.returncode, said) == (130, 'interrupted: nothing was begun\n')

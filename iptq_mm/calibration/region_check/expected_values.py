@@ -114,7 +114,12 @@ class ExpectedValues(Sampling, Fake):
 
 def spread(x: Tensor, most: int = MAX_ELEMENTS) -> Tensor:
     """About ``most`` evenly spread elements, from all places of the last dimension."""
+    return x.reshape(-1)[:: spread_step(x, most)].clone()
+
+
+def spread_step(x: Tensor, most: int = MAX_ELEMENTS) -> int:
+    """The distance of the elements that :func:`spread` takes."""
     step = max(1, x.numel() // most)
     while math.gcd(step, max(1, x.shape[-1] if x.dim() else 1)) > 1:
         step += 1
-    return x.reshape(-1)[::step].clone()
+    return step

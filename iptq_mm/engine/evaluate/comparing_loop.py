@@ -23,6 +23,7 @@ from ..loading.foreign import foreign_errors
 from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from ..quantize.progress import progress_of
+from .differing import Differing
 from .float_cache import FloatCache, fingerprint
 from .float_results import FloatResults, given_results
 from .identity import identity_of
@@ -59,6 +60,8 @@ class ComparingLoop(TestLoop):
 
     Attributes:
         float_results: What the float model gave, now or earlier; None: it did not run.
+        differing: After :meth:`run`: the images on which the models differ most, see
+            :class:`~.differing.Differing`, and in words what their difference is.
         results: After :meth:`run`: ``float`` and ``integer`` metrics (of a float model
             that did not run, none),
             ``agreement`` (classification only), ``output_sqnr_db`` (of a float model
@@ -90,6 +93,8 @@ class ComparingLoop(TestLoop):
         self._given = float_results
         self._runs_float = run_float and not float_results
         self.float_results: FloatResults | None = None
+        self.differing: list[dict[str, Any]] = []
+        self.difference_meaning = ''
 
     def run(self) -> dict:
         """Run the test.
@@ -121,12 +126,16 @@ class ComparingLoop(TestLoop):
         self.comparison = OutputComparison(compared, regions)
         watch = PixelWatch(inside(self.integer_model), regions)
         ranges = RangeWatch(self.integer_model, self._count_every)
+        meta = getattr(self.dataloader.dataset, 'metainfo', None) or {}
+        self._pictures = Differing(meta.get('classes') or ())
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
         batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
         for i, batch in enumerate(batches):
             self.run_iter(i, batch)
         clipped, outside = watch.finish(), ranges.finish()
+        self.differing = self._pictures.finish()
+        self.difference_meaning = self._pictures.meaning
         count = len(self.dataloader.dataset)
         self._finish_float(count)
         floats = self.float_results
@@ -185,6 +194,7 @@ class ComparingLoop(TestLoop):
                 'integer', self.integer_model, self.evaluator, data_batch
             )
         self.comparison.compare(floats, outputs)
+        self._pictures.see(data_batch, floats, outputs)
         self.runner.call_hook(
             'after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
         )

@@ -18,6 +18,11 @@ from ...utils.trees import tree_leaves
 _NOT_COMPARABLE = ('roi_head',)
 
 
+def comparable(region: str) -> bool:
+    """Whether a region gets the same inputs in both models, row by row."""
+    return region.partition('.')[0] not in _NOT_COMPARABLE
+
+
 class OutputComparison:
     """Sums over what both models compute: errors of regions, equal classes.
 
@@ -36,7 +41,7 @@ class OutputComparison:
         if float_model is None:
             return
         for name, region in regions.items():
-            if name.partition('.')[0] in _NOT_COMPARABLE:
+            if not comparable(name):
                 continue
             expected = self.expected[name] = []
             region.on_output = self._compare_outputs

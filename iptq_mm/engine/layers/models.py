@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -13,28 +12,17 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from ...calibration import ConfigError
-from ...calibration.evaluating import evaluating
 from ...modes import Integer, regions_in
-from ...modes.binding import running
 from ...program import use_backend
 from ..calibration_data import build_calibration_dataloader, explained
 from ..loading.models import build_model, load_quantized, read_config
 from ..quantize.progress import progress_of
 from ..quantize.settings import read_settings
-from .watching import (
-    Seen,
-    WatchedFloats,
-    WatchedIntegers,
-    Watcher,
-    restored,
-    sampled,
-)
+from .comparing import Taking, compare_on
 from .work_dirs import file_in, names_of
 
 #: Which images of a config are looked at.
 SPLITS = ('test', 'calibration')
-#: See :meth:`Models.compare`.
-Taking = Callable[[str, str, Seen, Seen], None]
 
 
 class Models:
@@ -89,29 +77,13 @@ class Models:
         Args:
             batches: Of one image each.
             sites: ``region:site`` of those to look at.
-            take: Called with the name of an integer model, ``region:site``, and samples
-                of what the integers are there (as without equalization, see
-                :func:`~.watching.restored`), and of what the floats are.
+            take: See :func:`~.comparing.compare_on`.
 
         Raises:
             ConfigError: If a site has values of another shape in the float model.
         """
         for batch in progress_of(batches, 'layers', len(batches)):
-            real = self._floats(batch, sites)
-            for name, model in self._integers.items():
-                _watch_integers(model, batch, _Comparison(name, real, take))
-
-    def _floats(self, batch: Any, sites: Collection[str]) -> dict[str, list[Seen]]:
-        seen: dict[str, list[Seen]] = {site: [] for site in sites}
-
-        def watch(site: str, found: Seen) -> None:
-            if site in seen:
-                seen[site].append(sampled(found))
-
-        regions = dict.fromkeys(site.partition(':')[0] for site in sites)
-        with running(self._float, {r: WatchedFloats(_of(r, watch)) for r in regions}):
-            _run(self._float, batch)
-        return seen
+            compare_on(batch, self._float, self._integers, sites, take)
 
     def _check(self, name: str, model: nn.Module) -> None:
         for region in regions_in(model):
@@ -122,57 +94,6 @@ class Models:
                     f"the model of the config has no part '{region}', which is "
                     f'quantized in {name}: name the config that was quantized'
                 ) from None
-
-
-class _Comparison:
-    """Compares the sites of an integer model with those of the float one.
-
-    Args:
-        name: Of the integer model.
-        real: What the floats are, by site and call.
-        take: See :meth:`Models.compare`.
-    """
-
-    def __init__(self, name: str, real: dict[str, list[Seen]], take: Taking) -> None:
-        self._name, self._take = name, take
-        self._left = {site: iter(calls) for site, calls in real.items()}
-
-    def __call__(self, site: str, found: Seen) -> None:
-        """Compare the next call of a site."""
-        exact = next(self._left.get(site, iter(())), None)
-        if exact is None:
-            return
-        found = sampled(restored(found, exact))
-        if found.result.shape != exact.result.shape:
-            raise ConfigError(
-                f"'{site}' has another shape in the float model than in {self._name}: "
-                'name the config that was quantized'
-            )
-        self._take(self._name, site, found, exact)
-
-
-def _watch_integers(model: nn.Module, batch: Any, watch: Watcher) -> None:
-    regions, modes = regions_in(model), dict[str, Integer]()
-    try:
-        for name, region in regions.items():
-            assert isinstance(region.mode, Integer)
-            modes[name] = region.mode
-            region.mode = WatchedIntegers(region.mode, _of(name, watch))
-        _run(model, batch)
-    finally:
-        for name, mode in modes.items():
-            regions[name].mode = mode
-
-
-def _of(region: str, watch: Watcher) -> Watcher:
-    """A watcher of the sites of one region, for a watcher of all."""
-    return lambda site, found: watch(f'{region}:{site}', found)
-
-
-def _run(model: Any, batch: Any) -> None:
-    with evaluating(model):
-        # Detectors write their predictions into the samples of the batch.
-        model.test_step(copy.deepcopy(batch))
 
 
 def images(cfg: Config, split: str, count: int) -> list[Any]:

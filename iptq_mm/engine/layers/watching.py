@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...calibration.region_check.expected_values import spread
+from ...calibration.region_check.expected_values import spread, spread_step
 from ...modes.base import FloatMode, Mode
 from ...modes.integer import Integer
 from ...operations import Operation
@@ -25,6 +25,8 @@ class Seen(NamedTuple):
         result: Real values.
         gamma: Real values of the other operands of a LayerNorm, shape (C,) or None.
         beta: As ``gamma``.
+        sources: Sites or inputs that made the operands.
+        channels: Of a sample, the channel of each value of the result, shape (n,).
     """
 
     kind: str
@@ -32,6 +34,8 @@ class Seen(NamedTuple):
     result: Tensor
     gamma: Tensor | None = None
     beta: Tensor | None = None
+    sources: tuple[str, ...] = ()
+    channels: Tensor | None = None
 
 
 #: Values of a site that are looked at in one call.
@@ -61,7 +65,9 @@ class Watching(Mode):
         assert first is not None
         norm = operation.kind == 'layer_norm'
         parameters = [None if p is None else _real(p) for p in others] if norm else []
-        seen = Seen(operation.kind, _real(first), _real(x), *parameters)
+        gamma, beta = (*parameters, None, None)[:2]
+        sources = tuple(o.source for o in inputs if o is not None)
+        seen = Seen(operation.kind, _real(first), _real(x), gamma, beta, sources)
         self.watcher(x.source, seen)
         return x
 
@@ -93,8 +99,26 @@ class WatchedIntegers(Watching, Integer):
 def sampled(seen: Seen) -> Seen:
     """At most about ``MOST`` values of operand and result, always the same ones."""
     return seen._replace(
-        operand=spread(seen.operand, MOST), result=spread(seen.result, MOST)
+        operand=spread(seen.operand, MOST),
+        result=spread(seen.result, MOST),
+        channels=_channels(seen.kind, seen.result),
     )
+
+
+def _channels(kind: str, result: Tensor) -> Tensor:
+    """The channel of each value that a sample of a result has.
+
+    That is the place in the last dimension, of convolutions in the second one; heads of
+    a product of four dimensions have channels of their own.
+    """
+    place = torch.arange(0, result.numel(), spread_step(result, MOST))
+    shape = result.shape or torch.Size([1])
+    if kind == 'conv2d' and len(shape) == 4:
+        return place // (shape[2] * shape[3]) % shape[1]
+    last = place % shape[-1]
+    if kind == 'matmul' and len(shape) == 4:
+        return place // (shape[2] * shape[3]) % shape[1] * shape[3] + last
+    return last
 
 
 def restored(integer: Seen, real: Seen) -> Seen:

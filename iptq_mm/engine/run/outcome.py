@@ -33,7 +33,9 @@ from ..evaluate.verdict import warnings
 from ..export.checkpoint import export_config, save_quantized, write_config
 from ..export.written import check_written
 from ..guarantee import CertifyHook
+from ..loading.models import unwrapped
 from ..quantize.model import Quantization
+from .described import described_run, file_digest
 from .processes import by_first
 from .work_dir import GUARDED
 
@@ -92,6 +94,16 @@ class OutcomeHook(Hook):
             'seconds': {**found.seconds, **loop.results['seconds']},
             'device': _device(runner.model),
             'seed': runner.seed,
+            **described_run(
+                self._config,
+                self._quantizing.config(self._config),
+                found.plans,
+                unwrapped(runner.model),
+                {
+                    'calibration': self._quantizing.calibration['images'],
+                    'evaluation': len(runner.test_dataloader.dataset),  # type: ignore
+                },
+            ),
             'versions': _versions(),
         }
         if found.reconstruction:
@@ -112,6 +124,9 @@ class OutcomeHook(Hook):
         with replaced_together(folder) as new:
             self._write_model(runner, new)
             save_plan(found.plans, new / 'plan.json')
+            model = new / 'integer.pth'
+            self.results['digest'] = {model.name: file_digest(model)}
+            self.results['bytes'] = {model.name: model.stat().st_size}
             text = json.dumps(self.results, indent=1)
             atomic_write(new / 'results.json', text + '\n')
             floats = runner.test_loop.float_results  # type: ignore[union-attr]

@@ -27,7 +27,9 @@ from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..loading.threads import log_threads
 from ..quantize.hook import QuantizationHook
+from ..report.finish import finish_report
 from .checks import check_config
+from .closing import closing
 from .outcome import OutcomeHook
 from .processes import by_first, joined
 from .runner import built_runner
@@ -163,7 +165,15 @@ def compare(
         certifying.prepare(runner)
     _load(runner)
     runner.test()
+    by_first(lambda: _close(runner, outcome.results))
     return outcome.results
+
+
+def _close(runner: Runner, results: dict[str, Any]) -> None:
+    """Write the report, and say last of all what came out."""
+    loop: Any = runner.test_loop
+    report = finish_report(loop, results, runner.work_dir)
+    print_log('\n' + closing(results, runner.work_dir, report), 'current')
 
 
 @dataclass(frozen=True)

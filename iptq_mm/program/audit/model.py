@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from ...kept_float import kept_float
+from ...kept_float import kept_float, quantized_parameters
 from ...modes import bound_region
 from ...qtensor import UnsupportedOperationError
 from ...utils.trees import tree_leaves
@@ -29,12 +30,27 @@ class ModelAudit:
         outside: What stays float.
         unseen: Regions that the example did not reach, or that cannot be traced.
         kept_float: Paths of the modules in regions that stay float.
+        integer_macs: Multiplications with additions of the products of all calls of
+            regions in the example.
+        integer_parameters: Parameters that are integers.
     """
 
     programs: list[ProgramAudit]
     outside: list[FloatPart]
     unseen: list[Finding]
     kept_float: list[str] = field(default_factory=list)
+    integer_macs: int = 0
+    integer_parameters: int = 0
+
+    @property
+    def float_macs(self) -> int:
+        """Multiplications with additions of products of floats in the example."""
+        return sum(part.macs for part in self.outside)
+
+    @property
+    def float_parameters(self) -> int:
+        """Parameters that stay float."""
+        return sum(part.parameters for part in self.outside)
 
     @property
     def findings(self) -> list[Finding]:
@@ -71,19 +87,25 @@ def audit_model(model: nn.Module, example: Callable[[], object]) -> ModelAudit:
         model.train(training)
     programs: list[ProgramAudit] = []
     unseen: list[Finding] = []
+    macs = 0
     for path, module in regions.items():
         calls = {_shapes(call): call for call in watch.calls.get(path, [])}
+        times = Counter(map(_shapes, watch.calls.get(path, [])))
         if not calls:
             unseen.append(Finding(path, 'all', 'forward', NEVER_RAN))
-        for args, kwargs in calls.values():
+        for shapes, (args, kwargs) in calls.items():
             try:
                 program = trace(module, args, kwargs).program
             except UnsupportedOperationError as error:
                 unseen.append(Finding(path, 'all', 'forward', str(error)))
             else:
                 programs.append(audit_program(program))
+                macs += times[shapes] * programs[-1].census.operations['mac']
     kept = [f'{p}.{k}' if p else k for p, m in regions.items() for k in kept_float(m)]
-    return ModelAudit(programs, float_parts(model, watch), unseen, kept)
+    parameters = (p for m in regions.values() for _, p in quantized_parameters(m))
+    learned = sum(p.numel() for p in parameters)
+    outer = float_parts(model, watch)
+    return ModelAudit(programs, outer, unseen, kept, macs, learned)
 
 
 def _shapes(call: tuple[tuple, dict]) -> tuple:

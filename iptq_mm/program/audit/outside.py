@@ -8,8 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from ...kept_float import kept_float
 from ...modes import bound_region
@@ -30,6 +32,7 @@ class FloatPart:
         layers: Modules in it that ran, by class.
         helpers: What it has besides modules: box coders, non-maximum suppression.
         operations: Float aten operations that ran in it, by name.
+        macs: Multiplications with additions of its products of floats.
     """
 
     path: str
@@ -38,6 +41,7 @@ class FloatPart:
     layers: dict[str, int] = field(default_factory=dict)
     helpers: list[str] = field(default_factory=list)
     operations: dict[str, int] = field(default_factory=dict)
+    macs: int = 0
 
     @property
     def computes(self) -> bool:
@@ -52,12 +56,14 @@ class Watch:
         calls: Arguments of each call of a region, by the region's path.
         ran: Paths of the modules outside regions that ran.
         operations: Float operations outside regions, by path and name.
+        macs: Multiplications with additions of products of floats, by path.
     """
 
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[tuple, dict]]] = {}
         self.ran: set[str] = set()
         self.operations: dict[str, Counter[str]] = {}
+        self.macs: Counter[str] = Counter()
         self._stack: list[str] = []
         self._inside: list[bool] = [False]
 
@@ -90,11 +96,12 @@ class Watch:
             module.register_forward_hook(leave, always_call=True),
         ]
 
-    def float_operation(self, name: str) -> None:
+    def float_operation(self, name: str, macs: int) -> None:
         """Count an operation that takes or makes floats, if it is outside."""
         if not self._inside[-1]:
             path = self._stack[-1] if self._stack else ''
             self.operations.setdefault(path, Counter())[name] += 1
+            self.macs[path] += macs
 
 
 class _FloatOperations(TorchDispatchMode):
@@ -112,8 +119,20 @@ class _FloatOperations(TorchDispatchMode):
             isinstance(x, Tensor) and x.is_floating_point()
             for x in tree_leaves((args, result))
         ):
-            self._watch.float_operation(func._schema.name.partition('::')[2])
+            name = func._schema.name.partition('::')[2]
+            self._watch.float_operation(name, _macs(func, args, kwargs or {}, result))
         return result
+
+
+def _macs(func: Any, args: tuple, kwargs: dict, result: Any) -> int:
+    """Multiplications with additions of a product, as torch counts them; else 0."""
+    packet = func._overloadpacket
+    if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+        # On the CPU alone, torch has no formula for it.
+        query, key, value = (x.shape for x in args[:3])
+        return sdpa_flop_count(query, key, value) // 2
+    count = flop_registry.get(packet)
+    return 0 if count is None else count(*args, **kwargs, out_val=result) // 2
 
 
 def outside(model: nn.Module, path: str = '') -> Iterator[tuple[str, nn.Module]]:
@@ -161,6 +180,7 @@ def float_parts(model: nn.Module, watch: Watch) -> list[FloatPart]:
             dict(layers) if whole else {},
             sorted({name for m in inner.values() for name in _helpers(m)}),
             dict(operations),
+            sum(watch.macs[p] for p in inner),
         )
         if part.computes:
             found.append(part)

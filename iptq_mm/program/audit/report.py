@@ -20,7 +20,7 @@ def markdown(audit: ModelAudit, name: str) -> str:
         audit: What was found.
         name: What was audited.
     """
-    lines = [f'# Audit of {name}', '', _verdict(audit), '']
+    lines = [f'# Audit of {name}', '', _verdict(audit), '', floats(audit), '']
     if audit.findings:
         lines += ['## What does not hold', '']
         rows = [(f.region, f.site, f.operation, f.problem) for f in audit.findings]
@@ -56,8 +56,27 @@ def plain(audit: ModelAudit, name: str) -> dict[str, Any]:
             for program in audit.programs
         ],
         'outside': [asdict(part) for part in audit.outside],
+        'floats': floats(audit),
+        'macs': {'integer': audit.integer_macs, 'float': audit.float_macs},
+        'parameters': {
+            'integer': audit.integer_parameters,
+            'float': audit.float_parameters,
+        },
         'kept_float': audit.kept_float,
     }
+
+
+def floats(audit: ModelAudit) -> str:
+    """What share of the example and of the model stays float, in a line."""
+    told = []
+    for what, real, whole in (
+        ('multiply-adds of the example', audit.float_macs, audit.integer_macs),
+        ('parameters', audit.float_parameters, audit.integer_parameters),
+    ):
+        total = real + whole
+        share = real / total if total else 0.0
+        told.append(f'{real} of {total} {what} ({share:.2%})')
+    return f'Float: {" and ".join(told)}.'
 
 
 def _verdict(audit: ModelAudit) -> str:

@@ -12,8 +12,7 @@ from torch import nn
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.criteria.errors import CandidateErrors
-from iptq_mm.engine.layers import draw_histogram, draw_layers, pictures
-from iptq_mm.engine.layers import models as layer_models
+from iptq_mm.engine.layers import comparing, draw_histogram, draw_layers, pictures
 from iptq_mm.engine.layers.models import Models, images
 from iptq_mm.engine.layers.pictures import site_named
 from iptq_mm.engine.layers.watching import MOST, Seen, restored, sampled
@@ -95,7 +94,7 @@ def test_outputs_of_equalized_layer_norms(tiny_data, tmp_path, monkeypatch):
         return min(float(line['sqnr_db']) for line in lines)
 
     assert worst() > 15
-    monkeypatch.setattr(layer_models, 'restored', lambda integer, real: integer)
+    monkeypatch.setattr(comparing, 'restored', lambda integer, real: integer)
     assert worst() < 10
 
 

@@ -1,6 +1,8 @@
 """What a run leaves is whole, new or old, and safe before anything else fails."""
 
+import hashlib
 import json
+import math
 import os
 import resource
 import signal
@@ -62,6 +64,31 @@ def test_what_is_said_of_calibration_and_result(vit_run):
     assert results['calibration']['images'] == results['calibration']['asked'] == 6
     assert set(results['checks']) == {'backbone', 'head'}
     assert isinstance(results['warnings'], list)
+
+
+def test_what_the_figures_are_of(run):
+    results, plan = run.results, json.loads((run.folder / 'plan.json').read_text())
+    assert (results['config'], results['checkpoint']) == (run.config, run.checkpoint)
+    assert results['bits']['weight'] == results['quantization']['weight']['bits'] == 8
+    counted = dict.fromkeys(results['bits']['parameters'], 0)
+    for parameter in (
+        p for region in plan.values() for p in region['parameters'].values()
+    ):
+        counted[str(parameter['bits'])] += math.prod(parameter['shape'])
+    assert results['bits']['parameters'] == counted
+    given = torch.load(run.checkpoint, weights_only=True)['state_dict']
+    named = {n.partition('.')[0] for n in plan}
+    inside = [k for k in given if k.partition('.')[0] in named]
+    # Constants of modules (relative positions of windows) are no parameters.
+    learned = sum(given[k].numel() for k in inside if 'index' not in k)
+    assert results['numbers']['integer'] == sum(counted.values()) == learned
+    model = run.folder / 'integer.pth'
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert results['digest'] == {'integer.pth': digest}
+    assert results['bytes'] == {'integer.pth': model.stat().st_size}
+    images = results['images']
+    assert images['calibration'] == results['calibration']['images']
+    assert images['evaluation'] == len(run.predictions)
 
 
 def test_a_result_that_cannot_be_read_is_none(vit_run, tmp_path, monkeypatch):

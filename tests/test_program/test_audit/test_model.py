@@ -69,6 +69,44 @@ def test_what_stays_float(model):
     assert found['unused'].parameters == 20 and not found['unused'].layers
 
 
+def test_the_share_that_stays_float(model):
+    audit = audit_model(model, lambda: [model(rows()), model(rows(2, 5))])
+    # A convolution of one tap between 5 channels, and a layer of 16 by 3, for each of
+    # 6 rows; what comes out of the region has the shape that the layer takes.
+    with torch.no_grad():
+        out = model.middle['region'](model.entry(rows()))
+    each = 5 * 5 * rows().shape[-1] + out[0].numel() * 3
+    assert audit.float_macs == 6 * each
+    assert audit.float_parameters == 30 + 51 + 20
+    inside = audit.programs[0].census.operations['mac']
+    assert audit.integer_macs == inside + audit.programs[1].census.operations['mac']
+    assert inside > 0
+    learned = sum(p.numel() for p in model.middle['region'].parameters())
+    assert audit.integer_parameters == learned
+    total = audit.float_macs + audit.integer_macs
+    line = f'Float: {6 * each} of {total} multiply-adds of the example ('
+    assert line in markdown(audit, 'x') and line in plain(audit, 'x')['floats']
+
+
+def test_float_attention_counts():
+    class Attention(nn.Module):
+        def __init__(self, region):
+            super().__init__()
+            self.region = region
+
+        def forward(self, x):
+            heads = x.new_ones(1, 2, 3, 4)
+            nn.functional.scaled_dot_product_attention(heads, heads, heads)
+            return self.region(x)
+
+    region = quantized(Custom(lambda m, x: m.last(x)), [rows()]).backbone
+    audit = audit_model(Attention(region).eval(), lambda: None)
+    assert audit.float_macs == 0
+    model = Attention(region).eval()
+    audit = audit_model(model, lambda: model(rows()))
+    assert audit.float_macs == 2 * (2 * 3 * 3 * 4)
+
+
 def test_what_a_region_has_besides_its_forward(model):
     model.middle['region'].coder = Coder()
     parts = audit_model(model, lambda: model(rows())).outside

@@ -1,0 +1,101 @@
+"""A region in floats, but for one site, which is as in the integer model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...modes.fake import Fake, fake_quantize
+from ...operations import NonLinear, Operation
+from ...plan import RegionPlan
+from ...qtensor import QTensor
+from ...statistics import Statistics
+
+#: What of a site can be as in the integer model, each by itself.
+PARTS = ('weights', 'inputs', 'function', 'output')
+_PARAMETER = 'parameter:'
+
+
+class OneSite(Fake):
+    """Floats everywhere but at one site.
+
+    Args:
+        plan: The plan of the integer model.
+        integers: Real values of its integer parameters, by name.
+
+    Attributes:
+        only: The site; '': all is float.
+        parts: What of it is as in the integer model, of :data:`PARTS`.
+        seen: Statistics of float values, by site and input; None: none are kept.
+    """
+
+    def __init__(self, plan: RegionPlan, integers: Mapping[str, Tensor]) -> None:
+        super().__init__(plan)
+        self._integers = integers
+        self.only = ''
+        self.parts: Sequence[str] = PARTS
+        self.seen: dict[str, Statistics] | None = None
+
+    def enter(self, name: str, value: Tensor) -> QTensor:
+        """See the base class."""
+        self._see(name, value)
+        return QTensor(value, self.plan.inputs[name], name)
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """See the base class."""
+        x = super().parameter(name, value)
+        x.payload = value.detach()
+        return x
+
+    def run(
+        self,
+        operation: Operation,
+        inputs: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+    ) -> QTensor:
+        """See the base class."""
+        site = self.next_site(operation)
+        plan = self.plan.sites[site]
+        here = site == self.only
+        brought = list(inputs)
+        for i, x in enumerate(inputs):
+            if x is None:
+                continue
+            if x.source.startswith(_PARAMETER):
+                if here and 'weights' in self.parts:
+                    brought[i] = self._integer(x)
+            elif i in plan.inputs:
+                rounded = self._requantize_to(x, plan.inputs[i])
+                if not (here and 'inputs' in self.parts):
+                    rounded.payload = x.payload
+                brought[i] = rounded
+        operands = self.operands(site, brought)
+        payloads: list[Any] = [None if x is None else x.payload for x in operands]
+        value = operation.real(payloads, attributes)
+        self._see(site, value)
+        if here and isinstance(operation, NonLinear) and 'function' in self.parts:
+            value = self.approximated(site, operation, operands, attributes, value)
+        elif here and 'output' in self.parts:
+            value = fake_quantize(value, plan.output)
+        return QTensor(value, plan.output, site)
+
+    def _integer(self, x: QTensor) -> QTensor:
+        """A parameter with the values that its integers stand for."""
+        made = self._integers.get(x.source.removeprefix(_PARAMETER))
+        if made is None or made.shape != x.payload.shape:
+            return x  # a view of one, or put together from several
+        other = x.like(made.to(x.payload))
+        other.qparams = x.qparams
+        return other
+
+    def _see(self, name: str, value: Tensor) -> None:
+        if self.seen is None:
+            return
+        statistics = self.seen.get(name)
+        if statistics is None:
+            statistics = self.seen[name] = Statistics(channels=value.dim() > 1)
+        kept = statistics.channel_minimum
+        if kept is None or not value.dim() or kept.numel() == value.shape[-1]:
+            statistics.update(value)

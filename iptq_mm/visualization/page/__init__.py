@@ -1,0 +1,5 @@
+"""Pages of one file: templates, style and script, and the libraries that draw."""
+
+from .render import render
+
+__all__ = ['render']
