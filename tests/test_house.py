@@ -20,6 +20,7 @@ FOLDER_SIZE = 15
 #: Folders with more files than that, and why: variations of one idea, the name of the
 #: file says which.
 VARIATIONS: dict[str, str] = {
+    'benchmarks': 'one script for each question',
     'configs/deit': 'five of them are old names, kept for one version',
     'iptq_mm/qtensor/rules': 'rules, by the functions of torch that they answer',
     'tools': 'commands, and scripts around them, where users of mm look for them',

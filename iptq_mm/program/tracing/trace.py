@@ -9,12 +9,11 @@ folded embeddings) is a tensor with elements and becomes a constant of the progr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten
 
 from ...functions import Constants
 from ...intmath import QParams, storage_dtype
@@ -26,11 +25,12 @@ from ...modes.region import PIXELS
 from ...operations import NonLinear, Operation
 from ...plan import SitePlan
 from ...qtensor import QTensor
-from ...utils.trees import tree_leaves
 from ..ir.graph import Port, Program
+from . import handlers  # noqa: F401  (of recorded tensors)
 from .float_calls import FloatCall
 from .recorded import Recorded, outline
 from .recorder import Recorder, TensorPool
+from .results import nesting, own
 
 
 class Traced(NamedTuple):
@@ -259,12 +259,12 @@ def trace(
 
     def rebuild(outputs: Sequence[Tensor]) -> Any:
         new = [
-            outputs[place] if place is not None else _own(leaf)
+            outputs[place] if place is not None else own(leaf)
             for place, leaf in zip(places, leaves, strict=True)
         ]
         return nest(new)
 
-    nest = _nesting(result, spec)
+    nest = nesting(result, spec)
     for i, place in enumerate(places):
         leaves[i] = leaves[i] if place is None else None  # frees the example
     count = len(tracing.outputs)
@@ -290,19 +290,3 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in attributes.items()
     }
-
-
-def _nesting(result: Any, spec: Any) -> Callable[[list], Any]:
-    """A function that nests leaves like ``result``; fast for the common results."""
-    leaves = tree_leaves(result)
-    if len(leaves) == 1 and leaves[0] is result:
-        return itemgetter(0)
-    kind = type(result)
-    if kind in (tuple, list) and all(isinstance(x, Tensor) for x in result):
-        return kind
-    return lambda leaves: tree_unflatten(leaves, spec)
-
-
-def _own(leaf: Any) -> Any:
-    """A part of the result that depends on no input: a copy, for the caller."""
-    return leaf.clone() if isinstance(leaf, Tensor) else leaf
