@@ -194,6 +194,14 @@ LONE = {
         {'shape': [2, 2], 'zeros': True},
         (2, 2),
     ),
+    'embedding': lambda: lone(
+        'embedding',
+        [((3, 4), 0, 5)],
+        (-300, 300),
+        {'table': torch.arange(-150, 150, 5, dtype=torch.int16).view(6, 10)},
+        {},
+        (3, 4, 10),
+    ),
     'expand': lambda: lone(
         'expand', [((3, 1), -9, 9)], (-9, 9), None, {'shape': [2, 3, 5]}, (2, 3, 5)
     ),
