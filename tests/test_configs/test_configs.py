@@ -118,8 +118,9 @@ def test_names_of_presets_say_what_they_run(name):
     assert ('_whole-' in name) == ('rpn_head' in settings.regions)
     assert ('literal-' in name) == all(
         function.get('literal')
-        for functions in settings.candidates.values()
+        for kind, functions in settings.candidates.items()
         for function in functions.values()
+        if kind != 'unary'  # which no model of these has
     )
 
 
