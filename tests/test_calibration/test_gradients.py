@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.utils import digit_version
 from region_models import (
     SEVERAL,
     Custom,
@@ -61,6 +62,10 @@ def sharp(self, x):
     return self.last((x @ x.mT).softmax(-1) @ x).mean((1, 2))
 
 
+#: Of relative errors with the products of torch 2.1.
+NOISE = 2e-11 if digit_version(torch.__version__) < digit_version('2.4') else 0.0
+
+
 @pytest.mark.parametrize('body', [pooled, sharp])
 def test_one_number_an_image_needs_no_luck(body):
     """The sign of one output does not matter, and these are linear after the site."""
@@ -69,7 +74,7 @@ def test_one_number_an_image_needs_no_luck(body):
     site = list(record.candidates)[-1]
     for name, errors in record.candidates[site].items():
         actual = happened(net, cfg, record, batch, site, name)
-        near = pytest.approx(actual, rel=1e-3, abs=2e-11)  # float32 itself is no better
+        near = pytest.approx(actual, rel=1e-3, abs=NOISE)
         assert errors.relative_output_error == near
         assert errors.draws == 4
 

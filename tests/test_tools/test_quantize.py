@@ -184,7 +184,7 @@ def test_operation_without_a_rule(refused, detector_run):
         detector_run.config,
         '--cfg-options',
         'quantization.regions=[backbone,neck]',
-        'model.neck.upsample_cfg.mode=bilinear',
+        'model.neck.upsample_cfg.mode=area',
     )
     assert "region 'neck'" in message and 'choose a smaller region' in message
 

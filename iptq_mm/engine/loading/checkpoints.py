@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import Tensor, nn
 
 from ...calibration import ConfigError
@@ -16,6 +17,8 @@ from ..zoo import how_to_get
 from ..zoo.file_problem import content_problem
 from .foreign import foreign_errors
 
+#: What mmengine says of tensors that either side lacks.
+_MISMATCH = 'do not match exactly'
 _CONVERT = 'tools/model_converters has converters of public checkpoints'
 
 
@@ -39,7 +42,7 @@ def loading(checkpoint: str) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if 'do not match exactly' not in str(error):
+            if _MISMATCH not in str(error):
                 raise
             differences = ' '.join(str(error).split())[:400]
             raise ConfigError(
@@ -101,6 +104,31 @@ def refuse_integers(weights: dict[str, Tensor]) -> None:
             'the checkpoint is quantized already: quantize the float one, or use '
             'this one with the config that was written beside it'
         )
+
+
+def load_strictly(model: nn.Module, checkpoint: str) -> None:
+    """Load a checkpoint that has all that the model takes, and nothing else.
+
+    Args:
+        model: The model.
+        checkpoint: Its path, or where it is fetched from.
+
+    Raises:
+        RuntimeError: If it has other tensors than the model.
+    """
+    try:
+        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        if _MISMATCH not in str(error):
+            raise
+        # Models may drop what they make themselves, as Swin V2 its tables of positions.
+        weights = weights_in(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+        found = model.load_state_dict(
+            {name.removeprefix('module.'): x for name, x in weights.items()},
+            strict=False,
+        )
+        if found.unexpected_keys or set(found.missing_keys) - _dropped(model):
+            raise
 
 
 class LoadCheck:

@@ -10,14 +10,13 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import nn
 
 from ...calibration import (
     ConfigError,
 )
 from ..zoo import how_to_get
-from .checkpoints import loading
+from .checkpoints import load_strictly, loading
 from .foreign import described, foreign_errors
 from .scopes import drop_own_scope
 
@@ -119,7 +118,7 @@ def build_model(cfg: Config) -> nn.Module:
         except KeyError as error:  # no such type, or back end
             raise ConfigError(f'{what}: {described(error)}') from error
     with loading(cfg.load_from):
-        load_checkpoint(model, cfg.load_from, map_location='cpu', strict=True)
+        load_strictly(model, cfg.load_from)
     return model.eval()
 
 

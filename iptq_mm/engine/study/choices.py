@@ -170,13 +170,15 @@ def _uniform(study: Study) -> dict[str, list[SiteCandidate]]:
 
 
 def _table(study: Study, rules: Mapping[str, list[SiteCandidate]]) -> str:
+    found = {c.kind for chosen in rules.values() for c in chosen}
+    kinds = [kind for kind in KINDS if kind in found]
     head = [
         'rule',
         'logit SQNR, dB',
         'same class',
         'operations, 10^6',
         'kernels, ms',
-        *(f'sites by {kind}' for kind in KINDS),
+        *(f'sites by {kind}' for kind in kinds),
     ]
     numbers, signal = study.batches.numbers, SIGNAL
     rows = []
@@ -195,7 +197,7 @@ def _table(study: Study, rules: Mapping[str, list[SiteCandidate]]) -> str:
                 f'{measured.agreement:.1%}',
                 f'{measured.operations / 1e6:.2f}',
                 f'{spent / 1e6:.2f}',
-                *(_counted(c for c in chosen if c.kind == kind) for kind in KINDS),
+                *(_counted(c for c in chosen if c.kind == kind) for kind in kinds),
             ]
         )
     return table(head, rows)

@@ -8,13 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from ...kept_float import kept_float
 from ...modes import bound_region
+from ...utils.macs import macs
 from ...utils.trees import tree_leaves
 
 #: What leaves a model's values as they are when it runs.
@@ -120,19 +119,8 @@ class _FloatOperations(TorchDispatchMode):
             for x in tree_leaves((args, result))
         ):
             name = func._schema.name.partition('::')[2]
-            self._watch.float_operation(name, _macs(func, args, kwargs or {}, result))
+            self._watch.float_operation(name, macs(func, args, kwargs or {}, result))
         return result
-
-
-def _macs(func: Any, args: tuple, kwargs: dict, result: Any) -> int:
-    """Multiplications with additions of a product, as torch counts them; else 0."""
-    packet = func._overloadpacket
-    if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
-        # On the CPU alone, torch has no formula for it.
-        query, key, value = (x.shape for x in args[:3])
-        return sdpa_flop_count(query, key, value) // 2
-    count = flop_registry.get(packet)
-    return 0 if count is None else count(*args, **kwargs, out_val=result) // 2
 
 
 def outside(model: nn.Module, path: str = '') -> Iterator[tuple[str, nn.Module]]:

@@ -45,7 +45,6 @@ def _layer_norm(
 
 # Beside its negatives, a row has the mean 0, so that LayerNorm divides by the root of
 # its mean square: any function for LayerNorm, and any kernel, serves as an RMSNorm.
-@rule(F.rms_norm, torch.rms_norm, computes=True)
 def rms_norm(
     mode: Mode,
     x: QTensor,
@@ -68,6 +67,10 @@ def rms_norm(
         twice = mode.fold(torch.cat, ([weight, weight],), {})
     normed = run_operation(mode, 'layer_norm', [both, twice, None], dict(eps=eps))
     return normed.like(normed.payload[..., :size])
+
+
+if hasattr(F, 'rms_norm'):  # since torch 2.4
+    rule(F.rms_norm, torch.rms_norm, computes=True)(rms_norm)
 
 
 # x / |x| is RMSNorm without gamma over the root of the size.

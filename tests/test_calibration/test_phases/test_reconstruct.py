@@ -143,10 +143,9 @@ def test_float_inputs_among_those_of_the_integers(vit, whole):
     config = copy.copy(CONFIG)
     config.float_share = 0.5
     net, _ = vit.learned(config)
-    # Half of what a block learns from is none of the integer model's: on the few images
-    # here, that need not help it.
-    assert vit.sqnr(net) > vit.sqnr(vit.net) - 0.5
     assert not _same(_integers(net), _integers(whole[0]))
+    net, _ = vit.learned(config, MORE)
+    assert vit.sqnr(net) > vit.sqnr(vit.net) + 0.2
 
 
 def test_the_model_is_as_it_was_but_for_its_integers(vit, whole):

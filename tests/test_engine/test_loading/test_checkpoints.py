@@ -10,7 +10,6 @@ from torch import nn
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.loading.checkpoints import LoadCheck, file_problem, weights_in
-from iptq_mm.qtensor import UnsupportedOperationError
 
 
 def swin_v2(data):
@@ -53,13 +52,23 @@ def test_own_checkpoint_of_a_model_that_drops_buffers(model):
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
 
 
-def test_swin_v2_is_refused_for_the_true_reason(tiny_data, tmp_path):
+def test_integers_of_a_model_that_drops_buffers(tiny_data, tmp_path):
+    from iptq_mm.engine.loading.models import load_quantized
     from iptq_mm.engine.run.pipeline import quantize_and_compare
 
     cfg = swin_v2(tiny_data / 'classification')
     config, _ = tiny_models.write(cfg, tmp_path, 'swin_v2')
-    with pytest.raises(UnsupportedOperationError, match='normalize'):
-        quantize_and_compare(config, work_dir=str(tmp_path / 'run'))
+    quantize_and_compare(config, work_dir=str(tmp_path / 'run'))
+    written = tmp_path / 'run/integer.pth'
+    load_quantized(tmp_path / 'run/integer.py')  # as the run itself did
+    checkpoint = torch.load(written, weights_only=True)
+    weights = checkpoint['state_dict']
+    last = list(weights)[-1]
+    fewer = {k: v for k, v in weights.items() if k != last}
+    for changed in (fewer, weights | {'other': torch.ones(1)}):
+        torch.save({**checkpoint, 'state_dict': changed}, tmp_path / 'changed.pth')
+        with pytest.raises(ConfigError, match='does not fit the model'):
+            load_quantized(tmp_path / 'run/integer.py', str(tmp_path / 'changed.pth'))
 
 
 def test_missing_weights(model):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.utils import digit_version
 from program_cases import LONE, integers, lone, vit_program
 
 from iptq_mm.functions.base import GELUFunction, OperationCount
@@ -76,12 +77,18 @@ def of_kind(program: Program, kind: str, **also) -> tuple[Program, int]:
     return program, next(i for i, n in nodes if n.kind == kind)
 
 
+#: What is found of a shift by 64, which torch 2.1 cannot even trace.
+SHIFTED = ('aten.add.Tensor', 'torch.int64 does not hold')
+if digit_version(torch.__version__) < digit_version('2.4'):
+    SHIFTED = ('matmul', 'Overflow when unpacking long')
+
+
 @pytest.mark.parametrize(
     ('kind', 'constant', 'number', 'operation', 'problem'),
     [
         ('add', 'left', 2**50, 'aten.mul.Tensor', 'torch.int64 does not hold'),
         ('matmul', 'multiplier', 2**50, 'aten.mul.Tensor', 'torch.int64 does not'),
-        ('matmul', 'shift', 64, 'aten.add.Tensor', 'torch.int64 does not hold'),
+        ('matmul', 'shift', 64, *SHIFTED),
         ('matmul', 'bound', 100, 'matmul', 'its constant bound says 100'),
         ('linear', 'bound', 2**31, None, None),
         ('softmax', 'quotient_one', 2**63 - 1, 'aten.add.Tensor', 'does not hold'),
@@ -101,9 +108,6 @@ def test_a_planted_constant(kind, constant, number, operation, problem):
         return
     (finding,) = findings
     assert finding.site == node.site and finding.region == program.region
-    if finding.operation == kind and constant == 'shift':  # the tracer of torch 2.1
-        assert 'Overflow' in finding.problem
-        return
     assert finding.operation.startswith(operation)
     assert problem in finding.problem
 
