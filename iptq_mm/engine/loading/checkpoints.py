@@ -123,10 +123,11 @@ def load_strictly(model: nn.Module, checkpoint: str) -> None:
             raise
         # Models may drop what they make themselves, as Swin V2 its tables of positions.
         weights = weights_in(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
-        found = model.load_state_dict(
-            {name.removeprefix('module.'): x for name, x in weights.items()},
-            strict=False,
-        )
+        named = {name.removeprefix('module.'): x for name, x in weights.items()}
+        try:
+            found = model.load_state_dict(named, strict=False)
+        except RuntimeError:  # sizes differ, as mmengine says, too
+            raise error from None
         if found.unexpected_keys or set(found.missing_keys) - _dropped(model):
             raise
 
