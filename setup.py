@@ -40,7 +40,7 @@ def parse_requirements(name: str) -> list[str]:
 
     Args:
         name (str): Path of the file, relative to the repository. A line
-            ``-r other.txt`` includes another file.
+            ``-r other.txt`` includes another file, beside the one that holds it.
 
     Returns:
         list[str]: The requirements, without comments and empty lines.
@@ -50,7 +50,7 @@ def parse_requirements(name: str) -> list[str]:
         for raw in path.read_text(encoding='utf-8').splitlines():
             line = raw.partition('#')[0].strip()
             if line.startswith('-r '):
-                yield from lines(ROOT / line[3:].strip())
+                yield from lines(path.parent / line[3:].strip())
             elif line:
                 yield line
 

@@ -67,7 +67,7 @@ def test_integers_of_a_model_that_drops_buffers(tiny_data, tmp_path):
     fewer = {k: v for k, v in weights.items() if k != last}
     for changed in (fewer, weights | {'other': torch.ones(1)}):
         torch.save({**checkpoint, 'state_dict': changed}, tmp_path / 'changed.pth')
-        with pytest.raises(ConfigError, match='does not fit the model'):
+        with pytest.raises(ConfigError, match='does not fit|holds no integers'):
             load_quantized(tmp_path / 'run/integer.py', str(tmp_path / 'changed.pth'))
 
 
