@@ -42,15 +42,19 @@ def held(model: nn.Module, regions: Sequence[str]) -> nn.Module:
 
 
 @contextmanager
-def stepping(root: nn.Module, model: nn.Module, call: Call) -> Iterator[None]:
+def stepping(root: nn.Module, call: Call) -> Iterator[None]:
     """Give a model the ``test_step`` by which the phases run it.
 
     Args:
-        root: Gets it within the ``with`` block.
-        model: The user's model.
-        call: Runs that on a batch.
+        root: From :func:`held`; gets it within the ``with`` block.
+        call: Runs the user's model on a batch.
     """
-    vars(root)['test_step'] = lambda batch: call(model, batch)
+
+    # A phase may put another module in the place of a region, the whole model too.
+    def step(batch: Any) -> Any:
+        return call(root.model if isinstance(root, Holder) else root, batch)
+
+    vars(root)['test_step'] = step
     try:
         yield
     finally:

@@ -94,7 +94,7 @@ class QuantizedModel:
                 'export(path, batch)'
             )
         batch = to_device(batch, self.model)
-        with stepping(self._root, self.model, self._call):
+        with stepping(self._root, self._call):
             program = joined_program(self._root, batch)
         if Path(path).suffix == '.onnx':
             export_onnx(program, path)

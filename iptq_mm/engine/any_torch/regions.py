@@ -69,7 +69,7 @@ def _problem(model: nn.Module, region: str, call: Call, batch: Any) -> str | Non
     root, mode = held(model, [region]), _Trying()
     try:
         with (
-            stepping(root, model, call),
+            stepping(root, call),
             evaluating(root),
             running(root, {region: mode}),
         ):

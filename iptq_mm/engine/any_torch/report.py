@@ -43,6 +43,7 @@ def report_of(
         'functions': found.assignment(),
         'bytes': stored_bytes(found.plans),
         'checks': found.checks,
+        'reconstruction': found.reconstruction,
         'seconds': found.seconds,
         'audit': plain(audit, type(model).__name__),
     }

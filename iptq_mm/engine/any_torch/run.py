@@ -88,7 +88,7 @@ def quantize(
     root = held(model, names)
     with evaluating(model):
         floats = call(model, data[-1])
-    with stepping(root, model, call):
+    with stepping(root, call):
         found = quantize_model(root, config, data, seed=seed)
     if backend:
         use_backend(root, backend)

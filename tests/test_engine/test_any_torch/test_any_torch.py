@@ -46,6 +46,19 @@ class Odd(Tiny):
         return torch.fft.fft(super().forward(image)['logits']).real
 
 
+class Mixed(nn.Module):
+    """A block of two parts with a LayerNorm each."""
+
+    def __init__(self, dims=16):
+        super().__init__()
+        self.norm, self.last = nn.LayerNorm(dims), nn.LayerNorm(dims)
+        self.tokens, self.hidden = nn.Linear(dims, dims), nn.Linear(dims, dims)
+
+    def forward(self, x):
+        x = x + F.gelu(self.tokens(self.norm(x)))
+        return x + F.gelu(self.hidden(self.last(x)))
+
+
 def images(count=3, batch=2):
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(batch, 3, 16, 16, generator=generator) for _ in range(count)]
@@ -217,3 +230,15 @@ def test_a_back_end(model, quantized):
         assert torch.equal(made.model(x)['logits'], quantized.model(x)['logits'])
     with pytest.raises(KeyError, match='no back end'):
         iptq_mm.quantize(model, images(), backend='gpu', settings=FEW)
+
+
+def test_blocks_learn(model):
+    # The region is the whole model, and it is called as one.
+    settings = dict(FEW, weight=dict(bits=4), reconstruction=dict(epochs=2))
+    stacked = nn.Sequential(
+        nn.Sequential(model.patches, nn.Flatten(2)), nn.Sequential(Mixed(), Mixed())
+    ).eval()
+    made = iptq_mm.quantize(stacked, images(), settings=settings)
+    learned = made.report['reconstruction']['decibels']
+    assert {'model.1.0', 'model.1.1'} <= learned.keys()
+    assert all(after >= before for before, after in learned.values())
