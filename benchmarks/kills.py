@@ -4,8 +4,8 @@ python benchmarks/kills.py configs/demo/vit_demo_w8a8.py --kills 20 --out DIR
 
 Further options are those of tools/quantize.py. One run is left alone. Each other one
 gets ``kill -9``, all its ranks at once, at a random moment before the first one's end,
-and goes on with ``--resume``. No file that was left may be half-written, and all have to
-end with the same plans, integers and metrics.
+and goes on with ``--resume``. No file that was left may be half-written, and all have
+to end with the same plans, integers and metrics.
 """
 
 from __future__ import annotations
