@@ -22,7 +22,10 @@ NOTICE = 'integers, load them with the integer.py beside this file'
 
 @MODELS.register_module()
 def build_quantized(
-    float_type: str, backend: str | None = None, **kwargs: Any
+    float_type: str,
+    backend: str | None = None,
+    memory_mb: float | None = None,
+    **kwargs: Any,
 ) -> nn.Module:
     """Build a standard module that takes its integers from a checkpoint.
 
@@ -38,6 +41,8 @@ def build_quantized(
         float_type: Registered type of the float module, with its scope.
         backend: What runs it, a name in ``BACKENDS``; None: the eager integer mode.
             The integers are the same.
+        memory_mb: Megabytes that its programs may keep, see
+            :class:`~iptq_mm.program.Session`; None: as that has it.
         **kwargs: Its arguments.
 
     Returns:
@@ -45,12 +50,19 @@ def build_quantized(
 
     Raises:
         KeyError: If there is no such back end.
+        ValueError: If ``memory_mb`` is no positive number, or there is no back end.
     """
+    if memory_mb is not None and not backend:
+        raise ValueError(
+            'memory_mb is the memory of programs, and only a back end has these: name '
+            "one with backend='native', or leave memory_mb out"
+        )
     if 'init_cfg' in kwargs:
         # Weights come from the integer checkpoint: none are to be fetched.
         kwargs['init_cfg'] = None
     module = MODELS.build(dict(type=float_type, **kwargs))
-    await_plan(module, Session(backend) if backend else None)
+    limit = {} if memory_mb is None else {'memory_mb': memory_mb}
+    await_plan(module, Session(backend, **limit) if backend else None)
     return module
 
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
-from iptq_mm.modes import Integer, regions_in
+from iptq_mm.modes import Integer, bound_region, regions_in
 from iptq_mm.modes.install import PLAN_KEY
 from iptq_mm.plan import PlanError
 from iptq_mm.registry import MODELS
@@ -134,6 +134,16 @@ def test_nothing_is_fetched(build):
     """``init_cfg`` of the float config may name weights that are not there."""
     model = build(init_cfg=dict(type='Pretrained', checkpoint='http://invalid/x'))
     model.backbone.init_weights()
+
+
+def test_memory_of_programs(build, state):
+    model = build(backend='reference', memory_mb=300)
+    model.load_state_dict(state)
+    assert bound_region(model.backbone).session.memory_mb == 300
+    with pytest.raises(ValueError, match='only a back end has these'):
+        build(memory_mb=300)
+    with pytest.raises(ValueError, match='memory_mb=0'):
+        build(backend='reference', memory_mb=0)
 
 
 def test_modules_without_init_cfg(build):
