@@ -18,6 +18,7 @@ def _nothing_begun(*_: object) -> None:
 if __name__ == '__main__':  # until everything is imported, which takes seconds
     signal.signal(signal.SIGINT, _nothing_begun)
 
+from iptq_mm.engine.loading.backends import AUTO  # noqa: E402
 from iptq_mm.engine.loading.command_line import (  # noqa: E402
     add_model,
     add_run,
@@ -38,7 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
         'config with a quantization dict',
         override='quantization.weight.bits=4',
     )
-    add_run(parser, 'go on after the last finished phase in the work dir', 'now')
+    add_run(
+        parser,
+        'go on after the last finished phase in the work dir',
+        'now',
+        'native where it can run, for this evaluation only',
+    )
     return parser
 
 
@@ -50,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the tool."""
     args, options = run_arguments(make_parser())
+    options['backend'] = options['backend'] or AUTO
     quantize_and_compare(args.config, args.checkpoint, **options)
     return 0
 

@@ -71,14 +71,18 @@ def test_default_work_dir(tool, vit_run, tmp_path):
 def test_as_a_command(detector_run, tmp_path):
     """End to end in a process of its own, and its own words on a mistake."""
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, TOOL, detector_run.config, '--work-dir', tmp_path]
+    # Native counts what it clips in some images only, unless it is asked for all.
+    options = ['--work-dir', tmp_path, '--cfg-options', 'test_cfg.count_every=1']
+    command = [sys.executable, TOOL, detector_run.config, *options]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'written to' in done.stdout and 'Traceback' not in done.stderr
     results = json.loads((tmp_path / 'results.json').read_text())
+    assert 'the integer model is evaluated by native' in done.stdout
     assert {**results, 'seconds': 0} == {**detector_run.results, 'seconds': 0}
+    assert 'native' not in (tmp_path / 'integer.py').read_text()
 
 
 def test_missing_config(refused):

@@ -75,13 +75,16 @@ def add_model(
     add_overrides(parser, override)
 
 
-def add_run(parser: ArgumentParser, resume: str, backend: str) -> None:
+def add_run(
+    parser: ArgumentParser, resume: str, backend: str, without: str = 'eager'
+) -> None:
     """Add the options of a run that makes a work dir: those of mm's own tools.
 
     Args:
         parser: Of the tool.
         resume: What ``--resume`` does, for the help.
         backend: When the back end runs the integer model, for the help.
+        without: What runs it if neither command nor config say, for the help.
     """
     parser.add_argument(
         '--work-dir', help='where to write; default: work_dirs/<config name>'
@@ -91,8 +94,8 @@ def add_run(parser: ArgumentParser, resume: str, backend: str) -> None:
     parser.add_argument(
         '--backend',
         help=f'what runs the integer model {backend}, and by integer.py: native, '
-        'compiled, onnx or reference; default: backend of the config, or operation by '
-        'operation',
+        'compiled, onnx or reference, or operation by operation (eager); default: '
+        f'backend of the config, or {without}',
     )
     parser.add_argument(
         '--device',

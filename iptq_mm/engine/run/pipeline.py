@@ -21,6 +21,7 @@ from ..calibration_data import explained
 from ..evaluate.float_results import read_float_results
 from ..export.checkpoint import usual_hooks
 from ..guarantee import CertifyHook
+from ..loading.backends import AUTO, chosen_backend
 from ..loading.checkpoints import loading
 from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
@@ -72,7 +73,9 @@ def quantize_and_compare(
         float_cache: Folder of what the float model gave in other runs, see
             :class:`~iptq_mm.engine.evaluate.float_cache.FloatCache`.
         backend: What runs the integer model, now and by ``integer.py``, a name in
-            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode.
+            ``BACKENDS``; None: ``backend`` of the config, or the eager integer mode,
+            which is ``'eager'``, too. ``'auto'``: as None, but where that is the eager
+            mode, ``native`` evaluates if it can run here.
         device: Where the models run, ``cpu`` or ``cuda`` for instance; None: where
             mmengine finds an accelerator.
         run_float: Whether the float model is evaluated, too.
@@ -116,8 +119,10 @@ def _quantize_and_compare(
     cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
-    cfg.backend = backend or cfg.get('backend')
     device = torch.device(get_device())
+    runs_by = chosen_backend(backend, cfg.get('backend'), device)
+    # What integer.py says: it may be read where there is no compiler.
+    cfg.backend = cfg.get('backend') if backend == AUTO else runs_by
     check_config(cfg, config, device)
     if cfg.get('qat'):
         print_log(f'{config}: qat is not read here: tools/train.py trains', 'current')
@@ -129,7 +134,7 @@ def _quantize_and_compare(
             announce_replacement(cfg.work_dir)
             log_device(device)
             log_threads()
-        hook = QuantizationHook(resume=resume, backend=cfg.backend, plan_file=None)
+        hook = QuantizationHook(resume=resume, backend=runs_by, plan_file=None)
         settings = hook.config(cfg)
         wanted = settings.guarantee.images
         certifying = CertifyHook(settings, resume) if wanted else None

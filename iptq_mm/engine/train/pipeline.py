@@ -24,6 +24,7 @@ from ...modes.training import keep_constants
 from ...program import use_backend
 from ..evaluate.float_results import given_results
 from ..evaluate.metric_files import float_evaluator
+from ..loading.backends import EAGER
 from ..loading.checkpoints import LoadCheck, loading, refuse_integers, weights_in
 from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
@@ -117,7 +118,7 @@ def _train_and_compare(
     cfg = read_config(config, checkpoint, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(config).stem}'
-    cfg.backend = backend or cfg.get('backend')
+    cfg.backend = None if backend == EAGER else backend or cfg.get('backend')
     settings = check_training(cfg, config)
     original = copy.deepcopy(cfg)
     prepare(cfg, out, float_side)
