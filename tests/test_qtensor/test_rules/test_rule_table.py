@@ -204,6 +204,10 @@ def test_arguments_without_a_rule(body):
         lambda self, x: F.dropout(x, 0.5, training=False),
         lambda self, x: x * self.p,
         lambda self, x: F.conv2d(x[None], self.conv.weight, padding='same'),
+        lambda self, x: F.conv2d(x[None], self.conv.weight, padding='valid'),
+        lambda self, x: F.conv2d(
+            x[None], self.conv.weight, padding='same', dilation=(2, 1)
+        ),
         lambda self, x: self.conv(x[None]),
     ],
 )
