@@ -49,12 +49,12 @@ TIMM: dict[str, tuple[dict[str, Any], int]] = {
 
 
 def made_by_timm(name: str) -> Made:
-    """A classifier of timm with random weights, and two images."""
+    """A classifier of timm with random weights, and a few images."""
     import timm
 
     options, size = TIMM[name]
     model = with_spread_weights(timm.create_model(name, num_classes=10, **options))
-    return model, smooth_images(2, 3, size, size)
+    return model, smooth_images(_BATCH if size < 200 else 2, 3, size, size)
 
 
 _TEXT = dict(
@@ -114,21 +114,24 @@ HUGGING_FACE: dict[str, tuple[str, str, dict[str, Any]]] = {
         dict(n_embd=64, n_layer=2, n_head=2, vocab_size=1000, use_cache=False),
     ),
 }
-#: The size of the images where it is not that of :data:`_IMAGE`.
-_TOKENS = 12
+#: Samples, and tokens of each.
+_BATCH, _TOKENS = 4, 12
 
 
 def made_by_transformers(name: str) -> Made:
-    """A model of Hugging Face with random weights, and a batch of two samples."""
+    """A model of Hugging Face with random weights, and a batch."""
     import transformers
 
     kind, config, options = HUGGING_FACE[name]
-    model = getattr(transformers, kind)(getattr(transformers, config)(**options))
+    made = getattr(transformers, config)(**options)
+    if 'text_config' not in options:
+        made.num_labels = 10
+    model = getattr(transformers, kind)(made)
     batch: dict[str, Tensor] = {}
     if model.main_input_name == 'pixel_values' or 'vision_config' in options:
-        batch['pixel_values'] = smooth_images(2, 3, 64, 64)
+        batch['pixel_values'] = smooth_images(_BATCH, 3, 64, 64)
     if 'pixel_values' not in batch or 'text_config' in options:
-        ids = torch.randint(3, 999, (2, _TOKENS))
+        ids = torch.randint(3, 999, (_BATCH, _TOKENS))
         ids[:, -1] = 999
         mask = torch.ones_like(ids)
         mask[1, 8:] = 0
