@@ -25,16 +25,17 @@ from typing import Any
 
 import torch
 from mmengine.registry import init_default_scope
+from survey_detectors import SMALLER, batch, settings_of, small_detector
 from survey_models import MMPRETRAIN
 from survey_table import page
-from survey_zoo import ZOO, Made, smooth_images, with_spread_weights
+from survey_zoo import REGIONS, ZOO, Made, smooth_images, with_spread_weights
 from torch import Tensor, nn
 
 from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.engine.any_torch.calling import call_model
 from iptq_mm.engine.any_torch.layers import with_linear_layers
 from iptq_mm.engine.quantize.model import quantize_model
-from iptq_mm.modes import bound_region
+from iptq_mm.modes import regions_in
 from iptq_mm.program import use_backend
 from iptq_mm.utils.files import atomic_write
 from iptq_mm.utils.trees import tree_leaves
@@ -71,9 +72,15 @@ def made_by_mmpretrain(name: str) -> Made:
     return with_spread_weights(MODELS.build(config)), smooth_images(*shape)
 
 
+def made_by_mmdet(name: str) -> Made:
+    """A detector with random weights, and images."""
+    return small_detector(name), batch()
+
+
 #: By library: the names of the models, and what makes one.
 LIBRARIES: dict[str, tuple[Sequence[str], Callable[[str], Made]]] = {
     'mmpretrain': (list(MMPRETRAIN), made_by_mmpretrain),
+    'mmdet': (list(SMALLER), made_by_mmdet),
     **{library: (list(names), make) for library, (names, make) in ZOO.items()},
 }
 
@@ -95,47 +102,61 @@ def surveyed(name: str) -> dict[str, Any]:
     """
     library, _, model_name = name.partition('/')
     torch.manual_seed(0)
-    made, batch = LIBRARIES[library][1](model_name)
-    model = Model(with_linear_layers(made))
+    made, data = LIBRARIES[library][1](model_name)
+    if library == 'mmdet':
+        model, config = made, settings_of(model_name, CANDIDATES)
+    else:
+        model = Model(with_linear_layers(made))
+        parts = [f'backbone.{part}' for part in REGIONS.get(model_name, ())]
+        given = dict(regions=parts or ['backbone'])
+        config = QuantizationConfig.from_dict(given, CANDIDATES)
+    config.on_mismatch = 'warn'
     row: dict[str, Any] = {}
     with torch.no_grad():
-        expected = _floats(model.test_step(batch))
-        row['float ms'] = _milliseconds(model, batch)
-        config = QuantizationConfig.from_dict(dict(regions=['backbone']), CANDIDATES)
-        config.on_mismatch = 'warn'
+        expected = _floats(model.test_step(data))
+        row['float ms'] = _milliseconds(model, data)
         try:
-            checks = quantize_model(model, config, [batch]).checks
-            integers = _floats(model.test_step(batch))
+            checks = quantize_model(model, config, [data]).checks
+            integers = _floats(model.test_step(data))
         except Exception as error:
             return {**row, 'missing': f'{type(error).__name__}: {error}'.split('\n')[0]}
-        row['dB'] = decibels(expected, integers)
-        row['compared dB'] = checks['backbone']['integer_db']
-        row['expected dB'] = checks['backbone']['expected_db']
+        worst = min(checks.values(), key=lambda c: c['integer_db'] - c['expected_db'])
+        row['compared dB'] = worst['integer_db']
+        row['expected dB'] = worst['expected_db']
+        # A detection is none that floats have: of detectors, regions are compared.
+        row['dB'] = worst['integer_db']
+        if library != 'mmdet':
+            row['dB'] = decibels(expected, integers)
         try:
-            row |= _native(model, batch, integers)
+            row |= _native(model, data, integers)
         except Exception as error:
             row['missing'] = f'native: {type(error).__name__}: {error}'.split('\n')[0]
     return row
 
 
-def _native(model: Model, batch: Any, integers: list[Tensor]) -> dict[str, Any]:
+def _native(model: nn.Module, batch: Any, integers: list[Tensor]) -> dict[str, Any]:
     use_backend(model, 'native')
     fast = _floats(model.test_step(batch))
-    session = bound_region(model.backbone).session
-    executable = session.programs[-1].executable
+    fallbacks: dict[str, int] = {}
+    for region in regions_in(model).values():
+        for program in region.session.programs:
+            left = getattr(program.executable, 'fallbacks', {'no native library': 1})
+            fallbacks |= left
     return {
         'equal': all(torch.equal(a, b) for a, b in zip(integers, fast, strict=True)),
-        'fallbacks': dict(getattr(executable, 'fallbacks', {'no native library': 1})),
+        'fallbacks': fallbacks,
         'native ms': _milliseconds(model, batch),
     }
 
 
 def _floats(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, list) and hasattr(outputs[0], 'pred_instances'):
+        outputs = [[x.pred_instances.scores, x.pred_instances.bboxes] for x in outputs]
     leaves = [x for x in tree_leaves(outputs) if isinstance(x, Tensor)]
     return [x for x in leaves if x.is_floating_point()]
 
 
-def _milliseconds(model: Model, batch: Any) -> float:
+def _milliseconds(model: nn.Module, batch: Any) -> float:
     """Of the fastest of a few runs."""
     times = []
     for _ in range(_RUNS):
@@ -217,6 +238,8 @@ def _import(libraries: set[str]) -> None:
 
         dependency.WITH_MULTIMODAL = False
         import mmpretrain.models  # noqa: F401
+    if 'mmdet' in libraries:
+        import mmdet.models  # noqa: F401
     if 'timm' in libraries:
         import timm  # noqa: F401
     if 'transformers' in libraries:

@@ -32,9 +32,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     'ShuffleNetV2': {},
     'VGG': dict(depth=11),
     'DenseNet': dict(arch='121'),
-    'ConvMixer': dict(
-        arch=dict(embed_dims=64, depth=3, patch_size=7, kernel_size=7)
-    ),
+    'ConvMixer': dict(arch=dict(embed_dims=64, depth=3, patch_size=7, kernel_size=7)),
 }
 
 #: name -> (config, shape of the images). SparseResNet and SparseConvNeXt are missing:

@@ -28,6 +28,8 @@ These figures say what runs, not how accurate a trained model is.
 - *dB*: signal to error of the worst output against the float model.
 - *float functions*: the same quantized linear layers and products with float
   nonlinearities, on the same inputs.
+- Of detectors (configs/detectors, made small), both are those of the region where they
+  differ most.
 - *native*: whether the C++ library returns the integers of the reference to the bit, and
   which nodes it leaves to the reference.
 - *speed*: the time of the float model in eager mode over that of `native`, batch 2, one

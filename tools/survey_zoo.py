@@ -114,6 +114,18 @@ HUGGING_FACE: dict[str, tuple[str, str, dict[str, Any]]] = {
         dict(n_embd=64, n_layer=2, n_head=2, vocab_size=1000, use_cache=False),
     ),
 }
+#: Models that have several regions. CLIP looks for the last token of a text by reading
+#: its numbers, which no program does.
+REGIONS = {
+    'CLIP': (
+        'vision_model',
+        'visual_projection',
+        'text_model.embeddings',
+        'text_model.encoder',
+        'text_model.final_layer_norm',
+        'text_projection',
+    ),
+}
 #: Samples, and tokens of each.
 _BATCH, _TOKENS = 4, 12
 

@@ -1,11 +1,12 @@
 """Detectors and segmenters with transformers, quantized as their configs say."""
 
+import sys
+
 import pytest
 import torch
 from region_models import CANDIDATES
-from small_detectors import SMALLER, batch, config_of, small_detector
+from shipped import ROOT, names
 
-from iptq_mm.calibration import QuantizationConfig
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.kept_float import kept_float
 from iptq_mm.modes import bound_region
@@ -13,24 +14,26 @@ from iptq_mm.program import use_backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('no_grad')]
 
+NAMES = [
+    path.removeprefix('detectors/').removesuffix('_w8a8_coco.py')
+    for path in names('detectors/*.py')
+]
 
-def settings_of(name):
-    """Regions and overrides as shipped; fewer images and steps."""
-    chosen = config_of(name).quantization
-    given = dict(
-        regions=chosen.regions,
-        overrides=chosen.get('overrides', []),
-        criterion=dict(type='sqnr'),
-    )
-    config = QuantizationConfig.from_dict(given, CANDIDATES)
+
+@pytest.fixture
+def detectors(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    yield __import__('survey_detectors')
+    for name in ('survey_detectors', 'survey_zoo'):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_regions_run_in_integers(name, detectors):
+    model, batch = detectors.small_detector(name), detectors.batch
+    config = detectors.settings_of(name, CANDIDATES)
     config.on_mismatch = 'warn'
-    return config
-
-
-@pytest.mark.parametrize('name', SMALLER)
-def test_regions_run_in_integers(name):
-    model = small_detector(name)
-    found = quantize_model(model, settings_of(name), [batch()])
+    found = quantize_model(model, config, [batch()])
     for region, check in found.checks.items():
         assert check['integer_db'] > check['expected_db'] - 3, region
         assert check['integer_db'] > 15, region

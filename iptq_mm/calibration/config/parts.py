@@ -125,8 +125,7 @@ class ActivationConfig:
             )
         if self.least_db is not None and not 0 <= self.least_db < 100:
             raise ConfigError(
-                f'{where}.least_db={self.least_db}: use 0 to 100 dB (20, for instance), '
-                'or None'
+                f'{where}.least_db={self.least_db}: use 0 to 100 dB, or None'
             )
         for i, cfg in enumerate(self.guard_observers):
             name = f'{where}.guard_observers[{i}]'

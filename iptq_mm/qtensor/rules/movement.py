@@ -171,7 +171,8 @@ def _beside_constants(mode: Mode, x: QTensor, pad: Any, value: float) -> QTensor
         if min(before, after) < 0:
             raise unsupported(f'padding by {tuple(pad)} with {value} has no rule')
         shapes = [(*x.shape[:dim], n, *x.shape[dim + 1 :]) for n in (before, after)]
-        low, high = (x.payload.new_full(s, value, dtype=torch.float32) for s in shapes)
+        device = x.payload.device
+        low, high = (torch.full(s, value, device=device) for s in shapes)
         parts = [part for part in (low, x, high) if part.shape[dim]]
         x = _cat(mode, parts, dim) if len(parts) > 1 else x
     return x

@@ -59,7 +59,9 @@ class Ranged(FloatMode):
         return QTensor(self._rounded(site, value, plan.output), plan.output, site)
 
     def _rounded(self, name: str, x: Tensor, q: QParams) -> Tensor:
-        return x if self._only is not None and name not in self._only else _rounded(x, q)
+        return (
+            x if self._only is not None and name not in self._only else _rounded(x, q)
+        )
 
 
 def _rounded(x: Tensor, q: QParams) -> Tensor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from region_models import spread
-from shipped import load
+from survey_zoo import with_spread_weights
 from torch import nn
+
+from iptq_mm.calibration import QuantizationConfig
+
+_FOLDER = Path(__file__).parents[1] / 'configs' / 'detectors'
 
 _SWIN = dict(
     embed_dims=24,
@@ -98,17 +102,34 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 def config_of(name: str) -> Config:
     """The shipped config ``configs/detectors/<name>_w8a8_coco.py``."""
-    return load(f'detectors/{name}_w8a8_coco.py')
+    return Config.fromfile(_FOLDER / f'{name}_w8a8_coco.py')
+
+
+def settings_of(name: str, candidates: dict[str, Any]) -> QuantizationConfig:
+    """Regions and overrides as shipped; ranges and weights by the quickest way.
+
+    Args:
+        name: See :func:`config_of`.
+        candidates: Functions.
+    """
+    chosen = config_of(name).quantization
+    given = dict(
+        regions=chosen.regions,
+        overrides=chosen.get('overrides', []),
+        criterion=dict(type='sqnr'),
+    )
+    return QuantizationConfig.from_dict(given, candidates)
 
 
 def small_detector(name: str) -> nn.Module:
     """The detector of a config, small, with random weights."""
+    import mmdet.models  # noqa: F401
     from mmdet.registry import MODELS
 
     init_default_scope('mmdet')
     cfg = config_of(name)
     cfg.merge_from_dict({'model': SMALLER[name]})
-    return spread(MODELS.build(cfg.model), gain=1.0)
+    return with_spread_weights(MODELS.build(cfg.model))
 
 
 def batch(size: int = 64, count: int = 2, seed: int = 0) -> dict[str, list]:
