@@ -3,11 +3,11 @@
 python tools/survey.py [NAME ...] [--out docs/results/models.md] [--again]
 
 Each model runs in a process of its own, and its findings are kept as a JSON file in
-``--work-dir``: the same command goes on where it stopped. The table has, for each: the dB
-of the integers against the float model, and those of the same linear layers with float
-functions; whether ``native`` gives the same integers; the nodes that it leaves to the
-reference; how much faster it is than the float model; or the first thing that has no
-rule.
+``--work-dir``: the same command goes on where it stopped. The table has, for each: the
+dB of the integers against the float model, and those of the same linear layers with
+float functions; whether ``native`` gives the same integers; the nodes that it leaves to
+the reference; how much faster it is than the float model; or the first thing that has
+no rule.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ python tools/survey.py --out docs/results/models.md
 ```
 
 Small models (two blocks, images of 64 x 64, where the code permits) with random weights
-from a seed; W8A8 with ranges from one batch of two samples; the whole model is one region.
+from a seed; W8A8 with ranges from one batch of two to four samples, which is also what
+is compared; the whole model is one region (of CLIP, its parts: it reads token ids).
 These figures say what runs, not how accurate a trained model is.
 
 - *dB*: signal to error of the worst output against the float model.
@@ -30,10 +31,11 @@ These figures say what runs, not how accurate a trained model is.
   nonlinearities, on the same inputs.
 - Of detectors (configs/detectors, made small), both are those of the region where they
   differ most.
-- *native*: whether the C++ library returns the integers of the reference to the bit, and
-  which nodes it leaves to the reference.
-- *speed*: the time of the float model in eager mode over that of `native`, batch 2, one
-  thread of a shared machine. Such small models are mostly overhead.
+- *native*: whether the C++ library returns the integers of the reference to the bit,
+  and which nodes it leaves to the reference.
+- *speed*: the time of the float model in eager mode over that of `native`, one thread,
+  the fastest of 7 runs each. The machine was shared and busy, and such small models are
+  mostly overhead: this is no benchmark.
 """
 
 
@@ -65,8 +67,8 @@ def summary(rows: Mapping[str, Row]) -> str:
     lost = f'{", ".join(below)} ({MARGIN:g} dB or more' if below else 'None ('
     lost += ' below' if below else f'{MARGIN:g} dB or more below'
     return (
-        f'{len(ran)} of {len(rows)} run in integers. In {len(whole)} of these, `native` '
-        'gives the same integers and leaves nothing to the reference. '
+        f'{len(ran)} of {len(rows)} run in integers. In {len(whole)} of these, '
+        '`native` gives the same integers and leaves nothing to the reference. '
         f'Worse than with float functions: {lost}).'
     )
 

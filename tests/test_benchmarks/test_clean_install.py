@@ -1,4 +1,4 @@
-"""benchmarks/clean_install.py: an installation without mm's packages works by itself."""
+"""benchmarks/clean_install.py: an installation beside torch alone works."""
 
 import os
 import shutil
