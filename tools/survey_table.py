@@ -64,7 +64,7 @@ def summary(rows: Mapping[str, Row]) -> str:
     ran = [row for row in rows.values() if 'dB' in row]
     whole = [row for row in ran if row.get('equal') and not row['fallbacks']]
     below = [name for name, row in rows.items() if is_below(row)]
-    lost = f'{", ".join(below)} ({MARGIN:g} dB or more' if below else 'None ('
+    lost = f'{", ".join(below)} ({MARGIN:g} dB or more' if below else 'none ('
     lost += ' below' if below else f'{MARGIN:g} dB or more below'
     return (
         f'{len(ran)} of {len(rows)} run in integers. In {len(whole)} of these, '
