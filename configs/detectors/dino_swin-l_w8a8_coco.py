@@ -11,8 +11,7 @@ model = dict(backbone=dict(init_cfg=None))
 quantization = dict(
     regions=[
         'backbone', 'neck', 'encoder.layers', 'decoder.layers',
-        'memory_trans_fc', 'memory_trans_norm', 'bbox_head.cls_branches',
-        'bbox_head.reg_branches'
+        'bbox_head.cls_branches', 'bbox_head.reg_branches'
     ],
     overrides=[dict(where='MultiScaleDeformableAttention', keep_float=True)],
     criterion=dict(_delete_=True, type='sqnr'),

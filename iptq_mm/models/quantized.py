@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..calibration import expanded
 from ..modes import Region, bind, bound_region, unbind
 from ..modes.install import PLAN_KEY, fit_first_layer, install
 from ..modes.real_parameters import loads_itself
@@ -22,7 +24,10 @@ NOTICE = 'integers, load them with the integer.py beside this file'
 
 @MODELS.register_module()
 def build_quantized(
-    float_type: str, backend: str | None = None, **kwargs: Any
+    float_type: str,
+    backend: str | None = None,
+    parts: Sequence[str] = (),
+    **kwargs: Any,
 ) -> nn.Module:
     """Build a standard module that takes its integers from a checkpoint.
 
@@ -38,6 +43,7 @@ def build_quantized(
         float_type: Registered type of the float module, with its scope.
         backend: What runs it, a name in ``BACKENDS``; None: the eager integer mode.
             The integers are the same.
+        parts: Paths of the regions within the module, where it is none itself.
         **kwargs: Its arguments.
 
     Returns:
@@ -50,7 +56,9 @@ def build_quantized(
         # Weights come from the integer checkpoint: none are to be fetched.
         kwargs['init_cfg'] = None
     module = MODELS.build(dict(type=float_type, **kwargs))
-    await_plan(module, Session(backend) if backend else None)
+    for name in expanded(module, list(parts)) if parts else ['']:
+        # A session for each: it belongs to one region.
+        await_plan(module.get_submodule(name), Session(backend) if backend else None)
     return module
 
 

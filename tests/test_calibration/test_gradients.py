@@ -213,5 +213,5 @@ def test_sampled_rows_are_scaled(monkeypatch):
 
 def test_signs_depend_on_values_and_not_on_strides():
     x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).t()
-    for images in (6, 1):
-        assert torch.equal(_signs(x, images, 0), _signs(x.contiguous(), images, 0))
+    for count in (6, 1):
+        assert torch.equal(_signs(x, count, 0), _signs(x.contiguous(), count, 0))

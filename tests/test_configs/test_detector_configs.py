@@ -7,9 +7,15 @@ import torch
 from region_models import CANDIDATES
 from shipped import ROOT, names
 
+from iptq_mm.engine.export.checkpoint import (
+    export_config,
+    save_quantized,
+    write_config,
+)
+from iptq_mm.engine.loading.models import load_quantized
 from iptq_mm.engine.quantize.model import quantize_model
 from iptq_mm.kept_float import kept_float
-from iptq_mm.modes import bound_region
+from iptq_mm.modes import bound_region, regions_in
 from iptq_mm.program import use_backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('no_grad')]
@@ -71,6 +77,8 @@ BESIDE = {
         'decoder.ref_point_head.layers.0',
         'decoder.ref_point_head.layers.1',
         'dn_query_generator.label_embedding',
+        'memory_trans_fc',
+        'memory_trans_norm',
     },
     'mask2former_swin-t': {
         'panoptic_head.pixel_decoder.level_encoding',
@@ -92,3 +100,23 @@ def outputs(sample):
     """Scores and boxes, or masks."""
     found = sample.pred_instances
     return [found.scores, found.bboxes, *([found.masks] if 'masks' in found else [])]
+
+
+@pytest.mark.parametrize('name', ['detr_r50', 'dino_swin-l', 'mask2former_swin-t'])
+def test_integers_load_by_the_config(name, detectors, tmp_path):
+    """Regions that code makes are parts of the nearest module that the config has."""
+    model, batch = detectors.small_detector(name), detectors.batch
+    config = detectors.settings_of(name, CANDIDATES)
+    config.on_mismatch = 'warn'
+    found = quantize_model(model, config, [batch()])
+    cfg = detectors.config_of(name)
+    cfg.merge_from_dict({'model': detectors.SMALLER[name]})
+    exported = export_config(cfg, list(config.regions), 'integer.pth')
+    write_config(exported, tmp_path / 'integer.py')
+    save_quantized(model, tmp_path / 'integer.pth')
+    again = load_quantized(tmp_path / 'integer.py')[1]
+    assert set(regions_in(again)) == set(found.plans)
+    for one, other in zip(
+        model.test_step(batch()), again.test_step(batch()), strict=True
+    ):
+        assert all(map(torch.equal, outputs(one), outputs(other)))
