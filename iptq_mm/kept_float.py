@@ -40,12 +40,21 @@ def kept_float(module: nn.Module, prefix: str = '') -> list[str]:
     return found
 
 
-def quantized_modules(module: nn.Module) -> Iterator[nn.Module]:
-    """A region's module, and the sub-modules that are not in a float one."""
+def quantized_modules(
+    module: nn.Module, seen: set[nn.Module] | None = None
+) -> Iterator[nn.Module]:
+    """A region's module, and the sub-modules that are not in a float one.
+
+    Args:
+        module: The region's module.
+        seen: Those that came already: one that several modules share comes once.
+    """
+    seen = set() if seen is None else seen
+    seen.add(module)
     yield module
     for child in module.children():
-        if _MARK not in vars(child):
-            yield from quantized_modules(child)
+        if _MARK not in vars(child) and child not in seen:
+            yield from quantized_modules(child, seen)
 
 
 def quantized_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

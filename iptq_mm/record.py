@@ -57,6 +57,7 @@ class RegionRecord:
         observers: The registry dict of the observer that chooses the range of a value
             in low precision, for values where it is not that of the config.
         given: Integers, booleans and additive masks that enter, by input name.
+        widened: Values that get the bits of wide ones although products take them.
     """
 
     values: dict[str, Statistics] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class RegionRecord:
     modules: dict[str, str] = field(default_factory=dict)
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, GivenInput] = field(default_factory=dict)
+    widened: list[str] = field(default_factory=list)
 
     def see_value(self, name: str, value: Tensor) -> None:
         """Add a value to the statistics.
@@ -195,6 +197,7 @@ class RegionRecord:
             'modules': dict(self.modules),
             'observers': {v: dict(cfg) for v, cfg in self.observers.items()},
             'given': {n: asdict(seen) for n, seen in self.given.items()},
+            'widened': list(self.widened),
         }
 
     @classmethod
@@ -225,4 +228,5 @@ class RegionRecord:
             dict(state.get('modules', {})),
             {v: dict(cfg) for v, cfg in state.get('observers', {}).items()},
             {n: GivenInput(**seen) for n, seen in state.get('given', {}).items()},
+            list(state.get('widened', [])),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from survey_convnets import CONVNETS
+
 _SMALL = (2, 3, 64, 64)
 _VIT = dict(embed_dims=64, num_layers=2, num_heads=2, feedforward_channels=128)
 
@@ -191,13 +193,5 @@ MMPRETRAIN: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
         _SMALL,
     ),
     'VAN': (dict(type='VAN', arch='tiny'), _SMALL),
-    'ResNet': (dict(type='ResNet', depth=18), _SMALL),
-    'CSPDarkNet': (dict(type='CSPDarkNet', depth=53), _SMALL),
-    'MobileNetV2': (dict(type='MobileNetV2', widen_factor=0.25), _SMALL),
-    'MobileNetV3': (dict(type='MobileNetV3', arch='small_050'), _SMALL),
-    'EfficientNet': (dict(type='EfficientNet', arch='b0'), _SMALL),
-    'RegNet': (dict(type='RegNet', arch='regnetx_400mf'), _SMALL),
-    'RepVGG': (dict(type='RepVGG', arch='A0'), _SMALL),
-    'SEResNet': (dict(type='SEResNet', depth=50), _SMALL),
-    'HRNet': (dict(type='HRNet', arch='w18'), _SMALL),
+    **CONVNETS,
 }

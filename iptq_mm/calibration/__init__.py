@@ -13,6 +13,8 @@ from .phases.equalize import channel_ranges, equalize
 from .phases.freeze import freeze_regions
 from .phases.guard.guard import guard
 from .phases.guard.merging import take_in
+from .phases.guard.widen import IMAGES as WIDENING_IMAGES
+from .phases.guard.widen import widen
 from .phases.measure import measure, wants_inputs
 from .phases.observe import check_observed, observe
 from .phases.reconstruct import reconstruct
@@ -26,6 +28,7 @@ from .site_overrides import check_effects, check_patterns
 __all__ = [
     'ConfigError',
     'QuantizationConfig',
+    'WIDENING_IMAGES',
     'analyse',
     'analyse_whole_model',
     'assign',
@@ -58,4 +61,5 @@ __all__ = [
     'take_over',
     'try_ranges',
     'wants_inputs',
+    'widen',
 ]

@@ -113,7 +113,7 @@ def _signs(output: Tensor, images: int, draw: int) -> Tensor:
     # Outputs that are not by image (they had no business with the batch) count
     # as one.
     rows = images if output.numel() % images == 0 else 1
-    values = output.detach().reshape(rows, -1)
+    values = output.detach().reshape(rows, -1).contiguous()
     signs = torch.stack([_signs_of(image, draw) for image in values.cpu().numpy()])
     norms = values.double().norm(dim=1, keepdim=True)
     weights = torch.where(norms > 0, 1 / norms, 0.0).float()

@@ -99,7 +99,7 @@ class Planner:
         wanted = [
             self._wanted(site, position, None)
             for site, position in self._uses[value]
-            if self._is_activation(site, position)
+            if self._is_activation(site, position) and value not in self.record.widened
         ]
         return max(wanted, default=self.config.activation.bits)
 
@@ -239,6 +239,8 @@ class Planner:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
         if self._is_activation(site, position):
+            if self.record.sources[site][position] in self.record.widened:
+                return wide.bits
             bits = self._overrides.activation_bits(site)
             return bits or self.config.activation.bits
         if kind in PRODUCTS:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..calibration import expanded
 from ..modes import Region, bind, bound_region, unbind
 from ..modes.install import PLAN_KEY, fit_first_layer, install
 from ..modes.real_parameters import loads_itself
@@ -25,6 +27,7 @@ def build_quantized(
     float_type: str,
     backend: str | None = None,
     memory_mb: float | None = None,
+    parts: Sequence[str] = (),
     **kwargs: Any,
 ) -> nn.Module:
     """Build a standard module that takes its integers from a checkpoint.
@@ -43,6 +46,7 @@ def build_quantized(
             The integers are the same.
         memory_mb: Megabytes that its programs may keep, see
             :class:`~iptq_mm.program.Session`; None: as that has it.
+        parts: Paths of the regions within the module, where it is none itself.
         **kwargs: Its arguments.
 
     Returns:
@@ -62,7 +66,10 @@ def build_quantized(
         kwargs['init_cfg'] = None
     module = MODELS.build(dict(type=float_type, **kwargs))
     limit = {} if memory_mb is None else {'memory_mb': memory_mb}
-    await_plan(module, Session(backend, **limit) if backend else None)
+    for name in expanded(module, list(parts)) if parts else ['']:
+        # A session for each: it belongs to one region.
+        session = Session(backend, **limit) if backend else None
+        await_plan(module.get_submodule(name), session)
     return module
 
 

@@ -17,6 +17,7 @@ from region_models import (
 from torch import nn
 
 from iptq_mm.calibration import analyse, observe, sampling
+from iptq_mm.calibration.gradients import _signs
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.study.replaying import ReplayingFloat
 from iptq_mm.modes import Region, bind, unbind
@@ -208,3 +209,9 @@ def test_sampled_rows_are_scaled(monkeypatch):
         assert other.elements == errors.elements
         assert other.weighted_error == pytest.approx(errors.weighted_error, rel=0.3)
         assert 1 / 30 < other.output_error / errors.output_error < 30
+
+
+def test_signs_depend_on_values_and_not_on_strides():
+    x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).t()
+    for count in (6, 1):
+        assert torch.equal(_signs(x, count, 0), _signs(x.contiguous(), count, 0))

@@ -66,6 +66,27 @@ def test_shared_parameters_stay_shared():
     assert sqnr(module(rows()), net(rows())) > 25
 
 
+def test_modules_that_others_share():
+    class Holder(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x)
+
+    layer = nn.Linear(16, 16)
+    module = Custom(
+        lambda self, x: self.one(x) + self.two(self.last(x)),
+        one=Holder(layer),
+        two=Holder(layer),
+    )
+    net = quantized(module, [rows()])
+    assert net.backbone.one.layer is net.backbone.two.layer
+    assert net.backbone.one.layer.weight.dtype == torch.int8
+    assert sqnr(module(rows()), net(rows())) > 25
+
+
 def test_unused_parameters_come_along():
     module = Custom(lambda self, x: x, unused=nn.Linear(2, 2))
     net = quantized(module, [rows()])

@@ -145,8 +145,8 @@ IN_REGION = {
         REGION,
     ),
     'padding value': (
-        lambda m, x: F.pad(x, (1, 1), value=2.0),
-        'padding with 2.0 has no rule, only padding with 0 has',
+        lambda m, x: F.pad(x, (-1, 1), value=2.0),
+        r'padding by (-1, 1) with 2.0 has no rule',
         REGION,
     ),
     'dilated unfold': (

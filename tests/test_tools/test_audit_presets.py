@@ -33,7 +33,8 @@ def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
     size = (96, 128) if detector else (64, 64) if 'demo' in name else (224, 224)
     if not (ROOT / (cfg.get('load_from') or '.')).is_file():
         cfg.load_from, cfg.random_weights = None, True
-        if detector:  # whose heads of a second stage shall run all the same
+        if detector and 'rcnn' in cfg.model.test_cfg:
+            # Heads of a second stage shall run all the same.
             cfg.model.test_cfg.rcnn.score_thr = 0.0
     elif cfg.load_from:
         cfg.load_from = str(ROOT / cfg.load_from)
@@ -47,6 +48,7 @@ def quick(name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
     chosen.criterion, chosen.equalization = dict(type='sqnr'), []
     chosen.weight.rounding, chosen.weight.guided = dict(type='nearest'), False
     chosen.activation.search_images = chosen.activation.guard_images = 0
+    chosen.activation.least_db = None
     path = folder / 'quick.py'
     cfg.dump(path)
     return path, size

@@ -30,6 +30,7 @@ WIDE: dict[str, dict[str, Any]] = {
         'symmetric': True,
         'search_images': 0,
         'guard_images': 0,
+        'least_db': None,
         'codes': {},
     },
     'wide': {

@@ -74,6 +74,9 @@ class ActivationConfig:
             ``guard_observers`` are not used; 0: the choice is not judged.
         guard_observers: Registry dicts of the observers to compare with. Limits that
             ``search_images`` found are compared with ``observer``, too.
+        least_db: Where the rounding of values to ``bits`` alone leaves less than so
+            many dB at the outputs of a region, the inputs of linear layers that cost
+            most have ``wide.bits``, as few as it takes; None: all have ``bits``.
         codes: By operation kind (:data:`WITH_CODES`), the registry dict of what chooses
             the levels of its results, where ``bits`` are fewer than 8; of a kind that
             is not named, or None, they are evenly spaced.
@@ -96,10 +99,13 @@ class ActivationConfig:
         repr=False,
     )
     codes: dict = field(default_factory=dict)
+    # Part of the key of a kept state, as guard_images are.
+    least_db: float | None = field(default=None, repr=False)
 
     def guard(self) -> list[Any]:
-        """What describes the guard; empty: there is none."""
-        return [self.guard_images, self.guard_observers] if self.guard_images else []
+        """What describes the guard and ``least_db``; empty: there are none."""
+        guard = [self.guard_images, self.guard_observers] if self.guard_images else []
+        return guard if self.least_db is None else [*guard, 'dB', self.least_db]
 
     def check(self, where: str, calibration: CalibrationConfig) -> None:
         """Raise ConfigError unless the guard and the codes are known.
@@ -116,6 +122,10 @@ class ActivationConfig:
                 f'{where}.guard_images={images}: of num_images='
                 f'{calibration.num_images} in groups of {size}, at least one group '
                 'has to be left to choose ranges on; use more images, or guard_images=0'
+            )
+        if self.least_db is not None and not 0 <= self.least_db < 100:
+            raise ConfigError(
+                f'{where}.least_db={self.least_db}: use 0 to 100 dB, or None'
             )
         for i, cfg in enumerate(self.guard_observers):
             name = f'{where}.guard_observers[{i}]'

@@ -41,6 +41,7 @@ def report_of(
         'regions': list(found.plans),
         'decibels': output_decibels(floats, integers),
         'functions': found.assignment(),
+        'widened': {name: record.widened for name, record in found.records.items()},
         'bytes': stored_bytes(found.plans),
         'checks': found.checks,
         'reconstruction': found.reconstruction,

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from ...calibration import ConfigError
 from ...models.quantized import NOTICE
 from ...modes import regions_in
 from ...plan import RegionPlan
@@ -18,7 +19,7 @@ from ...utils.files import atomic_save, write_whole
 from ...version import __version__
 from ..loading.models import unwrapped
 from ..loading.pretrained import without_pretrained
-from ..loading.scopes import full_type, region_scopes, type_name
+from ..loading.scopes import full_type, region_holder, region_scopes, type_name
 from ..quantize.model_state import whole_state
 from .config_text import BESIDE, config_text
 
@@ -82,7 +83,19 @@ def export_config(
     cfg = copy.deepcopy(cfg)
     cfg.model = _unshared(cfg.model)
     scope = cfg.get('default_scope')
-    found = [n for name in regions for n in region_scopes(cfg.model, name, scope)]
+    found, within = [], []
+    for name in regions:
+        try:
+            found += region_scopes(cfg.model, name, scope)
+        except ConfigError:  # code makes it, such as the encoder of a DETR
+            within.append(region_holder(cfg.model, name, scope))
+    for node, inner, part in within:
+        if 'parts' not in node:
+            node['float_type'] = full_type(node['type'], inner)
+            node['type'], node['parts'] = 'iptq_mm.build_quantized', []
+            if backend:
+                node['backend'] = backend
+        node['parts'].append(part)
     for node, scope in {id(node): (node, scope) for node, scope in found}.values():
         kind = full_type(node['type'], scope)
         # Weights come from the checkpoint: none are to be fetched.

@@ -37,12 +37,46 @@ def region_scopes(
         node = None
     found = list(_parts(node, scope))
     if not found or not all(isinstance(n, dict) and 'type' in n for n, _ in found):
-        raise ConfigError(
-            f"region '{region}' is not built by the config: use a part that has a "
-            f'dict(type=...) of its own in model, one of '
-            f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
-        )
+        raise _not_built(model, region)
     return found
+
+
+def region_holder(
+    model: ConfigDict, region: str, scope: str | None
+) -> tuple[ConfigDict, str | None, str]:
+    """The innermost part of ``cfg.model`` with a type that builds a region within it.
+
+    Args:
+        model: ``cfg.model``.
+        region: A path in the model; where it leaves the config, code makes the rest.
+        scope: See :func:`region_scopes`.
+
+    Returns:
+        The part, its scope, and the path of the region within it.
+
+    Raises:
+        ConfigError: If there is none, or the config has nothing of its first name.
+    """
+    node: Any = model
+    found, names = None, region.split('.')
+    for i in range(len(names) + 1):
+        scope = _scope(node) or scope
+        if isinstance(node, dict) and 'type' in node and i < len(names):
+            found = node, scope, '.'.join(names[i:])
+        if i == len(names) or not isinstance(node, dict) or names[i] not in node:
+            break
+        node = node[names[i]]
+    if found is None or names[0] not in model or found[2].split('.')[0].isdigit():
+        raise _not_built(model, region)
+    return found
+
+
+def _not_built(model: ConfigDict, region: str) -> ConfigError:
+    return ConfigError(
+        f"region '{region}' is not built by the config: use a part that has a "
+        f'dict(type=...) of its own in model, one of '
+        f'{[k for k, v in model.items() if isinstance(v, dict) and "type" in v]}'
+    )
 
 
 def _parts(node: Any, scope: str | None) -> Iterator[tuple[Any, str | None]]:

@@ -101,6 +101,11 @@ class Run:
             return self.batches.only(self._held_out())
         return Picked(self.batches, self._held_out())
 
+    def judging(self) -> Iterable[Any]:
+        """The batches that judge: held-out ones, or all of them without a guard."""
+        guarded = self.config.activation.guard_images
+        return self.held_out() if guarded else self.batches
+
     def not_held_out(self) -> Iterable[Any]:
         """The batches that ranges are chosen on."""
         held = set(self._held_out())

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...calibration import (
+    WIDENING_IMAGES,
     QuantizationConfig,
     analyse,
     analyse_whole_model,
@@ -39,6 +40,7 @@ from ...calibration import (
     take_over,
     try_ranges,
     wants_inputs,
+    widen,
 )
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.assigned.recalibrate import Values
@@ -115,6 +117,12 @@ def _guard(run: Run) -> None:
     batches = run.progress('guard', batches=held)
     found = observe(run.model, run.config, run.forward, batches, run.powers)
     take_in(records, merged(found))
+
+
+def _widen(run: Run) -> None:
+    held = run.config.activation.guard_images
+    few = run.progress('widen', None if held else WIDENING_IMAGES, run.judging())
+    widen(run.model, run.config, run.state.records, run.forward, few)
 
 
 def _analyse(run: Run) -> None:
@@ -243,6 +251,7 @@ PHASES = (
     Phase('observe', _observe, kept=True),
     Phase('search', _search, lambda c: c.activation.search_images, kept=True),
     Phase('guard', _guard, lambda c: c.activation.guard_images, kept=True),
+    Phase('widen', _widen, lambda c: c.activation.least_db is not None, kept=True),
     Phase('analyse', _analyse, kept=True),
     Phase('assign', _assign),
     Phase('recalibrate', _recalibrate, _wants_recalibration, kept=True),

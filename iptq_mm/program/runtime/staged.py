@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -66,6 +67,14 @@ class Staged(Executable):
         return ''.join(
             x for pair in zip(texts, [*names, ''], strict=True) for x in pair
         )
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """What the back end leaves to the reference in all parts, by reason."""
+        found: Counter[str] = Counter()
+        for _, made in self._parts:
+            found.update(getattr(made, 'fallbacks', {}))
+        return dict(found)
 
     def held(self) -> list[Tensor]:
         """See the base class."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-import torch
 from torch import Tensor
 
 from ...intmath import storage_dtype
@@ -203,5 +202,6 @@ class Recorder:
         return len(self.values) - 1
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.flatten().view(torch.uint8).numpy())  # type: ignore
+def _bytes(tensor: Tensor) -> bytes:
+    # A view would not do: a tensor of one element may have any stride.
+    return tensor.numpy().tobytes()

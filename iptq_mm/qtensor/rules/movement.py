@@ -34,6 +34,8 @@ REARRANGING = [
     torch.permute,
     Tensor.transpose,
     torch.transpose,
+    Tensor.t,
+    torch.t,
     Tensor.swapaxes,
     Tensor.movedim,
     torch.movedim,
@@ -144,16 +146,15 @@ def _stack(mode: Mode, tensors: Any, dim: int = 0) -> QTensor:
 
 
 # Zero padding adds the integer 0, or the zero point of pixels. The mode is told:
-# equalization must not shift channels that are padded. The other kinds repeat elements.
+# equalization must not shift channels that are padded. Padding with another number puts
+# constants beside the tensor. The other kinds repeat elements.
 @rule(F.pad, computes=True)
 def _pad(
     running: Mode, x: QTensor, pad: Any, mode: str = 'constant', value: Any = None
 ) -> QTensor:
     if mode == 'constant':
         if value not in (None, 0):
-            raise unsupported(
-                f'padding with {value} has no rule, only padding with 0 has'
-            )
+            return _beside_constants(running, x, pad, float(value))
         running.padding(x)
         return padded(x, pad)
     # Reflection and replication have no integer kernels: gather by index.
@@ -161,6 +162,20 @@ def _pad(
     index = torch.arange(height * width, dtype=torch.float64, device=x.payload.device)
     index = F.pad(index.view(1, 1, height, width), pad, mode=mode)[0, 0].long()
     return x.like(x.payload.flatten(-2)[..., index])
+
+
+def _beside_constants(mode: Mode, x: QTensor, pad: Any, value: float) -> QTensor:
+    """A tensor with a number around it, dimension by dimension, the last one first."""
+    for i, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        dim = x.dim() - 1 - i
+        if min(before, after) < 0:
+            raise unsupported(f'padding by {tuple(pad)} with {value} has no rule')
+        shapes = [(*x.shape[:dim], n, *x.shape[dim + 1 :]) for n in (before, after)]
+        device = x.payload.device
+        low, high = (torch.full(s, value, device=device) for s in shapes)
+        parts = [part for part in (low, x, high) if part.shape[dim]]
+        x = _cat(mode, parts, dim) if len(parts) > 1 else x
+    return x
 
 
 # F.unfold knows floats only; Tensor.unfold moves any type.

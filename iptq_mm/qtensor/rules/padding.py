@@ -54,3 +54,25 @@ def padded_for(x: QTensor, padding: Any) -> QTensor:
     if not (height or width):
         return x
     return padded(x, (width, width, height, height))
+
+
+def counted(
+    x: QTensor, kernel: Sequence[int], padding: str, dilation: Any
+) -> tuple[QTensor, tuple[int, int]]:
+    """The input and padding of a convolution whose padding is given by a word.
+
+    Where ``'same'`` adds another number after than before, zeros are added here.
+
+    Args:
+        x: Its input.
+        kernel: Height and width.
+        padding: ``'same'`` or ``'valid'``.
+        dilation: As in ``conv2d``.
+    """
+    if padding == 'valid':
+        return x, (0, 0)
+    height, width = (d * (k - 1) for k, d in zip(kernel, pair(dilation), strict=True))
+    if height % 2 == width % 2 == 0:
+        return x, (height // 2, width // 2)
+    top, left = height // 2, width // 2
+    return padded(x, (left, width - left, top, height - top)), (0, 0)

@@ -15,7 +15,7 @@ from ..mode import Mode
 from ..tensor import QTensor
 from ..weight_qparams import WeightQParams
 from .operands import Operand, check_parameters, run_operation
-from .padding import padded_for
+from .padding import counted, padded_for
 from .table import rule
 
 
@@ -42,6 +42,8 @@ def _conv2d(
 ) -> QTensor:
     if isinstance(x, QTensor) and x.zero_point is not None:
         x, padding = padded_for(x, padding), 0
+    elif isinstance(padding, str) and isinstance(x, QTensor):
+        x, padding = counted(x, weight.shape[2:], padding, dilation)  # type: ignore
     attributes = dict(
         stride=pair(stride),
         padding=pair(padding),

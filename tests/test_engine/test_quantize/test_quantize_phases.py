@@ -64,6 +64,10 @@ def test_what_is_not_wanted_does_not_run(run):
             'observe search guard analyse assign freeze check',
         ),
         (
+            dict(activation=dict(guard_images=8, least_db=20)),
+            'observe guard widen analyse assign freeze check',
+        ),
+        (
             dict(weight=dict(rounding=dict(type='second_order'))),
             'observe analyse assign measure freeze check',
         ),

@@ -96,3 +96,11 @@ def test_metadata_is_free():
     for new in (torch.zeros_like(x), x.new_zeros(3)):
         assert type(new) is torch.Tensor and not new.is_meta and not new.any()
     assert recorder.nodes == []
+
+
+@pytest.mark.parametrize('dtype', [torch.int8, torch.int16, torch.int64])
+def test_constants_of_one_element_may_have_any_stride(dtype):
+    recorder, table = Recorder(), torch.arange(128, dtype=dtype).view(2, 64)
+    part = table[1:, 0]
+    assert part.stride() == (64,) and part.is_contiguous()
+    assert recorder.tensor(part, 'part') == recorder.tensor(part.clone(), 'again')

@@ -42,6 +42,7 @@ MOVES = {
     'movedim': lambda x: x.movedim(0, 2),
     'mT': lambda x: x.mT,
     'T': lambda x: x[0, 0].T,
+    't': lambda x: x[0, 0].t(),
     'squeeze': lambda x: x[:, :1].squeeze(1),
     'unsqueeze': lambda x: x.unsqueeze(-2),
     'expand': lambda x: x[:1].expand(5, -1, -1, -1),

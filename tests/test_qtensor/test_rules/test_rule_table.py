@@ -146,7 +146,6 @@ def test_repr_shows_no_numbers():
         lambda self, x: F.dropout(x, 0.5, training=True),
         lambda self, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
         lambda self, x: F.adaptive_avg_pool2d(x[None], 2),
-        lambda self, x: F.pad(x, (1, 1), value=3.0),
         lambda self, x: F.unfold(x[None], 2, dilation=2),
         lambda self, x: x.to(torch.int32),
         lambda self, x: x.view(torch.int32),
@@ -186,6 +185,8 @@ def test_arguments_without_a_rule(body):
         ),
         lambda self, x: torch.cat(tensors=(x, x), dim=-1),
         lambda self, x: torch.cat((x, torch.ones(4, 5, 2)), -1),
+        lambda self, x: F.pad(x, (0, 1), value=1.0),
+        lambda self, x: F.pad(x, (1, 2, 0, 0, 0, 3), value=-0.5),
         lambda self, x: x.mean(1),
         lambda self, x: x.mean((-1, 0), keepdim=True),
         lambda self, x: torch.mean(x, dim=1, dtype=torch.float32),
@@ -203,6 +204,10 @@ def test_arguments_without_a_rule(body):
         lambda self, x: F.dropout(x, 0.5, training=False),
         lambda self, x: x * self.p,
         lambda self, x: F.conv2d(x[None], self.conv.weight, padding='same'),
+        lambda self, x: F.conv2d(x[None], self.conv.weight, padding='valid'),
+        lambda self, x: F.conv2d(
+            x[None], self.conv.weight, padding='same', dilation=(2, 1)
+        ),
         lambda self, x: self.conv(x[None]),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import torch
@@ -27,15 +27,17 @@ class Ranged(FloatMode):
 
     Args:
         plan: Quantizers of all values. Functions and parameters stay as they are.
+        only: The values that are rounded; None: all that have few bits.
     """
 
-    def __init__(self, plan: RegionPlan) -> None:
+    def __init__(self, plan: RegionPlan, only: Container[str] | None = None) -> None:
         self.plan, self.channel_shifts = plan, plan.channel_shifts
+        self._only = only
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
         qparams = self.plan.inputs[name]
-        return QTensor(_rounded(value, qparams), qparams, name)
+        return QTensor(self._rounded(name, value, qparams), qparams, name)
 
     def run(
         self,
@@ -51,10 +53,15 @@ class Ranged(FloatMode):
             assert x is not None
             qparams = operand_qparams(x, wanted, self.plan)
             operands[position] = QTensor(
-                _rounded(x.payload, qparams), qparams, x.source
+                self._rounded(x.source, x.payload, qparams), qparams, x.source
             )
         value = self.compute(site, operation, operands, attributes)
-        return QTensor(_rounded(value, plan.output), plan.output, site)
+        return QTensor(self._rounded(site, value, plan.output), plan.output, site)
+
+    def _rounded(self, name: str, x: Tensor, q: QParams) -> Tensor:
+        return (
+            x if self._only is not None and name not in self._only else _rounded(x, q)
+        )
 
 
 def _rounded(x: Tensor, q: QParams) -> Tensor:

@@ -1,0 +1,172 @@
+"""The phase widen: inputs of linear layers whose 8 bits cost too much get more.
+
+Some models have values that few bits cannot hold, whatever the range: in a row that a
+LayerNorm or GELU makes, one channel is a hundred times the others. How much each value
+costs by itself is measured at the outputs of the region. Those that cost most get the
+bits of wide values, until the rest leaves the ratio that the config asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from mmengine.logging import print_log
+from torch import nn
+
+from ....modes.region import PIXELS
+from ....plan import RegionPlan
+from ....record import RegionRecord
+from ....utils.decibels import decibels
+from ...batches import Forward
+from ...config import QuantizationConfig
+from ...planner import Planner
+from ...region_order import inputs_from_producers, producers_first
+from ...site_overrides import PRODUCTS, SiteOverrides
+from .held_out import HeldOut, Outputs, calls_of
+from .mode import NARROW_BITS, Ranged
+
+#: About how many images tell whether values cost too much.
+IMAGES = 16
+#: How many of the calls of a region measure each value by itself.
+_FEW = 2
+#: Where other values leave more than the config asks for, values that could be widened
+#: need not make up for them: together they may cost as much as the others.
+_BESIDE = 2.0
+
+
+@dataclass
+class Widened:
+    """What the phase found in a region.
+
+    Attributes:
+        before: Decibels at the outputs with as few bits as the config has.
+        after: Decibels with what was chosen; the other values are floats in both.
+        values: Names of the values that get more bits, costliest first.
+    """
+
+    before: float
+    after: float
+    values: list[str] = field(default_factory=list)
+
+
+def widen(
+    model: nn.Module,
+    config: QuantizationConfig,
+    records: dict[str, RegionRecord],
+    forward: Forward,
+    batches: Iterable,
+) -> dict[str, Widened]:
+    """Note in the records which values get the bits of wide ones.
+
+    Args:
+        model: The float model.
+        config: Its ``activation.least_db`` is what shall be reached.
+        records: From the phases that choose ranges.
+        forward: Runs a batch.
+        batches: Batches of this rank; those that chose no range, where there are some.
+    """
+    calls = calls_of(model, records, forward, batches)
+    plans: dict[str, RegionPlan] = {}
+    done = {}
+    for name, record in producers_first(records):
+        produced = inputs_from_producers(record, plans)
+        search = _Search(HeldOut(model, name, calls.pop(name)), record, config)
+        search.produced = produced
+        done[name] = search.choose()
+        record.widened = sorted(done[name].values)
+        plans[name] = search.plan(record.widened)
+        _say(name, done[name], len(search.values))
+    return done
+
+
+class _Search:
+    """Finds the fewest values of one region that have to be wide."""
+
+    def __init__(
+        self, images: HeldOut, record: RegionRecord, config: QuantizationConfig
+    ) -> None:
+        self.images, self.record, self.config = images, record, config
+        self.produced: dict = {}
+        self.values = widenable(record, config)
+        self._wanted = images.float_outputs(record)
+
+    def plan(self, values: Iterable[str]) -> RegionPlan:
+        """The plan with some values wide, without functions and parameters."""
+        record = replace(self.record, widened=list(values))
+        return Planner(record, self.config, self.produced).plan('')
+
+    def choose(self) -> Widened:
+        """Take the costliest values, as few as the wanted ratio takes."""
+        assert self.config.activation.least_db is not None
+        most = 10 ** (-self.config.activation.least_db / 10)
+        before = now = self._error([])
+        found = Widened(_shown(before), _shown(before))
+        if not now > most or not self.values:
+            return found
+        most = max(most, _BESIDE * self._error(self.values))
+        costs = self._costs() if now > most else {}
+        # Errors of values add up: as many as should do are taken at once, and what is
+        # left is measured.
+        for value in sorted(costs, key=lambda v: (-costs[v], v)):
+            if now <= most:
+                break
+            found.values.append(value)
+            before -= costs[value]
+            if before <= most:
+                now = before = self._error(found.values)
+        found.after = _shown(now if now <= most else self._error(found.values))
+        return found
+
+    def _costs(self) -> dict[str, float]:
+        """The error that each value makes by itself, all others being floats."""
+        few = replace(self.images, calls=self.images.calls[:_FEW])
+        wanted, plan = self._wanted[:_FEW], self.plan([])
+        costs = {}
+        for value in self.values:
+            error = _mean(few, Ranged(plan, {value}), wanted)
+            costs[value] = error if math.isfinite(error) else 0.0
+        return {value: error for value, error in costs.items() if error > 0}
+
+    def _error(self, values: Iterable[str]) -> float:
+        return _mean(self.images, Ranged(self.plan(values)), self._wanted)
+
+
+def widenable(record: RegionRecord, config: QuantizationConfig) -> list[str]:
+    """Values of few bits whose products are all linear layers: kernels take them wide.
+
+    Values that another region or an override gives bits are not among them.
+    """
+    overrides = SiteOverrides(config.overrides, record)
+
+    def may(value: str, sites: list[str]) -> bool:
+        products = [s for s in sites if record.operations[s] in PRODUCTS]
+        return (
+            bool(products)
+            and all(record.operations[s] == 'linear' for s in products)
+            and all(overrides.activation_bits(s) is None for s in products)
+            and record.operations.get(value) != 'softmax'
+            and record.producers.get(value) is None
+            and value != PIXELS
+        )
+
+    if config.activation.bits > NARROW_BITS:
+        return []
+    uses = record.consumers()
+    return [v for v, used in uses.items() if may(v, [site for site, _ in used])]
+
+
+def _mean(images: HeldOut, mode: Ranged, wanted: list[Outputs]) -> float:
+    errors = images.errors(mode, wanted).tolist()
+    return math.fsum(errors) / len(errors) if errors else 0.0
+
+
+def _shown(error: float) -> float:
+    return round(decibels(1.0, max(0.0, error)), 2)
+
+
+def _say(region: str, found: Widened, among: int) -> None:
+    count = len(found.values)
+    how = f'; {count} of {among} inputs widened: {found.after:.1f} dB' if count else ''
+    print_log(f'widen: {region}: {found.before:.1f} dB{how}', 'current')

@@ -1,0 +1,119 @@
+"""Inputs of linear layers whose 8 bits cost too much have 16, and only those."""
+
+import pytest
+import torch
+from region_models import Net, config, rows, spread
+from torch import nn
+
+from iptq_mm.calibration import analyse, assign, freeze_regions, observe, widen
+from iptq_mm.calibration.phases.guard.widen import widenable
+from iptq_mm.record import RegionRecord
+
+HARD, EASY = 'hard/layer_norm:0', 'easy/layer_norm:0'
+
+
+class Massive(nn.Module):
+    """Two LayerNorms ahead of linear layers; one has a channel that nobody needs."""
+
+    def __init__(self, largest: float = 300.0) -> None:
+        super().__init__()
+        self.easy, self.hard = nn.LayerNorm(16), nn.LayerNorm(16)
+        self.first, self.second = nn.Linear(16, 16), nn.Linear(16, 16)
+        spread(self)
+        with torch.no_grad():
+            self.hard.weight[3] = largest
+            self.second.weight[:, 3] = 0
+
+    def forward(self, x):
+        x = x + self.first(self.easy(x))
+        return x + self.second(self.hard(x))
+
+
+def batches(seed=0):
+    return [rows(2, 16, seed=seed + i).repeat(1, 1, 2) for i in range(6)]
+
+
+def found(module, least_db=22.0, **given):
+    net = Net(module).eval()
+    cfg = config(activation={'bits': 8, 'least_db': least_db}, **given)
+    records = observe(net, cfg, net, batches())
+    with torch.no_grad():
+        return net, cfg, records, widen(net, cfg, records, net, batches())['backbone']
+
+
+def test_only_what_costs_most_is_widened():
+    net, cfg, records, done = found(Massive())
+    assert done.values == [HARD] == records['backbone'].widened
+    assert done.before < 15 and done.after >= 22
+    x = torch.cat(batches(seed=100))
+    expected = net(x).detach()
+    analyse(net, cfg, records, net, batches())
+    plans = assign(net, cfg, records)
+    sites = plans['backbone'].sites
+    assert sites[HARD].output.bits == 16 and sites[EASY].output.bits == 8
+    # Like all wide values, it has the range of what was seen, around 0.
+    assert sites[HARD].output.qmin == -sites[HARD].output.qmax
+    freeze_regions(net, cfg, plans)
+    error = (net(x) - expected).square().sum() / expected.square().sum()
+    assert 10 * torch.log10(1 / error) > 20
+
+
+def test_nothing_is_widened_where_8_bits_do():
+    _, _, records, done = found(Massive(largest=1.0))
+    assert done.before > 22 and done.values == [] == records['backbone'].widened
+    assert done.after == done.before
+
+
+def test_without_it_nothing_changes():
+    """The plan of a record is the one that it has without the phase."""
+    net, cfg, records, _ = found(Massive(), least_db=0.0)
+    plain = config(activation={'bits': 8})
+    assert 'dB' not in plain.described() and 'dB' in cfg.described()
+    others = observe(net, plain, net, batches())
+    analyse(net, cfg, records, net, batches())
+    analyse(net, plain, others, net, batches())
+    assert assign(net, cfg, records) == assign(net, plain, others)
+
+
+def test_values_need_not_make_up_for_others():
+    """What an override gives bits stays, however bad the outputs are."""
+    narrow = [dict(where=r'backbone\.second', activation=dict(bits=4))]
+    net, cfg, records, done = found(Massive(), overrides=narrow)
+    assert widenable(records['backbone'], cfg) == [EASY]
+    assert done.before < 10 and done.values == []
+
+
+def test_only_inputs_of_linear_layers_are_widened():
+    record = RegionRecord(
+        operations={'a': 'layer_norm', 'b': 'linear', 'c': 'conv2d', 'd': 'matmul'},
+        sources={
+            'a': ['input:0'],
+            'b': ['a', 'parameter:w'],
+            'c': ['b', 'parameter:v'],
+            'd': ['b', 'a'],
+        },
+    )
+    for name in ('input:0', 'a', 'b', 'c', 'd'):
+        record.see_value(name, torch.ones(2))
+    cfg = config(activation={'least_db': 20.0})
+    assert widenable(record, cfg) == []  # a is an operand of a product of values, too
+    record.sources['d'] = ['b', 'b']
+    assert widenable(record, cfg) == ['a']
+    record.producers['a'] = ('neck', 'x')
+    assert widenable(record, cfg) == []
+
+
+def test_a_record_keeps_it():
+    _, _, records, _ = found(Massive())
+    record = records['backbone']
+    again = RegionRecord.from_state_dict(record.state_dict())
+    assert again.widened == record.widened == [HARD]
+    state = record.state_dict()
+    del state['widened']  # of an older version
+    assert RegionRecord.from_state_dict(state).widened == []
+
+
+@pytest.mark.parametrize('wrong', [-1.0, 100.0])
+def test_a_ratio_has_limits(wrong):
+    with pytest.raises(ValueError, match='least_db'):
+        config(activation={'least_db': wrong})
