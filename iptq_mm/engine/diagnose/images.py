@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ...record import RegionRecord
 from ...statistics import Statistics
@@ -20,20 +21,26 @@ FEW = 8
 UNSEEN = 1e-3
 
 
-def unlike_images(
-    records: Mapping[str, RegionRecord],
-    seen: Mapping[str, Mapping[str, Statistics]],
-    error: float,
-    images: int | None,
-) -> list[Finding]:
-    """Findings about what enters the regions first.
+@dataclass(frozen=True)
+class Evidence:
+    """What calibration and evaluation saw.
 
-    Args:
+    Attributes:
         records: What calibration found, by region.
         seen: Statistics of the float values of the evaluation, by region and name.
         error: Of the whole integer model.
         images: How many images calibrated; None: not known.
     """
+
+    records: Mapping[str, RegionRecord]
+    seen: Mapping[str, Mapping[str, Statistics]]
+    error: float
+    images: int | None
+
+
+def unlike_images(evidence: Evidence) -> list[Finding]:
+    """Findings about what enters the regions first."""
+    records, seen, images = evidence.records, evidence.seen, evidence.images
     few = images is not None and images < FEW
     shift, factor = (FEW_SHIFT, FEW_SPREAD) if few else (SHIFT, SPREAD)
     for region, record in records.items():
@@ -51,7 +58,7 @@ def unlike_images(
             Finding(
                 f'{region}:input:0',
                 'calibration images',
-                error,
+                evidence.error,
                 f'calibration saw values of mean {mean:.3g} and standard deviation '
                 f'{spread:.3g}, the evaluation has {new_mean:.3g} and '
                 f'{new_spread:.3g}: the images are of another kind, or normalized in '
@@ -64,20 +71,9 @@ def unlike_images(
     return []
 
 
-def few_images(
-    records: Mapping[str, RegionRecord],
-    seen: Mapping[str, Mapping[str, Statistics]],
-    error: float,
-    images: int | None,
-) -> list[Finding]:
-    """Findings about the number of calibration images, if it shows.
-
-    Args:
-        records: What calibration found, by region.
-        seen: Statistics of the float values of the evaluation, by region and name.
-        error: Of the whole integer model.
-        images: How many images calibrated; None: not known.
-    """
+def few_images(evidence: Evidence) -> list[Finding]:
+    """Findings about the number of calibration images, if it shows."""
+    records, seen, images = evidence.records, evidence.seen, evidence.images
     if images is None or images >= FEW:
         return []
     outside = {
@@ -95,7 +91,7 @@ def few_images(
         Finding(
             worst,
             'too few images',
-            error,
+            evidence.error,
             f'{images} calibration image{"s" if images > 1 else ""}, and at half of '
             f'the layers {middle:.2%} or more of the values of the evaluation lie '
             f'outside of all that calibration saw; most here, {outside[worst]:.2%}',

@@ -17,7 +17,7 @@ from ..report.verdict import headline
 from ..report.work_dir import WorkDir, read_work_dir
 from .causes import Finding, explained
 from .effects import Effect, Effects
-from .images import few_images, unlike_images
+from .images import Evidence, few_images, unlike_images
 from .one_site import PARTS
 from .twin import twins_of
 
@@ -109,8 +109,8 @@ def diagnose(
         findings = _site_findings(found, measured, effects[:_EXPLAINED])
     whole = _whole_error(found.results, effects)
     calibrated = (found.results.get('calibration') or {}).get('images')
-    first = unlike_images(found.records, measured.seen, whole, calibrated)
-    first = first or few_images(found.records, measured.seen, whole, calibrated)
+    evidence = Evidence(found.records, measured.seen, whole, calibrated)
+    first = unlike_images(evidence) or few_images(evidence)
     findings.sort(key=lambda f: -f.error)
     return Diagnosis(
         headline(found.results), [*first, *findings], effects, len(batches)

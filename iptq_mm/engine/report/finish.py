@@ -20,6 +20,7 @@ from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from .measure import IMAGES, RESCALING, measure_sites
 from .page import try_report
+from .visualizer import show
 from .work_dir import MEASURED_FILE
 
 #: Share of the time of a run that measuring for its report may take, and the least, in
@@ -46,8 +47,9 @@ def finish_report(
     path = Path(work_dir) / MEASURED_FILE
     path.unlink(missing_ok=True)  # it would be an earlier run's
     try:
-        text = json.dumps(_measured(loop, results), allow_nan=False)
-        atomic_write(path, text + '\n')
+        measured = _measured(loop, results)
+        atomic_write(path, json.dumps(measured, allow_nan=False) + '\n')
+        show(loop.runner.visualizer, results, measured, Path(work_dir))
     except Exception as error:  # the model of the user raises whatever it likes
         print_log(
             f'{path}: nothing could be measured for the report '
