@@ -19,6 +19,7 @@ from ..evaluate.output_comparison import comparable
 from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from .measure import IMAGES, RESCALING, measure_sites
+from .native_times import NONE, measure_native
 from .page import try_report
 from .visualizer import show
 from .work_dir import MEASURED_FILE
@@ -70,6 +71,9 @@ def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:
         'missing': [],
     }
     missing = found['missing']
+    found['native'] = measure_native(unwrapped(loop.integer_model))
+    if not found['native']:
+        missing.append(NONE)
     if not found['differing']:
         missing.append(
             'No images on which float and integer differ: predictions of both models '

@@ -21,6 +21,7 @@ from ...visualization import TITLES
 from ...visualization.page import render
 from .cards import cards, facts, speed
 from .comparison import comparison
+from .native_times import native_rows, native_sentence
 from .sites import site_rows
 from .verdict import metric_rows, verdict
 from .work_dir import WorkDir, read_work_dir
@@ -108,6 +109,8 @@ def _run_page(found: WorkDir) -> str:
     quantization = results.get('quantization') or {}
     parameters = _parameters(found)
     audit = found.audit
+    native = measured.get('native') or {}
+    steps = native_rows(native)
     return render(
         'run.html',
         title=Path(results.get('config') or found.path.resolve()).stem,
@@ -131,6 +134,8 @@ def _run_page(found: WorkDir) -> str:
         difference_meaning=measured.get('difference_meaning', ''),
         out_of_range=results.get('out_of_range') or {},
         speed=speed(results),
+        steps=steps,
+        native_sentence=native_sentence(native),
         numbers=_numbers(results),
         audit=audit,
         audit_sentence=(audit or {}).get('floats', ''),
@@ -143,6 +148,7 @@ def _run_page(found: WorkDir) -> str:
         data={
             'sites': sites,
             'seconds': results.get('seconds') or {},
+            'steps': steps,
             'criterion': (quantization.get('criterion') or {}).get('type'),
         },
     )

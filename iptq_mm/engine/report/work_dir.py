@@ -65,10 +65,6 @@ def read_work_dir(folder: str | os.PathLike) -> WorkDir:
     found = WorkDir(Path(folder), results, text, plans)
     _read_records(found)
     _read_measured(found)
-    found.missing.append(
-        'No time by layer: a run times models as a whole. benchmarks/ and '
-        'tools/measure_costs.py measure kernels.'
-    )
     audit = found.path / AUDIT_FILE
     if audit.is_file():
         found.audit = _parsed(audit.read_text(encoding='utf-8'), audit)
