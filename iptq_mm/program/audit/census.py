@@ -48,6 +48,7 @@ def census(program: Program) -> Census:
 
 
 def operations_of(program: Program, node: Node) -> dict[str, int]:
+    """Operations of a node, by kind."""
     value = program.values[node.output]
     elements = math.prod(value.shape)
     counts = {}
