@@ -1,6 +1,7 @@
 """Code and commands of the pages for users do what the pages say."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from mmengine.config import Config
 from region_models import config, images, quantized, vit
 
 from iptq_mm.engine.export.config_text import config_text
+from iptq_mm.functions import curves
 from iptq_mm.program import trace
 from iptq_mm.program.audit import audit_program
+from iptq_mm.qtensor.rules import table
 from iptq_mm.registry import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,29 @@ def test_an_added_function(sigmoid_gelu, no_grad):
     names = {(n.function or {}).get('type') for n in program.nodes if n.kind == 'gelu'}
     assert names == {sigmoid_gelu}
     assert audit_program(program).findings == []
+
+
+def test_an_added_activation(tmp_path, monkeypatch, capsys):
+    """The file of the page, and the model that it is tried on."""
+    own, tried, in_config = blocks('docs/how-to/add-an-activation.md')
+    (tmp_path / 'periodic.py').write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = dict(curves.CURVES), dict(table.RULES), set(table.COMPUTING)
+    try:
+        scope = {}
+        exec(tried, scope)
+    finally:
+        for kept, was in zip((curves.CURVES, table.RULES), before, strict=False):
+            kept.clear()
+            kept.update(was)
+        table.COMPUTING.intersection_update(before[2])
+        sys.modules.pop('periodic', None)
+    report = scope['quantized'].report
+    assert min(report['decibels'].values()) > 25
+    assert report['audit']['holds'] and "imports=['iptq_mm', 'periodic']" in in_config
+    kinds = [site.partition('/')[2] for site in report['functions']]
+    assert kinds == ['unary:0', 'unary:0']  # two look-ups, and no parts
+    assert capsys.readouterr().out.endswith('True\n')
 
 
 @pytest.mark.slow

@@ -21,6 +21,10 @@ from .one_site import PARTS, OneSite
 from .twin import Twins
 
 
+#: An SQNR of so many dB: nothing was changed.
+NOTHING = 200.0
+
+
 @dataclass
 class Effect:
     """The effect of one site.
@@ -41,6 +45,12 @@ class Effect:
     def output_db(self) -> float:
         """SQNR of the outputs, were all other sites float."""
         return decibels(1.0, self.error)
+
+    def line(self) -> str:
+        """Name, kind and figures, those of the parts where they were measured."""
+        figures = [self.output_db, *(decibels(1.0, self.parts[p]) for p in self.parts)]
+        shown = ''.join(f'{x:>9.1f}' if x < NOTHING else f'{"-":>9}' for x in figures)
+        return f'  {self.site:<52} {self.kind:<11}{shown}'
 
 
 class Effects:

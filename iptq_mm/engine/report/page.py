@@ -22,6 +22,7 @@ from ...visualization.page import render
 from .cards import cards, facts, speed
 from .comparison import comparison
 from .native_times import native_rows, native_sentence
+from .sensitivity import PARTS, sensitivity, shares
 from .sites import site_rows
 from .verdict import metric_rows, verdict
 from .work_dir import WorkDir, read_work_dir
@@ -111,6 +112,7 @@ def _run_page(found: WorkDir) -> str:
     audit = found.audit
     native = measured.get('native') or {}
     steps = native_rows(native)
+    alone = sensitivity(found.diagnosis, {s['name']: i for i, s in enumerate(sites)})
     return render(
         'run.html',
         title=Path(results.get('config') or found.path.resolve()).stem,
@@ -135,6 +137,10 @@ def _run_page(found: WorkDir) -> str:
         out_of_range=results.get('out_of_range') or {},
         speed=speed(results),
         steps=steps,
+        alone=alone,
+        parts=PARTS,
+        shares=shares(alone),
+        diagnosis=found.diagnosis,
         native_sentence=native_sentence(native),
         numbers=_numbers(results),
         audit=audit,
@@ -149,6 +155,7 @@ def _run_page(found: WorkDir) -> str:
             'sites': sites,
             'seconds': results.get('seconds') or {},
             'steps': steps,
+            'alone': alone,
             'criterion': (quantization.get('criterion') or {}).get('type'),
         },
     )

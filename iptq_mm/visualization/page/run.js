@@ -81,6 +81,25 @@ chart('seconds', spent.map((s) => `${s.phase} ${s.seconds} seconds`).join(', ') 
   ],
 }));
 
+const alone = page.alone;
+if (alone.length) {
+  const parts = Array.from(new Set(alone.flatMap((s) => Object.keys(s.parts))));
+  const errors = parts.length
+    ? alone.flatMap((s) => parts.map((part) => ({...s, part, error: s.parts[part]?.error ?? 0})))
+    : alone.map((s) => ({...s, part: 'all of it'}));
+  const named = parts.length ? parts : ['all of it'];
+  const worst = d3.greatest(alone, (s) => s.error);
+  legend('alone-chart', named);
+  chart('alone-chart', `Largest: ${worst.name}, which alone leaves ${db(worst.db)}.`, (width) => ({
+    height: 240, marginLeft: 60, x: layers(sites.length), y: {label: '↑ error of the outputs', grid: true}, color: palette(named),
+    marks: [
+      Plot.rectY(errors, Plot.stackY({x1: (s) => s.place - 0.35, x2: (s) => s.place + 0.35, y: 'error', fill: 'part',
+        href: (s) => link(s.name), ariaLabel: (s) => `${s.name}, ${s.part}`, title: (s) => `${s.name}\n${s.part}: ${s.error.toPrecision(3)}`})),
+      Plot.ruleY([0]),
+    ],
+  }));
+}
+
 const timed = page.steps.map((s) => ({...s, kind: s.kinds[0] || 'moves'}));
 if (timed.length) {
   const named = Array.from(new Set(timed.map((s) => s.kind)));
