@@ -17,9 +17,9 @@ from ...statistics import Statistics
 from ...utils.decibels import decibels
 from ...utils.trees import tree_leaves
 from ..evaluate.output_comparison import comparable
-from .one_site import PARTS, OneSite
+from ..report.sensitivity import PARTS
+from .one_site import OneSite
 from .twin import Twins
-
 
 #: An SQNR of so many dB: nothing was changed.
 NOTHING = 200.0

@@ -12,9 +12,8 @@ from ...operations import NonLinear, Operation
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ...statistics import Statistics
+from ..report.sensitivity import PARTS
 
-#: What of a site can be as in the integer model, each by itself.
-PARTS = ('weights', 'inputs', 'function', 'output')
 _PARAMETER = 'parameter:'
 
 

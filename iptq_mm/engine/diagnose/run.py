@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from ...calibration import ConfigError
 from ..layers.models import images
 from ..loading.models import read_config
 from ..quantize.progress import progress_of
+from ..report.sensitivity import PARTS, shares
 from ..report.verdict import headline
 from ..report.work_dir import WorkDir, read_work_dir
 from .causes import Finding, explained
 from .effects import Effect, Effects
 from .images import Evidence, few_images, unlike_images
-from .one_site import PARTS
 from .twin import twins_of
 
 #: Sites whose cause is looked for.
@@ -74,9 +73,9 @@ class Diagnosis:
         if heads:
             lines.append(' ' * 66 + ''.join(f'{head:>9}' for head in heads))
         lines += [effect.line() for effect in self.effects[:most]]
-        shares = shares_of(self.effects)
-        if shares:
-            told = ', '.join(f'{part} {share:.0%}' for part, share in shares.items())
+        found = shares([effect.parts for effect in self.effects])
+        if found:
+            told = ', '.join(f'{part} {share:.0%}' for part, share in found.items())
             lines += ['', f'Of the errors that all parts make by themselves: {told}.']
         return '\n'.join(lines)
 
@@ -129,15 +128,6 @@ def diagnose(
     return Diagnosis(
         headline(found.results), [*first, *findings], effects, len(batches), digest
     )
-
-
-def shares_of(effects: Sequence[Effect]) -> dict[str, float]:
-    """The share of each part in all errors; empty unless all parts were measured."""
-    if not effects or not all(effect.parts for effect in effects):
-        return {}
-    sums = {part: sum(e.parts[part] for e in effects) for part in PARTS}
-    total = sum(sums.values()) or 1.0
-    return {part: error / total for part, error in sums.items()}
 
 
 def _config(

@@ -135,4 +135,3 @@ def _as_earlier(
 
 def _percent(share: float) -> str:
     return f'{share:.0%}' if share >= 0.005 else 'below 1%'
-

@@ -1,8 +1,8 @@
 """Figures of a run on the graph of its ONNX file, for Google's Model Explorer.
 
 Model Explorer (``pip install ai-edge-model-explorer model-explorer-onnx``) colours the
-nodes of a graph by files of "node data", JSON as ``node_data_builder.py`` of that package
-documents it: by graph, a name, a gradient, and values by node.
+nodes of a graph by files of "node data", JSON as ``node_data_builder.py`` of that
+package documents it: by graph, a name, a gradient, and values by node.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def write_node_data(
     region = graph.name.removeprefix('iptq_mm ')
     names = [node.name for node in graph.node]
     rows = {row['name']: row for row in site_rows(read_work_dir(work_dir))}
-    sites = {name: rows[site] for name in names if (site := _site(name, region)) in rows}
+    named = {name: _site(name, region) for name in names}
+    sites = {name: rows[site] for name, site in named.items() if site in rows}
     if not sites:
         raise ConfigError(
             f'{onnx_file} has no node of a site of {work_dir}: export the integer.py '

@@ -11,10 +11,7 @@ from torch import nn
 from ...program.runtime.step_times import native_programs, peak_macs, step_times
 
 #: Why there is nothing to time.
-NONE = (
-    'No time by layer: the native back end did not run the model (--backend native), or '
-    'other images than the last ones would need another program.'
-)
+NONE = 'No time by layer: the native back end (--backend native) did not run the model.'
 
 
 def measure_native(model: nn.Module) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _run_page(found: WorkDir) -> str:
         steps=steps,
         alone=alone,
         parts=PARTS,
-        shares=shares(alone),
+        shares=shares([e['parts'] for e in found.diagnosis.get('effects') or []]),
         diagnosis=found.diagnosis,
         native_sentence=native_sentence(native),
         numbers=_numbers(results),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Parts of a site, in the order in which they are shown.
+#: What of a site can be as in the integer model, each by itself.
 PARTS = ('weights', 'inputs', 'function', 'output')
 
 
@@ -40,11 +40,18 @@ def sensitivity(
     return sorted(rows, key=lambda row: row['place'])
 
 
-def shares(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The share of each part in the errors of all; empty where some are not known."""
-    if not rows or not all(row['parts'] for row in rows):
+def shares(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The share of each part in the errors of all sites.
+
+    Args:
+        parts: Of each site, the error of each part; empty where it is not known.
+
+    Returns:
+        By part; empty unless all are known.
+    """
+    if not parts or not all(parts):
         return {}
-    sums = {p: sum(row['parts'][p]['error'] for row in rows) for p in PARTS}
+    sums = {part: sum(errors[part] for errors in parts) for part in PARTS}
     total = sum(sums.values()) or 1.0
     return {part: error / total for part, error in sums.items()}
 

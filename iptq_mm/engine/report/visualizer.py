@@ -62,9 +62,7 @@ def _curves(
         yield from _curve(f'reconstruction/{when}_db', values)
 
 
-def _single(
-    group: str, values: Mapping[str, Any]
-) -> Iterator[tuple[str, float, int]]:
+def _single(group: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
     for name, value in values.items():
         if isinstance(value, int | float):
             yield f'{group}/{name}', float(value), 0
