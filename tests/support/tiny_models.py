@@ -64,7 +64,11 @@ def _classifier(backbone: dict, neck: dict | None, head: dict, data: Path) -> Co
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)),
             val_evaluator=evaluator,
             test_evaluator=evaluator,
-            visualizer=dict(type='UniversalVisualizer', name='of_classes'),
+            visualizer=dict(
+                type='UniversalVisualizer',
+                name='of_classes',
+                vis_backends=[dict(type='LocalVisBackend')],
+            ),
             quantization=QUANTIZATION,
             candidates=CANDIDATES,
         )
@@ -205,7 +209,9 @@ def build(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     generator = torch.Generator().manual_seed(3)
-    model = MODELS.build(model)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(3)
+        model = MODELS.build(model)
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)
