@@ -209,9 +209,7 @@ def build(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     generator = torch.Generator().manual_seed(3)
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(3)
-        model = MODELS.build(model)
+    model = MODELS.build(model)
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)

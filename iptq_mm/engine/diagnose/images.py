@@ -7,19 +7,8 @@ from dataclasses import dataclass
 
 from ...record import RegionRecord
 from ...statistics import Statistics
-from .causes import Finding, moments
-
-#: Images of one kind differ less: means by so many standard deviations, and standard
-#: deviations by such a factor.
-SHIFT, SPREAD = 0.5, 1.5
-#: Few images differ from others by chance, too.
-FEW_SHIFT, FEW_SPREAD = 2.0, 3.0
-#: Fewer calibration images than these rarely show the ranges of all others.
-FEW = 8
-#: ... if at half of the layers so large a share of the evaluated values lies outside of
-#: what they showed. Of tiny ViTs, one image left 0.09 to 0.26 % there, two 0.01 to
-#: 0.05 %, six images 0.02 % at most.
-UNSEEN = 5e-4
+from ..report.inputs import FEW, UNSEEN, moments, unlike
+from .causes import Finding
 
 
 @dataclass(frozen=True)
@@ -41,29 +30,20 @@ class Evidence:
 
 def unlike_images(evidence: Evidence) -> list[Finding]:
     """Findings about what enters the regions first."""
-    records, seen, images = evidence.records, evidence.seen, evidence.images
-    few = images is not None and images < FEW
-    shift, factor = (FEW_SHIFT, FEW_SPREAD) if few else (SHIFT, SPREAD)
-    for region, record in records.items():
-        before, now = record.values.get('input:0'), seen[region].get('input:0')
-        if before is None or now is None or not before.count or not now.count:
+    for region, record in evidence.records.items():
+        before = record.values.get('input:0')
+        now = evidence.seen[region].get('input:0')
+        if before is None or now is None or not now.count:
             continue
-        (mean, spread), (new_mean, new_spread) = moments(before), moments(now)
-        least = max(min(spread, new_spread), 1e-12)
-        if (
-            abs(mean - new_mean) < shift * least
-            and max(spread, new_spread) < factor * least
-        ):
+        text = unlike(before, moments(now), evidence.images)
+        if not text:
             return []  # what enters later regions depends on the first
         return [
             Finding(
                 f'{region}:input:0',
                 'calibration images',
                 evidence.error,
-                f'calibration saw values of mean {mean:.3g} and standard deviation '
-                f'{spread:.3g}, the evaluation has {new_mean:.3g} and '
-                f'{new_spread:.3g}: the images are of another kind, or normalized in '
-                'another way',
+                text,
                 'calibrate with the images and the pipeline of the evaluation: compare '
                 'quantization.calibration.dataset (or train_dataloader) with '
                 'test_dataloader, and the order of channels, mean and std',

@@ -99,8 +99,9 @@ def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:
     equalizers = (results.get('quantization') or {}).get('equalization') or []
     rescaling = any(e.get('type') in RESCALING for e in equalizers)
     seconds = max(_LEAST, _SHARE * sum(results['seconds'].values()))
+    pixels = bool((results.get('quantization') or {}).get('pixels'))
     found |= measure_sites(
-        float_model, model, _images(loop), regions, rescaling, seconds
+        float_model, model, _images(loop), regions, rescaling, seconds, pixels
     )
     if rescaling:
         missing.append(

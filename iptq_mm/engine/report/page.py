@@ -21,6 +21,7 @@ from ...visualization import TITLES
 from ...visualization.page import render
 from .cards import cards, facts, speed
 from .comparison import comparison
+from .look import where_to_look
 from .native_times import native_rows, native_sentence
 from .sensitivity import PARTS, sensitivity, shares
 from .sites import site_rows
@@ -124,6 +125,7 @@ def _run_page(found: WorkDir) -> str:
         verdict=verdict(results, audit),
         cards=cards(found),
         sites=sites,
+        names={s['name'] for s in sites},
         measured=measured if measured.get('sites') else None,
         tried=any(s.get('candidates') for s in sites),
         regions=list(found.plans),
@@ -136,6 +138,7 @@ def _run_page(found: WorkDir) -> str:
         difference_meaning=measured.get('difference_meaning', ''),
         out_of_range=results.get('out_of_range') or {},
         speed=speed(results),
+        look=where_to_look(found, sites),
         steps=steps,
         alone=alone,
         parts=PARTS,
