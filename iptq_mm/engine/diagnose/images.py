@@ -20,12 +20,14 @@ class Evidence:
         seen: Statistics of the float values of the evaluation, by region and name.
         error: Of the whole integer model.
         images: How many images calibrated; None: not known.
+        evaluated: How many images of the evaluation were looked at.
     """
 
     records: Mapping[str, RegionRecord]
     seen: Mapping[str, Mapping[str, Statistics]]
     error: float
     images: int | None
+    evaluated: int
 
 
 def unlike_images(evidence: Evidence) -> list[Finding]:
@@ -35,7 +37,10 @@ def unlike_images(evidence: Evidence) -> list[Finding]:
         now = evidence.seen[region].get('input:0')
         if before is None or now is None or not now.count:
             continue
-        text = unlike(before, moments(now), evidence.images)
+        images = evidence.evaluated
+        if evidence.images is not None:
+            images = min(images, evidence.images)
+        text = unlike(before, moments(now), images)
         if not text:
             return []  # what enters later regions depends on the first
         return [

@@ -121,7 +121,7 @@ def diagnose(
         findings = _site_findings(found, measured, effects[:_EXPLAINED])
     whole = _whole_error(found.results, effects)
     calibrated = (found.results.get('calibration') or {}).get('images')
-    evidence = Evidence(found.records, measured.seen, whole, calibrated)
+    evidence = Evidence(found.records, measured.seen, whole, calibrated, len(batches))
     first = unlike_images(evidence) or few_images(evidence)
     findings.sort(key=lambda f: -f.error)
     digest = (found.results.get('digest') or {}).get('integer.pth')

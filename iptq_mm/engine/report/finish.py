@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ from .native_times import NONE, measure_native
 from .page import try_report
 from .visualizer import show
 from .work_dir import MEASURED_FILE
+
+try:
+    import resource
+except ImportError:  # not of Windows
+    resource = None  # type: ignore[assignment]
 
 #: Share of the time of a run that measuring for its report may take, and the least, in
 #: seconds.
@@ -44,7 +50,7 @@ def finish_report(
     Returns:
         The report; None: it could not be written.
     """
-    began = time.perf_counter()
+    began, before = time.perf_counter(), _peak_mebibytes()
     path = Path(work_dir) / MEASURED_FILE
     path.unlink(missing_ok=True)  # it would be an earlier run's
     try:
@@ -59,8 +65,21 @@ def finish_report(
             logging.WARNING,
         )
     report = try_report(work_dir)
-    print_log(f'report: {time.perf_counter() - began:.1f} s', 'current')
+    spent, run = time.perf_counter() - began, sum(results['seconds'].values())
+    print_log(
+        f'report: {spent:.1f} s, {spent / max(run + spent, 1e-9):.1%} of the run; '
+        f'{_peak_mebibytes() - before:.0f} MiB more than its peak before',
+        'current',
+    )
     return report
+
+
+def _peak_mebibytes() -> float:
+    """Most memory that this process has had; 0 where the system does not say."""
+    if resource is None:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 
 
 def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def unlike(before: Statistics, now: tuple[float, float], images: int | None) -> 
     Args:
         before: What entered a region in calibration.
         now: Mean and standard deviation of what enters it in the evaluation.
-        images: How many images calibrated; None: not known.
+        images: How many images calibrated, or were evaluated if these were fewer; None:
+            not known.
     """
     if not before.count:
         return ''

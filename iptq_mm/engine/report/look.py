@@ -49,14 +49,15 @@ def where_to_look(found: WorkDir, rows: Sequence[Mapping[str, Any]]) -> list[dic
                 'take some dozens of images',
             )
         )
-    readers = _lost_by_readers(rows)
+    readers = _worst_readers(rows)
     by_loss = []
     for row in rows:
-        lost = max(row['lost_db'] or 0.0, readers.get(row['name'], 0.0))
-        left = row['sqnr_db']
-        if lost < _LOSES or left is None or min(left, left - lost) > _SOUND_DB:
-            continue
-        by_loss += [(lost, _entry(row['name'], *why)) for why in _causes(row)]
+        # What an outlier channel costs shows where its values are read.
+        for near in (row, readers.get(row['name'])):
+            if near is not None and _stands_out(near):
+                causes = _causes(row) if near is row else _coarse(row)
+                by_loss += [(near['lost_db'], _entry(row['name'], *c)) for c in causes]
+                break
     by_loss.sort(key=lambda pair: -pair[0])
     return [*whole, *(entry for _, entry in by_loss)][:_MOST]
 
@@ -70,35 +71,54 @@ def _inputs(found: WorkDir, calibrated: int | None) -> Iterator[dict[str, str]]:
     for region, now in (found.measured.get('inputs') or {}).items():
         record = found.records.get(region)
         before = record.values.get('input:0') if record else None
-        text = unlike(before, (now['mean'], now['std']), calibrated) if before else ''
+        seen = found.measured.get('images', 1)
+        few = seen if calibrated is None else min(seen, calibrated)
+        text = unlike(before, (now['mean'], now['std']), few) if before else ''
         if text:
             yield _entry(f'{region}:input:0', 'calibration images', text)
         return
 
 
-def _lost_by_readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The most dB that a site which reads the result of another one loses."""
-    lost: dict[str, float] = {}
+def _worst_readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """By site, the one that reads its result and loses most."""
+    worst: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         for source in (row['seen'] or {}).get('sources') or ():
             name = f'{row["region"]}:{source}'
-            lost[name] = max(lost.get(name, 0.0), row['lost_db'] or 0.0)
-    return lost
+            if name not in worst or (row['lost_db'] or 0) > (
+                worst[name]['lost_db'] or 0
+            ):
+                worst[name] = row
+    return worst
+
+
+def _stands_out(row: Mapping[str, Any]) -> bool:
+    """Whether a site loses much, and little is left."""
+    lost, left = row['lost_db'], row['sqnr_db']
+    return lost is not None and lost >= _LOSES and left <= _SOUND_DB
 
 
 def _causes(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a site, if its figures say so."""
-    seen, q, lost = row['seen'] or {}, row['range'], row['lost_db'] or 0.0
-    narrow = row['bits'] < ENOUGH_BITS
-    if row['function'] and lost >= _LOSES:  # a function that fails often clips, too
-        yield 'function', _function(row, lost)
+    """What is wrong with a site that loses much."""
+    if row['function']:  # one that fails often clips, too
+        yield 'function', _function(row, row['lost_db'])
     if row['clipped'] >= CLIPPED:
         yield (
             'range',
             f'{row["clipped"]:.1%} of its values lie outside of its range, by up to '
             f'{row["clipped_steps"]} steps',
         )
-    if 'low' in seen and narrow:
+    yield from _coarse(row)
+    if not row['function']:
+        yield 'loss', f'it loses {row["lost_db"]:.1f} dB: see range, weights and inputs'
+
+
+def _coarse(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Why the steps of its result are large, if it has few bits."""
+    seen, q = row['seen'] or {}, row['range']
+    if row['bits'] >= ENOUGH_BITS:
+        return
+    if 'low' in seen:
         reach = max(seen['high'], 0.0) - min(seen['low'], 0.0)
         width = q['high'] - q['low']
         if reach > 0 and width >= WIDE * reach:
@@ -106,14 +126,12 @@ def _causes(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 'range',
                 f'its range is {width / reach:.0f} times as wide as its values',
             )
-    if narrow and (seen.get('outlier') or 0.0) >= OUTLIER:
+    if (seen.get('outlier') or 0.0) >= OUTLIER:
         yield (
             'outlier channel',
             f'channel {seen["outlier_channel"]} reaches {seen["outlier"]:.0f} times as '
             'far as the median channel, and all share one scale',
         )
-    if not row['function'] and lost >= _LOSES:
-        yield 'loss', f'it loses {lost:.1f} dB: see its range, weights and inputs'
 
 
 def _function(row: Mapping[str, Any], lost: float) -> str:

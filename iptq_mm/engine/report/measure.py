@@ -20,6 +20,9 @@ from .histograms import BINS
 IMAGES = 16
 #: Equalizers that give channels of values other scales than the float model has.
 RESCALING = ('attention', 'power_of_two')
+#: The best scale of a channel says something if it has so many values at least: of one
+#: value there is always one that fits.
+_LEAST_VALUES = 8
 
 
 class SiteErrors:
@@ -40,6 +43,7 @@ class SiteErrors:
         self._own_input = False
         self.sources: tuple[str, ...] = ()
         self._channels: Tensor | None = None
+        self._values = 0
         self._ends: tuple[float, float] | None = None
         self._counts = torch.zeros(2, BINS, dtype=torch.float64)
         self._reach: Tensor | None = None
@@ -51,10 +55,11 @@ class SiteErrors:
             return
         self.sources = integer.sources
         self._signal += float(x.square().sum())
+        self._error += float((x - q).square().sum())
         if self._rescaled and real.channels is not None:
+            self._values += x.numel()
             self._add_channels(x, q, real.channels)
         else:
-            self._error += float((x - q).square().sum())
             self._count(x, q)
         if integer.channels is not None:
             self._see_reach(integer.result.cpu().double().flatten(), integer.channels)
@@ -106,8 +111,9 @@ class SiteErrors:
     def plain(self) -> dict[str, Any]:
         """Its figures; of an input whose error is not known, None."""
         error = self._error
-        if self._channels is not None:
-            xx, xq, qq = self._channels
+        channels = self._channels
+        if channels is not None and self._values >= _LEAST_VALUES * channels.shape[1]:
+            xx, xq, qq = channels
             fitted = torch.where(qq > 0, xq.square() / qq.clamp_min(1e-300), 0.0)
             error = float((xx - fitted).clamp_min(0).sum())
         found: dict[str, Any] = {

@@ -12,13 +12,15 @@ from ..audit.census import operations_of
 from ..backends.native.layout.steps import Step
 from ..backends.native.program import NativeProgram
 from ..ir.watch import WATCH
-from .product_times import LoneProduct, product_times
+from .function_times import one_thread
+from .product_times import LoneProduct
 from .session import Session
 
 #: Rounds: the quickest counts, since other processes only add time.
 ROUNDS = 7
-#: Side of the product that shows what the machine can do.
-_LARGE = 1024
+#: Sides of the products that show what the machine can do. A small one ends before
+#: another process gets its turn.
+_LARGE = (512, 1024)
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,14 @@ def peak_macs() -> float:
     It is what the machine can do: on one thread, times the number of threads.
 
     Raises:
-        RuntimeError: If there is no native library.
+        RuntimeError: If there is no native library, or no such kernel.
     """
-    shape = (_LARGE, _LARGE)
-    product = LoneProduct('linear', (shape, shape), shape, {}, (8, 8), 8)
-    (nanoseconds,) = product_times([product])
-    return _LARGE**3 / (nanoseconds * 1e-9) * torch.get_num_threads()
+    best = 0.0
+    with one_thread():
+        for n in _LARGE:
+            product = LoneProduct('linear', ((n, n), (n, n)), (n, n), {}, (8, 8), 8)
+            made = product.native()
+            if made is None:
+                raise RuntimeError('there is no kernel for products of bytes')
+            best = max(best, n**3 / max(made[0].step_seconds(made[1], 3 * ROUNDS)))
+    return best * torch.get_num_threads()
