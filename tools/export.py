@@ -26,7 +26,7 @@ from iptq_mm.engine.loading.command_line import (
     add_integer_model,
     mistakes_end_it,
 )
-from iptq_mm.engine.report.explorer import write_node_data
+from iptq_mm.engine.report.viewers import write_node_data
 from iptq_mm.program.backends.base import backend_named
 from iptq_mm.program.backends.onnx.export import ABOUT
 from iptq_mm.program.ir.interface import interface

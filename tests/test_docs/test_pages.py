@@ -75,8 +75,8 @@ def test_an_added_activation(tmp_path, monkeypatch, capsys):
     report = scope['quantized'].report
     assert min(report['decibels'].values()) > 25
     assert report['audit']['holds'] and "imports=['iptq_mm', 'periodic']" in in_config
-    kinds = [site.partition('/')[2] for site in report['functions']]
-    assert kinds == ['unary:0', 'unary:0']  # two look-ups, and no parts
+    # Two look-ups, and no parts.
+    assert list(report['functions']) == ['model:/unary:0', 'model:/unary:1']
     assert capsys.readouterr().out.endswith('True\n')
 
 

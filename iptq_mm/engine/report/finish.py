@@ -22,7 +22,7 @@ from ..quantize.augmentation import inside
 from .measure import IMAGES, RESCALING, measure_sites
 from .native_times import NONE, measure_native
 from .page import try_report
-from .visualizer import show
+from .viewers import show
 from .work_dir import MEASURED_FILE
 
 try:

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...calibration import ConfigError
-from ...utils.files import atomic_write
-from .sites import site_rows
-from .work_dir import read_work_dir
+from ....calibration import ConfigError
+from ....utils.files import atomic_write
+from ..sites import site_rows
+from ..work_dir import read_work_dir
 
 
 class Figure(NamedTuple):

@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.visualization import LocalVisBackend, Visualizer
 
-from iptq_mm.engine.report.visualizer import show
+from iptq_mm.engine.report.viewers import show
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
