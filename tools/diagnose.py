@@ -1,6 +1,6 @@
 """Say in words why an integer model lost accuracy, and what to try.
 
-python tools/diagnose.py WORK_DIR
+python tools/diagnose.py WORK_DIR [--parts]
 """
 
 import argparse
@@ -31,7 +31,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--images', type=int, default=4, help='how many to look at; default: 4'
     )
-    parser.add_argument('--json', help='file for the findings and all effects')
+    parser.add_argument(
+        '--parts',
+        action='store_true',
+        help='measure weights, inputs, function and result of every layer by '
+        'themselves: five times as long',
+    )
+    parser.add_argument(
+        '--json',
+        help='file for the findings and all effects; WORK_DIR/diagnosis.json is shown '
+        'by tools/report.py',
+    )
     add_overrides(parser)
     return parser.parse_args()
 
@@ -46,8 +56,9 @@ def main() -> int:
         args.checkpoint,
         count=args.images,
         cfg_options=args.cfg_options,
+        parts=args.parts,
     )
-    print(found.text())
+    print(found.text(most=len(found.effects) if args.parts else 10))
     if args.json:
         atomic_write(args.json, json.dumps(asdict(found), indent=1) + '\n')
     return 0

@@ -6,22 +6,27 @@ A file that ends with .onnx is an ONNX model of integer operators, for ONNX Runt
 alone. Its inputs and outputs are integers; the metadata says what they stand for: JSON
 lists ``inputs`` and ``outputs`` of name, scale, low and high, where an input is
 ``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``) and
-a real output is the integers times scale. Any other file is for
+a real output is the integers times scale; outputs are named after the modules that make
+them. ``--model-explorer`` also writes files that colour this graph in Google's Model
+Explorer. Any other file is for
 ``iptq_mm.program.Deployed``. The order of an image's channels, and how it is
 normalized, stand in either file (``image``), and are printed.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 import torch
 
+from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
     add_image_shape,
     add_integer_model,
     mistakes_end_it,
 )
+from iptq_mm.engine.report.viewers import write_node_data
 from iptq_mm.program.backends.base import backend_named
 from iptq_mm.program.backends.onnx.export import ABOUT
 from iptq_mm.program.ir.interface import interface
@@ -53,6 +58,14 @@ def parse_args() -> argparse.Namespace:
         choices=['native'],
         help='with --print: print the steps that this back end makes of the program',
     )
+    parser.add_argument(
+        '--model-explorer',
+        nargs='?',
+        const='',
+        metavar='WORK_DIR',
+        help='also write errors, ranges and bits of the run as node data for Model '
+        'Explorer, JSON beside the .onnx file; default: the folder of CONFIG',
+    )
     return parser.parse_args()
 
 
@@ -60,6 +73,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run the tool."""
     args = parse_args()
+    explorer, onnx = args.model_explorer, args.out.endswith('.onnx')
+    if explorer is not None and not onnx:
+        raise ConfigError('--model-explorer is for .onnx files: name one with --out')
     program = export_program(
         args.config,
         args.checkpoint,
@@ -76,8 +92,11 @@ def main() -> int:
     shapes = program.input_shapes
     print(f'wrote {program.region} for inputs of {shapes} to {args.out}')
     print(interface(program))
-    if args.out.endswith('.onnx'):
+    if onnx:
         print(f'its inputs and outputs are integers that stand for these. {ABOUT}')
+    if explorer is not None:
+        for path in write_node_data(args.out, explorer or Path(args.config).parent):
+            print(f'node data for Model Explorer: {path}')
     return 0
 
 

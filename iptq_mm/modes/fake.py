@@ -41,24 +41,7 @@ class Fake(PlannedInputs, Mode):
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """See the base class."""
-        plan = self.plan.parameters[name]
-        if isinstance(plan.scale, list):
-            if plan.group:
-                scale, bits = plan.scales(), plan.bits
-                rounded = NearestRounding()(
-                    value.detach(), scale, bits, group=plan.group
-                )
-                weights = WeightQParams(rounded.scale, plan.bound)
-                real = weights.dequantize(rounded.codes)
-                return QTensor(real, weights, f'parameter:{name}', constant=True)
-            weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
-            grid = weights.grid(value).float()
-            integers = (value.detach() / grid).round().clamp(-plan.bound, plan.bound)
-            return QTensor(integers * grid, weights, f'parameter:{name}', constant=True)
-        qparams = QParams(plan.scale, -plan.bound, plan.bound)
-        return QTensor(
-            fake_quantize(value, qparams), qparams, f'parameter:{name}', constant=True
-        )
+        return rounded_parameter(self.plan, name, value.detach())
 
     def run(
         self,
@@ -68,21 +51,42 @@ class Fake(PlannedInputs, Mode):
     ) -> QTensor:
         """See the base class."""
         site = self.next_site(operation)
-        plan = self.plan.sites[site]
-        brought = [
-            self._requantize_to(x, plan.inputs[i])
-            if x is not None and i in plan.inputs
-            else x
-            for i, x in enumerate(inputs)
-        ]
-        operands = self.operands(site, brought)
+        operands = self.operands(site, self.brought(site, inputs))
         payloads: list[Any] = [None if x is None else x.payload for x in operands]
         value = operation.real(payloads, attributes)
+        made = self.made(site, operation, operands, attributes, value)
+        return QTensor(made, self.plan.sites[site].output, site)
+
+    def brought(
+        self, site: str, inputs: Sequence[QTensor | None]
+    ) -> Sequence[QTensor | None]:
+        """The inputs of a site with the quantizers that its plan states for them."""
+        wanted = self.plan.sites[site].inputs
+        return [
+            self._requantize_to(x, wanted[i]) if x is not None and i in wanted else x
+            for i, x in enumerate(inputs)
+        ]
+
+    def made(
+        self,
+        site: str,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+        value: Tensor,
+    ) -> Tensor:
+        """The result of a site.
+
+        Args:
+            site: Name of the site.
+            operation: Its operation.
+            operands: Its operands.
+            attributes: Its other arguments.
+            value: The float result of these operands.
+        """
         if isinstance(operation, NonLinear):
-            payload = self.approximated(site, operation, operands, attributes, value)
-        else:
-            payload = fake_quantize(value, plan.output)
-        return QTensor(payload, plan.output, site)
+            return self.approximated(site, operation, operands, attributes, value)
+        return fake_quantize(value, self.plan.sites[site].output)
 
     def approximated(
         self,
@@ -118,6 +122,29 @@ class Fake(PlannedInputs, Mode):
         """An operand rounded to the quantizer that the plan states for it."""
         wanted = operand_qparams(x, wanted, self.plan)
         return QTensor(fake_quantize(x.payload, wanted), wanted, x.source)
+
+
+def rounded_parameter(plan: RegionPlan, name: str, value: Tensor) -> QTensor:
+    """A parameter with the real values of the nearest integers.
+
+    Args:
+        plan: Has its scales.
+        name: Its name.
+        value: Its float values.
+    """
+    own, source = plan.parameters[name], f'parameter:{name}'
+    if not isinstance(own.scale, list):
+        qparams = QParams(own.scale, -own.bound, own.bound)
+        return QTensor(fake_quantize(value, qparams), qparams, source, constant=True)
+    if own.group:
+        rounded = NearestRounding()(value, own.scales(), own.bits, group=own.group)
+        weights = WeightQParams(rounded.scale, own.bound)
+        real = weights.dequantize(rounded.codes)
+        return QTensor(real, weights, source, constant=True)
+    weights = WeightQParams(own.scales(), own.bound, own.role == TRANSPOSED)
+    grid = weights.grid(value).float()
+    integers = (value / grid).round_().clamp_(-own.bound, own.bound)
+    return QTensor(integers * grid, weights, source, constant=True)
 
 
 def fake_quantize(x: Tensor, qparams: QParams) -> Tensor:

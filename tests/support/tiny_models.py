@@ -64,7 +64,11 @@ def _classifier(backbone: dict, neck: dict | None, head: dict, data: Path) -> Co
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)),
             val_evaluator=evaluator,
             test_evaluator=evaluator,
-            visualizer=dict(type='UniversalVisualizer', name='of_classes'),
+            visualizer=dict(
+                type='UniversalVisualizer',
+                name='of_classes',
+                vis_backends=[dict(type='LocalVisBackend')],
+            ),
             quantization=QUANTIZATION,
             candidates=CANDIDATES,
         )

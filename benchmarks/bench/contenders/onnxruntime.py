@@ -7,6 +7,7 @@ import io
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,19 +77,37 @@ def export(case: Case) -> bytes:
     Raises:
         Unavailable: If it is a whole detector.
     """
-    runtime()
     refuse_detectors(case)
+    return exported(case.floats, case.images())
+
+
+def exported(model: torch.nn.Module, images: Tensor) -> bytes:
+    """A model in ONNX, for images of one shape."""
+    runtime()
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
-        torch.onnx.export(
-            case.floats, (case.images(),), file, dynamo=False, opset_version=17
-        )
+        torch.onnx.export(model, (images,), file, dynamo=False, opset_version=17)
     return file.getvalue()
 
 
 def quantize(case: Case) -> bytes:
     """The same, quantized by ONNX Runtime's own tool."""
+    floats = case.once('onnx', lambda: export(case))
+    seeds = range(1, CALIBRATION_BATCHES + 1)
+    return statically(floats, (case.images(seed) for seed in seeds))
+
+
+def statically(
+    floats: bytes, batches: Iterable[Tensor], operators: Sequence[str] | None = None
+) -> bytes:
+    """A model that ONNX Runtime's own tool has quantized: QDQ, weights by channel.
+
+    Args:
+        floats: The float model in ONNX.
+        batches: To calibrate with.
+        operators: Kinds of operators that are quantized; None: all that it knows.
+    """
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,
@@ -97,13 +116,11 @@ def quantize(case: Case) -> bytes:
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    floats = case.once('onnx', lambda: export(case))
     name = runtime().InferenceSession(floats).get_inputs()[0].name
 
     class Images(CalibrationDataReader):
         def __init__(self) -> None:
-            seeds = range(1, CALIBRATION_BATCHES + 1)
-            self._left = iter([{name: case.images(seed).numpy()} for seed in seeds])
+            self._left = ({name: batch.numpy()} for batch in batches)
 
         def get_next(self) -> dict | None:
             return next(self._left, None)
@@ -120,6 +137,7 @@ def quantize(case: Case) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            op_types_to_quantize=operators,
         )
         return made.read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,25 +65,46 @@ def package(name: str) -> Any:
 
 def convert(case: Case) -> Any:
     """The float model of a case for OpenVINO, for one size of images."""
+    return converted(case.floats, case.images())
+
+
+def converted(model: torch.nn.Module, images: Tensor) -> Any:
+    """A model for OpenVINO, for images of one shape."""
     openvino = package('openvino')
-    images = case.images()
     with warnings.catch_warnings(), torch.no_grad(), quiet():
         warnings.simplefilter('ignore')
         return openvino.convert_model(
-            case.floats, example_input=images, input=[tuple(images.shape)]
+            model, example_input=images, input=[tuple(images.shape)]
         )
 
 
 def quantize(case: Case, model: Any) -> Any:
     """The same, quantized by NNCF's recipe for transformers."""
-    nncf = package('nncf')
     seeds = range(1, CALIBRATION_BATCHES + 1)
+    return for_transformers(model, [case.images(seed) for seed in seeds])
+
+
+def for_transformers(
+    model: Any, batches: Sequence[Tensor], smooth_quant: bool = True
+) -> Any:
+    """A model that NNCF has quantized with its recipe for transformers.
+
+    Args:
+        model: For OpenVINO.
+        batches: To calibrate with.
+        smooth_quant: Whether it moves factors from activations into weights.
+    """
+    nncf = package('nncf')
+    alphas = nncf.AdvancedSmoothQuantParameters(matmul=0.95 if smooth_quant else -1)
     with quiet():
         return nncf.quantize(
             model,
-            nncf.Dataset([case.images(seed).numpy() for seed in seeds]),
+            nncf.Dataset([batch.numpy() for batch in batches]),
             model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=CALIBRATION_BATCHES,
+            subset_size=len(batches),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                smooth_quant_alphas=alphas
+            ),
         )
 
 

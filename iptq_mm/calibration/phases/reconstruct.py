@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ def reconstruct(
     keep: Callable[[], None] = lambda: None,
     kernels: Callable[[], Kernels | None] = lambda: None,
     seed: int = 0,
+    shown: Callable[[Sequence[Any]], Iterable[Any]] = lambda parts: parts,
 ) -> Reconstructed:
     """Let the parts of integer regions learn the outputs of the float ones, in place.
 
@@ -78,6 +79,7 @@ def reconstruct(
         kernels: Makes what computes the sites of a part faster than torch.
         seed: Decides the order in which parts see the batches, and the inputs that are
             those of the float model.
+        shown: Goes through the parts, and shows how far it is.
     """
     learned = {} if learned is None else learned
     memory = Memory(config.memory_limit_mb)
@@ -85,7 +87,7 @@ def reconstruct(
     parts = survey(model, floats, forward, batches, config.guided, without or {})
     walk = Walk(model, floats, forward, batches, memory, bool(config.float_share))
     done = Reconstructed()
-    for part in parts:
+    for part in shown(parts):
         began = time.perf_counter()
         module = model.get_submodule(part.region)
         mine = parameters_of(module, part.path)

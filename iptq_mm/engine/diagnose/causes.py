@@ -12,15 +12,7 @@ from ...intmath import QParams
 from ...plan import SitePlan
 from ...record import RegionRecord
 from ...statistics import Statistics
-
-#: A range clips too much if so large a share of the values lies outside.
-CLIPPED = 0.01
-#: A range is too wide if it is so many times as wide as the values.
-WIDE = 8.0
-#: A channel is an outlier if it reaches so many times as far as the median one.
-OUTLIER = 16.0
-#: Values of so many bits or more have steps enough for a wide range.
-_ENOUGH_BITS = 10
+from ..report.look import CLIPPED, ENOUGH_BITS, OUTLIER, WIDE
 
 
 @dataclass
@@ -150,7 +142,7 @@ def _wide(q: QParams, seen: Statistics) -> str:
     width = q.scale * (q.qmax - q.qmin)
     reach = max(seen.maximum, 0.0) - min(seen.minimum, 0.0)
     steps = reach / q.scale
-    if not reach or width < WIDE * reach or steps >= 2**_ENOUGH_BITS:
+    if not reach or width < WIDE * reach or steps >= 2**ENOUGH_BITS:
         return ''
     return (
         f'its range is {width / reach:.0f} times as wide as the values: they use '
@@ -159,7 +151,7 @@ def _wide(q: QParams, seen: Statistics) -> str:
 
 
 def _outlier(q: QParams, seen: Statistics) -> str:
-    if q.code_bits >= _ENOUGH_BITS or seen.channel_minimum is None:
+    if q.code_bits >= ENOUGH_BITS or seen.channel_minimum is None:
         return ''
     assert seen.channel_maximum is not None
     reach = torch.maximum(-seen.channel_minimum, seen.channel_maximum)
@@ -198,12 +190,3 @@ def _function(
         f"another function (quantization.overrides=[dict(where='{region}.{site}', "
         'function=...)]), or more candidates'
     )
-
-
-def moments(statistics: Statistics) -> tuple[float, float]:
-    """Mean and standard deviation of the values, by their histogram."""
-    centres, counts = statistics.samples()
-    total = max(1.0, float(counts.sum()))
-    mean = float((centres * counts).sum()) / total
-    variance = float(((centres - mean).square() * counts).sum()) / total
-    return mean, variance**0.5

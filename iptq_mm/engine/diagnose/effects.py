@@ -17,8 +17,12 @@ from ...statistics import Statistics
 from ...utils.decibels import decibels
 from ...utils.trees import tree_leaves
 from ..evaluate.output_comparison import comparable
-from .one_site import PARTS, OneSite
+from ..report.sensitivity import PARTS
+from .one_site import OneSite
 from .twin import Twins
+
+#: An SQNR of so many dB: nothing was changed.
+NOTHING = 200.0
 
 
 @dataclass
@@ -41,6 +45,12 @@ class Effect:
     def output_db(self) -> float:
         """SQNR of the outputs, were all other sites float."""
         return decibels(1.0, self.error)
+
+    def line(self) -> str:
+        """Name, kind and figures, those of the parts where they were measured."""
+        figures = [self.output_db, *(decibels(1.0, self.parts[p]) for p in self.parts)]
+        shown = ''.join(f'{x:>9.1f}' if x < NOTHING else f'{"-":>9}' for x in figures)
+        return f'  {self.site:<52} {self.kind:<11}{shown}'
 
 
 class Effects:

@@ -3,59 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ...record import RegionRecord
 from ...statistics import Statistics
-from .causes import Finding, moments
-
-#: Images of one kind differ less: means by so many standard deviations, and standard
-#: deviations by such a factor.
-SHIFT, SPREAD = 0.5, 1.5
-#: Few images differ from others by chance, too.
-FEW_SHIFT, FEW_SPREAD = 2.0, 3.0
-#: Fewer calibration images than these rarely show the ranges of all others.
-FEW = 8
-#: ... if at half of the layers so large a share of the evaluated values lies outside of
-#: what they showed. Of a tiny ViT, one image left 0.26 % there, six images 0.02 %.
-UNSEEN = 1e-3
+from ..report.inputs import FEW, UNSEEN, moments, unlike
+from .causes import Finding
 
 
-def unlike_images(
-    records: Mapping[str, RegionRecord],
-    seen: Mapping[str, Mapping[str, Statistics]],
-    error: float,
-    images: int | None,
-) -> list[Finding]:
-    """Findings about what enters the regions first.
+@dataclass(frozen=True)
+class Evidence:
+    """What calibration and evaluation saw.
 
-    Args:
+    Attributes:
         records: What calibration found, by region.
         seen: Statistics of the float values of the evaluation, by region and name.
         error: Of the whole integer model.
         images: How many images calibrated; None: not known.
+        evaluated: How many images of the evaluation were looked at.
     """
-    few = images is not None and images < FEW
-    shift, factor = (FEW_SHIFT, FEW_SPREAD) if few else (SHIFT, SPREAD)
-    for region, record in records.items():
-        before, now = record.values.get('input:0'), seen[region].get('input:0')
-        if before is None or now is None or not before.count or not now.count:
+
+    records: Mapping[str, RegionRecord]
+    seen: Mapping[str, Mapping[str, Statistics]]
+    error: float
+    images: int | None
+    evaluated: int
+
+
+def unlike_images(evidence: Evidence) -> list[Finding]:
+    """Findings about what enters the regions first."""
+    for region, record in evidence.records.items():
+        before = record.values.get('input:0')
+        now = evidence.seen[region].get('input:0')
+        if before is None or now is None or not now.count:
             continue
-        (mean, spread), (new_mean, new_spread) = moments(before), moments(now)
-        least = max(min(spread, new_spread), 1e-12)
-        if (
-            abs(mean - new_mean) < shift * least
-            and max(spread, new_spread) < factor * least
-        ):
+        images = evidence.evaluated
+        if evidence.images is not None:
+            images = min(images, evidence.images)
+        text = unlike(before, moments(now), images)
+        if not text:
             return []  # what enters later regions depends on the first
         return [
             Finding(
                 f'{region}:input:0',
                 'calibration images',
-                error,
-                f'calibration saw values of mean {mean:.3g} and standard deviation '
-                f'{spread:.3g}, the evaluation has {new_mean:.3g} and '
-                f'{new_spread:.3g}: the images are of another kind, or normalized in '
-                'another way',
+                evidence.error,
+                text,
                 'calibrate with the images and the pipeline of the evaluation: compare '
                 'quantization.calibration.dataset (or train_dataloader) with '
                 'test_dataloader, and the order of channels, mean and std',
@@ -64,20 +57,9 @@ def unlike_images(
     return []
 
 
-def few_images(
-    records: Mapping[str, RegionRecord],
-    seen: Mapping[str, Mapping[str, Statistics]],
-    error: float,
-    images: int | None,
-) -> list[Finding]:
-    """Findings about the number of calibration images, if it shows.
-
-    Args:
-        records: What calibration found, by region.
-        seen: Statistics of the float values of the evaluation, by region and name.
-        error: Of the whole integer model.
-        images: How many images calibrated; None: not known.
-    """
+def few_images(evidence: Evidence) -> list[Finding]:
+    """Findings about the number of calibration images, if it shows."""
+    records, seen, images = evidence.records, evidence.seen, evidence.images
     if images is None or images >= FEW:
         return []
     outside = {
@@ -95,7 +77,7 @@ def few_images(
         Finding(
             worst,
             'too few images',
-            error,
+            evidence.error,
             f'{images} calibration image{"s" if images > 1 else ""}, and at half of '
             f'the layers {middle:.2%} or more of the values of the evaluation lie '
             f'outside of all that calibration saw; most here, {outside[worst]:.2%}',

@@ -12,9 +12,8 @@ from ...operations import NonLinear, Operation
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ...statistics import Statistics
+from ..report.sensitivity import PARTS
 
-#: What of a site can be as in the integer model, each by itself.
-PARTS = ('weights', 'inputs', 'function', 'output')
 _PARAMETER = 'parameter:'
 
 
@@ -49,37 +48,39 @@ class OneSite(Fake):
         x.payload = value.detach()
         return x
 
-    def run(
-        self,
-        operation: Operation,
-        inputs: Sequence[QTensor | None],
-        attributes: dict[str, Any],
-    ) -> QTensor:
+    def brought(
+        self, site: str, inputs: Sequence[QTensor | None]
+    ) -> Sequence[QTensor | None]:
         """See the base class."""
-        site = self.next_site(operation)
-        plan = self.plan.sites[site]
         here = site == self.only
-        brought = list(inputs)
-        for i, x in enumerate(inputs):
-            if x is None:
+        taken = list(super().brought(site, inputs))
+        for i, (x, rounded) in enumerate(zip(inputs, taken, strict=True)):
+            if x is None or rounded is None:
                 continue
             if x.source.startswith(_PARAMETER):
-                if here and 'weights' in self.parts:
-                    brought[i] = self._integer(x)
-            elif i in plan.inputs:
-                rounded = self._requantize_to(x, plan.inputs[i])
-                if not (here and 'inputs' in self.parts):
-                    rounded.payload = x.payload
-                brought[i] = rounded
-        operands = self.operands(site, brought)
-        payloads: list[Any] = [None if x is None else x.payload for x in operands]
-        value = operation.real(payloads, attributes)
+                integer = here and 'weights' in self.parts
+                taken[i] = self._integer(x) if integer else x
+            elif not (here and 'inputs' in self.parts):
+                rounded.payload = x.payload  # at the scale of the integer model
+        return taken
+
+    def made(
+        self,
+        site: str,
+        operation: Operation,
+        operands: Sequence[QTensor | None],
+        attributes: dict[str, Any],
+        value: Tensor,
+    ) -> Tensor:
+        """See the base class."""
         self._see(site, value)
-        if here and isinstance(operation, NonLinear) and 'function' in self.parts:
-            value = self.approximated(site, operation, operands, attributes, value)
-        elif here and 'output' in self.parts:
-            value = fake_quantize(value, plan.output)
-        return QTensor(value, plan.output, site)
+        if site != self.only:
+            return value
+        if isinstance(operation, NonLinear) and 'function' in self.parts:
+            return self.approximated(site, operation, operands, attributes, value)
+        if 'output' in self.parts:
+            return fake_quantize(value, self.plan.sites[site].output)
+        return value
 
     def _integer(self, x: QTensor) -> QTensor:
         """A parameter with the values that its integers stand for."""

@@ -13,12 +13,12 @@ from ...calibration import ConfigError
 from ..layers.models import images
 from ..loading.models import read_config
 from ..quantize.progress import progress_of
+from ..report.sensitivity import PARTS, shares
 from ..report.verdict import headline
 from ..report.work_dir import WorkDir, read_work_dir
 from .causes import Finding, explained
 from .effects import Effect, Effects
-from .images import few_images, unlike_images
-from .one_site import PARTS
+from .images import Evidence, few_images, unlike_images
 from .twin import twins_of
 
 #: Sites whose cause is looked for.
@@ -36,12 +36,14 @@ class Diagnosis:
         findings: Reasons, the most important first.
         effects: Of every site, the largest first.
         images: How many images were looked at.
+        digest: SHA-256 of the integer model that was looked at; None: not known.
     """
 
     headline: str
     findings: list[Finding]
     effects: list[Effect]
     images: int
+    digest: str | None = None
 
     def text(self, most: int = 10) -> str:
         """The diagnosis for people.
@@ -65,12 +67,16 @@ class Diagnosis:
             ]
         lines.append(
             f'Sites by what they do to the outputs, each alone in integers and all '
-            f'others in floats ({self.images} images):'
+            f'others in floats ({self.images} images; SQNR in dB):'
         )
-        lines += [
-            f'  {e.site:<52} {e.kind:<11}{e.output_db:>7.1f} dB'
-            for e in self.effects[:most]
-        ]
+        heads = ('all of it', *PARTS) if any(e.parts for e in self.effects) else ()
+        if heads:
+            lines.append(' ' * 66 + ''.join(f'{head:>9}' for head in heads))
+        lines += [effect.line() for effect in self.effects[:most]]
+        found = shares([effect.parts for effect in self.effects])
+        if found:
+            told = ', '.join(f'{part} {share:.0%}' for part, share in found.items())
+            lines += ['', f'Of the errors that all parts make by themselves: {told}.']
         return '\n'.join(lines)
 
 
@@ -81,6 +87,7 @@ def diagnose(
     *,
     count: int = 4,
     cfg_options: dict[str, Any] | None = None,
+    parts: bool = False,
 ) -> Diagnosis:
     """Find out why the integer model of a run lost accuracy.
 
@@ -94,6 +101,8 @@ def diagnose(
         checkpoint: Float checkpoint; None: that of the run.
         count: How many images to look at.
         cfg_options: Overrides of the config, by dotted key.
+        parts: Whether to measure weights, inputs, function and result of every site
+            each by themselves, and not of the worst ones alone.
 
     Raises:
         ConfigError: If the files do not belong together.
@@ -106,14 +115,18 @@ def diagnose(
     measured = Effects(twins, batches)
     with measured.measuring():
         effects = _effects(measured, twins.plans)
+        if parts:
+            for effect in progress_of(effects, 'parts', len(effects), 'site'):
+                _measure_parts(measured, effect)
         findings = _site_findings(found, measured, effects[:_EXPLAINED])
     whole = _whole_error(found.results, effects)
     calibrated = (found.results.get('calibration') or {}).get('images')
-    first = unlike_images(found.records, measured.seen, whole, calibrated)
-    first = first or few_images(found.records, measured.seen, whole, calibrated)
+    evidence = Evidence(found.records, measured.seen, whole, calibrated, len(batches))
+    first = unlike_images(evidence) or few_images(evidence)
     findings.sort(key=lambda f: -f.error)
+    digest = (found.results.get('digest') or {}).get('integer.pth')
     return Diagnosis(
-        headline(found.results), [*first, *findings], effects, len(batches)
+        headline(found.results), [*first, *findings], effects, len(batches), digest
     )
 
 
@@ -141,7 +154,7 @@ def _effects(measured: Effects, plans: dict[str, Any]) -> list[Effect]:
     ]
     effects = [
         Effect(f'{region}:{site}', kind, measured.of(region, site))
-        for region, site, kind in progress_of(sites, 'diagnose', len(sites))
+        for region, site, kind in progress_of(sites, 'diagnose', len(sites), 'site')
     ]
     return sorted(effects, key=lambda e: -e.error)
 
@@ -154,7 +167,7 @@ def _site_findings(
         if effect.output_db > _SOUND_DB:
             continue
         region, _, site = effect.site.partition(':')
-        effect.parts = {p: measured.of(region, site, [p]) for p in PARTS}
+        _measure_parts(measured, effect)
         cause, text, advice = explained(
             region,
             site,
@@ -166,6 +179,13 @@ def _site_findings(
         said = f'alone it leaves {effect.output_db:.1f} dB at the outputs; {text}'
         findings.append(Finding(effect.site, cause, effect.error, said, advice))
     return findings
+
+
+def _measure_parts(measured: Effects, effect: Effect) -> None:
+    """Measure each part of a site by itself, unless that was done."""
+    region, _, site = effect.site.partition(':')
+    if not effect.parts:
+        effect.parts = {part: measured.of(region, site, [part]) for part in PARTS}
 
 
 def _whole_error(results: dict[str, Any], effects: list[Effect]) -> float:

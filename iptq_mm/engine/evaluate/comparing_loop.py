@@ -130,7 +130,11 @@ class ComparingLoop(TestLoop):
         self._pictures = Differing(meta.get('classes') or ())
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
-        batches = progress_of(self.dataloader, 'evaluate', len(self.dataloader))
+        # What the hook that quantized expects of the rest of the run.
+        outlook = next(filter(None, map(_outlook, self.runner.hooks)), None)
+        batches = progress_of(
+            self.dataloader, 'evaluate', len(self.dataloader), outlook=outlook
+        )
         for i, batch in enumerate(batches):
             self.run_iter(i, batch)
         clipped, outside = watch.finish(), ranges.finish()
@@ -266,6 +270,10 @@ class ComparingLoop(TestLoop):
         self.seconds[name] += _now() - began
         evaluator.process(data_samples=outputs, data_batch=batch)
         return outputs
+
+
+def _outlook(hook: Any) -> Any:
+    return getattr(hook, 'outlook', None)
 
 
 def _metrics_explained() -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ..loading.checkpoints import LoadCheck, refuse_integers, weights_in
 from ..loading.models import unwrapped
 from .augmentation import Views, inside
 from .model import Quantization, quantize_model
+from .outlook import Outlook, expected
 from .settings import read_settings
 
 #: Records of finished phases, in the work dir.
@@ -63,6 +65,7 @@ class QuantizationHook(Hook):
     Attributes:
         result: The result of quantization; None before.
         calibration: A description of the calibration images, in plain types.
+        outlook: The phases of the run, and what they are worth; None before.
 
     Raises:
         KeyError: If there is no such back end.
@@ -89,6 +92,7 @@ class QuantizationHook(Hook):
         self._load: LoadCheck | None = None
         self.result: Quantization | None = None
         self.calibration: dict[str, Any] = {}
+        self.outlook: Outlook | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Validation during float training stays float.
@@ -111,11 +115,11 @@ class QuantizationHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         """Quantize."""
-        self._quantize(runner)
+        self._quantize(runner, runner.val_loop)
 
     def before_test(self, runner: Runner) -> None:
         """Quantize."""
-        self._quantize(runner)
+        self._quantize(runner, runner.test_loop)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note which tensors the checkpoint has to fill, before it does.
@@ -128,7 +132,7 @@ class QuantizationHook(Hook):
         if self._load is None:
             self._load = LoadCheck(inside(runner.model), weights)
 
-    def _quantize(self, runner: Runner) -> None:
+    def _quantize(self, runner: Runner, loop: Any) -> None:
         if self.result is not None or self._training:
             return
         model = inside(runner.model)
@@ -155,6 +159,21 @@ class QuantizationHook(Hook):
         batches = loader if model is unwrapped(runner.model) else Views(loader)
         sources = [loaders[f'{split}_dataloader'] for split in ('train', 'test')]
         work_dir = Path(runner.work_dir)
+
+        def foresee(phases: Sequence[str]) -> Outlook:
+            evaluated = len(loop.dataloader.dataset)
+            self.outlook = expected(
+                phases,
+                config,
+                self.calibration['images'],
+                evaluated,
+                evaluated if getattr(loop, 'float_model', None) else 0,
+                self._backend,
+                hasattr(loop, 'float_model'),
+                work_dir,
+            )
+            return self.outlook
+
         self.result = quantize_model(
             model,
             config,
@@ -163,6 +182,7 @@ class QuantizationHook(Hook):
             self._resume,
             repr((seed, sources)),
             seed=seed,
+            foresee=foresee,
         )
         if self._backend:
             use_backend(model, self._backend)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...calibration import (
@@ -24,6 +25,7 @@ from ...record import RegionRecord
 from ..loading.models import unwrapped
 from .kernel_times import check_times
 from .model_state import check_state
+from .outlook import Outlook
 from .phases import PHASES, Run, rewrite
 from .state import State, state_key
 
@@ -71,6 +73,7 @@ def quantize_model(
     images: str = '',
     keep_real: bool = False,
     seed: int = 0,
+    foresee: Callable[[Sequence[str]], Outlook] | None = None,
 ) -> Quantization:
     """Quantize the regions of a float model, in place.
 
@@ -86,6 +89,8 @@ def quantize_model(
         images: Describes the calibration images, to tell them from others.
         keep_real: Whether to keep the real values of parameters, for training.
         seed: Of what is random in the reconstruction.
+        foresee: Makes of the names of the phases to come what is said about their
+            shares of the time; None: nothing is said.
 
     Returns:
         Plans, records and the time each phase took.
@@ -102,6 +107,9 @@ def quantize_model(
     """
     run = started(model, config, batches, state_file, resume, images, seed)
     run.keep_real = keep_real
+    if foresee is not None:
+        run.outlook = foresee([phase.name for phase in PHASES if phase.is_due(run)])
+        print_log(run.outlook.text(), 'current')
     for phase in PHASES:
         phase.do(run)
     seconds = {**run.state.seconds, **run.seconds}

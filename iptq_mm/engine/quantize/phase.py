@@ -18,6 +18,7 @@ from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
+from .outlook import Outlook
 from .progress import (
     ByImage,
     Picked,
@@ -52,6 +53,7 @@ class Run:
             if ``keep_real``.
         keep_real: Whether to keep them.
         seed: Of what is random in the reconstruction.
+        outlook: Of all that the run will do; None: not known.
         remembered: What modules of the model kept before calibration.
     """
 
@@ -71,6 +73,7 @@ class Run:
     real: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     keep_real: bool = False
     seed: int = 0
+    outlook: Outlook | None = None
 
     def __post_init__(self) -> None:
         """Note what the modules keep."""
@@ -81,6 +84,7 @@ class Run:
         phase: str,
         images: int | None = None,
         batches: Iterable[Any] | None = None,
+        unit: str = 'batch',
     ) -> Iterator[Any]:
         """The batches of a phase, with progress in the log.
 
@@ -88,12 +92,13 @@ class Run:
             phase: Its name.
             images: About how many images it looks at; None: all.
             batches: Of these; None: of all.
+            unit: What one of them is called, if it is no batch.
         """
         batches = self.batches if batches is None else batches
         total = len(batches) if isinstance(batches, Sized) else None
         if images is None:
-            return progress_of(batches, phase, total)
-        return some_batches(batches, phase, total, images, self.config)
+            return progress_of(batches, phase, total, unit, self.outlook)
+        return some_batches(batches, phase, total, images, self.config, self.outlook)
 
     def held_out(self) -> Iterable[Any]:
         """The batches that choose no range, but judge them; none without a guard."""
@@ -158,14 +163,21 @@ class Phase(NamedTuple):
     kept: bool = False
     repeated: bool = False
 
+    def is_due(self, run: Run) -> bool:
+        """Whether it is wanted, and not done yet."""
+        finished = self.name in run.state.seconds
+        return bool(self.wanted(run.config)) and (self.repeated or not finished)
+
     def do(self, run: Run) -> None:
         """Do what is wanted and not done yet; note the time, and keep the findings."""
-        finished = self.name in run.state.seconds
-        if not self.wanted(run.config) or (finished and not self.repeated):
+        if not self.is_due(run):
             return
+        finished = self.name in run.state.seconds
         began = time.perf_counter()
         self.run(run)
         seconds = time.perf_counter() - began
+        if run.outlook is not None:
+            run.outlook.finish(self.name, seconds)
         if not self.kept:
             run.seconds[self.name] = seconds
         elif not finished:

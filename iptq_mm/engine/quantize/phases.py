@@ -208,6 +208,7 @@ def _reconstruct(run: Run) -> None:
         partial(state.save, 'the parts that have learned'),
         SiteKernels,
         run.seed,
+        lambda parts: run.progress('reconstruct', batches=parts, unit='part'),
     )
     remembered.put_back()
     run.twins = {}

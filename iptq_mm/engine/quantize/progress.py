@@ -8,9 +8,11 @@ from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from mmengine import dist
-from mmengine.logging import print_log
 
 from ...calibration.config.parts import GROUP
+from ...utils.durations import duration
+from .bars import bar, log
+from .outlook import Outlook
 
 #: Seconds after which a phase says at the latest how far it is.
 FIRST_SECONDS = 30.0
@@ -29,18 +31,22 @@ class ByImage(Protocol):
 
 
 def some_batches(
-    batches: Iterable, phase: str, total: int | None, images: int, config: Any
+    batches: Iterable,
+    phase: str,
+    total: int | None,
+    images: int,
+    config: Any,
+    outlook: Outlook | None = None,
 ) -> Iterator:
     """Batches of about ``images`` images, see :func:`evenly_spread`, with progress."""
-    if total is None:
-        yield from progress_of(batches, phase, None)
-        return
+    some, count = batches, total
     if isinstance(batches, ByImage):
         some = batches.only(spread_images(batches.positions, images))
-        yield from progress_of(some, phase, len(some))
-        return
-    chosen = evenly_spread(total, images, config)
-    yield from progress_of(Picked(batches, chosen), phase, len(chosen))
+        count = len(some)
+    elif total is not None:
+        some = Picked(batches, evenly_spread(total, images, config))
+        count = len(some)
+    yield from progress_of(some, phase, count, outlook=outlook)
 
 
 def spread_images(positions: Sequence[int], images: int) -> list[int]:
@@ -94,38 +100,38 @@ class Picked:
         return (batch for i, batch in each if i in wanted)
 
 
-def progress_of(batches: Iterable, phase: str, total: int | None) -> Iterator:
+def progress_of(
+    batches: Iterable,
+    phase: str,
+    total: int | None,
+    unit: str = 'batch',
+    outlook: Outlook | None = None,
+) -> Iterator:
     """The batches of a phase; the log says how far it is, and the time that is left.
 
     It does after each tenth of the batches, and where these take long, after
-    :data:`FIRST_SECONDS` and then whenever a tenth more time has passed.
+    :data:`FIRST_SECONDS` and then whenever a tenth more time has passed. On a terminal
+    there is a bar in the place of these lines; a file has them anyway.
+
+    Args:
+        batches: What the phase goes through.
+        phase: Its name.
+        total: How many there are; None: not known.
+        unit: What one of them is called.
+        outlook: Of the whole run, if it is known.
     """
     began, step = time.perf_counter(), max(1, (total or 100) // 10)
     due = FIRST_SECONDS
-    for i, batch in enumerate(batches, 1):
-        yield batch
-        spent = time.perf_counter() - began
-        if i % step == 0 or i == total or spent >= due:
-            due = spent + max(FIRST_SECONDS, spent / 10)
+    with bar(phase) as advance:
+        for i, batch in enumerate(batches, 1):
+            yield batch
+            spent = time.perf_counter() - began
+            done = i / total if total else 0.0
             left = f', {duration(spent / i * (total - i))} left' if total else ''
-            print_log(
-                f'{phase}: batch {i}/{total or "?"}, {duration(spent)}{left}',
-                'current',
-            )
-
-
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    Example::
-
-        >>> duration(59), duration(150), duration(61200)
-        ('59 s', '2 min 30 s', '17 h 0 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f'{whole} s'
-    minutes, left = divmod(whole, 60)
-    if minutes < 60:
-        return f'{minutes} min {left} s'
-    return f'{minutes // 60} h {minutes % 60} min'
+            run = outlook.now(phase, done, spent) if outlook else ''
+            text = f'{unit} {i}/{total or "?"}, {duration(spent)}{left}{run}'
+            if advance is not None:
+                advance(done, text)
+            if i % step == 0 or i == total or spent >= due:
+                due = spent + max(FIRST_SECONDS, spent / 10)
+                log(f'{phase}: {text}')

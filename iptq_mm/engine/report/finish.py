@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,15 @@ from ..evaluate.output_comparison import comparable
 from ..loading.models import unwrapped
 from ..quantize.augmentation import inside
 from .measure import IMAGES, RESCALING, measure_sites
+from .native_times import NONE, measure_native
 from .page import try_report
+from .viewers import show
 from .work_dir import MEASURED_FILE
+
+try:
+    import resource
+except ImportError:  # not of Windows
+    resource = None  # type: ignore[assignment]
 
 #: Share of the time of a run that measuring for its report may take, and the least, in
 #: seconds.
@@ -42,12 +50,13 @@ def finish_report(
     Returns:
         The report; None: it could not be written.
     """
-    began = time.perf_counter()
+    began, before = time.perf_counter(), _peak_mebibytes()
     path = Path(work_dir) / MEASURED_FILE
     path.unlink(missing_ok=True)  # it would be an earlier run's
     try:
-        text = json.dumps(_measured(loop, results), allow_nan=False)
-        atomic_write(path, text + '\n')
+        measured = _measured(loop, results)
+        atomic_write(path, json.dumps(measured, allow_nan=False) + '\n')
+        show(loop.runner.visualizer, results, measured, Path(work_dir))
     except Exception as error:  # the model of the user raises whatever it likes
         print_log(
             f'{path}: nothing could be measured for the report '
@@ -56,8 +65,21 @@ def finish_report(
             logging.WARNING,
         )
     report = try_report(work_dir)
-    print_log(f'report: {time.perf_counter() - began:.1f} s', 'current')
+    spent, run = time.perf_counter() - began, sum(results['seconds'].values())
+    print_log(
+        f'report: {spent:.1f} s, {spent / max(run + spent, 1e-9):.1%} of the run; '
+        f'{_peak_mebibytes() - before:.0f} MiB more than its peak before',
+        'current',
+    )
     return report
+
+
+def _peak_mebibytes() -> float:
+    """Most memory that this process has had; 0 where the system does not say."""
+    if resource is None:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 
 
 def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +90,9 @@ def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:
         'missing': [],
     }
     missing = found['missing']
+    found['native'] = measure_native(unwrapped(loop.integer_model))
+    if not found['native']:
+        missing.append(NONE)
     if not found['differing']:
         missing.append(
             'No images on which float and integer differ: predictions of both models '
@@ -93,8 +118,9 @@ def _measured(loop: ComparingLoop, results: dict[str, Any]) -> dict[str, Any]:
     equalizers = (results.get('quantization') or {}).get('equalization') or []
     rescaling = any(e.get('type') in RESCALING for e in equalizers)
     seconds = max(_LEAST, _SHARE * sum(results['seconds'].values()))
+    pixels = bool((results.get('quantization') or {}).get('pixels'))
     found |= measure_sites(
-        float_model, model, _images(loop), regions, rescaling, seconds
+        float_model, model, _images(loop), regions, rescaling, seconds, pixels
     )
     if rescaling:
         missing.append(

@@ -20,6 +20,9 @@ from .histograms import BINS
 IMAGES = 16
 #: Equalizers that give channels of values other scales than the float model has.
 RESCALING = ('attention', 'power_of_two')
+#: The best scale of a channel says something if it has so many values at least: of one
+#: value there is always one that fits.
+_LEAST_VALUES = 8
 
 
 class SiteErrors:
@@ -40,8 +43,10 @@ class SiteErrors:
         self._own_input = False
         self.sources: tuple[str, ...] = ()
         self._channels: Tensor | None = None
+        self._values = 0
         self._ends: tuple[float, float] | None = None
         self._counts = torch.zeros(2, BINS, dtype=torch.float64)
+        self._reach: Tensor | None = None
 
     def add(self, integer: Seen, real: Seen) -> None:
         """Add one call."""
@@ -50,11 +55,14 @@ class SiteErrors:
             return
         self.sources = integer.sources
         self._signal += float(x.square().sum())
+        self._error += float((x - q).square().sum())
         if self._rescaled and real.channels is not None:
+            self._values += x.numel()
             self._add_channels(x, q, real.channels)
         else:
-            self._error += float((x - q).square().sum())
             self._count(x, q)
+        if integer.channels is not None:
+            self._see_reach(integer.result.cpu().double().flatten(), integer.channels)
         same = real.operand.shape == integer.operand.shape
         if isinstance(OPERATIONS[real.kind], NonLinear) and same:
             self._own_input = True
@@ -72,6 +80,25 @@ class SiteErrors:
         if self._channels.shape == sums.shape:
             self._channels += sums
 
+    def _see_reach(self, q: Tensor, channels: Tensor) -> None:
+        """Note how far each channel of the integer model reaches."""
+        reach = torch.zeros(int(channels.max()) + 1, dtype=torch.float64)
+        reach.index_reduce_(0, channels, q.abs(), 'amax')
+        if self._reach is None:
+            self._reach = reach
+        elif self._reach.shape == reach.shape:
+            self._reach = torch.maximum(self._reach, reach)
+
+    def _outlier(self) -> dict[str, Any]:
+        """The channel that reaches farthest, beside the median one."""
+        if self._reach is None or len(self._reach) < 3:
+            return {}
+        middle = float(self._reach.median())
+        if middle <= 0:
+            return {}
+        ratio = round(float(self._reach.max()) / middle, 1)
+        return {'outlier': ratio, 'outlier_channel': int(self._reach.argmax())}
+
     def _count(self, x: Tensor, q: Tensor) -> None:
         if self._ends is None:
             low, high = float(x.min()), float(x.max())
@@ -84,8 +111,9 @@ class SiteErrors:
     def plain(self) -> dict[str, Any]:
         """Its figures; of an input whose error is not known, None."""
         error = self._error
-        if self._channels is not None:
-            xx, xq, qq = self._channels
+        channels = self._channels
+        if channels is not None and self._values >= _LEAST_VALUES * channels.shape[1]:
+            xx, xq, qq = channels
             fitted = torch.where(qq > 0, xq.square() / qq.clamp_min(1e-300), 0.0)
             error = float((xx - fitted).clamp_min(0).sum())
         found: dict[str, Any] = {
@@ -93,6 +121,8 @@ class SiteErrors:
             'input_sqnr_db': round(decibels(*self._input), 2)
             if self._own_input
             else None,
+            'sources': list(self.sources),
+            **self._outlier(),
         }
         if self._ends is not None:
             low, high = self._ends
@@ -108,6 +138,7 @@ def measure_sites(
     regions: Collection[str],
     rescaling: bool,
     seconds: float,
+    pixels: bool = False,
 ) -> dict[str, Any]:
     """Compare an integer model with its float one, site by site.
 
@@ -119,15 +150,23 @@ def measure_sites(
         regions: Regions to look at.
         rescaling: Whether equalization gave values other scales by channel.
         seconds: Time for it.
+        pixels: Whether the integer model takes pixels, which the float one does not.
 
     Returns:
         ``images``, how many; ``sites``, by ``region:site`` in the order of execution
-        ``sqnr_db`` and ``input_sqnr_db`` in the whole model, and two histograms.
+        ``sqnr_db`` and ``input_sqnr_db`` in the whole model, two histograms, the
+        ``sources`` of its operands, and how far the farthest channel reaches beside the
+        median one; ``inputs``, by region ``mean`` and ``std`` of what enters it.
     """
     kinds = _kinds(model, regions)
     errors: dict[str, SiteErrors] = {}
 
+    entered: dict[str, list[Tensor]] = {}
+
     def take(_: str, site: str, integer: Seen, real: Seen) -> None:
+        if integer.sources[:1] == ('input:0',):
+            values = entered.setdefault(site.partition(':')[0], [])
+            values.append((integer if pixels else real).operand.double().flatten())
         if site not in errors:
             fixed = real.kind in ('layer_norm', 'softmax', 'gelu')
             errors[site] = SiteErrors(rescaling and not fixed)
@@ -145,7 +184,15 @@ def measure_sites(
     for site, figures in found.items():
         if figures['input_sqnr_db'] is None:
             figures['input_sqnr_db'] = _worst(site, errors[site].sources, found)
-    return {'images': images, 'sites': found}
+    inputs = {name: torch.cat(values) for name, values in entered.items()}
+    return {
+        'images': images,
+        'sites': found,
+        'inputs': {
+            name: {'mean': float(x.mean()), 'std': float(x.std(correction=0))}
+            for name, x in inputs.items()
+        },
+    }
 
 
 def _kinds(model: nn.Module, regions: Collection[str]) -> dict[str, str]:

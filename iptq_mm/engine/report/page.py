@@ -21,6 +21,9 @@ from ...visualization import TITLES
 from ...visualization.page import render
 from .cards import cards, facts, speed
 from .comparison import comparison
+from .look import where_to_look
+from .native_times import native_rows, native_sentence
+from .sensitivity import PARTS, sensitivity, shares
 from .sites import site_rows
 from .verdict import metric_rows, verdict
 from .work_dir import WorkDir, read_work_dir
@@ -108,6 +111,9 @@ def _run_page(found: WorkDir) -> str:
     quantization = results.get('quantization') or {}
     parameters = _parameters(found)
     audit = found.audit
+    native = measured.get('native') or {}
+    steps = native_rows(native)
+    alone = sensitivity(found.diagnosis, {s['name']: i for i, s in enumerate(sites)})
     return render(
         'run.html',
         title=Path(results.get('config') or found.path.resolve()).stem,
@@ -119,6 +125,7 @@ def _run_page(found: WorkDir) -> str:
         verdict=verdict(results, audit),
         cards=cards(found),
         sites=sites,
+        names={s['name'] for s in sites},
         measured=measured if measured.get('sites') else None,
         tried=any(s.get('candidates') for s in sites),
         regions=list(found.plans),
@@ -131,6 +138,13 @@ def _run_page(found: WorkDir) -> str:
         difference_meaning=measured.get('difference_meaning', ''),
         out_of_range=results.get('out_of_range') or {},
         speed=speed(results),
+        look=where_to_look(found, sites),
+        steps=steps,
+        alone=alone,
+        parts=PARTS,
+        shares=shares([e['parts'] for e in found.diagnosis.get('effects') or []]),
+        diagnosis=found.diagnosis,
+        native_sentence=native_sentence(native),
         numbers=_numbers(results),
         audit=audit,
         audit_sentence=(audit or {}).get('floats', ''),
@@ -143,6 +157,8 @@ def _run_page(found: WorkDir) -> str:
         data={
             'sites': sites,
             'seconds': results.get('seconds') or {},
+            'steps': steps,
+            'alone': alone,
             'criterion': (quantization.get('criterion') or {}).get('type'),
         },
     )

@@ -18,6 +18,8 @@ from ..quantize.hook import STATE_FILE
 
 #: What a run measures for its report, beside the results.
 MEASURED_FILE = 'measured.json'
+#: What ``tools/diagnose.py --json`` writes, if it is told to write it there.
+DIAGNOSIS_FILE = 'diagnosis.json'
 #: What ``tools/audit.py --json`` writes, if it is told to write it there.
 AUDIT_FILE = 'audit.json'
 
@@ -34,6 +36,7 @@ class WorkDir:
         records: By region; empty: calibration was not kept.
         measured: What ``measured.json`` holds.
         audit: What ``audit.json`` holds; None: there is none.
+        diagnosis: What ``diagnosis.json`` holds; empty: there is none of this model.
         missing: Sentences about what is not there, and how to get it.
     """
 
@@ -44,6 +47,7 @@ class WorkDir:
     records: dict[str, RegionRecord] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] | None = None
+    diagnosis: dict[str, Any] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
 
@@ -65,10 +69,7 @@ def read_work_dir(folder: str | os.PathLike) -> WorkDir:
     found = WorkDir(Path(folder), results, text, plans)
     _read_records(found)
     _read_measured(found)
-    found.missing.append(
-        'No time by layer: a run times models as a whole. benchmarks/ and '
-        'tools/measure_costs.py measure kernels.'
-    )
+    _read_diagnosis(found)
     audit = found.path / AUDIT_FILE
     if audit.is_file():
         found.audit = _parsed(audit.read_text(encoding='utf-8'), audit)
@@ -114,6 +115,22 @@ def _read_records(found: WorkDir) -> None:
             why = 'is of another model'
     found.missing.append(
         f'No histograms, and no candidates that were not chosen: {path} {why}.'
+    )
+
+
+def _read_diagnosis(found: WorkDir) -> None:
+    path = found.path / DIAGNOSIS_FILE
+    if path.is_file():
+        data = _parsed(path.read_text(encoding='utf-8'), path)
+        digest = (found.results.get('digest') or {}).get('integer.pth')
+        if data.get('digest') == digest:
+            found.diagnosis = data
+            return
+    found.missing.append(
+        'What each layer does to the outputs by itself is not measured here: '
+        f'tools/diagnose.py {found.path} --parts --json {path} measures it (weights, '
+        'inputs, function and result of every layer); then make the report again with '
+        'tools/report.py.'
     )
 
 

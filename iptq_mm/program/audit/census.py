@@ -38,7 +38,7 @@ def census(program: Program) -> Census:
     found = Census()
     seen: set[str] = set()
     for node in program.nodes:
-        found.operations.update(_operations(program, node))
+        found.operations.update(operations_of(program, node))
         for name, kind in _tensors(node):
             if name not in seen:
                 seen.add(name)
@@ -47,7 +47,8 @@ def census(program: Program) -> Census:
     return found
 
 
-def _operations(program: Program, node: Node) -> dict[str, int]:
+def operations_of(program: Program, node: Node) -> dict[str, int]:
+    """Operations of a node, by kind."""
     value = program.values[node.output]
     elements = math.prod(value.shape)
     counts = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import Port, Program
+from .graph import Node, Port, Program
 
 
 def interface(program: Program) -> str:
@@ -11,9 +11,40 @@ def interface(program: Program) -> str:
     shapes = program.input_shapes
     for i, (port, shape) in enumerate(zip(program.inputs, shapes, strict=True)):
         lines.append(f'input {i}: {_input(port, shape)}')
-    for i, port in enumerate(program.outputs):
-        lines.append(f'output {i}: float32, shape {program.values[port.value].shape}')
+    for name, port in zip(output_names(program), program.outputs, strict=True):
+        shape = program.values[port.value].shape
+        lines.append(f'output {name}: float32, shape {shape}')
     return '\n'.join(lines)
+
+
+def output_names(program: Program) -> list[str]:
+    """A name for each output: the path of the module that made it.
+
+    Outputs of one module have numbers besides, and those that no site made are
+    ``output_0`` and so on.
+    """
+    makers = {node.output: node for node in program.nodes}
+    paths = [
+        _maker(port.value, makers).partition('/')[0] or f'output_{i}'
+        for i, port in enumerate(program.outputs)
+    ]
+    paths = [path.replace(':', '.') for path in paths]
+    return [
+        path if paths.count(path) == 1 else f'{path}_{paths[:i].count(path)}'
+        for i, path in enumerate(paths)
+    ]
+
+
+def _maker(value: int, makers: dict[int, Node]) -> str:
+    """The site that made a value, moves left out; '' if there is none."""
+    while value in makers:
+        node = makers[value]
+        if node.site:
+            return node.site
+        if len(node.values) != 1:
+            break
+        value = node.values[0]
+    return ''
 
 
 def _input(port: Port, shape: tuple[int, ...]) -> str:

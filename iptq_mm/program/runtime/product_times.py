@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...intmath import QParams
 from ...native.library import library
 from ...operations import OPERATIONS, SiteInputs
 from ...qtensor import QTensor, WeightQParams
+from ..backends.native.program import NativeProgram
 from .function_times import LEAST_RUNS, RUNS, SLOW, one_thread
 from .site_kernels import site_program
 
@@ -39,6 +41,15 @@ class LoneProduct:
 
     def runner(self) -> Callable[[], Any]:
         """A call that computes it: its native kernel, or torch where there is none."""
+        native, given, plain = self._made()
+        return plain if native is None else lambda: native.run(given)
+
+    def native(self) -> tuple[NativeProgram, list[Tensor]] | None:
+        """Its native program and integers for it; None if there is no kernel."""
+        native, given, _ = self._made()
+        return None if native is None else (native, given)
+
+    def _made(self) -> tuple[NativeProgram | None, list[Tensor], Callable[[], Any]]:
         operation, out = OPERATIONS[self.kind], QParams.symmetric(1.0, self.out_bits)
         generator = torch.Generator().manual_seed(0)
         operands = []
@@ -69,10 +80,12 @@ class LoneProduct:
         native = site_program(
             'alone', operation, None, operands, constants, attributes, out, self.output
         )
-        if native is None:
-            return lambda: operation.integer(payloads, constants, attributes)
         given = [x.payload for x in operands if not x.constant]
-        return lambda: native.run(given)
+        return (
+            native,
+            given,
+            lambda: operation.integer(payloads, constants, attributes),
+        )
 
 
 def product_times(products: Sequence[LoneProduct]) -> list[float]:

@@ -81,6 +81,43 @@ chart('seconds', spent.map((s) => `${s.phase} ${s.seconds} seconds`).join(', ') 
   ],
 }));
 
+const alone = page.alone;
+if (alone.length) {
+  const parts = Array.from(new Set(alone.flatMap((s) => Object.keys(s.parts))));
+  const errors = parts.length
+    ? alone.flatMap((s) => parts.map((part) => ({...s, part, error: s.parts[part]?.error ?? 0})))
+    : alone.map((s) => ({...s, part: 'all of it'}));
+  const named = parts.length ? parts : ['all of it'];
+  const worst = d3.greatest(alone, (s) => s.error);
+  legend('alone-chart', named);
+  chart('alone-chart', `Largest: ${worst.name}, which alone leaves ${db(worst.db)}.`, (width) => ({
+    height: 240, marginLeft: 60, x: layers(sites.length), y: {label: '↑ error of the outputs', grid: true}, color: palette(named),
+    marks: [
+      Plot.rectY(errors, Plot.stackY({x1: (s) => s.place - 0.35, x2: (s) => s.place + 0.35, y: 'error', fill: 'part',
+        href: (s) => link(s.name), ariaLabel: (s) => `${s.name}, ${s.part}`, title: (s) => `${s.name}\n${s.part}: ${s.error.toPrecision(3)}`})),
+      Plot.ruleY([0]),
+    ],
+  }));
+}
+
+const timed = page.steps.map((s) => ({...s, kind: s.kinds[0] || 'moves'}));
+if (timed.length) {
+  const named = Array.from(new Set(timed.map((s) => s.kind)));
+  const slowest = d3.greatest(timed, (s) => s.seconds);
+  const words = (s) => `${s.sites.join(', ') || s.command}: ${(1000 * s.seconds).toPrecision(3)} ms, ${(100 * s.share).toFixed(1)} % of the time${s.peak === null ? '' : `, ${(100 * s.peak).toFixed(0)} % of the peak`}`;
+  legend('steps', named);
+  chart('steps', `Longest: ${words(slowest)}.`, (width) => ({
+    height: 220, marginLeft: 45, x: {...layers(timed.length), label: 'step, in the order of execution →'}, y: {label: '↑ ms', grid: true},
+    color: palette(named),
+    marks: [
+      Plot.ruleX(timed, {x: 'number', y: (s) => 1000 * s.seconds, stroke: 'kind', strokeWidth: Math.max(1.5, (0.6 * width) / timed.length),
+        href: (s) => (s.sites.length ? link(s.sites[0]) : null), ariaLabel: words}),
+      Plot.ruleY([0]),
+      Plot.tip(timed, Plot.pointerX({x: 'number', y: (s) => 1000 * s.seconds, fill: 'var(--raised)', title: words})),
+    ],
+  }));
+}
+
 // Counts of equal bins as rectangles.
 const bins = (h, counts) => counts.map((n, i) => {
   const width = (h.high - h.low) / counts.length || 1;
@@ -135,6 +172,8 @@ function select() {
   Object.entries(site.takes).forEach(([i, t]) =>
     text('li', `operand ${i} is requantized to ${t.bits} bits, ${t.low.toPrecision(4)} to ${t.high.toPrecision(4)}`, list));
   if (site.weight) text('li', `weight ${site.weight.name}: ${site.weight.bits} bits${site.weight.group ? `, a factor for each ${site.weight.group} inputs` : ''}`, list);
+  page.steps.filter((s) => s.sites.includes(site.name)).forEach((s) =>
+    text('li', `native: ${(1000 * s.seconds).toPrecision(3)} ms${s.sites.length > 1 ? ` together with ${s.sites.filter((n) => n !== site.name).join(', ')}` : ''}, ${(100 * s.share).toFixed(1)} % of the program${s.peak === null ? '' : `, ${(100 * s.peak).toFixed(0)} % of the machine’s peak`}`, list));
   if (site.sqnr_db !== null) text('li', `SQNR at the output ${db(site.sqnr_db)}, at the input ${db(site.input_sqnr_db)}: the site loses ${db(site.lost_db)}`, list);
   text('li', site.clips.length ? `clipped in the evaluation: ${site.clips.map((c) => `${(100 * c.share).toFixed(4)} % by up to ${Math.max(...c.farthest)} steps of a range of ${c.width}`).join('; ')}` : 'nothing was clipped where the evaluation counted', list);
   site.left.forEach((clause) => text('li', `left its calibration: ${clause}`, list));

@@ -1,13 +1,21 @@
-"""Models that were spoiled on purpose: the diagnosis names the spoiled layer first."""
+"""Models that were spoiled on purpose: the diagnosis names the spoiled layer first.
+
+So does the report that their run wrote, from the figures of the run alone.
+"""
 
 import copy
+import html
 import shutil
 
 import pytest
 import tiny_models
 import torch
 
+from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.diagnose import diagnose
+from iptq_mm.engine.report.look import where_to_look
+from iptq_mm.engine.report.sites import site_rows
+from iptq_mm.engine.report.work_dir import read_work_dir
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.intmath import QParams
 from iptq_mm.plan import RegionPlan, save_plan
@@ -20,7 +28,10 @@ GELU = 'layers.0.ffn.layers.0.1/gelu:0'
 
 @pytest.fixture
 def spoiled(tiny_data, tmp_path):
-    """Quantizes the tiny ViT with a change to config or weights; its diagnosis."""
+    """Quantizes the tiny ViT with a change to config or weights.
+
+    Returns its diagnosis, and what the report names first.
+    """
 
     def run(change=lambda cfg: None, weights=lambda state: None):
         cfg = tiny_models.vit(tiny_data / 'classification', 64)
@@ -32,7 +43,12 @@ def spoiled(tiny_data, tmp_path):
         weights(kept['state_dict'])
         torch.save(kept, checkpoint)
         quantize_and_compare(config, work_dir=str(tmp_path / 'run'))
-        return diagnose(tmp_path / 'run', count=2)
+        found = read_work_dir(tmp_path / 'run')
+        first = where_to_look(found, site_rows(found))[0]
+        text = html.unescape((tmp_path / 'run/report.html').read_text())
+        shown = text[text.index('id="look"') :]
+        assert first['where'] in shown[: shown.index('</li>')]
+        return diagnose(tmp_path / 'run', count=2), first
 
     return run
 
@@ -70,6 +86,27 @@ def test_one_bad_range(vit_run, tmp_path, factor, words):
     assert f'1. backbone:{site}: range' in found.text()
 
 
+@pytest.mark.parametrize(
+    ('factor', 'words'),
+    [(1 / 30, 'lie outside'), (40.0, 'times as wide as its values')],
+)
+def test_one_bad_range_in_the_report(spoiled, monkeypatch, factor, words):
+    """A planner that errs at one site: what the run itself says about it."""
+    site, plan = 'layers.0.attn.qkv/linear:0', Planner.plan
+
+    def spoil(planner, *args, **kwargs):
+        made = plan(planner, *args, **kwargs)
+        if site in made.sites:
+            q = made.sites[site].output
+            made.sites[site].output = QParams(q.scale * factor, q.qmin, q.qmax)
+        return made
+
+    monkeypatch.setattr(Planner, 'plan', spoil)
+    _, look = spoiled()
+    assert (look['where'], look['cause']) == (f'backbone:{site}', 'range')
+    assert words in look['text']
+
+
 def test_one_outlier_channel(spoiled):
     """Of the output of a LayerNorm; the layer that reads it makes up for it."""
 
@@ -78,7 +115,10 @@ def test_one_outlier_channel(spoiled):
             state[f'backbone.layers.1.ln1.{name}'][7] *= 300
         state['backbone.layers.1.attn.qkv.weight'][:, 7] /= 300
 
-    first = spoiled(weights=weights).findings[0]
+    found, look = spoiled(weights=weights)
+    assert look['where'] == 'backbone:layers.1.ln1/layer_norm:0'
+    assert look['cause'] == 'outlier channel' and 'channel 7' in look['text']
+    first = found.findings[0]
     assert first.where == 'backbone:layers.1.ln1/layer_norm:0'
     assert first.cause == 'outlier channel'
     assert 'channel 7' in first.text and 'equalization' in first.advice
@@ -91,7 +131,9 @@ def test_wrong_normalization_of_calibration_images(spoiled):
         loader.dataset.pipeline.insert(1, twice)
         cfg.quantization.calibration.dataloader = loader
 
-    first = spoiled(change).findings[0]
+    found, look = spoiled(change)
+    assert (look['where'], look['cause']) == ('backbone:input:0', 'calibration images')
+    first = found.findings[0]
     assert (first.where, first.cause) == ('backbone:input:0', 'calibration images')
     assert 'normalized' in first.text and 'mean and std' in first.advice
 
@@ -102,7 +144,8 @@ def test_too_few_images(spoiled):
     def change(cfg):
         cfg.quantization.calibration.num_images = 1
 
-    found = spoiled(change)
+    found, look = spoiled(change)
+    assert look['cause'] == 'too few images'
     first = found.findings[0]
     assert first.cause == 'too few images'
     assert first.text.startswith('1 calibration image, and')
@@ -117,7 +160,9 @@ def test_a_function_in_its_literal_form(spoiled):
     def change(cfg):
         cfg.quantization.overrides = [dict(where=f'backbone.{GELU}', function=literal)]
 
-    first = spoiled(change).findings[0]
+    found, look = spoiled(change)
+    assert (look['where'], look['cause']) == (f'backbone:{GELU}', 'function')
+    first = found.findings[0]
     assert (first.where, first.cause) == (f'backbone:{GELU}', 'function')
     assert 'shift_gelu' in first.text and 'literal' in first.text
 

@@ -68,3 +68,21 @@ def test_channels_of_a_sample():
     maps = torch.arange(32).view(1, 32, 1, 1).expand(4, 32, 40, 30).float()
     found = seen('conv2d', maps)
     assert torch.equal(found.channels, found.result.long())
+
+
+def test_one_value_of_a_channel_has_no_best_scale():
+    """It would fit exactly, whatever the error."""
+    torch.manual_seed(2)
+    x, e = torch.randn(1, 6), 0.1 * torch.randn(1, 6)
+    errors = SiteErrors(True)
+    errors.add(seen('linear', x + e), seen('linear', x))
+    assert errors.plain()['sqnr_db'] == round(decibels(power(x), power((x + e) - x)), 2)
+
+
+def test_the_channel_that_reaches_farthest():
+    x = torch.ones(4, 20, 8)
+    x[..., 5] = -40.0
+    errors = SiteErrors(False)
+    errors.add(seen('linear', x), seen('linear', x))
+    found = errors.plain()
+    assert (found['outlier'], found['outlier_channel']) == (40.0, 5)

@@ -21,7 +21,7 @@ def with_port(**changes):
 def test_floats_of_any_kind():
     lines = interface(vit_program()).splitlines()
     assert lines[0] == 'input 0: float32, shape (2, 3, 32, 32)'
-    assert lines[1].startswith('output 0: float32, shape (2, ')
+    assert lines[1].startswith('output ln1: float32, shape (2, ')
 
 
 def test_images():

@@ -11,12 +11,12 @@ from ....functions import Constants, function_name
 from ....intmath import QParams
 from ....modes.base import Mode, operand_qparams
 from ....modes.blocks import in_blocks
-from ....operations import TRANSPOSED, NonLinear, Operation, SiteInputs
+from ....modes.fake import rounded_parameter
+from ....operations import NonLinear, Operation, SiteInputs
 from ....plan import RegionPlan
-from ....qtensor import QTensor, WeightQParams
+from ....qtensor import QTensor
 from ....record import Prepared, RegionRecord
 from ....registry import FUNCTIONS
-from ....rounding import NearestRounding
 
 
 class Recalibrating(Mode):
@@ -63,7 +63,8 @@ class Recalibrating(Mode):
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """A parameter, rounded; it is made once, since heads run many times."""
         if name not in self._parameters:
-            self._parameters[name] = self._rounded_parameter(name, value.detach())
+            made = rounded_parameter(self.plan, name, value.detach())
+            self._parameters[name] = made
         made = self._parameters[name]
         return QTensor(made.payload, made.qparams, made.source, constant=True)
 
@@ -94,23 +95,6 @@ class Recalibrating(Mode):
     def _see(self, name: str, value: Tensor) -> None:
         if name in self._values:
             self.found.see_value(name, value)
-
-    def _rounded_parameter(self, name: str, value: Tensor) -> QTensor:
-        plan, source = self.plan.parameters[name], f'parameter:{name}'
-        if isinstance(plan.scale, list):
-            if plan.group:
-                scale, bits = plan.scales(), plan.bits
-                rounded = NearestRounding()(value, scale, bits, group=plan.group)
-                weights = WeightQParams(rounded.scale, plan.bound)
-                real = weights.dequantize(rounded.codes)
-                return QTensor(real, weights, source, constant=True)
-            weights = WeightQParams(plan.scales(), plan.bound, plan.role == TRANSPOSED)
-            grid = weights.grid(value).float()
-            codes = (value / grid).round_().clamp_(-plan.bound, plan.bound)
-            return QTensor(codes * grid, weights, source, constant=True)
-        qparams = QParams(plan.scale, -plan.bound, plan.bound)
-        payload = qparams.dequantize(qparams.quantize(value))
-        return QTensor(payload, qparams, source, constant=True)
 
     def _approximated(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, UntypedStorage
 
 from ....native.commands import Command
+from ....native.library import Prepared
 from ...ir.graph import Program
 from ..base import Executable
 from ..boundary import fastest_conversions, readable_inputs, share_output
@@ -17,6 +19,7 @@ from .bound import BoundProgram
 from .compiler import compile_program
 from .dump import dump
 from .layout.builder import ReferenceCall
+from .layout.steps import ReferenceStep, Step
 
 
 class NativeProgram(Executable):
@@ -57,6 +60,32 @@ class NativeProgram(Executable):
         """What runs, in order, between the borders."""
         with self._lock, self._arenas.lent(self._bound.memory) as memory:
             return self._bound_to(memory).commands
+
+    @property
+    def steps(self) -> list[Step | ReferenceStep]:
+        """What the commands were made of, in the same order."""
+        return self._made.context.steps
+
+    def step_seconds(self, integers: Sequence[Tensor], rounds: int) -> list[float]:
+        """The time of each command by itself: the quickest of some rounds.
+
+        Args:
+            integers: As :meth:`run` takes them.
+            rounds: How often all commands run, one after the other.
+        """
+        with self._lock, self._arenas.lent(self._bound.memory) as memory:
+            bound = self._bound_to(memory)
+            bound.run(integers, [])  # no command reads what another program left
+            calls = [
+                Prepared([c]) if isinstance(c, Command) else c for c in bound.commands
+            ]
+            least = [float('inf')] * len(calls)
+            for _ in range(rounds):
+                for i, call in enumerate(calls):
+                    began = time.perf_counter()
+                    call.run()
+                    least[i] = min(least[i], time.perf_counter() - began)
+        return least
 
     def held(self) -> list[Tensor]:
         """See the base class; the arenas included."""

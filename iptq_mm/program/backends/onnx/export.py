@@ -10,6 +10,7 @@ from ....pixels import MARK
 from ....utils.files import write_whole
 from ....version import __version__
 from ...ir.graph import Port, Program
+from ...ir.interface import output_names
 from ...ir.store import PROGRAM_VERSION
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ ABOUT = (
 def to_onnx(program: Program) -> ModelProto:
     """The program as an ONNX model with integer operators only.
 
-    Its inputs and outputs are the program's integers. The metadata says how real
+    Its inputs and outputs are the program's integers; outputs are named after the
+    modules that make them. The metadata says how real
     numbers become these: ``inputs`` and ``outputs`` are JSON lists of name, scale, low
     and high, for images also with the order of channels, mean and std. It also has
     ``region``, ``iptq_mm_version`` and ``program_version``.
@@ -70,12 +72,10 @@ def to_onnx(program: Program) -> ModelProto:
         known[port.value] = Ref(f'input_{i}', dtype, value.low, value.high)
     for node in program.nodes:
         known[node.output] = translator.node(node)
-    for i, port in enumerate(program.outputs):
-        outputs.append(information(f'output_{i}', port))
+    for name, port in zip(output_names(program), program.outputs, strict=True):
+        outputs.append(information(name, port))
         made = b.given(known[port.value])
-        b.nodes.append(
-            helper.make_node('Identity', [made.name], [f'output_{i}'], f'output_{i}')
-        )
+        b.nodes.append(helper.make_node('Identity', [made.name], [name], name))
     used = {name for node in b.nodes for name in node.input}
     constants = [tensor for tensor in b.initializers if tensor.name in used]
     graph = helper.make_graph(
@@ -96,22 +96,23 @@ def to_onnx(program: Program) -> ModelProto:
 def metadata(program: Program) -> dict[str, str]:
     """The metadata of the model: how real numbers become its integers, versions."""
 
-    def ports(name: str, those: list[Port]) -> str:
+    def ports(names: list[str], those: list[Port]) -> str:
         values = [program.values[port.value] for port in those]
         return json.dumps(
             [
-                dict(name=f'{name}_{i}', scale=port.scale, low=v.low, high=v.high)
+                dict(name=name, scale=port.scale, low=v.low, high=v.high)
                 | (dict(given=True) if port.given else {})
                 | (dict(pixels=port.pixels.to_dict()) if port.pixels else {})
                 | (dict(image=port.image.to_dict()) if port.image else {})
-                for i, (port, v) in enumerate(zip(those, values, strict=True))
+                for name, port, v in zip(names, those, values, strict=True)
             ]
         )
 
+    given = [f'input_{i}' for i, _ in enumerate(program.inputs)]
     return {
         'region': program.region,
-        'inputs': ports('input', program.inputs),
-        'outputs': ports('output', program.outputs),
+        'inputs': ports(given, program.inputs),
+        'outputs': ports(output_names(program), program.outputs),
         'about': ABOUT,
         'iptq_mm_version': __version__,
         'program_version': str(PROGRAM_VERSION),

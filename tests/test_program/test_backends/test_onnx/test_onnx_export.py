@@ -67,7 +67,10 @@ def test_metadata(path):
         dict(name='input_0', scale=port.scale, low=value.low, high=value.high)
     ]
     (out,) = json.loads(about['outputs'])
-    assert out['name'] == 'output_0' and out['scale'] == program.outputs[0].scale
+    assert (
+        out['name'] == 'ln1' == model.graph.output[0].name
+        and out['scale'] == program.outputs[0].scale
+    )
     shape = model.graph.input[0].type.tensor_type.shape
     assert tuple(d.dim_value for d in shape.dim) == value.shape
 

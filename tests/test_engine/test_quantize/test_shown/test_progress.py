@@ -3,14 +3,15 @@
 import pytest
 
 from iptq_mm.engine.quantize import progress
-from iptq_mm.engine.quantize.progress import duration, progress_of
+from iptq_mm.engine.quantize.progress import progress_of
+from iptq_mm.utils.durations import duration
 
 
 @pytest.fixture
 def lines(monkeypatch):
     """What is logged; each batch takes the time that the test says."""
     said, now = [], [0.0]
-    monkeypatch.setattr(progress, 'print_log', lambda text, _: said.append(text))
+    monkeypatch.setattr(progress, 'log', said.append)
     monkeypatch.setattr(progress.time, 'perf_counter', lambda: now[0])
 
     def run(count, seconds, total=True):
