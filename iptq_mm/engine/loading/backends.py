@@ -6,8 +6,7 @@ import torch
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError
-from ...native.library import available
-from ...program import Session
+from ...program import Native, Session
 
 #: Back ends that run where the model is.
 _ON_ANY_DEVICE = ('compiled', 'reference')
@@ -34,7 +33,7 @@ def chosen_backend(
     if configured or not given:
         return configured
     # Without a compiler, the reference would stand in for it.
-    if device.type != 'cpu' or not available():
+    if device.type != 'cpu' or not Native.compiles():
         return None
     print_log(
         'the integer model is evaluated by native (--backend eager: operation by '

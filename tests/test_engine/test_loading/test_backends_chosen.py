@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from iptq_mm.engine.loading import backends
 from iptq_mm.engine.loading.backends import AUTO, EAGER, chosen_backend
+from iptq_mm.program import Native
 
 CPU = torch.device('cpu')
 
@@ -21,11 +21,11 @@ CPU = torch.device('cpu')
     ],
 )
 def test_the_choice(monkeypatch, given, configured, expected):
-    monkeypatch.setattr(backends, 'available', lambda: True)
+    monkeypatch.setattr(Native, 'compiles', lambda: True)
     assert chosen_backend(given, configured, CPU) == expected
 
 
 def test_where_native_does_not_run(monkeypatch):
     assert chosen_backend(AUTO, None, torch.device('cuda')) is None
-    monkeypatch.setattr(backends, 'available', lambda: False)
+    monkeypatch.setattr(Native, 'compiles', lambda: False)
     assert chosen_backend(AUTO, None, CPU) is None

@@ -31,6 +31,11 @@ class Native(Backend):
         # Programs that one back end prepares take turns in the same memory.
         self._arenas = Arenas()
 
+    @staticmethod
+    def compiles() -> bool:
+        """Whether C++ runs here, and not the reference in its place."""
+        return available()
+
     def conversions(self) -> Conversions:
         """The library's where it is available."""
         return fastest_conversions()
