@@ -63,6 +63,10 @@ def unbiased(b: Builder, x: Ref, zero: int | Tensor | Ref, low: int, high: int) 
         zero = zero.to(getattr(torch, dtype))
         if not zero.any():
             return made
+        if bool((zero == limits(dtype)[0]).all()):
+            # The highest bit alone. To compilers that take overflow for impossible
+            # (TVM), ``x - half`` is ``x | half``, which is wrong below 0.
+            return b.op('BitwiseXor', made, b.given(zero), bounds=(low, high))
         zero = b.given(zero)
     return b.op('Sub', made, b.wrap(zero, dtype), bounds=(low, high))
 
@@ -96,7 +100,8 @@ def shift_biased(
 ) -> Ref:
     """``(x - zero) >> amount``, within bounds, of unsigned numbers.
 
-    ``zero`` is 0 or the highest bit: it is shifted on its own and subtracted then.
+    ``zero`` is 0 or one bit that no amount shifts out, the highest, say: it is shifted
+    on its own and subtracted then.
     """
     most = 31 if x.dtype == 'uint32' else 63
     rest: int | Tensor | Ref = 0
@@ -104,7 +109,7 @@ def shift_biased(
         s = torch.where((amount < 0) | (amount > most), most, amount)
         by = b.given(s, x.dtype)
         if zero:  # 2**63 is negative as int64, and the same modulo 2**64
-            rest = torch.ones_like(s) << (most - s)
+            rest = torch.ones_like(s) << (zero.bit_length() - 1 - s)
     else:  # a negative amount is larger than any, unsigned
         by = b.wrap(amount, x.dtype, amount.low, amount.high)
         if amount.low < 0 or amount.high > most:
@@ -177,7 +182,9 @@ def scaled(
 ) -> Ref:
     """``(x * multiplier + offset) >> shift`` in 64 bits: every requantization.
 
-    The offset and what makes the sum unsigned are one addend.
+    The offset and what makes the sum positive are one addend. That is ``2**62`` where
+    no sum overflows by it: compilers may take overflow of signed numbers for
+    impossible. It is ``2**63``, around the corner, where a sum needs all bits.
     """
     m, o, s = (
         torch.as_tensor(n, dtype=torch.int64) for n in (multiplier, offset, shift)
@@ -185,8 +192,14 @@ def scaled(
     rows = zip(
         *(n.flatten().tolist() for n in torch.broadcast_tensors(m, o, s)), strict=True
     )
-    ends = [end * m + o >> s for m, o, s in rows for end in (x.low, x.high)]
+    sums = [(end * m + o, s) for m, o, s in rows for end in (x.low, x.high)]
+    bounds = min(n >> s for n, s in sums), max(n >> s for n, s in sums)
     product = b.op('Mul', b.cast(x, 'int64'), b.given(m))
-    total = b.op('Add', product, b.given(o ^ (-1 << 63)))
-    bounds = (min(ends), max(ends))
-    return shift_biased(b, b.wrap(total, 'uint64'), 1 << 63, s, bounds)
+    if all(0 <= n < 1 << 63 for n, _ in sums):
+        zero, addend = 0, o
+    elif all(-(1 << 62) <= n < 1 << 62 and s <= 62 for n, s in sums):
+        zero, addend = 1 << 62, o + (1 << 62)
+    else:
+        zero, addend = 1 << 63, o ^ (-1 << 63)
+    total = b.op('Add', product, b.given(addend))
+    return shift_biased(b, b.wrap(total, 'uint64'), zero, s, bounds)
