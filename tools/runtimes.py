@@ -38,6 +38,13 @@ def parse_args() -> argparse.Namespace:
         default=600,
         help='how long each may take for a model, and for its operators; default: 600',
     )
+    parser.add_argument(
+        '--also',
+        nargs='+',
+        default=(),
+        metavar='FILE',
+        help='files of --json: rows of runtimes that cannot be installed beside these',
+    )
     parser.add_argument('--out', help='file for the table as Markdown')
     parser.add_argument('--json', help='file for all results')
     return parser.parse_args()
@@ -50,6 +57,8 @@ def main() -> int:
     rows = runtime_rows(
         args.models, args.runtimes, args.seconds, lambda line: print(line, flush=True)
     )
+    for path in args.also:
+        rows += json.loads(Path(path).read_text(encoding='utf-8'))
     text = rows_text(rows) + '\n'
     print(f'\n{text}')
     if args.out:

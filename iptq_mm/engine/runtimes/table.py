@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ from .adapters import RUNTIMES
 from .lone_nodes import Case, write_lone_nodes
 from .processes import results_of
 
-#: Of an operator, in the order in which the table says them.
-_KINDS = ('refused', 'ended', 'differs')
+#: So many operators the table names of a kind.
+MOST = 6
+#: Results of an operator that are not exact: for JSON, and what the table says.
+_NOT_EXACT = ('refused', 'ended', 'differs')
 
 
 def runtime_rows(
@@ -71,9 +74,7 @@ def _whole(path: Path) -> Case:
     case = Case(path.stem, path, path.with_name(f'{path.stem}_check.npz'))
     for file in (case.path, case.known):
         if not file.is_file():
-            raise ConfigError(
-                f'{file} is missing: tools/export.py writes both'
-            )
+            raise ConfigError(f'{file} is missing: tools/export.py writes both')
     return case
 
 
@@ -100,53 +101,65 @@ def _tried(
         found = results_of(name, nodes, seconds)
         made['tried'] = sum(r['kind'] != 'late' for r in found)
         made['kinds'] = len(nodes)
+        labels = [case.label for case in nodes]
+        made['known_operators'] = sorted({label.split()[0] for label in labels})
         made['operators'] = [
             dict(operator=case.label, **r)
             for case, r in zip(nodes, found, strict=True)
-            if r['kind'] in _KINDS
+            if r['kind'] in _NOT_EXACT
         ]
     return made
 
 
 def model_text(model: dict[str, Any]) -> str:
     """What a runtime makes of a model, in words."""
-    whole = model['whole']
-    if whole['kind'] in ('exact', 'converted'):
-        return whole['kind']
-    text = result_text(whole)
-    parts = []
-    for kind in _KINDS:
-        found = [r for r in model['operators'] if r['kind'] == kind]
-        if kind == 'differs':
-            most: dict[str, int] = {}
-            for r in found:
-                size = max(r['largest'], most.get(r['operator'], 0))
-                most[r['operator']] = size
-            named = [f'{op} (by up to {size})' for op, size in most.items()]
+    if 'tried' not in model:
+        return str(model['whole']['kind'])
+    parts = [_whole_text(model['whole'], model['known_operators'])]
+    refused: dict[str, None] = {}
+    differs: dict[str, int] = {}
+    for r in model['operators']:
+        name = r['operator']
+        if r['kind'] == 'differs':
+            differs[name] = max(r['largest'], differs.get(name, 0))
         else:
-            named = list(dict.fromkeys(r['operator'] for r in found))
-        if named:
-            says = dict(refused='does not take', ended='ends at', differs='errs in')
-            parts.append(f'{says[kind]} {", ".join(named)}')
-    tried, kinds = model['tried'], model['kinds']
-    parts = parts or ['takes each operator by itself']
-    if tried < kinds:
-        parts.append(f'{kinds - tried} of {kinds} kinds of nodes not tried in time')
-    return '; '.join([text, *parts])
+            refused[name] = None
+    if refused:
+        parts.append(f'does not take {_listed(list(refused))}')
+    if differs:
+        named = [f'{name} (by up to {_short(n)})' for name, n in differs.items()]
+        parts.append(f'errs in {_listed(named)}')
+    if not refused and not differs:
+        parts.append('takes each operator by itself')
+    left = model['kinds'] - model['tried']
+    if left:
+        parts.append(f'{left} of {model["kinds"]} kinds of nodes not tried in time')
+    return '; '.join(parts)
 
 
-def result_text(result: dict[str, Any]) -> str:
+def _whole_text(result: dict[str, Any], operators: Sequence[str]) -> str:
     """The result of a whole model that is not exact, in words."""
     if result['kind'] == 'differs':
+        size = _short(result['largest'])
         return (
-            f'{result["differ"]} of {result["count"]} outputs differ, by up to '
-            f'{result["largest"]}'
+            f'{result["differ"]} of {result["count"]} outputs differ, by up to {size}'
         )
-    return dict(
-        refused='does not take the model',
-        ended='its process ends',
-        late='not ready in time',
-    )[result['kind']]
+    if result['kind'] == 'late':
+        return 'not ready in time'
+    # Longer names first: Gather is the beginning of GatherElements.
+    names = '|'.join(sorted(operators, key=len, reverse=True))
+    named = re.search(f'(?<![A-Za-z])(?:{names})(?![A-Za-z])', result.get('reason', ''))
+    return f'does not take the model{f" (at {named[0]})" if named else ""}'
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f' and {len(names) - MOST} more' if len(names) > MOST else ''
+    return f'{", ".join(names[:MOST])}{more}'
+
+
+def _short(number: int) -> str:
+    return str(number) if number < 10**6 else f'{number:.1e}'
 
 
 def rows_text(rows: Sequence[dict[str, Any]]) -> str:

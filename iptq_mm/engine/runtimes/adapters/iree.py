@@ -37,10 +37,21 @@ class Iree(Runtime):
         graph = onnx.load(path).graph
         call = context.modules[module.name][graph.name]
         names = [x.name for x in graph.input]
+        kinds = [
+            onnx.helper.tensor_dtype_to_np_dtype(x.type.tensor_type.elem_type)
+            for x in graph.output
+        ]
 
         def run(feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
             made = call(*(feeds[name] for name in names))
             outputs = made if isinstance(made, list | tuple) else [made]
-            return [np.asarray(y) for y in outputs]
+            # Its integers have no sign of their own.
+            pairs = zip(outputs, kinds, strict=True)
+            return [_as(np.asarray(y), kind) for y, kind in pairs]
 
         return run
+
+
+def _as(y: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """The same bits in a type of the same size."""
+    return y.view(kind) if y.itemsize == kind.itemsize else y

@@ -30,7 +30,8 @@ class Pnnx(Runtime):
         printed = done.stdout + done.stderr
         unknown = re.findall(r'^(?:todo|ignore) (\S+)', printed, re.MULTILINE)
         if unknown:
-            raise RuntimeError(f'no ncnn layer for {", ".join(dict.fromkeys(unknown))}')
+            named = ', '.join(dict.fromkeys(unknown))
+            raise RuntimeError(f'no ncnn layer for {named}')
         if done.returncode:
             raise RuntimeError(printed[-300:])
         raise NotRunError('converted')

@@ -100,8 +100,7 @@ def shift_biased(
 ) -> Ref:
     """``(x - zero) >> amount``, within bounds, of unsigned numbers.
 
-    ``zero`` is 0 or one bit that no amount shifts out, the highest, say: it is shifted
-    on its own and subtracted then.
+    ``zero`` is 0 or the highest bit: it is shifted on its own and subtracted then.
     """
     most = 31 if x.dtype == 'uint32' else 63
     rest: int | Tensor | Ref = 0
@@ -109,7 +108,7 @@ def shift_biased(
         s = torch.where((amount < 0) | (amount > most), most, amount)
         by = b.given(s, x.dtype)
         if zero:  # 2**63 is negative as int64, and the same modulo 2**64
-            rest = torch.ones_like(s) << (zero.bit_length() - 1 - s)
+            rest = torch.ones_like(s) << (most - s)
     else:  # a negative amount is larger than any, unsigned
         by = b.wrap(amount, x.dtype, amount.low, amount.high)
         if amount.low < 0 or amount.high > most:
@@ -182,24 +181,39 @@ def scaled(
 ) -> Ref:
     """``(x * multiplier + offset) >> shift`` in 64 bits: every requantization.
 
-    The offset and what makes the sum positive are one addend. That is ``2**62`` where
-    no sum overflows by it: compilers may take overflow of signed numbers for
-    impossible. It is ``2**63``, around the corner, where a sum needs all bits.
+    ONNX shifts unsigned numbers. So the results are raised above 0, by an addend that
+    the offset takes along, and lowered again. No sum overflows by it: compilers may
+    take the overflow of signed numbers for impossible. Where a sum needs all 64 bits,
+    its highest one is flipped instead.
     """
     m, o, s = (
         torch.as_tensor(n, dtype=torch.int64) for n in (multiplier, offset, shift)
     )
-    rows = zip(
-        *(n.flatten().tolist() for n in torch.broadcast_tensors(m, o, s)), strict=True
-    )
+    each = (n.flatten().tolist() for n in torch.broadcast_tensors(m, o, s))
+    rows = list(zip(*each, strict=True))
     sums = [(end * m + o, s) for m, o, s in rows for end in (x.low, x.high)]
-    bounds = min(n >> s for n, s in sums), max(n >> s for n, s in sums)
+    low, high = min(n >> s for n, s in sums), max(n >> s for n, s in sums)
     product = b.op('Mul', b.cast(x, 'int64'), b.given(m))
-    if all(0 <= n < 1 << 63 for n, _ in sums):
-        zero, addend = 0, o
-    elif all(-(1 << 62) <= n < 1 << 62 and s <= 62 for n, s in sums):
-        zero, addend = 1 << 62, o + (1 << 62)
-    else:
-        zero, addend = 1 << 63, o ^ (-1 << 63)
-    total = b.op('Add', product, b.given(addend))
-    return shift_biased(b, b.wrap(total, 'uint64'), zero, s, bounds)
+    # In 32 bits, 2**32 needs not be subtracted.
+    choices = (1 << 32, -low) if low < 0 and holds('int32', low, high) else (-low,)
+    for raised in choices if low < 0 else (0,):
+        ends = [n + (raised << s) for n, s in sums]
+        addends = [o + (raised << s) for _, o, s in rows]
+        if min(ends) >= 0 and max(*ends, *addends) < 1 << 63:
+            addend = o + (torch.full_like(s, raised) << s)
+            total = b.op('Add', product, b.given(addend))
+            made = b.op(
+                'BitShift',
+                b.wrap(total, 'uint64'),
+                b.given(s, 'uint64'),
+                bounds=(low + raised, high + raised),
+                direction='RIGHT',
+            )
+            if raised == 1 << 32:
+                return b.wrap(made, 'int32', low, high)
+            made = b.cast(made, narrowest(low, high + raised))
+            if not raised:
+                return made
+            return b.op('Sub', made, b.given(raised, made.dtype), bounds=(low, high))
+    total = b.op('Add', product, b.given(o))
+    return shift_biased(b, biased(b, total, 'int64', True), 1 << 63, s, (low, high))

@@ -39,7 +39,10 @@ def convolution(
         requantize: Makes the result of accumulators; also gets which dimension from
             the end has their channels.
     """
-    pairs = {k: [v, v] if isinstance(v, int) else v for k, v in attributes.items()}
+    pairs = {
+        k: [v, v] if isinstance(v, int) else v if isinstance(v, str) else list(v)
+        for k, v in attributes.items()
+    }
     sizes, groups = list(shapes[1][2:]), attributes.get('groups', 1)
     stride, dilation = pairs.get('stride', [1, 1]), pairs.get('dilation', [1, 1])
     pads = _pads(pairs.get('padding', [0, 0]), sizes, dilation)
