@@ -66,11 +66,13 @@ def test_names_of_observers():
 
 
 def test_equal_scores():
-    """Up to 16 the sort of torch is stable by chance."""
+    """Up to 16 the sort of torch is stable; beyond, it depends on the CPU."""
     assert edges.moved_by_ties(16) == 0
-    assert edges.moved_by_ties(17) > 10
     order = torch.full((1000,), 0.5).argsort(descending=True, stable=True)
     assert order.tolist() == list(range(1000))
+    if not edges.moved_by_ties(17):
+        pytest.skip('this torch sorts equal numbers stably on this CPU')
+    assert edges.moved_by_ties(1000) > 500
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ class Iree(Runtime):
             outputs = made if isinstance(made, list | tuple) else [made]
             # Its integers have no sign of their own.
             pairs = zip(outputs, kinds, strict=True)
-            return [_as(np.asarray(y), kind) for y, kind in pairs]
+            return [_as(np.array(y), kind) for y, kind in pairs]  # copied: made goes
 
         return run
 

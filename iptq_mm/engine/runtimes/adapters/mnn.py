@@ -32,7 +32,8 @@ class Mnn(Runtime):
         )
         printed = done.stdout + done.stderr
         if not file.exists():
-            raise RuntimeError(kept_lines(printed, 'Not Support') or printed[-500:])
+            lacks = kept_lines(printed, 'Not Support').partition('Not Support:')[2]
+            raise RuntimeError(f'lacks {lacks}' if lacks else printed[-500:])
         import MNN
         from MNN import expr
 
