@@ -38,12 +38,12 @@ def test_an_asymmetric_range_is_not_moved_by_its_zero():
 
 
 def test_one_rounding_and_two():
-    count = 1 << 18
+    count = 1 << 15
     found = edges.requantized(count)
     other = {k: int((found[k] != found['exact']).sum()) for k in found}
     assert other['ours'] == 0
     assert 1e-3 < other['gemmlowp'] / count < 6e-3
-    assert other['float32'] / count < 2e-5
+    assert other['float32'] <= 3
     assert abs(found['gemmlowp'] - found['exact']).max() == 1
 
 

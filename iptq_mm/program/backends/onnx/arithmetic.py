@@ -47,8 +47,12 @@ def biased(b: Builder, x: Ref, dtype: str, signed: bool | None = None) -> Ref:
     x = b.cast(x, dtype)
     if not (x.low < 0 if signed is None else signed):
         return b.wrap(x, unsigned, x.low, x.high)
+    bounds = x.low + half, x.high + half
+    before = b.flipped.get(x.name)
+    if before is not None and before.dtype == unsigned:  # flipped twice is as it was
+        return before._replace(low=bounds[0], high=bounds[1])
     flipped = b.op('BitwiseXor', x, b.constant(-half, dtype))
-    return b.wrap(flipped, unsigned, x.low + half, x.high + half)
+    return b.wrap(flipped, unsigned, *bounds)
 
 
 def unbiased(b: Builder, x: Ref, zero: int | Tensor | Ref, low: int, high: int) -> Ref:
@@ -66,7 +70,9 @@ def unbiased(b: Builder, x: Ref, zero: int | Tensor | Ref, low: int, high: int) 
         if bool((zero == limits(dtype)[0]).all()):
             # The highest bit alone. To compilers that take overflow for impossible
             # (TVM), ``x - half`` is ``x | half``, which is wrong below 0.
-            return b.op('BitwiseXor', made, b.given(zero), bounds=(low, high))
+            flipped = b.op('BitwiseXor', made, b.given(zero), bounds=(low, high))
+            b.flipped[flipped.name] = x
+            return flipped
         zero = b.given(zero)
     return b.op('Sub', made, b.wrap(zero, dtype), bounds=(low, high))
 
