@@ -1,5 +1,8 @@
 """Whole runs of tiny models, made once and looked at by many tests."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +34,10 @@ class Run:
     predictions: list[dict]
 
 
+ROOT = Path(__file__).parents[1]
+
 #: Fixtures that quantize and evaluate a model: who wants one is slow.
-WHOLE_RUNS = {'vit_run', 'swin_run', 'detector_run'}
+WHOLE_RUNS = {'vit_run', 'swin_run', 'detector_run', 'demo_run'}
 
 #: Tests, or cases of tests, that were measured to be slow.
 SLOW = house.listed_tests(Path(__file__).with_name('slow.txt'))
@@ -110,3 +115,43 @@ def detector_run(tiny_data, tmp_path_factory):
 def run(request):
     """Each of the runs."""
     return request.getfixturevalue(f'{request.param}_run')
+
+
+@pytest.fixture(scope='session')
+def demo_folder(tmp_path_factory):
+    """Few demo images and the shipped weights, laid out as the configs expect."""
+    path = tmp_path_factory.mktemp('demo')
+    tool = [sys.executable, ROOT / 'tools/make_demo_data.py', '--out', 'data/demo']
+    subprocess.run([*tool, '--train', '12', '--val', '8'], cwd=path, check=True)
+    (path / 'demo').symlink_to(ROOT / 'demo')
+    return path
+
+
+@pytest.fixture(scope='session')
+def demo_run(demo_folder) -> Callable[[str], dict[str, Any]]:
+    """Quantizes a demo model, once: from the name of its config to the results.
+
+    ``work/NAME`` in ``demo_folder`` is its work dir.
+    """
+    from iptq_mm.engine.run.pipeline import quantize_and_compare
+
+    made: dict[str, dict[str, Any]] = {}
+    options = {
+        'quantization.calibration.num_images': 12,
+        'quantization.calibration.analysis_images': 4,
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+    }
+
+    def run(name: str) -> dict[str, Any]:
+        if name not in made:
+            config = ROOT / f'configs/demo/{name}.py'
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(demo_folder)
+                work_dir = f'work/{name}'
+                made[name] = quantize_and_compare(
+                    config, work_dir=work_dir, cfg_options=options
+                )
+        return made[name]
+
+    return run

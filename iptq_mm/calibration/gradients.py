@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -60,15 +59,8 @@ class Differentiating(FloatMode):
         self._entered.append(value)
         return value
 
-    def compute(
-        self,
-        site: str,
-        operation: Operation,
-        inputs: Sequence[QTensor | None],
-        attributes: dict[str, Any],
-    ) -> Tensor:
+    def computed(self, operation: Operation, value: Tensor) -> Tensor:
         """See the base class; rows of an embedding begin a graph as inputs do."""
-        value = super().compute(site, operation, inputs, attributes)
         return self._begun(value) if operation.kind == 'embedding' else value
 
     def watch(self, value: Tensor, use: Callable[[Tensor], None]) -> None:

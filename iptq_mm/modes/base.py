@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 from ..intmath import QParams, storage_dtype
 from ..kept_float import RETURNED, returned_name
@@ -204,14 +204,17 @@ class FloatMode(Mode):
         """The float result of an operation."""
         operands = self.operands(site, inputs)
         payloads = [None if x is None else x.payload for x in operands]
-        return operation.real(payloads, attributes)
+        return self.computed(operation, operation.real(payloads, attributes))
+
+    def computed(self, operation: Operation, value: Tensor) -> Tensor:
+        """What goes on as the result of an operation; by default, it does."""
+        return value
 
 
 def _first_source(tree: Any) -> str:
     """Source of the first QTensor in a tree of arguments."""
-    found: list[str] = []
-    tree_map(lambda x: found.append(x.source) if isinstance(x, QTensor) else None, tree)
-    return found[0] if found else 'constant'
+    each = (x.source for x in tree_flatten(tree)[0] if isinstance(x, QTensor))
+    return next(each, 'constant')
 
 
 def shift_channels(x: QTensor, shifts: Sequence[int]) -> QTensor:
@@ -271,7 +274,8 @@ def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
     if (x.qparams.qmin, x.qparams.qmax) == (before, after):
         if x.factor > 0:
             return replace(wanted, scale=scale)
-        return QParams(scale, low, high, _mirrored(wanted.levels))
+        levels = wanted.levels and tuple(-n for n in reversed(wanted.levels))
+        return QParams(scale, low, high, levels)
     real_low = low * scale + (x.qparams.qmin - before) * x.qparams.scale
     real_high = high * scale + (x.qparams.qmax - after) * x.qparams.scale
     if low == -high and wanted.levels is None:
@@ -279,10 +283,6 @@ def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:
         return QParams(amax / high, low, high)
     # Levels that were chosen for other values are of no use.
     return QParams.asymmetric(real_low, real_high, wanted.code_bits)
-
-
-def _mirrored(levels: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return None if levels is None else tuple(-level for level in reversed(levels))
 
 
 def quantized_constant(value: Tensor, source: str) -> QTensor:

@@ -44,7 +44,7 @@ def side_by_side(
     panels = []
     for title, instances in results:
         panel = cv2.resize(image, None, fx=zoom, fy=zoom)
-        order = np.argsort(np.asarray(instances.scores.cpu()))
+        order = np.argsort(np.asarray(instances.scores.cpu()), kind='stable')
         for i in order[np.asarray(instances.scores.cpu())[order] >= threshold]:
             label = int(instances.labels[i])
             mask = None

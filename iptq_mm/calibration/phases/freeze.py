@@ -18,6 +18,7 @@ from ...plan import ParameterPlan, RegionPlan
 from ...record import RegionRecord
 from ...registry import ROUNDINGS
 from ...rounding.base import Rounded
+from ..calibrated_ranges import warn_of_clipping
 from ..config import QuantizationConfig
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
@@ -53,6 +54,7 @@ def freeze_regions(
         module = model.get_submodule(name)
         plan.check(name, module)
         record = (records or {}).get(name, RegionRecord())
+        warn_of_clipping(name, record, plan)
         seen = (inputs or {}).get(name)
         progress = Progress(name, _costs(plan, seen or {})).one_more
         integers = quantize_parameters(

@@ -181,10 +181,10 @@ def _moved(f: Any, q: Any) -> float:
 
 
 def _strong(instances: Any) -> Any:
-    """Detections that count, the highest score first."""
+    """Detections that count, the highest score first; equal ones stay in order."""
     instances = instances.cpu()
     found = instances[instances.scores >= LEAST_SCORE]
-    return found[found.scores.argsort(descending=True)]
+    return found[found.scores.argsort(descending=True, stable=True)]
 
 
 def _unlike(f: Any, q: Any) -> float:

@@ -23,6 +23,7 @@ from ...program.ir.link import End, link
 from ..loading.example import example_batch, test_pipeline
 from ..loading.models import load_quantized
 from .image_format import image_format
+from .known import write_known
 
 
 def export_program(
@@ -40,7 +41,8 @@ def export_program(
     Args:
         config: The config that was written beside the integer checkpoint.
         checkpoint: Its checkpoint; None: ``load_from`` of the config.
-        out: File to write; an ONNX model where it ends with ``.onnx``.
+        out: File to write; an ONNX model where it ends with ``.onnx``, with the files
+            of :func:`~.known.write_known` beside it.
         regions: Names of the regions; none: the first that runs, and all that take
             nothing but what these give.
         keep: Of these, those whose outputs are wanted even where another takes them.
@@ -63,6 +65,7 @@ def export_program(
     program = joined_program(model, batch, regions, keep, images)
     if Path(out).suffix == '.onnx':
         export_onnx(program, out)
+        write_known(program, out)
     else:
         save_program(program, out)
     return program

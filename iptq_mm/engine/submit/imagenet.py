@@ -77,7 +77,9 @@ class ImageNetServer:
                     f'the model knows {len(scores)} classes, ImageNet has '
                     f'{len(self._numbers)}'
                 )
-            best = torch.as_tensor(scores).topk(min(_MOST, len(scores))).indices
+            # Integer logits are often equal; topk leaves their order open.
+            order = torch.as_tensor(scores).argsort(descending=True, stable=True)
+            best = order[:_MOST]
             numbers = ' '.join(str(self._numbers[i]) for i in best.tolist())
             lines.append((image, numbers))
         path = folder / f'{self._name}.txt'

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, GELUFunction, OperationCount
-from ..fixed_point import check_input, ints, tensor
+from ..fixed_point import check_input
+from ..tables import look_up
 
 
 @FUNCTIONS.register_module('table_gelu')
@@ -23,21 +24,23 @@ class TableGELU(GELUFunction):
         """See the base class.
 
         Raises:
-            ValueError: If the input has more than 8 bits.
+            ValueError: If the input has too many bits.
         """
         check_input(self, site)
-        q = torch.arange(site.x.qmin, site.x.qmin + 256, dtype=torch.float64)
+        end = site.x.qmin + self.entries(site)
+        q = torch.arange(site.x.qmin, end, dtype=torch.float64)
         real = self.reference(q * site.x.scale, site.approximate)
         # Larger values saturate in the output anyway; the table stays in 31 bits.
         table = torch.round(real / site.out.scale).clamp_(-(2**30), 2**30)
         return {'table': table.long(), 'first': site.x.qmin}
 
+    def entries(self, site: FunctionSite) -> int:
+        """How many entries the table has: one for each byte."""
+        return 256
+
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        (first,) = ints(constants, 'first')
-        index = q.to(torch.int32)
-        index = (index - first).flatten()
-        return tensor(constants, 'table').index_select(0, index).view(q.shape)
+        return look_up(q, constants)
 
     def operations(self, row: int) -> OperationCount:
         """See the base class."""

@@ -8,7 +8,8 @@ from torch import Tensor
 from ...registry import FUNCTIONS
 from ..base import Constants, FunctionSite, OperationCount, UnaryFunction
 from ..curves import STEEP
-from ..fixed_point import check_input, ints, tensor
+from ..fixed_point import check_input
+from ..tables import look_up
 from .results import results
 
 
@@ -40,10 +41,7 @@ class TableUnary(UnaryFunction):
 
     def integer(self, q: Tensor, constants: Constants) -> Tensor:
         """See the base class."""
-        (first,) = ints(constants, 'first')
-        index = q.to(torch.int32)
-        index = (index - first).flatten()
-        return tensor(constants, 'table').index_select(0, index).view(q.shape)
+        return look_up(q, constants)
 
     def operations(self, row: int) -> OperationCount:
         """See the base class."""

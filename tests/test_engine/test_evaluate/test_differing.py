@@ -78,6 +78,13 @@ def test_objects_of_one_model_alone_count():
     assert picture(entry).shape[1] > 2 * 30  # both models beside each other
 
 
+def test_equal_scores_keep_their_order():
+    """More than 16, which the sort of torch alone may mix up."""
+    boxes = [[float(i), 0.0, i + 1.0, 1.0] for i in range(40)]
+    found = detected(boxes, [0.5] * 40, list(range(40))).pred_instances
+    assert differing._strong(found).labels.tolist() == list(range(40))
+
+
 def test_an_image_without_objects():
     watch = Differing(['red'])
     watch.see(

@@ -56,6 +56,15 @@ def test_lines(devkit, tmp_path):
     assert lines[1][:2] == [numbers[1], numbers[2]]
 
 
+def test_equal_scores_are_in_the_order_of_the_classes(devkit, tmp_path):
+    server = ImageNetServer(dataset(['a.JPEG']), 'mine', str(devkit))
+    scores = torch.tensor([0.2, 0.1, 0.2, 0.2, 0.1, 0.2])
+    (path,) = server.write([{'pred_score': scores, 'img_path': 'a.JPEG'}], tmp_path)
+    numbers = server_numbers(str(devkit))
+    expected = [numbers[i] for i in (0, 2, 3, 5, 1)]
+    assert list(map(int, path.read_text().split())) == expected
+
+
 def test_mistakes(devkit, tmp_path):
     images = dataset(['a.JPEG', 'b.JPEG'])
     with pytest.raises(ConfigError, match='with --devkit'):

@@ -47,8 +47,12 @@ def biased(b: Builder, x: Ref, dtype: str, signed: bool | None = None) -> Ref:
     x = b.cast(x, dtype)
     if not (x.low < 0 if signed is None else signed):
         return b.wrap(x, unsigned, x.low, x.high)
+    bounds = x.low + half, x.high + half
+    before = b.flipped.get(x.name)
+    if before is not None and before.dtype == unsigned:  # flipped twice is as it was
+        return before._replace(low=bounds[0], high=bounds[1])
     flipped = b.op('BitwiseXor', x, b.constant(-half, dtype))
-    return b.wrap(flipped, unsigned, x.low + half, x.high + half)
+    return b.wrap(flipped, unsigned, *bounds)
 
 
 def unbiased(b: Builder, x: Ref, zero: int | Tensor | Ref, low: int, high: int) -> Ref:
@@ -63,6 +67,12 @@ def unbiased(b: Builder, x: Ref, zero: int | Tensor | Ref, low: int, high: int) 
         zero = zero.to(getattr(torch, dtype))
         if not zero.any():
             return made
+        if bool((zero == limits(dtype)[0]).all()):
+            # The highest bit alone. To compilers that take overflow for impossible
+            # (TVM), ``x - half`` is ``x | half``, which is wrong below 0.
+            flipped = b.op('BitwiseXor', made, b.given(zero), bounds=(low, high))
+            b.flipped[flipped.name] = x
+            return flipped
         zero = b.given(zero)
     return b.op('Sub', made, b.wrap(zero, dtype), bounds=(low, high))
 
@@ -177,16 +187,39 @@ def scaled(
 ) -> Ref:
     """``(x * multiplier + offset) >> shift`` in 64 bits: every requantization.
 
-    The offset and what makes the sum unsigned are one addend.
+    ONNX shifts unsigned numbers. So the results are raised above 0, by an addend that
+    the offset takes along, and lowered again. No sum overflows by it: compilers may
+    take the overflow of signed numbers for impossible. Where a sum needs all 64 bits,
+    its highest one is flipped instead.
     """
     m, o, s = (
         torch.as_tensor(n, dtype=torch.int64) for n in (multiplier, offset, shift)
     )
-    rows = zip(
-        *(n.flatten().tolist() for n in torch.broadcast_tensors(m, o, s)), strict=True
-    )
-    ends = [end * m + o >> s for m, o, s in rows for end in (x.low, x.high)]
+    each = (n.flatten().tolist() for n in torch.broadcast_tensors(m, o, s))
+    rows = list(zip(*each, strict=True))
+    sums = [(end * m + o, s) for m, o, s in rows for end in (x.low, x.high)]
+    low, high = min(n >> s for n, s in sums), max(n >> s for n, s in sums)
     product = b.op('Mul', b.cast(x, 'int64'), b.given(m))
-    total = b.op('Add', product, b.given(o ^ (-1 << 63)))
-    bounds = (min(ends), max(ends))
-    return shift_biased(b, b.wrap(total, 'uint64'), 1 << 63, s, bounds)
+    # In 32 bits, 2**32 needs not be subtracted.
+    choices = (1 << 32, -low) if low < 0 and holds('int32', low, high) else (-low,)
+    for raised in choices if low < 0 else (0,):
+        ends = [n + (raised << s) for n, s in sums]
+        addends = [o + (raised << s) for _, o, s in rows]
+        if min(ends) >= 0 and max(*ends, *addends) < 1 << 63:
+            addend = o + (torch.full_like(s, raised) << s)
+            total = b.op('Add', product, b.given(addend))
+            made = b.op(
+                'BitShift',
+                b.wrap(total, 'uint64'),
+                b.given(s, 'uint64'),
+                bounds=(low + raised, high + raised),
+                direction='RIGHT',
+            )
+            if raised == 1 << 32:
+                return b.wrap(made, 'int32', low, high)
+            made = b.cast(made, narrowest(low, high + raised))
+            if not raised:
+                return made
+            return b.op('Sub', made, b.given(raised, made.dtype), bounds=(low, high))
+    total = b.op('Add', product, b.given(o))
+    return shift_biased(b, biased(b, total, 'int64', True), 1 << 63, s, (low, high))

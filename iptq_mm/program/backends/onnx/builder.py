@@ -79,12 +79,15 @@ class Builder:
         scope: First part of the names of the operators to come.
         nodes: Operators so far.
         initializers: Constants so far.
+        flipped: By the name of a signed tensor, the unsigned one of the same size that
+            it is with its highest bit flipped.
     """
 
     def __init__(self) -> None:
         self.scope = ''
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
+        self.flipped: dict[str, Ref] = {}
         self._made: dict[tuple, Ref] = {}
 
     def op(
@@ -112,6 +115,15 @@ class Builder:
             self.nodes.append(helper.make_node(kind, names, [name], name, **attributes))
             self._made[key] = Ref(name, dtype, *(bounds or limits(dtype)))
         return self._made[key]
+
+    def live(self, names: Sequence[str]) -> list[NodeProto]:
+        """The operators that some tensors need, in order."""
+        needed, found = set(names), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                found.append(node)
+        return found[::-1]
 
     def moved(self, kind: str, *inputs: Ref, **attributes: Any) -> Ref:
         """:meth:`op`, for an output with the type and bounds of the first input."""

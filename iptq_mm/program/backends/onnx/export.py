@@ -76,10 +76,11 @@ def to_onnx(program: Program) -> ModelProto:
         outputs.append(information(name, port))
         made = b.given(known[port.value])
         b.nodes.append(helper.make_node('Identity', [made.name], [name], name))
-    used = {name for node in b.nodes for name in node.input}
+    nodes = b.live([x.name for x in outputs])
+    used = {name for node in nodes for name in node.input}
     constants = [tensor for tensor in b.initializers if tensor.name in used]
     graph = helper.make_graph(
-        b.nodes, f'iptq_mm {program.region}', inputs, outputs, constants
+        nodes, f'iptq_mm {program.region}', inputs, outputs, constants
     )
     model = helper.make_model(
         graph,

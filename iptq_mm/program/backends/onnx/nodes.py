@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from ...lowering.lower import lower
 from .arithmetic import scaled
 from .aten import translate
 from .builder import Builder, Known, Ref, dtype_name
+from .convolutions import convolution
 from .moves import move
 from .order import clamp
 from .products import product
@@ -100,38 +100,19 @@ def _linear(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
 
 def _conv2d(t: Translator, node: Node, constants: Mapping[str, Any]) -> Ref:
     x, weight = (t.known[x] for x in node.operands)
-    sizes = t.shape(node.operands[1])
-    attributes = {
-        k: [v, v] if isinstance(v, int) else v for k, v in node.attributes.items()
-    }
-    dilation = attributes.get('dilation', [1, 1])
-    x = product(
-        t.b,
-        'ConvInteger',
-        x,
-        weight,
-        math.prod(sizes[1:]),
-        constants['bound'],
-        strides=attributes.get('stride', [1, 1]),
-        pads=_pads(attributes.get('padding', [0, 0]), sizes[2:], dilation),
-        dilations=dilation,
-        group=node.attributes.get('groups', 1),
+    shapes = t.shape(node.operands[0]), t.shape(node.operands[1])
+    value = t.program.values[node.output]
+    affine = [constants[name] for name in _AFFINE]
+
+    def requantized(x: Ref, channels: int) -> Ref:
+        """In the range and the type of the value; channels are the dimension -n."""
+        each = (c.view(-1, *(1,) * (channels - 1)) for c in affine)
+        clamped = clamp(t.b, scaled(t.b, x, *each), value.low, value.high)
+        return t.b.cast(clamped, dtype_name(value.dtype))
+
+    return convolution(
+        t.b, x, weight, shapes, node.attributes, constants['bound'], requantized
     )
-    return scaled(t.b, x, *(constants[name].view(-1, 1, 1) for name in _AFFINE))
-
-
-def _pads(
-    padding: str | list[int], sizes: tuple[int, ...], dilation: list[int]
-) -> list[int]:
-    """Zeros before and after, by dimension."""
-    if padding == 'valid':
-        return [0, 0, 0, 0]
-    if padding == 'same':
-        total = [d * (n - 1) for n, d in zip(sizes, dilation, strict=True)]
-        before = [n // 2 for n in total]
-        return before + [n - m for n, m in zip(total, before, strict=True)]
-    assert not isinstance(padding, str)
-    return [*padding, *padding]
 
 
 def _scaled(b: Builder, x: Ref, constants: Mapping[str, Any]) -> Ref:

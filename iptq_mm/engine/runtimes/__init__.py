@@ -1,0 +1,1 @@
+"""What other software makes of an exported file: which integers, which operators."""

@@ -1,0 +1,109 @@
+"""The table of runtimes, and the tool that makes it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import scripts
+
+from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.runtimes import table
+from iptq_mm.engine.runtimes.adapters import RUNTIMES, Tvm
+from iptq_mm.engine.runtimes.table import model_text, rows_text, runtime_rows
+
+TOOL = Path(__file__).parents[3] / 'tools/runtimes.py'
+EXACT = dict(kind='exact')
+
+
+def test_all_of_them_are_in_the_list():
+    assert list(RUNTIMES)[0] == 'IREE' and len(RUNTIMES) == 11
+    for runtime in RUNTIMES.values():
+        assert runtime.__doc__ and runtime.name
+
+
+def model(whole, operators=(), tried=3):
+    return dict(
+        model='m',
+        whole=whole,
+        operators=list(operators),
+        tried=tried,
+        kinds=3,
+        known_operators=['Gather', 'GatherElements', 'Not'],
+    )
+
+
+def test_words():
+    assert model_text(dict(model='m', whole=EXACT, operators=[])) == 'exact'
+    differs = dict(kind='differs', differ=2, count=6, largest=40)
+    assert model_text(model(differs)) == (
+        '2 of 6 outputs differ, by up to 40; takes each operator by itself'
+    )
+    operators = [
+        dict(operator='Mul of int32', kind='differs', largest=2**62),
+        dict(operator='Mul of int32', kind='differs', largest=3),
+        dict(operator='Cast of int32 to int64', kind='refused', reason='no'),
+        dict(operator='MatMul of int64', kind='ended', status=-6),
+    ]
+    refused = dict(
+        kind='refused', reason='NotImplementedError: GatherElements_7 is missing'
+    )
+    assert model_text(model(refused, operators, tried=2)) == (
+        'does not take the model (at GatherElements); does not take Cast of int32 to '
+        'int64, MatMul of int64; errs in Mul of int32 (by up to 4.6e+18); 1 of 3 kinds '
+        'of nodes not tried in time'
+    )
+    assert model_text(model(dict(kind='late'))).startswith('not ready in time; ')
+
+
+def test_only_what_is_not_exact_is_taken_apart(small, monkeypatch):
+    asked = []
+
+    def results_of(name, cases, seconds):
+        asked.append((name, [case.label for case in cases]))
+        if cases[0].label != 'small':
+            return [EXACT] * (len(cases) - 1) + [dict(kind='refused', reason='no')]
+        bad = dict(kind='differs', differ=1, count=4, largest=2)
+        return [EXACT if name == 'ONNX Runtime' else bad]
+
+    def version(self):
+        return '1.2'
+
+    monkeypatch.setattr(table, 'results_of', results_of)
+    monkeypatch.setattr(Tvm, 'version', version)
+    said = []
+    rows = runtime_rows([small], ['ONNX Runtime', 'TVM'], 60, said.append)
+    assert [name for name, _ in asked] == ['ONNX Runtime', 'TVM', 'TVM']
+    last = asked[-1][1][-1]
+    (good,), (bad,) = rows[0]['models'], rows[1]['models']
+    assert good == dict(model='small', whole=EXACT, operators=[])
+    assert [o['operator'] for o in bad['operators']] == [last]
+    text = f'1 of 4 outputs differ, by up to 2; does not take {last}'
+    assert said[1] == f'TVM 1.2, small: {text}'
+    assert rows_text(rows).endswith(f'| TVM | 1.2 | {text} |')
+
+
+def test_mistakes(small, tmp_path):
+    with pytest.raises(ConfigError, match="no runtime 'Tvm': there are"):
+        runtime_rows([small], ['Tvm'], 60, print)
+    shutil.copy(small, tmp_path / 'm.onnx')
+    with pytest.raises(ConfigError, match='m_check.npz is missing: tools/export.py'):
+        runtime_rows([tmp_path / 'm.onnx'], ['TVM'], 60, print)
+
+
+@pytest.mark.slow
+def test_tool(small, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    tool = scripts.runner(scripts.as_module(TOOL), monkeypatch, capsys)
+    monkeypatch.delenv('NODE_PATH', raising=False)
+    names = ['ONNX Runtime', 'onnxruntime-web']
+    code, out, _ = tool(small, '--runtimes', *names, '--json', 'rows.json')
+    assert code == 0 and '| ONNX Runtime | ' in out and ' | exact |' in out
+    missing = 'not installed: npm install onnxruntime-web'
+    assert f'| onnxruntime-web | {missing}' in out
+    arguments = small, '--runtimes', names[0], '--also', 'rows.json', '--out', 't.md'
+    assert tool(*arguments)[0] == 0
+    assert (tmp_path / 't.md').read_text().count(' | exact |') == 2
+    assert len(json.loads((tmp_path / 'rows.json').read_text())) == 2
+    ran = tool('missing.onnx', '--runtimes', names[0])
+    assert ran.code == 1 and 'missing.onnx is missing' in ran.mistake
