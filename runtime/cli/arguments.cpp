@@ -18,6 +18,7 @@ const char* kUsage =
     "  --bench N        time N calls\n"
     "  --threads N      threads of a call (1)\n"
     "  --isa NAME       instruction set, instead of the CPU's best\n"
+    "  --levels         instruction sets that this CPU has\n"
     "  --version\n";
 
 namespace {

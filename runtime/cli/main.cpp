@@ -16,9 +16,9 @@ bool fail(const std::string& message) {
   return false;
 }
 
-double seconds() {
+double seconds(clockid_t clock) {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
@@ -195,16 +195,19 @@ bool Session::call(size_t number) {
 }
 
 bool Session::bench() {
-  std::vector<double> times;
+  std::vector<double> times, used;
   for (int i = 0; i < arguments.bench; ++i) {
-    const double start = seconds();
+    const double start = seconds(CLOCK_MONOTONIC);
+    const double from = seconds(CLOCK_PROCESS_CPUTIME_ID);
     if (!call(0)) return false;
-    times.push_back(1e3 * (seconds() - start));
+    used.push_back(1e3 * (seconds(CLOCK_PROCESS_CPUTIME_ID) - from));
+    times.push_back(1e3 * (seconds(CLOCK_MONOTONIC) - start));
   }
   std::sort(times.begin(), times.end());
-  std::printf("%d calls, %d threads, %s: median %.3f ms, least %.3f ms\n",
+  std::sort(used.begin(), used.end());
+  std::printf("%d calls, %d threads, %s: median %.3f ms, least %.3f ms; of CPUs %.3f ms\n",
               arguments.bench, arguments.threads, iptq_instruction_set_in_use(),
-              times[times.size() / 2], times[0]);
+              times[times.size() / 2], times[0], used[used.size() / 2]);
   return true;
 }
 
@@ -243,6 +246,11 @@ int main(int count, char** values) {
   for (int i = 1; i < count; ++i) {
     if (!std::strcmp(values[i], "--version"))
       return std::printf("iptq-run %s\n", iptq_version()), 0;
+    if (!std::strcmp(values[i], "--levels")) {
+      for (int level = 0; iptq_instruction_set(level); ++level)
+        std::printf("%s\n", iptq_instruction_set(level));
+      return 0;
+    }
     if (!std::strcmp(values[i], "--help")) return std::fputs(kUsage, stdout), 0;
   }
   Arguments arguments;

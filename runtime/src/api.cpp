@@ -1,11 +1,12 @@
 // The C interface: models, and calls that borrow an instance each.
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <utility>
 #include <vector>
 
-#include "border.h"
+#include "run/border.h"
 #include "error.h"
 #include "iptq.h"
 
@@ -55,6 +56,16 @@ iptq_port described(const Program& program, const file::Port& record) {
   return port;
 }
 
+// The most that a command wants of a thread's memory.
+u64 most_scratch(const Program& program) {
+  u64 most = 0;
+  for (const i64* command : program.commands) {
+    const u64 bytes = static_cast<u64>(scratch_bytes(command));
+    most = bytes > most ? bytes : most;
+  }
+  return most;
+}
+
 }  // namespace
 
 struct iptq_model {
@@ -98,11 +109,14 @@ namespace {
 iptq_model* opened(std::unique_ptr<iptq_model> model, bool read) {
   if (!read || !model->open()) return nullptr;
   // Kernels have scratch memory, too, and cannot say that there is none.
-  for (const i64* command : model->program.commands)
-    if (static_cast<u64>(scratch_bytes(command)) > kMostScratch) {
-      refuse("the model wants more memory than any model does: export it again");
-      return nullptr;
-    }
+  const u64 scratch = most_scratch(model->program);
+  void* trial = scratch > kMostScratch ? nullptr : std::malloc(scratch + 1);
+  std::free(trial);
+  if (!trial) {
+    refuse("not enough memory: each thread of a call needs %llu bytes",
+           static_cast<unsigned long long>(scratch));
+    return nullptr;
+  }
   std::unique_ptr<Instance> instance = Instance::make(model->program, 1);
   if (!instance) return nullptr;
   model->give_back(std::move(instance));
@@ -176,13 +190,9 @@ const iptq_port* iptq_output(const iptq_model* model, size_t number) {
 }
 
 size_t iptq_working_memory(const iptq_model* model) {
-  u64 most = 0;
-  for (const i64* command : model->program.commands) {
-    const u64 bytes = static_cast<u64>(scratch_bytes(command));
-    most = bytes > most ? bytes : most;
-  }
   const file::Header& h = model->program.header;
-  return static_cast<size_t>(h.arena_bytes + h.commands_bytes + most);
+  return static_cast<size_t>(h.arena_bytes + h.commands_bytes +
+                             most_scratch(model->program));
 }
 
 int iptq_predict(iptq_model* model, const iptq_array* inputs, size_t number_of_inputs,

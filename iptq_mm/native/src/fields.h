@@ -35,7 +35,12 @@ using Pointer = T*;
 template <class T>
 class Pointer {
  public:
-  Pointer(T* at = nullptr) : at_(at), zero_(0) {}
+  Pointer() : at_(nullptr), zero_(0) {}
+  Pointer& operator=(T* at) {
+    at_ = at;
+    zero_ = 0;
+    return *this;
+  }
   operator T*() const { return at_; }
   template <class U>
   explicit operator U*() const {

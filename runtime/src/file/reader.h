@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "check.h"
-#include "contents.h"
-#include "format.h"
+#include "checks/check.h"
+#include "file/contents.h"
+#include "file/format.h"
 
 namespace iptq {
 

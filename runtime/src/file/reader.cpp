@@ -1,8 +1,8 @@
-#include "reader.h"
+#include "file/reader.h"
 
 #include <cstring>
 
-#include "checksum.h"
+#include "file/checksum.h"
 #include "error.h"
 #include "executor.h"
 

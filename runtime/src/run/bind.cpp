@@ -1,4 +1,4 @@
-#include "bind.h"
+#include "run/bind.h"
 
 #include <tuple>
 

@@ -1,10 +1,10 @@
-#include "instance.h"
+#include "run/instance.h"
 
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "bind.h"
+#include "run/bind.h"
 #include "error.h"
 
 namespace iptq {

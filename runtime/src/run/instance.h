@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "pool.h"
-#include "reader.h"
+#include "run/pool.h"
+#include "file/reader.h"
 
 namespace iptq {
 

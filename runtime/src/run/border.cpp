@@ -1,4 +1,4 @@
-#include "border.h"
+#include "run/border.h"
 
 #include <cstring>
 

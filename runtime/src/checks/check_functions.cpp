@@ -1,5 +1,5 @@
 // Checks of softmaxes, attentions and LayerNorms.
-#include "check.h"
+#include "checks/check.h"
 
 namespace iptq {
 

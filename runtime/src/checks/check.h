@@ -10,7 +10,7 @@
 #include <type_traits>
 
 #include "commands.h"
-#include "format.h"
+#include "file/format.h"
 
 namespace iptq {
 

@@ -1,4 +1,4 @@
-#include "check.h"
+#include "checks/check.h"
 
 #include "error.h"
 

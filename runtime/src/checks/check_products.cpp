@@ -1,5 +1,5 @@
 // Checks of products: their weights, the rows that they take, their epilogues.
-#include "check.h"
+#include "checks/check.h"
 
 namespace iptq {
 namespace {

@@ -1,4 +1,4 @@
-#include "contents.h"
+#include "file/contents.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "error.h"
-#include "format.h"
+#include "file/format.h"
 
 namespace iptq {
 

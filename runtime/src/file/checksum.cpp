@@ -1,4 +1,4 @@
-#include "checksum.h"
+#include "file/checksum.h"
 
 #include <cstring>
 

@@ -1,7 +1,7 @@
 // A command of a file with the addresses of this process.
 #pragma once
 
-#include "check.h"
+#include "checks/check.h"
 
 namespace iptq {
 

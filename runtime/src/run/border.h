@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "instance.h"
+#include "run/instance.h"
 #include "iptq.h"
 
 namespace iptq {

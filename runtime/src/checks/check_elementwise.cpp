@@ -1,5 +1,5 @@
 // Checks of commands on strided tensors.
-#include "check.h"
+#include "checks/check.h"
 
 namespace iptq {
 namespace {
