@@ -1,5 +1,7 @@
 """The runtime's integers are the reference's: all machines, all instruction sets."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from native_cases import extremes
@@ -24,8 +26,7 @@ def agree(command, made, path, level=''):
 
 
 def levels(command):
-    import subprocess
-
+    """The instruction sets of a machine."""
     return subprocess.check_output([*command, '--levels'], text=True).split()
 
 

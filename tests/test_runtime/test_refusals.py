@@ -1,11 +1,13 @@
 """Files that are no models, or not whole, are refused with a message that helps."""
 
+import ctypes
 import struct
 import subprocess
 import zlib
 
 import pytest
 
+from iptq_mm.native.commands import KINDS, Gemm
 from iptq_mm.program.backends.native.file import format as file_format
 
 pytestmark = pytest.mark.slow
@@ -32,12 +34,8 @@ def with_number(contents, at, value):
 
 def first_gemm(contents, field):
     """Where a field of the first matrix product stands."""
-    from iptq_mm.native.commands import KINDS, Gemm
-
     at = number(contents, 56)
     while (kind := number(contents, at)) != Gemm.kind_number:
-        import ctypes
-
         at += ctypes.sizeof(KINDS[kind])
     return at + getattr(Gemm, field).offset
 
