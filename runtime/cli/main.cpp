@@ -22,6 +22,16 @@ double seconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+// The most kilobytes that were resident; 0 where the system does not say.
+long resident() {
+  std::FILE* file = std::fopen("/proc/self/status", "r");
+  long most = 0;
+  for (char line[256]; file && std::fgets(line, sizeof line, file);)
+    if (std::sscanf(line, "VmHWM: %ld", &most) == 1) break;
+  if (file) std::fclose(file);
+  return most;
+}
+
 std::string shape_text(const iptq_port& port) {
   std::string text;
   for (int d = 0; d < port.rank; ++d)
@@ -208,6 +218,7 @@ bool Session::bench() {
   std::printf("%d calls, %d threads, %s: median %.3f ms, least %.3f ms; of CPUs %.3f ms\n",
               arguments.bench, arguments.threads, iptq_instruction_set_in_use(),
               times[times.size() / 2], times[0], used[used.size() / 2]);
+  std::printf("resident at most: %ld kB\n", resident());
   return true;
 }
 

@@ -27,7 +27,7 @@ using namespace iptq;
 namespace {
 
 using Bytes = std::vector<unsigned char>;
-constexpr unsigned kSeconds = 5;  // of a run
+constexpr unsigned kSeconds = 1;  // of a run
 constexpr size_t kMostMemory = size_t{64} << 20;
 
 struct Mutator {

@@ -38,6 +38,7 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
 
 namespace std {
 const nothrow_t nothrow{};
+[[noreturn]] void __throw_bad_alloc() { std::abort(); }
 [[noreturn]] void __throw_length_error(const char*) { std::abort(); }
 [[noreturn]] void __throw_bad_array_new_length() { std::abort(); }
 }  // namespace std
