@@ -17,7 +17,8 @@ from runtime_checks.sanitizing import ENVIRONMENT
 from runtime_checks.targets import SANITIZED
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'tests' / 'support'))
+SUPPORT = ROOT / 'tests' / 'support'
+sys.path[:0] = [str(SUPPORT), str(SUPPORT / 'runtime')]
 
 
 def main() -> int:
