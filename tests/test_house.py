@@ -11,7 +11,7 @@ import iptq_mm
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ('benchmarks', 'configs', 'demo', 'docs', 'findings', 'iptq_mm', 'tests')
-FILES = list(house.files(ROOT, (*FOLDERS, 'tools')))
+FILES = list(house.files(ROOT, (*FOLDERS, 'examples', 'runtime', 'tools')))
 RELATIVE = [path.relative_to(ROOT) for path in FILES]
 DOCUMENTS = sorted(ROOT.glob('*.md')) + [p for p in FILES if p.suffix == '.md']
 

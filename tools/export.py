@@ -2,15 +2,22 @@
 
 python tools/export.py CONFIG CHECKPOINT --out FILE
 
-A file that ends with .onnx is an ONNX model of integer operators, for ONNX Runtime
-alone. Its inputs and outputs are integers; the metadata says what they stand for: JSON
-lists ``inputs`` and ``outputs`` of name, scale, low and high, where an input is
-``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``) and
-a real output is the integers times scale; outputs are named after the modules that make
-them. ``--model-explorer`` also writes files that colour this graph in Google's Model
-Explorer. Any other file is for
-``iptq_mm.program.Deployed``. The order of an image's channels, and how it is
-normalized, stand in either file (``image``), and are printed.
+The end of the file's name says the format:
+
+- .onnx is an ONNX model of integer operators, for ONNX Runtime alone. Its inputs and
+  outputs are integers; the metadata says what they stand for: JSON lists ``inputs`` and
+  ``outputs`` of name, scale, low and high, where an input is
+  ``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``)
+  and a real output is the integers times scale. Outputs are named after the modules
+  that make them. A known input and its outputs are written beside it, and a script that
+  compares them in any runtime. ``--model-explorer`` also writes files that colour the
+  graph in Google's Model Explorer.
+- .iptq is a compiled program for the C library of ``runtime/``, which needs no Python:
+  docs/how-to/deploy-without-python.md.
+- Any other file is for ``iptq_mm.program.Deployed``.
+
+The order of an image's channels, and how it is normalized, stand in all of them
+(``image``), and are printed.
 """
 
 import argparse
@@ -20,6 +27,7 @@ from pathlib import Path
 import torch
 
 from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.export.formats import WRITERS, format_of
 from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
     add_image_shape,
@@ -38,7 +46,14 @@ def parse_args() -> argparse.Namespace:
         description='Write what a quantized model does to an image as one program'
     )
     add_integer_model(parser)
-    parser.add_argument('--out', required=True, help='file to write: .onnx, or any')
+    parser.add_argument(
+        '--out', required=True, help='file to write: .onnx, .iptq, or any'
+    )
+    parser.add_argument(
+        '--to',
+        choices=list(WRITERS),
+        help='format, whatever the name of the file; file: compiled, for the runtime',
+    )
     parser.add_argument(
         '--regions',
         nargs='+',
@@ -73,7 +88,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run the tool."""
     args = parse_args()
-    explorer, onnx = args.model_explorer, args.out.endswith('.onnx')
+    explorer, onnx = args.model_explorer, format_of(args.out, args.to) == 'onnx'
     if explorer is not None and not onnx:
         raise ConfigError('--model-explorer is for .onnx files: name one with --out')
     program = export_program(
@@ -83,6 +98,7 @@ def main() -> int:
         regions=args.regions,
         keep=args.keep,
         shape=args.shape and tuple(args.shape),
+        to=args.to,
         cfg_options=args.cfg_options,
     )
     if args.print and args.backend:

@@ -32,6 +32,7 @@ _FLAGS = [
 _X86 = ['-DIPTQ_X86']
 _AVX512 = ['f', 'bw', 'dq', 'vl', 'vnni']
 _UNITS: dict[str, list[str]] = {
+    'entry.cpp': [],
     'executor.cpp': [],
     'layout.cpp': [],
     'isa/portable.cpp': [],

@@ -148,10 +148,10 @@ class Multiply(Command):
 
 
 class Lookup(Command):
-    """Elementwise ``table[a - first]``."""
+    """Elementwise ``table[a - first]``; ``last`` is the table's last index."""
 
     kind_number = 5
-    _fields_ = fields('kind', *_UNARY, '*table first')
+    _fields_ = fields('kind', *_UNARY, '*table first last')
 
 
 class Copy(Command):
@@ -167,7 +167,7 @@ class Gather(Command):
     """Runs of bytes copied from anywhere, or filled with zeros."""
 
     kind_number = 7
-    _fields_ = fields('kind *a *out *runs_from runs size element zero_point')
+    _fields_ = fields('kind *a *out *runs_from last runs size element zero_point')
 
 
 class Mean(Command):

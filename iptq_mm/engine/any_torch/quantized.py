@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ...calibration import ConfigError
 from ...plan import RegionPlan
-from ...program import Program, save_program
-from ...program.backends.onnx import export_onnx
+from ...program import Program
 from ...utils.files import atomic_save
 from ..export.checkpoint import quantized_state
+from ..export.formats import write_program
 from ..export.program import joined_program
 from .calling import Call, to_device
 from .holder import Holder, stepping
@@ -72,10 +71,12 @@ class QuantizedModel:
         atomic_save({'iptq_mm': meta, 'state_dict': state}, path)
 
     def export(self, path: str | os.PathLike, batch: Any = None) -> Program:
-        """Write the integer program of the regions, as ONNX or for ``Deployed``.
+        """Write the integer program of the regions, for another software.
 
         Args:
-            path: File to write; an ONNX model where it ends with ``.onnx``.
+            path: File to write: an ONNX model where it ends with ``.onnx``, a compiled
+                program for the C library where it ends with ``.iptq``, else a program
+                for ``Deployed``.
             batch: The program is for its shapes; None: those of the last batch of the
                 calibration.
 
@@ -96,8 +97,5 @@ class QuantizedModel:
         batch = to_device(batch, self.model)
         with stepping(self._root, self._call):
             program = joined_program(self._root, batch)
-        if Path(path).suffix == '.onnx':
-            export_onnx(program, path)
-        else:
-            save_program(program, path)
+        write_program(program, path)
         return program

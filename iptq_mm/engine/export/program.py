@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +15,13 @@ from ...calibration import ConfigError
 from ...modes import Mode, bound_region, regions_in
 from ...modes.binding import own_forward
 from ...modes.inputs.entering import entering
-from ...program import Program, save_program, trace
-from ...program.backends.onnx import export_onnx
+from ...program import Program, trace
 from ...program.ir.image_format import ImageFormat
 from ...program.ir.link import End, link
 from ..loading.example import example_batch, test_pipeline
 from ..loading.models import load_quantized
+from .formats import format_of, write_program
 from .image_format import image_format
-from .known import write_known
 
 
 def export_program(
@@ -34,6 +32,7 @@ def export_program(
     regions: Sequence[str] = (),
     keep: Sequence[str] = (),
     shape: tuple[int, int] | None = None,
+    to: str | None = None,
     cfg_options: dict[str, Any] | None = None,
 ) -> Program:
     """Write the integer program of a quantized model, its regions joined to one.
@@ -41,13 +40,14 @@ def export_program(
     Args:
         config: The config that was written beside the integer checkpoint.
         checkpoint: Its checkpoint; None: ``load_from`` of the config.
-        out: File to write; an ONNX model where it ends with ``.onnx``, with the files
-            of :func:`~.known.write_known` beside it.
+        out: File to write; beside an ONNX model go the files of
+            :func:`~.known.write_known`.
         regions: Names of the regions; none: the first that runs, and all that take
             nothing but what these give.
         keep: Of these, those whose outputs are wanted even where another takes them.
         shape: Height and width of the image that the model gets; None: as its test
             pipeline makes them. The program is for this size.
+        to: Format, see :func:`.formats.format_of`.
         cfg_options: Overrides, by dotted key.
 
     Returns:
@@ -56,18 +56,15 @@ def export_program(
     Raises:
         ConfigError: If the config has no such region, or no example can be made.
         FileNotFoundError: If the config or the checkpoint is missing.
-        ProgramError: If an operation has no counterpart.
+        ProgramError: If the format has no counterpart of an operation.
         RuntimeError: If the package onnx is missing.
     """
+    format_of(out, to)  # wrong names end it before the work
     cfg, model = load_quantized(config, checkpoint, cfg_options)
     batch = example_batch(cfg, shape)
     images = image_format(model, test_pipeline(cfg))
     program = joined_program(model, batch, regions, keep, images)
-    if Path(out).suffix == '.onnx':
-        export_onnx(program, out)
-        write_known(program, out)
-    else:
-        save_program(program, out)
+    write_program(program, out, to)
     return program
 
 

@@ -44,32 +44,32 @@ IPTQ_ENUM(Post, kNothing, kTable, kAdd, kRescale)
 //   out (m, n) = epilogue(start + a (m, taps * k) @ weights (taps * k, n))
 struct Gemm {
   i64 kind;
-  const u8* a;             // (m, k); with a window the images that it describes
+  Pointer<const u8> a;     // (m, k); with a window the images that it describes
   i64 a_row;               // bytes from row to row, as all distances of the window
   i64 m, n, k;             // k: the depth of a tap
   i64 taps;                // kernel_height * kernel_width; 0: no window, one tap
   Window window;
-  const i8* weights;       // panels, see product/panels.h; depthwise: (taps, N)
+  Pointer<const i8> weights;  // panels, see product/panels.h; depthwise: (taps, N)
   i64 bits, width;         // of a weight: 8 or 4, or 16, then a is int16, too; most
                            // vectors of a panel: 1 to 4
   i64 halves;              // 16 bits: whether sums need 64 bits, see product/halves.inl
-  const i32* start;        // (N,), initial accumulators: equation (1) of the epilogue
+  Pointer<const i32> start;  // (N,), initial accumulators: equation (1) of the epilogue
   i64 quick;               // whether the next four are of the quick form
-  const i64* multiplier;   // (N,)
-  const i64* offset;       // (N,)
-  const i32* up;           // (N,), quick: left shifts of accumulators; or null: none
-  const i32* shift;        // (N,)
+  Pointer<const i64> multiplier;  // (N,)
+  Pointer<const i64> offset;  // (N,)
+  Pointer<const i32> up;   // (N,), quick: left shifts of accumulators; or null: none
+  Pointer<const i32> shift;  // (N,)
   i64 low, high;           // range of the codes of the product, zero point included
-  const i32* rows;         // (m,), row of the result for each row of a; -1: none; or null
+  Pointer<const i32> rows;  // (m,), row of the result for each of a; -1: none; or null
   i64 post;                // a Post
-  const void* table;       // kTable: (high - low + 1,), at least 256; by code - low
+  Pointer<const void> table;  // kTable: (high - low + 1,), at least 256; by code - low
   i64 table_type;          // kU8 or kI16
-  const i16* residual;     // kAdd: (rows of the result, n)
+  Pointer<const i16> residual;  // kAdd: (rows of the result, n)
   i64 residual_row;
-  const i32* residual_rows;  // (rows of the result,), its row of the residual; or null
+  Pointer<const i32> residual_rows;  // (rows of the result,), its row of it; or null
   Sum sum;                 // kAdd, kRescale
   Interpolation line;      // kTable, if it is one
-  void* out;               // (m, n)
+  Pointer<void> out;       // (m, n)
   i64 out_type, out_row;
 
   IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, bits, width, halves,
@@ -82,10 +82,10 @@ struct Gemm {
 struct Attention {
   i64 kind;
   i64 groups, queries, keys, depth, value_depth;
-  const u8* q;             // (groups, queries, depth)
-  const u8* k;             // (groups, keys, depth)
-  const u8* v;             // (groups, keys, value_depth)
-  const i64 *q_at, *k_at, *v_at, *out_at;  // (groups,), where each group begins
+  Pointer<const u8> q;     // (groups, queries, depth)
+  Pointer<const u8> k;     // (groups, keys, depth)
+  Pointer<const u8> v;     // (groups, keys, value_depth)
+  Pointer<const i64> q_at, k_at, v_at, out_at;  // (groups,), where each group begins
   i64 q_row, k_row, v_row, out_row;
   i64 q_zero_point;        // that of keys and values is 128
   Requantization score;    // of q k^T
@@ -94,7 +94,7 @@ struct Attention {
   Softmax softmax;         // of the scores, to codes of probabilities
   i64 p_type;              // of probabilities: kU8 or kI16
   Requantization result;   // makes codes, zero point included
-  void* out;               // (groups, queries, value_depth)
+  Pointer<void> out;       // (groups, queries, value_depth)
   i64 out_type;
 
   IPTQ_FIELDS(Attention, kind, groups, queries, keys, depth, value_depth, q, k, v, q_at,
@@ -106,10 +106,10 @@ struct Attention {
 struct SoftmaxRows {
   i64 kind;
   i64 rows, size;
-  const void* x;           // (rows, size)
+  Pointer<const void> x;   // (rows, size)
   i64 x_type, x_zero_point, x_row;
   Softmax softmax;
-  void* out;               // (rows, size)
+  Pointer<void> out;       // (rows, size)
   i64 out_type, out_row;
 
   IPTQ_FIELDS(SoftmaxRows, kind, rows, size, x, x_type, x_zero_point, x_row, softmax, out,
@@ -121,15 +121,15 @@ struct MatMul {
   i64 kind;
   i64 groups, m, n, k;
   i64 halves;              // whether sums need 64 bits, see product/halves.inl
-  const void* a;           // (groups, m, k), bytes or int16; of any type in halves
+  Pointer<const void> a;   // (groups, m, k), bytes or int16; of any type in halves
   i64 a_type, a_zero_point;
-  const void* b;           // (groups, n, k) if by_columns, else (groups, k, n)
+  Pointer<const void> b;   // (groups, n, k) if by_columns, else (groups, k, n)
   i64 b_type;              // kU8, with the zero point 128, or kI16
-  const i64 *a_at, *b_at, *out_at;  // (groups,), where each group begins
+  Pointer<const i64> a_at, b_at, out_at;  // (groups,), where each group begins
   i64 a_row, b_row, out_row;
   i64 by_columns;          // whether a row of b is a column of the product
   Requantization result;   // makes codes, zero point included
-  void* out;               // (groups, m, n)
+  Pointer<void> out;       // (groups, m, n)
   i64 out_type;
 
   IPTQ_FIELDS(MatMul, kind, groups, m, n, k, halves, a, a_type, a_zero_point, b, b_type,
@@ -143,18 +143,18 @@ IPTQ_ENUM(Norm, kIViT, kIBERT, kFQViT)
 struct LayerNorm {
   i64 kind;
   i64 form;                // a Norm
-  const i16* x;            // (rows, size)
+  Pointer<const i16> x;    // (rows, size)
   i64 x_row;
   i64 rows, size;          // of the result
-  const i32* rows_from;    // (rows,), row of x for each; -1: zeros; null: the same
+  Pointer<const i32> rows_from;  // (rows,), row of x for each; -1: zeros; null: the same
   i64 up;                  // fraction bits of x - mean; not of kIViT
   i64 root_shift, epsilon, reciprocal_bits, drop, shift;
-  const i32* multiplier;   // (size,)
-  const i32* exponent;     // (size,), of the multiplier; kFQViT
-  const i64* addend;       // (size,), zero point of the result included
+  Pointer<const i32> multiplier;  // (size,)
+  Pointer<const i32> exponent;  // (size,), of the multiplier; kFQViT
+  Pointer<const i64> addend;  // (size,), zero point of the result included
   i64 low, high;           // range of the codes
   i64 zero_point;          // of the result: what rows of zeros are filled with
-  void* out;               // (rows, size)
+  Pointer<void> out;       // (rows, size)
   i64 out_type, out_row;
 
   IPTQ_FIELDS(LayerNorm, kind, form, x, x_row, rows, size, rows_from, up, root_shift,
@@ -182,15 +182,15 @@ struct Multiply {
   IPTQ_FIELDS(Multiply, kind, shape, out, a, b, result)
 };
 
-// Elementwise: table[a - first].
+// Elementwise: table[clamp(a - first, 0, last)].
 struct Lookup {
   i64 kind;
   i64 shape[kDims];
   View out, a;
-  const i32* table;        // (largest a - first + 1,)
-  i64 first;
+  Pointer<const i32> table;  // (last + 1,)
+  i64 first, last;
 
-  IPTQ_FIELDS(Lookup, kind, shape, out, a, table, first)
+  IPTQ_FIELDS(Lookup, kind, shape, out, a, table, first, last)
 };
 
 // Elementwise: moves elements of `size` bytes.
@@ -206,14 +206,15 @@ struct Copy {
 // Copies runs of `size` bytes from anywhere, or fills them with elements of zero.
 struct Gather {
   i64 kind;
-  const u8* a;
-  u8* out;                 // (runs, size)
-  const i64* runs_from;    // (runs,), byte of `a` where each begins; -1: zeros
+  Pointer<const u8> a;
+  Pointer<u8> out;         // (runs, size)
+  Pointer<const i64> runs_from;  // (runs,), byte of `a` where each begins; -1: zeros
+  i64 last;                // the largest of these
   i64 runs, size;
   i64 element;             // bytes of an element of zero
   i64 zero_point;          // that element
 
-  IPTQ_FIELDS(Gather, kind, a, out, runs_from, runs, size, element, zero_point)
+  IPTQ_FIELDS(Gather, kind, a, out, runs_from, last, runs, size, element, zero_point)
 };
 
 // Mean along the dimensions whose stride in `out` is 0 and that come last.
@@ -233,15 +234,15 @@ struct Mean {
 struct Quantize {
   i64 kind;
   i64 count;
-  const void* x;           // (count,); with factors (images, channels, plane)
+  Pointer<const void> x;   // (count,); with factors (images, channels, plane)
   i64 x_type;              // kF32, or the type of integers
   i64 x_zero_point;        // of integers
   double scale;            // clamp(round(x / scale), low, high), halves to even
-  const double* factor;    // (channels,), or null; then x is float(x * factor + shift)
-  const double* shift;     // (channels,)
+  Pointer<const double> factor;  // (channels,), or null; x is float(x * factor + shift)
+  Pointer<const double> shift;  // (channels,)
   i64 channels, plane;     // plane: elements of a channel
   i64 low, high;
-  void* out;               // (count,)
+  Pointer<void> out;       // (count,)
   i64 out_type, out_zero_point;
 
   IPTQ_FIELDS(Quantize, kind, count, x, x_type, x_zero_point, scale, factor, shift,
@@ -252,11 +253,11 @@ struct Quantize {
 struct Dequantize {
   i64 kind;
   i64 count;
-  const void* x;           // (count,)
+  Pointer<const void> x;   // (count,)
   i64 x_type;              // kI8, kI16 or kI32
   double scale;            // a float
-  float* out;              // (count,)
-  void* codes;             // (count,), a copy of x, or null
+  Pointer<float> out;      // (count,)
+  Pointer<void> codes;     // (count,), a copy of x, or null
 
   IPTQ_FIELDS(Dequantize, kind, count, x, x_type, scale, out, codes)
 };
@@ -265,8 +266,8 @@ struct Dequantize {
 struct RoIAlign {
   i64 kind;
   i64 count;
-  const float* rois;       // (count, 5): number of the image, x1, y1, x2, y2
-  const void* x;           // (images, height, width, channels)
+  Pointer<const float> rois;  // (count, 5): number of the image, x1, y1, x2, y2
+  Pointer<const void> x;   // (images, height, width, channels)
   i64 x_type;              // kF32, or kI8 or kI16 and times `step`
   double step;             // a float
   i64 channels, height, width;
@@ -274,7 +275,7 @@ struct RoIAlign {
   double scale;            // a float; pixels of the map by those of the image
   i64 sampling;            // samples of a bin along an axis; 0: one a pixel
   i64 aligned;             // whether pixels have their centres at halves
-  float* out;              // (count, channels, rows, columns)
+  Pointer<float> out;      // (count, channels, rows, columns)
 
   IPTQ_FIELDS(RoIAlign, kind, count, rois, x, x_type, step, channels, height, width, rows,
               columns, scale, sampling, aligned, out)
@@ -288,7 +289,7 @@ struct Watch {
   View out, a;
   i64 low, high;           // what is counted lies outside of these
   i64 least, most;         // range of the result
-  i64* counts;             // (66,); see elementwise/watch.inl
+  Pointer<i64> counts;     // (66,); see elementwise/watch.inl
 
   IPTQ_FIELDS(Watch, kind, shape, out, a, low, high, least, most, counts)
 };

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "api.h"
+#include "executor.h"
 #include "isa/kernels.h"
 
 #ifdef IPTQ_X86
@@ -130,34 +130,28 @@ int best_level() {
 
 std::atomic<int> level{-1};
 
+}  // namespace
+
+const char* level_name(int level) {
+  return level >= 0 && level <= best_level() ? kLevels[level].name : nullptr;
+}
+
 int current_level() {
   if (level < 0) level = best_level();
   return level;
 }
 
-}  // namespace
-}  // namespace iptq
-
-using Body = void (*)(void*);
-using Parallel = void (*)(Body, void*, unsigned threads, unsigned flags);
-
-// Name of an instruction set that this CPU has, by level; null beyond the best.
-IPTQ_API const char* iptq_level_name(int level) {
-  return level >= 0 && level <= iptq::best_level() ? iptq::kLevels[level].name : nullptr;
+int use_level(int wanted) {
+  if (level_name(wanted)) level = wanted;
+  return current_level();
 }
 
-IPTQ_API int iptq_level() { return iptq::current_level(); }
-
-// Use another level; returns the one in use from now on.
-IPTQ_API int iptq_set_level(int level) {
-  if (iptq_level_name(level)) iptq::level = level;
-  return iptq::current_level();
+i64 scratch_bytes(const void* command) {
+  const Kernels kernels = kLevels[current_level()].kernels();
+  return kernels[*static_cast<const i64*>(command)].scratch(command);
 }
 
-// Runs the commands in order. `parallel` is GOMP_parallel, or null.
-IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
-                       std::int64_t threads, Parallel parallel) {
-  using namespace iptq;
+void execute(const void* const* commands, i64 count, i64 threads, Parallel parallel) {
   const Level& used = kLevels[current_level()];
   Kernels kernels = used.kernels();
 #ifdef IPTQ_X86
@@ -182,7 +176,4 @@ IPTQ_API void iptq_run(const void* const* commands, std::int64_t count,
     run.work();
 }
 
-// Has the CPU bring cache lines. Addresses may have become void.
-IPTQ_API void iptq_prefetch(const void* const* lines, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) __builtin_prefetch(lines[i]);
-}
+}  // namespace iptq

@@ -25,6 +25,34 @@ constexpr int kTileColumns = kLanes * kMaxWidth;
 constexpr int kAdditions = 2;  // most additions to attention scores
 constexpr int kSlack = 64;     // bytes that a kernel may read beyond a buffer's end
 
+// An address in a command: 64 bits on every CPU, so that commands lie the same way in a
+// file (runtime/) and in the memory of all of them. Where addresses have 32 bits, the
+// upper half is zero.
+#if UINTPTR_MAX == UINT64_MAX
+template <class T>
+using Pointer = T*;
+#else
+template <class T>
+class Pointer {
+ public:
+  Pointer() : at_(nullptr), zero_(0) {}
+  Pointer& operator=(T* at) {
+    at_ = at;
+    zero_ = 0;
+    return *this;
+  }
+  operator T*() const { return at_; }
+  template <class U>
+  explicit operator U*() const {
+    return static_cast<U*>(at_);
+  }
+
+ private:
+  T* at_;
+  u32 zero_;
+};
+#endif
+
 // Types of elements.
 IPTQ_ENUM(Type, kU8, kI8, kI16, kI32, kI64, kF32)
 
@@ -51,11 +79,11 @@ struct Sum {
 //   y = clamp((max(x, 0) * relu + (table[i] << (fraction_bits + up)) + slope[i] * f +
 //              offset) >> shift, low, high)
 struct Interpolation {
-  const i16* table;        // (64,); null: not this function
-  const i16* slope;        // (64,), times 2**up
+  Pointer<const i16> table;  // (64,); null: not this function
+  Pointer<const i16> slope;  // (64,), times 2**up
   i64 last, left, multiplier, fraction_bits;
   i64 relu, up, offset, shift, low, high;
-  const u8* codes;         // (256,), what y becomes; null: it stays
+  Pointer<const u8> codes;  // (256,), what y becomes; null: it stays
 
   IPTQ_FIELDS(Interpolation, table, slope, last, left, multiplier, fraction_bits, relu,
               up, offset, shift, low, high, codes)
@@ -72,7 +100,7 @@ struct Window {
   i64 kernel_height, kernel_width, stride_height, stride_width;
   i64 pad_top, pad_left, dilation_height, dilation_width;
   i64 image, row, pixel;       // distances in the input, in elements
-  const u8* zeros;             // (channels,), a pixel of zero points, for the padding
+  Pointer<const u8> zeros;     // (channels,), a pixel of zero points, for the padding
   i64 depthwise;               // whether every channel is a convolution of its own
 
   IPTQ_FIELDS(Window, height, width, out_height, out_width, kernel_height, kernel_width,
@@ -82,8 +110,8 @@ struct Window {
 
 // A tensor added to the scores: a bias of relative positions, or a mask.
 struct ScoreAddition {
-  const i32* addend;       // tables of (queries, keys)
-  const i64* at;           // (groups,), where each group's table begins
+  Pointer<const i32> addend;  // tables of (queries, keys)
+  Pointer<const i64> at;   // (groups,), where each group's table begins
   i64 row;                 // distance of a table's rows
   Sum sum;
 
@@ -102,11 +130,11 @@ struct Softmax {
   i64 clamp, down;         // d = min(d, clamp), then >> down with rounding
   i64 multiplier, cap;     // h = min(d * multiplier, cap); cap 0: none
   i64 half;                // kTangent: what rounds h to the nearest integer
-  const i32* table;        // kTables: (largest d + 1,), or null; kPowers: (codes,)
-  const u16* fine;         // kTables without table: (32,), by the lowest 5 bits of d
-  const u16* medium;       // (32,), by the next 5 bits
-  const u16* mantissa;     // (64,), by what is above these
-  const u16* exponent;     // (64,), right shifts of the product of the three
+  Pointer<const i32> table;  // kTables: (largest d + 1,), or null; kPowers: (codes,)
+  Pointer<const u16> fine;  // kTables without table: (32,), by the lowest 5 bits of d
+  Pointer<const u16> medium;  // (32,), by the next 5 bits
+  Pointer<const u16> mantissa;  // (64,), by what is above these
+  Pointer<const u16> exponent;  // (64,), right shifts of the product of the three
   i64 codes;               // kPowers: how many
   i64 one, quotient_shift, high;
   i64 zero_point;          // of the probabilities
@@ -117,7 +145,7 @@ struct Softmax {
 
 // A strided tensor of codes: integer = code - zero_point.
 struct View {
-  void* data;              // elements of the command's shape
+  Pointer<void> data;      // elements of the command's shape
   i64 type;                // a Type
   i64 zero_point;
   i64 stride[kDims];       // in elements; 0: repeated

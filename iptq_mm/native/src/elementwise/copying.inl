@@ -79,8 +79,9 @@ void gather_run(const void* command, i64 task, i64 tasks, char*) {
   const i64 end = c.runs * (task + 1) / tasks;
   for (i64 run = c.runs * task / tasks; run < end; ++run) {
     u8* to = c.out + run * c.size;
-    if (c.runs_from[run] >= 0)
-      std::memcpy(to, c.a + c.runs_from[run], c.size);
+    const i64 from = c.runs_from[run];  // may be computed: nothing beyond the last
+    if (static_cast<u64>(from) <= static_cast<u64>(c.last))
+      std::memcpy(to, c.a + from, c.size);
     else
       for (i64 i = 0; i < c.size; i += c.element)
         std::memcpy(to + i, &c.zero_point, c.element);  // little-endian

@@ -39,9 +39,12 @@ struct Centred {
   }
 };
 
-// At least 1, since epsilon is.
+// At least 1, since epsilon is. The limit is for files: constants that no program has must
+// not lead to a division by zero.
 inline u64 root_of(const LayerNorm& n, u64 squares) {
-  return integer_root((squares << (2 * n.root_shift)) + static_cast<u64>(n.epsilon));
+  constexpr u64 kMost = (u64{1} << 62) - 1;
+  const u64 value = (squares << (2 * n.root_shift)) + static_cast<u64>(n.epsilon);
+  return integer_root(value - 1 < kMost ? value : kMost);
 }
 
 // fqvit_layernorm: gamma / root as an 8-bit mantissa and a shift for each number.

@@ -18,10 +18,10 @@ constexpr i64 kQuadraticOne = static_cast<i64>(kVertex) * kVertex + kFloor;
 inline void differences(const Softmax& s, i32* scores, i64 keys) {
   i32 largest = scores[0];
   for (i64 i = 1; i < keys; ++i) largest = scores[i] > largest ? scores[i] : largest;
-  const i32 limit = static_cast<i32>(s.clamp);
+  const u32 limit = static_cast<u32>(s.clamp);
   for (i64 i = 0; i < keys; ++i) {
-    const i32 d = largest - scores[i];
-    scores[i] = d < limit ? d : limit;
+    const u32 d = static_cast<u32>(largest) - static_cast<u32>(scores[i]);
+    scores[i] = static_cast<i32>(d < limit ? d : limit);
   }
   if (s.down == 0) return;
   const i32 but_one = static_cast<i32>(s.down - 1);

@@ -19,7 +19,7 @@ struct Differences {
         but_one(_mm_cvtsi64_si128(s.down - 1)) {}
 
   __m512i operator()(__m512i scores) const {
-    __m512i d = _mm512_min_epi32(limit, _mm512_sub_epi32(largest, scores));
+    __m512i d = _mm512_min_epu32(limit, _mm512_sub_epi32(largest, scores));
     if (!Coarse) return d;
     d = _mm512_add_epi32(_mm512_sra_epi32(d, but_one), _mm512_set1_epi32(1));
     return _mm512_srai_epi32(d, 1);

@@ -181,6 +181,7 @@ def _gathered(context: EmitterContext, x: TensorRef) -> TensorRef:
             'a': Address(x.buffer),
             'out': out.address,
             'runs_from': torch.where(starts < 0, -1, starts * x.storage.size),
+            'last': max(0, int(starts.max())) * x.storage.size,
             'runs': len(starts),
             'size': run * x.storage.size,
             'element': x.storage.size,

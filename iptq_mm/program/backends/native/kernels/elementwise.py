@@ -219,7 +219,8 @@ def function_of_one(context: EmitterContext, node: Node) -> TensorRef:
     _, out = _result(context, node, [x])
     table = tabulated(context, node, drop).to(torch.int32) + out.storage.zero_point
     fields = _fields(out, out.shape, [x])
-    fields |= {'table': table.contiguous(), 'first': first}
+    table = table.contiguous()
+    fields |= {'table': table, 'first': first, 'last': len(table) - 1}
     context.append(Step(Lookup, fields))
     return out
 

@@ -48,6 +48,7 @@ def embedding(context: EmitterContext, node: Node) -> TensorRef:
         'a': codes.contiguous(),
         'out': out.address,
         'runs_from': places.address,
+        'last': last,
         'runs': count,
         'size': row,
         'element': storage.size,

@@ -87,6 +87,16 @@ class Builder:
             return ReferenceCall(step, self._arena)
         return self._structure(step.command, step.fields, step.command.__name__)
 
+    def pointer(self, address: Address) -> int:
+        """What a command has for an address in the arena."""
+        return self._arena.pointer(address)
+
+    def constant(self, tensor: Tensor) -> int:
+        """What a command has for the address of a constant."""
+        assert tensor.is_contiguous() and tensor.device.type == 'cpu'
+        self.kept.append(tensor)
+        return tensor.data_ptr()
+
     def _structure(
         self, kind: type[Fields], fields: dict[str, FieldValue], name: str
     ) -> Any:
@@ -103,11 +113,9 @@ class Builder:
 
     def _value(self, kind: Any, value: FieldValue, name: str) -> Any:
         if isinstance(value, Address):
-            return self._arena.pointer(value)
+            return self.pointer(value)
         if isinstance(value, Tensor):
-            assert value.is_contiguous() and value.device.type == 'cpu'
-            self.kept.append(value)
-            return value.data_ptr()
+            return self.constant(value)
         if isinstance(value, dict):
             if not issubclass(kind, Fields):
                 raise TypeError(f'command {name} is a number, not a structure')

@@ -1,0 +1,1 @@
+"""Compiled programs as files, which run without Python (``runtime/``)."""

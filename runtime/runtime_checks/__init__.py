@@ -1,0 +1,1 @@
+"""Builds the runtime for several machines, and compares what they compute."""

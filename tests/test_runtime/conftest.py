@@ -1,0 +1,41 @@
+"""The runtime, built once; what it needs and does not find is said aloud."""
+
+import warnings
+
+import pytest
+from program_cases import vit_program
+from runtime_cases import written
+from runtime_checks.targets import SANITIZED, TARGETS
+
+
+def built(target):
+    """The build of a target; the test is skipped, with a warning, without its tools."""
+    if target.missing():
+        warnings.warn(f'NOT TESTED: {target.missing()}', stacklevel=2)
+        pytest.skip(target.missing())
+    return target.build()
+
+
+@pytest.fixture(scope='session')
+def host():
+    """The build for this machine."""
+    return built(TARGETS['host'])
+
+
+@pytest.fixture(scope='session')
+def sanitized():
+    """The same under sanitizers, with the fuzzer."""
+    return built(SANITIZED)
+
+
+@pytest.fixture(params=[name for name in TARGETS if name != 'host'])
+def emulated(request):
+    """How ``iptq-run`` of another machine is called."""
+    target = TARGETS[request.param]
+    return target.command(built(target))
+
+
+@pytest.fixture(scope='session')
+def vit_file(tmp_path_factory):
+    """The file of a small ViT."""
+    return written(vit_program(), tmp_path_factory.mktemp('runtime') / 'vit.iptq')

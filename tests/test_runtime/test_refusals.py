@@ -1,0 +1,110 @@
+"""Files that are no models, or not whole, are refused with a message that helps."""
+
+import ctypes
+import struct
+import subprocess
+import zlib
+
+import pytest
+
+from iptq_mm.native.commands import KINDS, Gemm
+from iptq_mm.program.backends.native.file import format as file_format
+
+pytestmark = pytest.mark.slow
+HEADER = file_format.HEADER_BYTES
+
+
+def repaired(contents):
+    """The same with the checksum and the size that it should have."""
+    made = bytearray(contents)
+    struct.pack_into('<Q', made, 16, len(made))
+    struct.pack_into('<I', made, 24, zlib.crc32(bytes(made[32:])))
+    return bytes(made)
+
+
+def number(contents, at):
+    return struct.unpack_from('<Q', contents, at)[0]
+
+
+def with_number(contents, at, value):
+    made = bytearray(contents)
+    struct.pack_into('<Q', made, at, value % 2**64)
+    return bytes(made)
+
+
+def first_gemm(contents, field):
+    """Where a field of the first matrix product stands."""
+    at = number(contents, 56)
+    while (kind := number(contents, at)) != Gemm.kind_number:
+        at += ctypes.sizeof(KINDS[kind])
+    return at + getattr(Gemm, field).offset
+
+
+def flipped(contents, at):
+    made = bytearray(contents)
+    made[at] ^= 1
+    return bytes(made)
+
+
+CASES = {
+    'empty': (lambda c: b'', 'is empty: export the model again'),
+    'short': (lambda c: c[:99], '99 bytes are no .iptq file'),
+    'a picture': (lambda c: b'\x89PNG' + c[4:], 'no .iptq file: tools/export.py'),
+    'text': (lambda c: c.replace(b'\r\n', b'\n', 1), 'changed on its way, as text'),
+    'another version': (
+        lambda c: c[:8] + b'\2' + c[9:],
+        'has format 2, this library reads format 1',
+    ),
+    'truncated': (lambda c: c[:-1], 'and should have'),
+    'longer': (lambda c: c + b'\0', 'and should have'),
+    'a flipped bit': (lambda c: flipped(c, len(c) // 2), 'the checksum is wrong'),
+    'no commands': (
+        lambda c: repaired(with_number(c, 56, len(c) + 8)),
+        'do not fit together',
+    ),
+    'a huge arena': (lambda c: repaired(with_number(c, 32, 2**60)), 'bytes of memory'),
+    'no such command': (
+        lambda c: repaired(with_number(c, number(c, 56), 99)),
+        'command 0 is none',
+    ),
+    'too many columns': (
+        lambda c: repaired(with_number(c, first_gemm(c, 'n'), 2**20)),
+        '(Gemm): the weights is damaged',
+    ),
+    'an output among the constants': (
+        lambda c: repaired(with_number(c, first_gemm(c, 'out'), 1 << 56)),
+        '(Gemm): the result is damaged',
+    ),
+    'weights beyond the end': (
+        lambda c: repaired(
+            with_number(c, first_gemm(c, 'weights'), (1 << 56) + len(c))
+        ),
+        '(Gemm): the weights is damaged',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_refused(host, vit_file, tmp_path, name):
+    change, message = CASES[name]
+    path = tmp_path / 'model.iptq'
+    path.write_bytes(change(vit_file.read_bytes()))
+    made = subprocess.run(
+        [host / 'iptq-run', path, '--bench', '1'], capture_output=True, text=True
+    )
+    assert made.returncode == 1
+    assert message in made.stderr and str(path) in made.stderr
+
+
+def test_repairing_alone_changes_nothing(host, vit_file, tmp_path):
+    path = tmp_path / 'model.iptq'
+    path.write_bytes(repaired(vit_file.read_bytes()))
+    assert path.read_bytes() == vit_file.read_bytes()
+    subprocess.run([host / 'iptq-run', path, '--bench', '1'], check=True)
+
+
+def test_no_file(host, tmp_path):
+    made = subprocess.run(
+        [host / 'iptq-run', tmp_path / 'none.iptq'], capture_output=True, text=True
+    )
+    assert made.returncode == 1 and 'No such file' in made.stderr
