@@ -81,10 +81,13 @@ def linear(
     assert isinstance(shift, Tensor) and isinstance(multiplier, Tensor)
     bias = torch.linspace(-9, 9, n, dtype=torch.float64) + offset
     half = torch.ones_like(shift) << (shift - 1)
-    fits = value.low >= -128 and value.high <= 127
+    # As integer mode has it: what moves an asymmetric byte into int8.
+    shifted = value.high - value.low <= 255 and not (
+        value.low >= -128 and value.high <= 127
+    )
     constants = {
         'bound': bound,
-        'middle': 0 if fits else value.low + 128,
+        'middle': value.low + 128 if shifted else 0,
         'multiplier': recorder.tensor(multiplier, 'multiplier'),
         'shift': recorder.tensor(shift, 'shift'),
         'offset': recorder.tensor(
