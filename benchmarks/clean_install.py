@@ -38,7 +38,8 @@ batches = [torch.randn(4, 5, 16) for _ in range(4)]
 """,
     'timm': """
 import timm
-model = timm.create_model('vit_tiny_patch16_224', img_size=64, num_classes=10).eval()
+model = timm.create_model(
+    'vit_tiny_patch16_224', img_size=64, depth=2, num_classes=10).eval()
 batches = [torch.randn(4, 3, 64, 64) for _ in range(4)]
 """,
     'transformers': """
@@ -53,7 +54,8 @@ batches = [dict(input_ids=ids.roll(i, 1), attention_mask=mask) for i in range(4)
 """,
 }
 FIVE_LINES = """
-quantized = iptq_mm.quantize(model, batches, preset='w8a8', backend={backend!r})
+quantized = iptq_mm.quantize(
+    model, batches, regions={regions!r}, preset='w8a8', backend={backend!r})
 outputs = quantized(batches[0])
 print({name!r}, quantized.report['decibels'])
 quantized.save('model.pth')
@@ -70,7 +72,10 @@ def program(name: str, backend: str | None = 'native') -> str:
         name: A key of :data:`MODELS`.
         backend: What runs the integers.
     """
-    return ALONE + MODELS[name] + FIVE_LINES.format(name=name, backend=backend)
+    # BERT of transformers reads its mask by itself: embeddings and encoder are regions.
+    regions = 'auto' if name == 'transformers' else None
+    lines = FIVE_LINES.format(name=name, backend=backend, regions=regions)
+    return ALONE + MODELS[name] + lines
 
 
 def main() -> int:
