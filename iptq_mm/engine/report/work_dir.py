@@ -118,14 +118,22 @@ def _read_records(found: WorkDir) -> None:
     )
 
 
+def _of_this_model(found: WorkDir, name: str) -> dict[str, Any] | None:
+    """What a file holds, if it is there and of the model of the results."""
+    path = found.path / name
+    if not path.is_file():
+        return None
+    data = _parsed(path.read_text(encoding='utf-8'), path)
+    digest = (found.results.get('digest') or {}).get('integer.pth')
+    return data if data.get('digest') == digest else None
+
+
 def _read_diagnosis(found: WorkDir) -> None:
+    data = _of_this_model(found, DIAGNOSIS_FILE)
+    if data is not None:
+        found.diagnosis = data
+        return
     path = found.path / DIAGNOSIS_FILE
-    if path.is_file():
-        data = _parsed(path.read_text(encoding='utf-8'), path)
-        digest = (found.results.get('digest') or {}).get('integer.pth')
-        if data.get('digest') == digest:
-            found.diagnosis = data
-            return
     found.missing.append(
         'What each layer does to the outputs by itself is not measured here: '
         f'tools/diagnose.py {found.path} --parts --json {path} measures it (weights, '
@@ -135,17 +143,15 @@ def _read_diagnosis(found: WorkDir) -> None:
 
 
 def _read_measured(found: WorkDir) -> None:
+    data = _of_this_model(found, MEASURED_FILE)
+    if data is not None:
+        found.measured = data
+        found.missing += data.get('missing', [])
+        return
     path = found.path / MEASURED_FILE
+    why = 'is not there (runs of version 0.3 write it)'
     if path.is_file():
-        data = _parsed(path.read_text(encoding='utf-8'), path)
-        digest = (found.results.get('digest') or {}).get('integer.pth')
-        if data.get('digest') == digest:
-            found.measured = data
-            found.missing += data.get('missing', [])
-            return
         why = 'is of another model'
-    else:
-        why = 'is not there (runs of version 0.3 write it)'
     found.missing.append(
         f'No errors measured layer by layer on images, and no images on which float '
         f'and integer differ: {path} {why}.'
