@@ -54,7 +54,8 @@ def freeze_regions(
         module = model.get_submodule(name)
         plan.check(name, module)
         record = (records or {}).get(name, RegionRecord())
-        warn_of_clipping(name, record, plan)
+        if record.values:
+            warn_of_clipping(name, record, plan)
         seen = (inputs or {}).get(name)
         progress = Progress(name, _costs(plan, seen or {})).one_more
         integers = quantize_parameters(

@@ -13,7 +13,9 @@ from iptq_mm.engine.quantize.state import State
 def run(tmp_path):
     """As much of a run as a phase without work looks at."""
     state = State(tmp_path / 'state.pth', {}, resume=False)
-    return SimpleNamespace(config='wanted', state=state, seconds={}, done=[])
+    return SimpleNamespace(
+        config='wanted', state=state, seconds={}, done=[], outlook=None
+    )
 
 
 def phase(**options):
