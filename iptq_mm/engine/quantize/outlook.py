@@ -13,9 +13,9 @@ from ...calibration.phases.guard.widen import IMAGES as WIDENING_IMAGES
 from ...utils.durations import duration
 
 #: Passes of the float model that a phase is worth for each of its images: of most, its
-#: seconds on DeiT-Tiny (W8A8, guarded, 128 images) over images, beside those of the float
-#: model in the evaluation. `search`, `recalibrate`, `reconstruct` and `compiled` are
-#: estimates. They need not be exact: the bars go by what is left.
+#: seconds on DeiT-Tiny (W8A8, guarded, 128 images) over images, beside those of the
+#: float model in the evaluation. `search`, `recalibrate`, `reconstruct` and `compiled`
+#: are estimates. They need not be exact: a bar goes by what it has seen.
 _PASSES = {
     'equalize': 4.0,
     'observe': 2.0,
