@@ -77,7 +77,7 @@ def test_one_number_an_image_needs_no_luck(body):
         actual = happened(net, cfg, record, batch, site, name)
         # An error of 2e-5 of the output is some hundred steps of float32, and the last
         # of them depend on the CPU.
-        rounded = 16 * torch.finfo(torch.float32).eps / max(actual, NOISE) ** 0.5
+        rounded = 16 * torch.finfo(torch.float32).eps / max(actual, 1e-12) ** 0.5
         near = pytest.approx(actual, rel=1e-3 + rounded, abs=NOISE)
         assert errors.relative_output_error == near
         assert errors.draws == 4
