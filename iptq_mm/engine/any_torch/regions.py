@@ -83,7 +83,10 @@ class _Trying(FloatMode):
     """Floats, under the rules of integers."""
 
     def __init__(self) -> None:
-        self._ran, self._read, self._rows = False, '', False
+        self._ran = False
+        #: Where a given input was read, and which ones are ids of rows.
+        self._read: dict[str, str] = {}
+        self._ids: set[str] = set()
 
     def run(
         self,
@@ -93,18 +96,20 @@ class _Trying(FloatMode):
     ) -> QTensor:
         """See the base class."""
         self._ran = True
-        self._rows |= operation.kind == 'embedding'
+        if operation.kind == 'embedding' and inputs[0] is not None:
+            self._ids.add(inputs[0].source)
         return super().run(operation, inputs, attributes)
 
     def problem(self) -> str | None:
         """Why it cannot be a region; None if it can."""
         if not self._ran:
             return 'it never runs'
-        if self._read and self._rows:
-            return f'token ids are read by a function without a rule, in {self._read}'
+        for source in sorted(self._ids & self._read.keys()):
+            where = self._read[source]
+            return f'token ids are read by a function without a rule, in {where}'
         return None
 
     def read_given(self, x: QTensor) -> Tensor:
         """See the base class."""
-        self._read = describe_location()
+        self._read[x.source] = describe_location()
         return super().read_given(x)

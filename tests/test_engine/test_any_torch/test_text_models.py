@@ -174,3 +174,17 @@ def test_ids_that_are_read_are_an_error():
     with pytest.raises(ConfigError, match='token ids are read') as error:
         iptq_mm.quantize(model, batches(), settings=FEW)
     assert "regions=['words'" in str(error.value)
+
+
+class Asking(text_models.Bert):
+    """Reads a mask, and only embeds its ids."""
+
+    def forward(self, input_ids, attention_mask):
+        assert not attention_mask.sum().isnan()
+        return super().forward(input_ids, attention_mask)
+
+
+def test_a_mask_that_is_read_is_none():
+    model = text_models.made(Asking, 'add')
+    quantized = iptq_mm.quantize(model, batches(), settings=FEW)
+    assert quantized.report['regions'] == ['model']
