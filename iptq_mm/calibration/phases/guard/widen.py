@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from mmengine import dist
 from mmengine.logging import print_log
 from torch import nn
 
@@ -41,13 +42,14 @@ class Widened:
     """What the phase found in a region.
 
     Attributes:
-        before: Decibels at the outputs with as few bits as the config has.
+        before: Decibels at the outputs with as few bits as the config has; None: no
+            image called the region.
         after: Decibels with what was chosen; the other values are floats in both.
         values: Names of the values that get more bits, costliest first.
     """
 
-    before: float
-    after: float
+    before: float | None
+    after: float | None
     values: list[str] = field(default_factory=list)
 
 
@@ -101,6 +103,8 @@ class _Search:
         """Take the costliest values, as few as the wanted ratio takes."""
         assert self.config.activation.least_db is not None
         most = 10 ** (-self.config.activation.least_db / 10)
+        if not self._called():
+            return Widened(None, None)
         before = now = self._error([])
         found = Widened(_shown(before), _shown(before))
         if not now > most or not self.values:
@@ -114,7 +118,7 @@ class _Search:
                 break
             found.values.append(value)
             before -= costs[value]
-            if before <= most:
+            if not before > most or not math.isfinite(before):
                 now = before = self._error(found.values)
         found.after = _shown(now if now <= most else self._error(found.values))
         return found
@@ -125,9 +129,13 @@ class _Search:
         wanted, plan = self._wanted[:_FEW], self.plan([])
         costs = {}
         for value in self.values:
-            error = _mean(few, Ranged(plan, {value}), wanted)
-            costs[value] = error if math.isfinite(error) else 0.0
+            # Infinite where its few bits spoil an output.
+            costs[value] = _mean(few, Ranged(plan, {value}), wanted)
         return {value: error for value, error in costs.items() if error > 0}
+
+    def _called(self) -> bool:
+        """Whether an image of any rank called the region."""
+        return any(dist.all_gather_object(bool(self.images.calls)))
 
     def _error(self, values: Iterable[str]) -> float:
         return _mean(self.images, Ranged(self.plan(values)), self._wanted)
@@ -167,6 +175,11 @@ def _shown(error: float) -> float:
 
 
 def _say(region: str, found: Widened, among: int) -> None:
+    if found.before is None:
+        print_log(
+            f'widen: {region}: no image called it, nothing was widened', 'current'
+        )
+        return
     count = len(found.values)
     how = f'; {count} of {among} inputs widened: {found.after:.1f} dB' if count else ''
     print_log(f'widen: {region}: {found.before:.1f} dB{how}', 'current')

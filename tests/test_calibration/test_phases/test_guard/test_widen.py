@@ -1,12 +1,17 @@
 """Inputs of linear layers whose 8 bits cost too much have 16, and only those."""
 
+import math
+
 import pytest
 import torch
 from region_models import Net, config, rows, spread
 from torch import nn
 
 from iptq_mm.calibration import analyse, assign, freeze_regions, observe, widen
+from iptq_mm.calibration.phases.guard import widen as widening
 from iptq_mm.calibration.phases.guard.widen import widenable
+from iptq_mm.program import use_backend
+from iptq_mm.program.audit import audit_model
 from iptq_mm.record import RegionRecord
 
 HARD, EASY = 'hard/layer_norm:0', 'easy/layer_norm:0'
@@ -54,8 +59,14 @@ def test_only_what_costs_most_is_widened():
     # Like all wide values, it has the range of what was seen, around 0.
     assert sites[HARD].output.qmin == -sites[HARD].output.qmax
     freeze_regions(net, cfg, plans)
-    error = (net(x) - expected).square().sum() / expected.square().sum()
-    assert 10 * torch.log10(1 / error) > 20
+    with torch.no_grad():
+        integers = net(x)
+        error = (integers - expected).square().sum() / expected.square().sum()
+        assert 10 * torch.log10(1 / error) > 20
+        assert audit_model(net, lambda: net(x)).holds
+        for backend in ('reference', 'native', 'onnx'):
+            use_backend(net, backend)
+            assert torch.equal(net(x), integers)
 
 
 def test_nothing_is_widened_where_8_bits_do():
@@ -101,6 +112,24 @@ def test_only_inputs_of_linear_layers_are_widened():
     assert widenable(record, cfg) == ['a']
     record.producers['a'] = ('neck', 'x')
     assert widenable(record, cfg) == []
+
+
+def test_what_spoils_an_output_is_widened_first(monkeypatch):
+    """Its cost is infinite, which no sum tells: what is left is measured."""
+    errors = {(): math.inf, ('a',): 1e-5, ('b',): math.inf, ('a', 'b'): 1e-6}
+    search = object.__new__(widening._Search)
+    search.config, search.values = config(activation={'least_db': 20.0}), ['a', 'b']
+    monkeypatch.setattr(search, '_called', lambda: True, raising=False)
+    monkeypatch.setattr(search, '_error', lambda v: errors[tuple(sorted(v))])
+    monkeypatch.setattr(search, '_costs', lambda: {'a': math.inf, 'b': 1e-3})
+    assert search.choose().values == ['a']
+
+
+def test_a_region_that_no_image_calls(monkeypatch):
+    search = object.__new__(widening._Search)
+    search.config = config(activation={'least_db': 20.0})
+    monkeypatch.setattr(search, '_called', lambda: False, raising=False)
+    assert search.choose() == widening.Widened(None, None)
 
 
 def test_a_record_keeps_it():
