@@ -111,6 +111,12 @@ def _read(path: Path) -> None:
     """Read a file that a killed run left under its final name."""
     if path.suffix == '.json':
         json.loads(path.read_text(encoding='utf-8'))
+    elif path.suffix == '.py':
+        compile(path.read_text(encoding='utf-8'), path, 'exec')
+    elif path.suffix == '.html':
+        assert path.read_text(encoding='utf-8').rstrip().endswith('</html>'), path
+    elif path.suffix == '.png':
+        assert path.read_bytes().endswith(b'IEND\xaeB`\x82'), path
     elif path.suffix in ('.pth', '.pt'):
         torch.load(path, map_location='cpu', weights_only=False)
 
@@ -125,7 +131,7 @@ def _result(folder: Path) -> dict[str, Any]:
     results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
     return {
         'integers': digest.hexdigest(),
-        'plans': repr(checkpoint.get('plan', checkpoint.get('plans'))),
+        'plans': json.loads((folder / 'plan.json').read_text(encoding='utf-8')),
         'results': _settled(results),
     }
 

@@ -4,7 +4,8 @@ python tools/export.py CONFIG CHECKPOINT --out FILE
 
 The end of the file's name says the format:
 
-- .onnx is an ONNX model of integer operators, for ONNX Runtime alone. Its inputs and
+- .onnx is an ONNX model of integer operators, for ONNX Runtime, TVM and what else
+  docs/reference/runtimes.md names. Its inputs and
   outputs are integers; the metadata says what they stand for: JSON lists ``inputs`` and
   ``outputs`` of name, scale, low and high, where an input is
   ``clip(rint(real / scale), low, high)`` (a pixel minus 128, where it has ``pixels``)

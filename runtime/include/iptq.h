@@ -94,7 +94,8 @@ IPTQ_PUBLIC size_t iptq_outputs(const iptq_model* model);
 /* Describe one of them; NULL if there are not so many. */
 IPTQ_PUBLIC const iptq_port* iptq_input(const iptq_model* model, size_t number);
 IPTQ_PUBLIC const iptq_port* iptq_output(const iptq_model* model, size_t number);
-/* Bytes that each call that runs at the same time needs besides the file. */
+/* Bytes that a call with one thread needs besides the file; calls that run at the same
+ * time need as many each. */
 IPTQ_PUBLIC size_t iptq_working_memory(const iptq_model* model);
 
 /* Runs the model. An input is float32, uint8 for pixels, or of the port's integers; an

@@ -92,6 +92,7 @@ def export_config(
     for node, inner, part in within:
         if 'parts' not in node:
             node['float_type'] = full_type(node['type'], inner)
+            node.update(without_pretrained(node))
             node['type'], node['parts'] = 'iptq_mm.build_quantized', []
             if backend:
                 node['backend'] = backend

@@ -13,15 +13,15 @@ from torch import Tensor
 from ...program import Program, run
 from ...utils.files import atomic_write, write_whole
 
-#: What is written beside ``NAME.onnx``, in place of NAME.
-_SCRIPT = '''"""Compares what a runtime makes of NAME.onnx with what it has to make."""
+#: What is written beside FILE, whose name begins with NAME.
+_SCRIPT = '''"""Compares what a runtime makes of FILE with what it has to make."""
 import sys
 from pathlib import Path
 import numpy as np
 def run(path, feeds):  # for another runtime: from inputs by name to a list of outputs
     import onnxruntime
     return onnxruntime.InferenceSession(path).run(None, feeds)
-path = Path(__file__).with_name('NAME.onnx')
+path = Path(__file__).with_name('FILE')
 known = dict(np.load(path.with_name('NAME_check.npz')))
 feeds = {name: known.pop(name) for name in list(known) if name.startswith('input_')}
 pairs = list(zip(known.values(), run(str(path), feeds), strict=True))
@@ -76,5 +76,7 @@ def write_known(program: Program, path: str | os.PathLike) -> list[Path]:
 
     files = [path.with_name(f'{path.stem}_check{end}') for end in ('.npz', '.py')]
     write_whole(files[0], write)
-    atomic_write(files[1], _SCRIPT.replace('NAME', path.stem))
+    atomic_write(
+        files[1], _SCRIPT.replace('NAME', path.stem).replace('FILE', path.name)
+    )
     return files

@@ -56,14 +56,13 @@ def finish_report(
     try:
         measured = _measured(loop, results)
         atomic_write(path, json.dumps(measured, allow_nan=False) + '\n')
-        show(loop.runner.visualizer, results, measured, Path(work_dir))
     except Exception as error:  # the model of the user raises whatever it likes
-        print_log(
-            f'{path}: nothing could be measured for the report '
-            f'({type(error).__name__}: {error})',
-            'current',
-            logging.WARNING,
-        )
+        _warn(f'{path}: nothing could be measured for the report', error)
+    else:
+        try:
+            show(loop.runner.visualizer, results, measured, Path(work_dir))
+        except Exception as error:  # as other people's visualizers do
+            _warn('the visualizer of the config shows nothing', error)
     report = try_report(work_dir)
     spent, run = time.perf_counter() - began, sum(results['seconds'].values())
     print_log(
@@ -138,3 +137,7 @@ def _images(loop: ComparingLoop) -> Iterator[Any]:
     count = min(IMAGES, len(dataset))
     for i in range(count):
         yield loader.collate_fn([dataset[i * len(dataset) // count]])
+
+
+def _warn(what: str, error: Exception) -> None:
+    print_log(f'{what} ({type(error).__name__}: {error})', 'current', logging.WARNING)

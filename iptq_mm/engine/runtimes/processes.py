@@ -41,7 +41,7 @@ def results_of(
             lines.unlink()
             if status is None:
                 break
-            if status and begun:
+            if begun:  # whatever its status says
                 results[begun] = dict(kind='ended', status=status)
             elif status:
                 raise RuntimeError(f'{runtime}: its process ended with {status}')

@@ -129,9 +129,10 @@ def model_text(model: dict[str, Any]) -> str:
     if differs:
         named = [f'{name} (by up to {_short(n)})' for name, n in differs.items()]
         parts.append(f'errs in {_listed(named)}')
-    if not refused and not differs:
-        parts.append('takes each operator by itself')
     left = model['kinds'] - model['tried']
+    if not refused and not differs and model['tried']:
+        which = 'those that were tried' if left else 'each operator'
+        parts.append(f'takes {which} by itself' if not left else f'takes {which}')
     if left:
         parts.append(f'{left} of {model["kinds"]} kinds of nodes not tried in time')
     return '; '.join(parts)

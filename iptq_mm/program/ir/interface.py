@@ -29,10 +29,19 @@ def output_names(program: Program) -> list[str]:
         for i, port in enumerate(program.outputs)
     ]
     paths = [path.replace(':', '.') for path in paths]
-    return [
+    names = [
         path if paths.count(path) == 1 else f'{path}_{paths[:i].count(path)}'
         for i, path in enumerate(paths)
     ]
+    # A module may have the name of an input, or end with a number itself.
+    taken = {f'input_{i}' for i in range(len(program.inputs))}
+    unique = []
+    for name in names:
+        while name in taken:
+            name += '_'
+        taken.add(name)
+        unique.append(name)
+    return unique
 
 
 def _maker(value: int, makers: dict[int, Node]) -> str:

@@ -61,6 +61,12 @@ def test_the_script(path, tmp_path):
     assert len(script.read_text().splitlines()) < 16
 
 
+def test_the_script_names_the_file(tmp_path):
+    _, script = write_known(function_program('i_gelu', {}), tmp_path / 'model.bin')
+    assert script.name == 'model_check.py'
+    assert "with_name('model.bin')" in script.read_text()
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError):

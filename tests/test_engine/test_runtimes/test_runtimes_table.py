@@ -54,6 +54,9 @@ def test_words():
         'of nodes not tried in time'
     )
     assert model_text(model(dict(kind='late'))).startswith('not ready in time; ')
+    assert 'takes' not in model_text(model(dict(kind='late'), tried=0))
+    some = model_text(model(dict(kind='late'), tried=2))
+    assert some.startswith('not ready in time; takes those that were tried; 1 of 3')
 
 
 def test_only_what_is_not_exact_is_taken_apart(small, monkeypatch):

@@ -7,7 +7,7 @@ from program_cases import vit_program
 from iptq_mm.pixels import Pixels
 from iptq_mm.program import Deployed
 from iptq_mm.program.ir.image_format import ImageFormat
-from iptq_mm.program.ir.interface import interface
+from iptq_mm.program.ir.interface import interface, output_names
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -53,3 +53,17 @@ def test_repr():
 def test_image_format():
     image = ImageFormat('RGB', MEAN, STD)
     assert ImageFormat.from_dict(image.to_dict()) == image
+
+
+def test_names_of_outputs_differ():
+    program = vit_program()
+    made = {node.output: node for node in program.nodes}
+    sites = [n for n in program.nodes if n.site][:4]
+    for node, site in zip(
+        sites, ('a/x:0', 'a/y:0', 'a_0/x:0', 'input_0/x:0'), strict=True
+    ):
+        made[node.output] = replace(node, site=site)
+    outputs = [replace(program.outputs[0], value=node.output) for node in sites]
+    other = replace(program, nodes=list(made.values()), outputs=outputs)
+    names = output_names(other)
+    assert len({*names, 'input_0'}) == 5 and names[0] == 'a_0'

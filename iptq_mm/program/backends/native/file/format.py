@@ -1,6 +1,6 @@
 """The layout of the file of a compiled program: ``docs/reference/iptq-file.md``.
 
-``runtime/src/format.h`` has the same in C++; a test compares both.
+``runtime/src/file/format.h`` has the same in C++; a test compares both.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from .....native.storage import storage_of
 from .....pixels import PIXEL_QPARAMS
 from .....utils.files import write_whole
 from ....ir.graph import Port, Program, ProgramError, Value
+from ....ir.interface import output_names
 from ..compilation import Compilation
 from ..compiler import compile_program
 from ..context import Unsupported
@@ -90,10 +91,9 @@ class _Writer(Builder):
         self._text(program.region)
         for i, (port, ref) in enumerate(zip(program.inputs, made.inputs, strict=True)):
             self.parts.inputs.append(self._input(f'input_{i}', port, ref))
-        for i, (port, ref) in enumerate(
-            zip(program.outputs, made.outputs, strict=True)
-        ):
-            self.parts.outputs.append(self._record(f'output_{i}', port, ref))
+        named = zip(output_names(program), program.outputs, made.outputs, strict=True)
+        for name, port, ref in named:
+            self.parts.outputs.append(self._record(name, port, ref))
         for step in made.context.steps:
             # Without a kernel there is no file, and fallbacks were refused.
             assert not isinstance(step, ReferenceStep)
