@@ -10,7 +10,7 @@ from iptq_mm.utils.markdown import table
 #: Findings about a model, from its JSON file.
 Row = Mapping[str, Any]
 
-HEADER = ['model', 'dB', 'float functions', 'native', 'speed', 'what is missing']
+HEADER = ['model', 'dB', 'region', 'float functions', 'native', 'speed', 'missing']
 #: A model may be so many dB below the same linear layers with float functions.
 MARGIN = 3.0
 _INTRO = """# Models
@@ -26,11 +26,12 @@ from a seed; W8A8 with ranges from one batch of two to four samples, which is al
 is compared; the whole model is one region (of CLIP, its parts: it reads token ids).
 These figures say what runs, not how accurate a trained model is.
 
-- *dB*: signal to error of the worst output against the float model.
-- *float functions*: the same quantized linear layers and products with float
-  nonlinearities, on the same inputs.
-- Of detectors (configs/detectors, made small), both are those of the region where they
-  differ most.
+- *dB*: signal to error of the worst output of the model against the float model.
+- *region*: the same at the outputs of the region, all together, on its float inputs; of
+  several, where it is furthest below the next column.
+- *float functions*: beside that, the same quantized linear layers and products with float
+  nonlinearities. A model is called worse than with float functions by these two.
+- Of detectors (configs/detectors, made small), regions are the parts of the config.
 - *native*: whether the C++ library returns the integers of the reference to the bit,
   and which nodes it leaves to the reference.
 - *speed*: the time of the float model in eager mode over that of `native`, one thread,
@@ -54,7 +55,7 @@ def page(rows: Mapping[str, Row]) -> str:
             if name.partition('/')[0] == library
         }
         lines = [line(name, row) for name, row in found.items()]
-        body = table(HEADER, lines, align='lrrlrl')
+        body = table(HEADER, lines, align='lrrrlrl')
         parts.append(f'## {library}\n{summary(found)}\n\n{body}\n')
     return '\n'.join(parts)
 
@@ -80,11 +81,11 @@ def is_below(row: Row) -> bool:
 
 def line(name: str, row: Row) -> list[str]:
     """The cells of a model."""
-    cells = [name, *[''] * 4, row.get('missing', '')]
+    cells = [name, *[''] * 5, row.get('missing', '')]
     if 'dB' in row:
-        cells[1:3] = f'{row["dB"]:.1f}', f'{row["expected dB"]:.1f}'
+        cells[1:4] = (f'{row[k]:.1f}' for k in ('dB', 'compared dB', 'expected dB'))
     if 'equal' in row:
         left = [f'{n} x {why}' for why, n in row['fallbacks'].items()]
-        cells[3] = '; '.join(['equal' if row['equal'] else 'DIFFERENT', *left])
-        cells[4] = f'{row["float ms"] / row["native ms"]:.1f}'
+        cells[4] = '; '.join(['equal' if row['equal'] else 'DIFFERENT', *left])
+        cells[5] = f'{row["float ms"] / row["native ms"]:.1f}'
     return cells
