@@ -29,8 +29,8 @@ These figures say what runs, not how accurate a trained model is.
 - *dB*: signal to error of the worst output of the model against the float model.
 - *region*: the same at the outputs of the region, all together, on its float inputs; of
   several, where it is furthest below the next column.
-- *float functions*: beside that, the same quantized linear layers and products with float
-  nonlinearities. A model is called worse than with float functions by these two.
+- *float functions*: beside that, the same quantized linear layers and products with
+  float nonlinearities. A model is called worse than with float functions by these two.
 - Of detectors (configs/detectors, made small), regions are the parts of the config.
 - *native*: whether the C++ library returns the integers of the reference to the bit,
   and which nodes it leaves to the reference.
