@@ -15,7 +15,7 @@ export function readNumpy(bytes, path) {
   const shape = /'shape': \(([^)]*)\)/.exec(header)?.[1];
   if (!type || shape === undefined || /'fortran_order': True/.test(header))
     throw new Error(`${path} is no .npy file of bytes, int16, int32 or float32 in C order`);
-  const data = new type(bytes.slice(start + length).buffer);
+  const data = new type(Uint8Array.prototype.slice.call(bytes, start + length).buffer);
   return {data, shape: shape.split(',').filter((x) => x.trim()).map(Number)};
 }
 

@@ -1,0 +1,17 @@
+// node benchmarks/web/node.mjs FOLDER ROUNDS: see ../browser.py.
+import {readFile} from 'node:fs/promises';
+import {pathToFileURL} from 'node:url';
+
+import {beside} from './beside.js';
+
+const [folder, rounds] = process.argv.slice(2);
+const at = (name) => pathToFileURL(`${folder}/${name}`);
+const {available, load} = await import(at('iptq/index.js'));
+const ort = await import(at('ort/ort.wasm.min.mjs'));
+ort.env.wasm.wasmPaths = at('ort/').href;
+const files = {};
+for (const [key, name] of [['iptq', 'model.iptq'], ['floats', 'floats.onnx'], ['int8', 'int8.onnx']])
+  files[key] = new Uint8Array(await readFile(at(name)));
+const times = await beside({ort, load, variants: available(), files, rounds: Number(rounds)});
+console.log(JSON.stringify(times));
+process.exit(0);
