@@ -41,7 +41,9 @@ from iptq_mm.utils.files import atomic_write  # noqa: E402
 def parse_args() -> argparse.Namespace:
     """The options of the tool."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+', help='integer.py that tools/quantize.py wrote')
+    parser.add_argument(
+        'configs', nargs='+', help='integer.py that tools/quantize.py wrote'
+    )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/web'))
     parser.add_argument('--samples', type=int, default=20, help='pictures of each (20)')
     return parser.parse_args()

@@ -10,6 +10,7 @@ from pathlib import Path
 from .building import BUILDS, RUNTIME, BuildError, alone, run_tool
 from .wasm import WasmTarget
 
+
 @dataclass(frozen=True)
 class Target:
     """A machine.

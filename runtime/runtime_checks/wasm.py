@@ -25,19 +25,32 @@ _TRIPLE = '--target=wasm32-wasi'
 _FLAGS = [
     _TRIPLE,
     *('-std=gnu++17', '-fno-exceptions', '-fno-rtti', '-fno-math-errno'),
-    *('-ffp-contract=off', '-fwrapv', '-fvisibility=hidden', '-fno-threadsafe-statics', '-DIPTQ_RUNTIME'),
+    *(
+        '-ffp-contract=off',
+        '-fwrapv',
+        '-fvisibility=hidden',
+        '-fno-threadsafe-statics',
+        '-DIPTQ_RUNTIME',
+    ),
 ]
 #: Those that are compiled for each variant.
 KERNEL_FILES = ('executor.cpp', 'isa/simd128.cpp')
 _LINK = [
     *('-O3', '-msimd128', '-nostdlib++', '-mexec-model=reactor'),
-    *('-Wl,--export-dynamic', '-Wl,--strip-all', '-Wl,--gc-sections', '-Wl,-z,stack-size=262144'),
+    *(
+        '-Wl,--export-dynamic',
+        '-Wl,--strip-all',
+        '-Wl,--gc-sections',
+        '-Wl,-z,stack-size=262144',
+    ),
 ]
 
 
 def _sources() -> list[Path]:
     folders = ('', 'checks', 'file', 'run', 'wasm')
-    return [x for name in folders for x in sorted((RUNTIME / 'src' / name).glob('*.cpp'))]
+    return [
+        x for name in folders for x in sorted((RUNTIME / 'src' / name).glob('*.cpp'))
+    ]
 
 
 def _version() -> str:
@@ -140,7 +153,9 @@ def _compile(source: Path, options: list[str], folder: Path) -> Path:
     made = folder / f'{source.stem}.o'
     made.parent.mkdir(exist_ok=True)
     version = f'-DIPTQ_VERSION="{_version()}"'
-    run_tool([*_compiler(), *_FLAGS, *options, *includes, version, '-c', source, '-o', made])
+    run_tool(
+        [*_compiler(), *_FLAGS, *options, *includes, version, '-c', source, '-o', made]
+    )
     return made
 
 
@@ -148,6 +163,19 @@ def _build_all(folder: Path) -> Iterator[Path]:
     """Makes all variants of the module, which share what is no kernel."""
     shared = [_compile(x, ['-O3', '-msimd128'], folder) for x in _sources()]
     for name, options in VARIANTS.items():
-        own = [_compile(KERNELS / x, ['-O3', *options], folder / name) for x in KERNEL_FILES]
-        run_tool([*_compiler(), _TRIPLE, *_LINK, *shared, *own, '-o', folder / f'{name}.wasm'])
+        own = [
+            _compile(KERNELS / x, ['-O3', *options], folder / name)
+            for x in KERNEL_FILES
+        ]
+        run_tool(
+            [
+                *_compiler(),
+                _TRIPLE,
+                *_LINK,
+                *shared,
+                *own,
+                '-o',
+                folder / f'{name}.wasm',
+            ]
+        )
         yield folder / f'{name}.wasm'

@@ -14,10 +14,10 @@ from runtime_cases import written
 from runtime_checks.comparing import digest
 from runtime_checks.wasm import PACKAGE
 
+from iptq_mm.pixels import Pixels
 from iptq_mm.program import run
 from iptq_mm.program.backends.boundary import TORCH, quantized_inputs
 from iptq_mm.program.ir.image_format import ImageFormat
-from iptq_mm.pixels import Pixels
 
 pytestmark = pytest.mark.slow
 
@@ -37,23 +37,23 @@ RUN = """async ({inputs, variant}) => {
 
 @pytest.fixture(scope='module')
 def site(webassembly, tmp_path_factory):
-    """The page's files, with a model."""
+    """The page's files."""
     folder = tmp_path_factory.mktemp('site')
     shutil.copytree(PACKAGE.parents[1] / 'demo' / 'web', folder, dirs_exist_ok=True)
     shutil.copytree(webassembly, folder / 'iptq')
-    written(vit_program(), folder / 'model.iptq')
     return folder
 
 
 def test_integers(site):
     """Of all variants that the browser can run, the simple one among them."""
+    written(vit_program(), site / 'model.iptq')
     batch = integers(vit_program(), 0)
     wanted = digest([x.numpy() for x in run(vit_program(), batch)])
     inputs = [
         {'type': str(x.numpy().dtype), 'values': x.flatten().tolist()} for x in batch
     ]
     with page_of(site) as (page, address, _):
-        page.goto(f'{address}/models/')
+        page.goto(f'{address}/iptq/')
         made = {
             variant: page.evaluate(RUN, {'inputs': inputs, 'variant': variant})
             for variant in ('simd128', 'simd128+relaxed')
