@@ -4,7 +4,8 @@ npm install --prefix work_dirs/npm onnxruntime-web
 python benchmarks/browser.py model.iptq --npm work_dirs/npm
 
 ``model.iptq`` comes from tools/export.py. All contenders run in turn in one process;
-ratios are those of a round, so that a busy machine disturbs both sides alike.
+ratios are those of a round, so that a busy machine disturbs both sides alike. Times in
+node are those of CPUs, which others on the machine do not count in.
 """
 
 from __future__ import annotations
