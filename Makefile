@@ -3,6 +3,7 @@
 # make quick   the same without the slow tests: three minutes
 # make test-legacy  the quick tests beside the original mm packages and torch 2.1
 # make docs    the documentation as a site, in docs/_build
+# make web     the runtime as WebAssembly, into runtime/web
 # make demo    quantize and evaluate a small model
 # make audit   prove the presets of all shipped configs
 # make lint    style, types and layers only
@@ -23,7 +24,7 @@ SETUP_INPUTS := $(sort $(wildcard requirements/*.txt)) setup.py Makefile
 FINGERPRINT = $(shell cat $(SETUP_INPUTS) | cksum)
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup install test quick audit lint format docs demo test-legacy
+.PHONY: setup install test quick audit lint format docs demo test-legacy web
 
 setup:
 	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(FINGERPRINT)" \
@@ -82,6 +83,9 @@ docs: setup
 format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+web: setup
+	$(PY) runtime/web.py
 
 demo: setup
 	$(PY) tools/demo.py

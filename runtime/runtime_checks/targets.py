@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RUNTIME = Path(__file__).resolve().parents[1]
-#: Where builds go, one folder for each target.
-BUILDS = RUNTIME / '_build'
-
-
-class BuildError(RuntimeError):
-    """The runtime cannot be built; with what the tools said."""
+from .building import BUILDS, RUNTIME, BuildError, alone, run_tool
+from .wasm import WasmTarget
 
 
 @dataclass(frozen=True)
@@ -68,11 +62,9 @@ class Target:
             ]
         if shutil.which('ninja'):
             options += ['-G', 'Ninja']
-        folder.mkdir(parents=True, exist_ok=True)
-        with Path(folder, 'lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes of tests build
-            _run(['cmake', '-S', RUNTIME, '-B', folder, *options])
-            _run(['cmake', '--build', folder])
+        with alone(folder):
+            run_tool(['cmake', '-S', RUNTIME, '-B', folder, *options])
+            run_tool(['cmake', '--build', folder])
         return folder
 
     def command(self, folder: Path, cpu: str = '') -> list[str]:
@@ -114,13 +106,14 @@ def _emulated(name: str, triple: str, emulator: str) -> Target:
 
 
 #: By name. All but the first are emulated on it.
-TARGETS = {
+TARGETS: dict[str, Target | WasmTarget] = {
     target.name: target
     for target in (
         Target('host'),
         _emulated('aarch64', 'aarch64-linux-gnu', 'qemu-aarch64'),
         _emulated('riscv64', 'riscv64-linux-gnu', 'qemu-riscv64'),
         _emulated('arm', 'arm-linux-gnueabihf', 'qemu-arm'),
+        WasmTarget(),
     )
 }
 
@@ -128,15 +121,3 @@ TARGETS = {
 SANITIZED = Target(
     'sanitized', options=('IPTQ_SANITIZE=address,undefined', 'IPTQ_FUZZ=ON')
 )
-
-
-def _run(command: list[str | Path]) -> None:
-    """Runs a tool of the build.
-
-    Raises:
-        BuildError: If it fails.
-    """
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode:
-        shown = ' '.join(map(str, command))
-        raise BuildError(f'{shown}\n{made.stdout[-4000:]}{made.stderr[-4000:]}')

@@ -28,6 +28,12 @@ def sanitized():
     return built(SANITIZED)
 
 
+@pytest.fixture(scope='session')
+def webassembly():
+    """The package of JavaScript."""
+    return built(TARGETS['wasm'])
+
+
 @pytest.fixture(params=[name for name in TARGETS if name != 'host'])
 def emulated(request):
     """How ``iptq-run`` of another machine is called."""

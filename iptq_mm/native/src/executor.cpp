@@ -106,7 +106,13 @@ struct Level {
 };
 
 const Level kLevels[] = {
+#if defined(__wasm_relaxed_simd__)
+    {"simd128+relaxed", simd128_kernels, false},
+#elif defined(__wasm__)
+    {"simd128", simd128_kernels, false},
+#else
     {"portable", portable_kernels, false},
+#endif
 #ifdef IPTQ_X86
     {"avx2", avx2_kernels, false},
     {"avx512vnni", avx512vnni_kernels, false},

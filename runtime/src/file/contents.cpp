@@ -1,9 +1,11 @@
 #include "file/contents.h"
 
+#ifndef __wasm__
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
 
 #include <cerrno>
 #include <cstdlib>
@@ -13,6 +15,16 @@
 #include "file/format.h"
 
 namespace iptq {
+
+#ifdef __wasm__
+
+Contents::~Contents() { std::free(copied_); }
+
+bool Contents::map(const char*) {
+  return refuse("there are no files here: give the contents of one");
+}
+
+#else
 
 Contents::~Contents() {
   if (mapped_) munmap(mapped_, static_cast<std::size_t>(bytes_));
@@ -41,6 +53,8 @@ bool Contents::map(const char* path) {
   data_ = static_cast<const u8*>(at);
   return true;
 }
+
+#endif
 
 bool Contents::borrow(const void* data, u64 bytes) {
   if (!data || !bytes) return refuse("no bytes: give the contents of an .iptq file");

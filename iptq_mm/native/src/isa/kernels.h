@@ -15,7 +15,11 @@ struct Kernel {
 
 using Kernels = const Kernel*;  // by Kind
 
+#ifdef __wasm__
+Kernels simd128_kernels();
+#else
 Kernels portable_kernels();
+#endif
 #ifdef IPTQ_X86
 Kernels avx2_kernels();
 Kernels avx512vnni_kernels();
