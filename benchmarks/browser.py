@@ -68,7 +68,7 @@ def in_node(folder: Path, rounds: int) -> dict[str, list[float]]:
 
 def in_chromium(folder: Path, rounds: int) -> dict[str, list[float]]:
     """Times in headless Chromium."""
-    sys.path.insert(0, str(ROOT / 'tests' / 'support'))
+    sys.path.insert(0, str(ROOT / 'tests' / 'support' / 'runtime'))
     from in_chromium import page_of
 
     with page_of(folder) as (page, address, _):
