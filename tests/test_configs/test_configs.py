@@ -144,7 +144,7 @@ def test_only_papers_and_old_names_are_called_by_papers():
 
 
 def bits_in(name):
-    found = re.search(r'[_-]w(\d)a(\d)_', name.replace('.py', '_'))
+    found = re.search(r'[_-]w(\d)a(\d)[_-]', name.replace('.py', '_'))
     return tuple(map(int, found.groups()))
 
 

@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 ENVIRONMENT = {
     **os.environ,
     'OMP_NUM_THREADS': '1',
+    # Else the last bits of float products depend on where tensors lie in memory.
+    'MKL_CBWR': 'COMPATIBLE',
     'PYTHONPATH': os.pathsep.join(
         [str(HERE), str(HERE.parent / 'support'), os.environ.get('PYTHONPATH', '')]
     ),

@@ -16,13 +16,16 @@ from mmengine.runner import Runner
 from ..loading.foreign import foreign_errors
 
 _built: Counter[str] = Counter()  # runners of this process, by name
+_drawn: Counter[str] = Counter()  # their visualizers, by the name in the config
 
 
 def built_runner(cfg: Config) -> Runner:
     """The runner of a config, with a name that no other one of this process has.
 
     mmengine calls a runner by the name of its config and the second. Two of the same
-    name would share a log file and the default scope, whatever their configs say.
+    name would share a log file and the default scope, whatever their configs say. Nor
+    do two share a visualizer that their configs call by the same name: it would write
+    into the folder of the first one.
 
     Raises:
         ConfigError: If it cannot be built.
@@ -32,6 +35,12 @@ def built_runner(cfg: Config) -> Runner:
     if _built[name] > 1:
         cfg = copy.deepcopy(cfg)
         cfg.experiment_name = f'{name}_{_built[name]}'
+    drawn = (cfg.get('visualizer') or {}).get('name')
+    if drawn:
+        _drawn[drawn] += 1
+        if _drawn[drawn] > 1:
+            cfg = copy.deepcopy(cfg)
+            cfg.visualizer.name = f'{drawn}_{_drawn[drawn]}'
     with foreign_errors('the config cannot be built', 'mend what it names'):
         runner = RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
     if not dist.is_main_process():

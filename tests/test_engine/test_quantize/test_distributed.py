@@ -72,7 +72,8 @@ def _launch(ranks, config, work_dir, script=TOOL, options=None):
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     return subprocess.run(
         [*command, f'--nproc-per-node={ranks}', script, config, '--launcher=pytorch']
-        + ['--work-dir', work_dir, '--cfg-options']
+        # As the runs that they are compared with: native counts in some images only.
+        + ['--work-dir', work_dir, '--backend', 'eager', '--cfg-options']
         + [f'{key}={value}' for key, value in options.items()],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,

@@ -44,6 +44,22 @@ def test_runners_of_one_second(config, monkeypatch):
     assert len(set(logs)) == 4
 
 
+def test_visualizers_of_one_name(config):
+    """Each writes into the folder of its own run."""
+    visualizer = dict(
+        type='Visualizer', name='same', vis_backends=[dict(type='LocalVisBackend')]
+    )
+    made = []
+    for scope in ('mmpretrain', 'mmdet'):
+        cfg = config(scope)
+        cfg.visualizer = visualizer
+        runner = built_runner(cfg)
+        (backend,) = runner.visualizer._vis_backends.values()
+        made.append(backend._save_dir)
+        assert cfg.visualizer.name == 'same'
+    assert made[0] != made[1] and '/mmdet/' in made[1]
+
+
 def test_metrics_of_the_first_process_only(tmp_path, monkeypatch):
     monkeypatch.setattr(dist, 'get_rank', lambda: 1)
     written = tmp_path / 'now.json'

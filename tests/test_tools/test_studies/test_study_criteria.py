@@ -130,7 +130,7 @@ def test_wrong_input(tool, vit_run, detector_run, tmp_path):
     assert '0 images' in said(vit_run.config, '--images', '0')
     wrong = tmp_path / 'wrong.pth'
     torch.save({'state_dict': {}}, wrong)
-    assert 'does not fit the model' in said(vit_run.config, wrong)
+    assert 'has no weights' in said(vit_run.config, wrong)
     cfg = Config.fromfile(vit_run.config)
     cfg.pop('load_from')
     cfg.dump('without.py')
