@@ -1,5 +1,6 @@
 """Whole runs of tiny models, made once and looked at by many tests."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,10 @@ import tiny_models
 import tiny_runs
 import torch
 from mmengine import load
+
+# MKL reads it at its first product. Else the last bits of a float product depend on
+# where its operands lie in memory, on CPUs of Intel, and equal runs differ.
+os.environ.setdefault('MKL_CBWR', 'AVX2,STRICT')
 
 
 @dataclass
