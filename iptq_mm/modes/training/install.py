@@ -65,12 +65,13 @@ def begin_training(
         real = (steps * scale).float()
         floats[id(integers)] = nn.Parameter(real)
     _exchange(module, floats)
-    module._buffers[PLAN_KEY] = plan.to_tensor().to(next(module.parameters()).device)
+    # Not a parameter's: a module that averages tokens has none.
+    device = module._buffers[PLAN_KEY].device  # type: ignore[union-attr]
+    module._buffers[PLAN_KEY] = plan.to_tensor().to(device)
     unbind(module)
     mode = Training(plan, ranges=ranges, factors=factors)
     mode.kernels = kernels
     if ranges:
-        device = next(module.parameters()).device
         logarithms = nn.Parameter(torch.zeros(len(ranges), device=device))
         module.register_parameter(RANGES_KEY, logarithms)
     bind(module, Region(region.name, mode))

@@ -239,3 +239,20 @@ def test_a_parameter_of_zeros_has_room_to_grow():
         net.backbone.quantization_plan
     )
     assert kept.parameters['last.bias'].scale == plan.scale
+
+
+class Pool(torch.nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def test_a_region_without_parameters_lets_gradients_through():
+    with torch.no_grad():
+        net = quantized(Pool(), [images(4, 3, 8, 8)])
+        expected = net(images(2, 3, 8, 8, seed=5))
+    begin_training(net.backbone)
+    x = images(2, 3, 8, 8, seed=5).requires_grad_()
+    y = net(x)
+    assert same(y, expected)
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.full_like(x, 1 / 64))
