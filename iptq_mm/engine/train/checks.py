@@ -22,6 +22,7 @@ from ..run.checks import check_config
 from .config import TrainingConfig, read_training
 from .data import SeededImages
 from .losses import TrainingLoss
+from .mixing import Mixing
 from .passes import Passes
 
 #: Settings of a config that would change what the trained model computes.
@@ -90,10 +91,32 @@ def built_losses(training: TrainingConfig, model: nn.Module) -> list[TrainingLos
     return [TRAINING_LOSSES.build(loss) for loss in training.loss or default]
 
 
+def built_mixing(training: TrainingConfig, losses: list[TrainingLoss]) -> Mixing | None:
+    """What mixes the images of a batch; None: nothing.
+
+    Args:
+        training: The settings.
+        losses: What is minimized.
+
+    Raises:
+        ConfigError: If a loss needs labels, or an augmentation cannot be built.
+    """
+    if not training.mix:
+        return None
+    if any(loss.needs_labels for loss in losses):
+        raise ConfigError(
+            "qat.mix mixes images, and qat.loss has 'labels', which would have to be "
+            "mixed with them: use 'logits' or 'features', or mmpretrain's own "
+            'data_preprocessor.batch_augments'
+        )
+    return Mixing(training.mix)
+
+
 def rehearse_training(
     runner: Runner,
     model: Any,
     losses: list[TrainingLoss],
+    mixing: Mixing | None,
     quantization: QuantizationConfig,
     cfg: Config,
     everything: bool,
@@ -104,6 +127,7 @@ def rehearse_training(
         runner: The runner that will train.
         model: The float model, in evaluation mode.
         losses: What will be minimized.
+        mixing: What mixes the images of a batch.
         quantization: Names the regions.
         cfg: The whole config.
         everything: Whether parameters of float modules are trained, too.
@@ -120,7 +144,8 @@ def rehearse_training(
         dataset = dataset.dataset
     refuse_evaluated(dataset, cfg, runner.cfg.train_dataloader.get('dataset'))
     with random_states_kept():
-        _try_losses(loader, model, losses, expanded(model, quantization.regions))
+        regions = expanded(model, quantization.regions)
+        _try_losses(loader, model, losses, mixing, regions)
     loops: dict[str, Any] = {'test': runner.test_loop}
     if runner._val_loop is not None:
         loops['val'] = runner.val_loop
@@ -138,7 +163,11 @@ def _check_parameters(model: nn.Module, regions: list[str], everything: bool) ->
 
 
 def _try_losses(
-    loader: Any, model: Any, losses: list[TrainingLoss], regions: list[str]
+    loader: Any,
+    model: Any,
+    losses: list[TrainingLoss],
+    mixing: Mixing | None,
+    regions: list[str],
 ) -> None:
     """Compute the losses of a small batch.
 
@@ -162,6 +191,8 @@ def _try_losses(
     what = f'the float model gives no {" + ".join(names)} for the first training images'
     with torch.no_grad(), foreign_errors(what, advice):
         data = model.data_preprocessor(batch, labels)
+        if mixing is not None:
+            data = {**data, 'inputs': mixing(data['inputs'])}
         passes = Passes(model, model, regions, data, None, labels)
         terms = [value for loss in losses for value in loss(passes).values()]
         if not all(bool(torch.isfinite(term)) for term in terms):

@@ -40,6 +40,8 @@ class TrainingConfig:
             (learned step size quantization). It pays where there are few bits.
         train_dataloader: What is different from ``train_dataloader`` of the config, as
             a config differs from its base.
+        mix: Registry dicts of mmpretrain's batch augmentations (``Mixup``, ``CutMix``),
+            of which one is drawn for each batch. For losses that need no labels.
         custom_hooks: As mmengine has them, ``EMAHook`` for instance.
         checkpoint: Arguments of mmengine's ``CheckpointHook``. By iterations unless
             ``by_epoch=True``.
@@ -52,6 +54,7 @@ class TrainingConfig:
     parameters: str = 'regions'
     learn_ranges: bool = False
     train_dataloader: dict = field(default_factory=dict)
+    mix: list[dict] = field(default_factory=list)
     custom_hooks: list[dict] = field(default_factory=list)
     checkpoint: dict = field(default_factory=lambda: {'interval': 100})
 

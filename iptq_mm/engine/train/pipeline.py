@@ -37,7 +37,7 @@ from ..run.processes import by_first, joined
 from ..run.runner import built_runner
 from ..run.work_dir import announce_replacement, held
 from .checkpoints import newest_checkpoint
-from .checks import built_losses, check_training, rehearse_training
+from .checks import built_losses, built_mixing, check_training, rehearse_training
 from .config import TrainingConfig, training_config
 from .hook import TrainingHook, averaged_integers
 from .start import native_runs, quantized_start
@@ -201,8 +201,11 @@ def _train(
     _load(model, checkpoint, quantization.regions)
     float_model = copy.deepcopy(model).eval()
     losses = built_losses(settings, model)
+    mixing = built_mixing(settings, losses)
     everything = settings.parameters == 'all'
-    rehearse_training(runner, float_model, losses, quantization, whole, everything)
+    rehearse_training(
+        runner, float_model, losses, mixing, quantization, whole, everything
+    )
     if float_results:  # a wrong file is found now, not after the training
         loop: Any = runner.test_loop
         evaluator, images = float_evaluator(loop.evaluator), loop.dataloader.dataset
@@ -211,7 +214,7 @@ def _train(
         model, whole, quantization, folder, resume, settings.learn_ranges
     )
     runner.model = Trainee(
-        model, float_model, losses, everything, _fastest(whole, model)
+        model, float_model, losses, everything, _fastest(whole, model), mixing
     )
     # mmengine would initialize the weights anew.
     runner._init_model_weights = lambda: None  # type: ignore[method-assign]
@@ -235,6 +238,7 @@ def _train(
     summary['settings'] = {
         'loss': [dict(loss) for loss in settings.loss]
         or [type(loss).__name__ for loss in losses],
+        'mix': [dict(augment) for augment in settings.mix],
         'parameters': settings.parameters,
         'learn_ranges': settings.learn_ranges,
         'optim_wrapper': _plain(settings.optim_wrapper),

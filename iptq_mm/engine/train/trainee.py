@@ -18,6 +18,7 @@ from ...registry import MODEL_WRAPPERS
 from ...statistics import NotFiniteError
 from .gradients import average_buffers, average_gradients, check_gradients
 from .losses import TrainingLoss
+from .mixing import Mixing
 from .passes import Passes
 
 
@@ -34,6 +35,7 @@ class Trainee(nn.Module):
         losses: What is minimized: the weighted sum.
         everything: Whether parameters of float modules are trained, too.
         backend: What runs the integers in validation; None: the eager integer mode.
+        mixing: Mixes the images of a batch; None: they stay as they are.
 
     Attributes:
         place: Which iteration this is, for messages.
@@ -49,6 +51,7 @@ class Trainee(nn.Module):
         losses: Sequence[TrainingLoss],
         everything: bool = False,
         backend: str | None = None,
+        mixing: Mixing | None = None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -57,6 +60,7 @@ class Trainee(nn.Module):
         self._losses = losses
         self._everything = everything
         self._backend = backend
+        self._mixing = mixing
         self._labels = any(loss.needs_labels for loss in losses)
         self._regions = list(regions_in(module))
         self._dense: frozenset[str] | None = None
@@ -129,6 +133,8 @@ class Trainee(nn.Module):
         module: Any = self.module
         # Mixing images needs labels to mix.
         batch = module.data_preprocessor(data, self._labels)
+        if self._mixing is not None:
+            batch = {**batch, 'inputs': self._mixing(batch['inputs'])}
         passes = Passes(
             module, self._others[0], self._regions, batch, self._dense, self._labels
         )

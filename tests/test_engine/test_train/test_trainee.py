@@ -91,6 +91,15 @@ def test_what_it_holds(trainee):
     }
 
 
+def test_both_models_see_the_mixed_images(trainee):
+    plain = trainee(losses=[FeatureLoss()])
+    mixing = trainee(losses=[FeatureLoss()], mixing=lambda x: x.flip(0) * 0.5)
+    data, given = _data(), _data()
+    given['inputs'] = given['inputs'].flip(0) * 0.5
+    assert torch.equal(mixing.loss(data)[0], plain.loss(given)[0])
+    assert not torch.equal(mixing.loss(data)[0], plain.loss(data)[0])
+
+
 @pytest.mark.parametrize('everything', [False, True])
 def test_modes_of_modules(trainee, everything):
     wrapper = trainee(everything=everything).train()
