@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from iptq_mm.native import library
+from iptq_mm.native.build import compiler
 
 
 def skip_without_library(items: list[pytest.Item]) -> None:
-    """Skip the tests of folders named ``test_native`` on a machine without it."""
+    """Skip the tests of folders named ``test_native`` on a machine without it.
+
+    Raises:
+        pytest.UsageError: If there is a compiler all the same.
+    """
     if not library.available():
+        if compiler():  # a mistake in the sources must not pass as a missing compiler
+            raise pytest.UsageError('the library does not compile: see its error')
         for item in items:
             if 'test_native' in item.path.parts:
                 item.add_marker(pytest.mark.skip('no C++ compiler, no library'))

@@ -121,13 +121,13 @@ def _bits(
     """
     for bits in range(2, 8):
         most = most_factor(bits) if group else 1
-        if (largest <= most_code(bits) * _factors(most)[divisor]).all():
+        if (largest <= most_code(bits) * largest_factors(most)[divisor]).all():
             factor = (most - 1).bit_length() / group if group else 0.0
             return [(bits + factor, bits, group)]
     return []
 
 
-def _factors(most: int) -> np.ndarray:
+def largest_factors(most: int) -> np.ndarray:
     """By common divisor, 0 to 128, the largest factor of it up to ``most``."""
     found = np.ones(129, int)
     for factor in range(2, most + 1):

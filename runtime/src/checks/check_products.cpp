@@ -44,6 +44,13 @@ void check_weights(Check& c, const Gemm& g, i64 columns) {
   const i64 all = g.window.depthwise ? bytes.value() : bytes.value() / 8;
   c.table<i8>(raw(g.weights), all, "the weights");
   c.that((raw(g.weights) & 1) == 0 || g.bits != 16, "the weights");
+  c.within(g.group, 0, up_to(g.k, 4), "the groups of factors");
+  c.that(g.group % 4 == 0 && (!g.group || g.bits == 4), "the groups of factors");
+  if (!c.ok() || !g.group) return;
+  const i64 groups = (up_to(g.k, 4) + g.group - 1) / g.group;
+  const Count factors = Count(columns) * taps * groups;
+  if (!c.that(factors.valid(), "the number of factors")) return;
+  c.table<u8>(raw(g.factors), factors.value() / 2, "the factors");
 }
 
 void check_channels(Check& c, const Gemm& g, i64 columns) {

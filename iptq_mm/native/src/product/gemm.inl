@@ -251,13 +251,12 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {
     i64 last = grid.tiles_from(place.chunk);
     if (last - place.tile > end - unit) last = place.tile + end - unit;
-    const i64 groups = panels.groups * taps_of(g);
-    const i8* weights = g.weights + panels.at(place.panel, g.bits) * taps_of(g);
+    const i64 taps = taps_of(g);
+    const i8* weights = g.weights + panels.at(place.panel, g.bits) * taps;
     const char* b = reinterpret_cast<const char*>(weights);
     if (unpacks(g)) {
-      const i64 columns = panels.width_of(place.panel) * kLanes;
       if (ready != place.panel)
-        unpack_panel<kByteProducts>(weights, g.bits, groups, columns, memory.panel);
+        unpack_panel<kByteProducts>(g, panels, place.panel, taps, memory.panel);
       ready = place.panel;
       b = memory.panel;
     }

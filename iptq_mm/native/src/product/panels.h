@@ -19,8 +19,12 @@
 //
 //   (g * C + c) * 4 + d % 4                                                    (1)
 //
-// With 4 bits a weight is half a byte, and (1) counts halves, the lower one first. With
-// 16 bits it is an int16, and so are the rows: a product of words (vpdpwssd, vpmaddwd)
+// With 4 bits a weight is half a byte, and (1) counts halves, the lower one first. There
+// may be factors, one for `group` depths of a column. They lie beside the weights, panel
+// by panel, tap by tap, group by group, column by column, half a byte each: the factor
+// less 1, for factors of 1 to 16. The weight is the product.
+//
+// With 16 bits it is an int16, and so are the rows: a product of words (vpdpwssd, vpmaddwd)
 // takes 2 depths at a time, so that groups have 2, and w[d][c] is the int16
 //
 //   (d / 2 * C + c) * 2 + d % 2                                                (2)
@@ -56,6 +60,10 @@ struct PanelLayout {
   }
   // First column of a panel.
   i64 column(i64 panel) const { return panel * width * kLanes; }
+  // Factors before a panel, for each tap.
+  i64 factors_at(i64 panel, i64 group) const {
+    return column(panel) * ceil_div(groups * 4, group);
+  }
   // Bytes before a panel, for each tap.
   i64 at(i64 panel, i64 bits) const {
     return column(panel) * groups * 4 * bits / 8;

@@ -6,12 +6,23 @@
 namespace iptq {
 namespace {
 
-// Two 4-bit weights of each byte, the lower half first.
-inline void unpack_halves(const i8* from, i64 count, i8* to) {
-  for (i64 i = 0; i < count; ++i) {
-    to[2 * i] = static_cast<i8>(static_cast<i8>(static_cast<u8>(from[i]) << 4) >> 4);
-    to[2 * i + 1] = static_cast<i8>(from[i] >> 4);
-  }
+// Two 4-bit weights of a byte in 16 bits, the lower half first, each times a factor. In
+// lanes of 16 bits, because no instruction set multiplies bytes.
+inline u16 unpacked(i8 byte, i16 factor) {
+  const u16 both = static_cast<u8>(byte);
+  const i16 low = static_cast<i16>(static_cast<i16>(both << 12) >> 12);
+  const i16 high = static_cast<i16>(static_cast<i16>(both << 8) >> 12);
+  return static_cast<u16>(((low * factor) & 255) | ((high * factor) << 8));
+}
+
+inline void unpack_halves(const i8* __restrict from, i64 count, u16* __restrict to) {
+  for (i64 i = 0; i < count; ++i) to[i] = unpacked(from[i], 1);
+}
+
+// The same with a factor for each two weights.
+inline void unpack_halves(const i8* __restrict from, const i16* __restrict factors,
+                          i64 count, u16* __restrict to) {
+  for (i64 i = 0; i < count; ++i) to[i] = unpacked(from[i], factors[i]);
 }
 
 // Groups of 4 depths become two groups of pairs of int16.
@@ -22,18 +33,71 @@ inline void widen_group(const i8* from, i64 columns, i16* to) {
         to[2 * (half * columns + c) + i] = from[4 * c + 2 * half + i];
 }
 
-template <bool Bytes>
-void unpack_panel(const i8* from, i64 bits, i64 groups, i64 columns, char* to) {
-  const i64 size = columns * 4;
-  if (Bytes) return unpack_halves(from, groups * size / 2, reinterpret_cast<i8*>(to));
-  i8 group[kTileColumns * 4];
-  for (i64 g = 0; g < groups; ++g, from += size * bits / 8, to += 2 * size) {
-    const i8* bytes = from;
-    if (bits == 4) {
-      unpack_halves(from, size / 2, group);
-      bytes = group;
+// The factor of each column, twice: for the 4 depths of a group.
+inline void spread_factors(const u8* __restrict from, i64 columns, i16* __restrict to) {
+  for (i64 c = 0; c < columns; c += 2) {
+    const u8 both = from[c / 2];
+    to[2 * c] = to[2 * c + 1] = static_cast<i16>((both & 15) + 1);
+    to[2 * c + 2] = to[2 * c + 3] = static_cast<i16>((both >> 4) + 1);
+  }
+}
+
+// Weights of a panel of 4 bits, group after group of 4 depths, times their factors.
+class FourBits {
+ public:
+  FourBits(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps)
+      : codes_(g.weights + panels.at(panel, 4) * taps),
+        columns_(panels.width_of(panel) * kLanes),
+        groups_(panels.groups),
+        share_(g.group / 4) {
+    if (share_) factors_ = g.factors + panels.factors_at(panel, g.group) * taps / 2;
+  }
+
+  // The bytes of the next group.
+  void next(u16* to) {
+    const i8* codes = codes_;
+    codes_ += columns_ * 2;
+    if (!share_) return unpack_halves(codes, columns_ * 2, to);
+    if (at_ % share_ == 0) {
+      spread_factors(factors_, columns_, spread_);
+      factors_ += columns_ / 2;
     }
-    widen_group(bytes, columns, reinterpret_cast<i16*>(to));
+    if (++at_ == groups_) at_ = 0;  // a tap begins with factors of its own
+    unpack_halves(codes, spread_, columns_ * 2, to);
+  }
+
+ private:
+  const i8* codes_;
+  const u8* factors_ = nullptr;
+  i64 columns_, groups_, share_, at_ = 0;
+  alignas(64) i16 spread_[kTileColumns * 2];
+};
+
+// A panel of weights, as this instruction set multiplies them.
+template <bool Bytes>
+void unpack_panel(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
+                  char* to) {
+  const i64 columns = panels.width_of(panel) * kLanes, size = columns * 4;
+  const i64 groups = panels.groups * taps;
+  const i8* bytes = g.weights + panels.at(panel, g.bits) * taps;
+  if (Bytes && !g.group)
+    return unpack_halves(bytes, groups * size / 2, reinterpret_cast<u16*>(to));
+  if (Bytes) {
+    FourBits codes(g, panels, panel, taps);
+    for (i64 i = 0; i < groups; ++i, to += size) codes.next(reinterpret_cast<u16*>(to));
+    return;
+  }
+  if (g.bits != 4) {
+    for (i64 i = 0; i < groups; ++i, bytes += size, to += 2 * size)
+      widen_group(bytes, columns, reinterpret_cast<i16*>(to));
+    return;
+  }
+  FourBits codes(g, panels, panel, taps);
+  u16 group[kTileColumns * 2];
+  for (i64 i = 0; i < groups; ++i, to += 2 * size) {
+    codes.next(group);
+    const i8* each = reinterpret_cast<const i8*>(group);
+    widen_group(each, columns, reinterpret_cast<i16*>(to));
   }
 }
 

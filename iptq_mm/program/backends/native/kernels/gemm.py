@@ -154,7 +154,13 @@ class GemmBuilder(Step):
         if self.fields['window'].get('depthwise'):
             return {'weights': by_taps(self.weight), 'bits': 8, 'width': 4}
         self.packed = made = packed_once(self.weight)
-        return {'weights': made.data, 'bits': made.bits, 'width': made.width}
+        return {
+            'weights': made.data,
+            'bits': made.bits,
+            'width': made.width,
+            'group': made.group,
+            'factors': made.factors,
+        }
 
     def _channel_fields(self) -> dict:
         made = constants_once(self.factors, self.bound, self.clamp, self.zero_point)

@@ -39,6 +39,7 @@ import torch
 from torch import Tensor
 
 from .....native.commands import LANES
+from .shared_factors import Shared, shared_factors
 
 #: Adjacent depths of a group, and bytes that one instruction multiplies and adds.
 _GROUP = 4
@@ -53,11 +54,15 @@ class PackedWeights:
         data: uint8, the panels one after the other.
         width: Vectors of 16 columns in a panel.
         bits: Bits of a weight, 8, 4, or 16 for products of words.
+        group: Depths of a column that share a factor; 0: there are no factors.
+        factors: uint8, two factors a byte, or None.
     """
 
     data: Tensor
     width: int
     bits: int
+    group: int = 0
+    factors: Tensor | None = None
 
 
 #: Packed weights and constants in use, by digests of what they were made of: programs
@@ -84,7 +89,9 @@ def _content(tensor: Tensor) -> tuple:
 
 
 def pack(weight: Tensor) -> PackedWeights:
-    """Pack weights into panels, two a byte if all of them fit into 4 bits.
+    """Pack weights into panels, two a byte if 4 bits hold them.
+
+    Those of 4 bits may be multiplied by factors of groups of depths.
 
     Args:
         weight: int8, or int16 for products of words, shape (n, taps, depth of a tap).
@@ -96,18 +103,30 @@ def pack(weight: Tensor) -> PackedWeights:
     padded = weight.new_zeros(vectors * LANES, taps, groups // taps * _GROUP)
     padded[:n, :, :depth] = weight
     bits = 8 * weight.element_size()
+    shared = Shared(padded, 0, None)
     if bits == 8 and weight.numel():
         low, high = weight.aminmax()
-        bits = 4 if low >= -8 and high <= 7 else 8
+        if low >= -8 and high <= 7:
+            bits = 4
+        else:
+            shared = shared_factors(padded)
+            bits = 4 if shared.group else 8
     together = _GROUP // weight.element_size()
     parts = []
-    for panel in padded.split(width * LANES):
+    for panel in shared.codes.split(width * LANES):
         adjacent = panel.reshape(len(panel), -1, together).transpose(0, 1)
         codes = adjacent.contiguous().view(torch.uint8)
         if bits == 4:
             codes = (codes[..., 0::2] & 15) | (codes[..., 1::2] << 4)
         parts.append(codes.flatten())
-    return PackedWeights(torch.cat(parts), width, bits)
+    factors = None
+    if shared.factors is not None:
+        parts_of_factors = []
+        for panel in shared.factors.split(width * LANES):
+            less = panel.flatten(1).t().contiguous() - 1
+            parts_of_factors.append((less[:, 0::2] | (less[:, 1::2] << 4)).flatten())
+        factors = torch.cat(parts_of_factors)
+    return PackedWeights(torch.cat(parts), width, bits, shared.group, factors)
 
 
 def by_taps(weight: Tensor) -> Tensor:
