@@ -37,6 +37,9 @@ _UNITS: dict[str, list[str]] = {
     'layout.cpp': [],
     'isa/portable.cpp': [],
 }
+#: Units for AMX, which GCC 11 and Clang 12 know first; Linux alone has the call for it.
+_AMX_UNIT = 'isa/amx.cpp'
+_AMX = ['-mamx-tile', '-mamx-int8']
 _X86_UNITS = {
     'isa/avx2.cpp': ['-mavx2'],
     'isa/avx512.cpp': [
@@ -73,7 +76,7 @@ def signature() -> str:
     The library has that of its own sources: ``library.py`` compares them.
     """
     digest = hashlib.sha256(platform.machine().encode())
-    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS]).encode())
+    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS, _AMX]).encode())
     paths = (path for path in SOURCES.rglob('*') if path.suffix in _SOURCE_SUFFIXES)
     for name, path in sorted(
         (path.relative_to(SOURCES).as_posix(), path) for path in paths
@@ -120,6 +123,9 @@ def build(target: str | os.PathLike | None = None) -> Path:
     flags = [*_FLAGS, *(_X86 if x86 else []), f'-I{SOURCES}']
     flags.append(f'-DIPTQ_SIGNATURE="{signature()}"')
     units = {**_UNITS, **(_X86_UNITS if x86 else {})}
+    if x86 and _knows_amx(command):
+        flags.append('-DIPTQ_AMX')
+        units[_AMX_UNIT] = [*_X86_UNITS['isa/avx512.cpp'], *_AMX]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(dir=path.parent)
@@ -135,6 +141,13 @@ def build(target: str | os.PathLike | None = None) -> Path:
         _run_all([[command, '-shared', *map(str, objects), '-o', str(library)]])
         library.replace(path)
     return path
+
+
+def _knows_amx(command: str) -> bool:
+    if platform.system() != 'Linux':
+        return False
+    tried = [command, *_AMX, '-x', 'c++', '-E', os.devnull]
+    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
 def _run_all(commands: Iterable[list[str]]) -> None:

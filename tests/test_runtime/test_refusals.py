@@ -52,8 +52,8 @@ CASES = {
     'a picture': (lambda c: b'\x89PNG' + c[4:], 'no .iptq file: tools/export.py'),
     'text': (lambda c: c.replace(b'\r\n', b'\n', 1), 'changed on its way, as text'),
     'another version': (
-        lambda c: c[:8] + b'\2' + c[9:],
-        'has format 2, this library reads format 1',
+        lambda c: c[:8] + b'\3' + c[9:],
+        'has format 3, this library reads format 2',
     ),
     'truncated': (lambda c: c[:-1], 'and should have'),
     'longer': (lambda c: c + b'\0', 'and should have'),

@@ -15,6 +15,11 @@
 #ifdef IPTQ_X86
 #include <immintrin.h>
 #endif
+#ifdef IPTQ_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace iptq {
 
@@ -118,9 +123,25 @@ const Level kLevels[] = {
     {"avx512vnni", avx512vnni_kernels, false},
     {"avx512vnni+vbmi", avx512vnni_kernels, true},
 #endif
+#ifdef IPTQ_AMX
+    {"amx", amx_kernels, true},
+#endif
 };
 
-int best_level() {
+#ifdef IPTQ_AMX
+// Whether the CPU has AMX with its products of bytes, and Linux lets the process use it:
+// it has to be asked once, since threads need more room for their registers then.
+bool amx_allowed() {
+  constexpr unsigned kTiles = 1u << 24, kBytes = 1u << 25;
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  unsigned a, b, c, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (!(d & kTiles) || !(d & kBytes)) return false;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
+
+int detected_level() {
 #ifdef IPTQ_X86
   __builtin_cpu_init();
   auto has_avx512 = __builtin_cpu_supports("avx512f") &&
@@ -128,10 +149,19 @@ int best_level() {
                     __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl") &&
                     __builtin_cpu_supports("avx512vnni");
-  if (has_avx512) return __builtin_cpu_supports("avx512vbmi") ? 3 : 2;
+  const bool permutes = has_avx512 && __builtin_cpu_supports("avx512vbmi");
+#ifdef IPTQ_AMX
+  if (permutes && amx_allowed()) return 4;
+#endif
+  if (has_avx512) return permutes ? 3 : 2;
   if (__builtin_cpu_supports("avx2")) return 1;
 #endif
   return 0;
+}
+
+int best_level() {
+  static const int best = detected_level();
+  return best;
 }
 
 std::atomic<int> level{-1};

@@ -20,7 +20,13 @@ using u64 = std::uint64_t;
 constexpr int kDims = 6;       // most dimensions of a strided command
 constexpr int kLanes = 16;     // columns of a vector of accumulators
 constexpr int kMaxWidth = 4;   // most such vectors in a panel of weights
-constexpr int kTileRows = 6;   // rows of a register tile
+#ifdef IPTQ_AMX_TILES
+constexpr int kTileRows = 16;  // rows of a register tile
+constexpr int kTileDepth = 64; // depths of bytes that its products take at a time
+#else
+constexpr int kTileRows = 6;
+constexpr int kTileDepth = 4;
+#endif
 constexpr int kTileColumns = kLanes * kMaxWidth;
 constexpr int kAdditions = 2;  // most additions to attention scores
 constexpr int kSlack = 64;     // bytes that a kernel may read beyond a buffer's end

@@ -23,6 +23,9 @@ Kernels portable_kernels();
 #ifdef IPTQ_X86
 Kernels avx2_kernels();
 Kernels avx512vnni_kernels();
+#ifdef IPTQ_AMX
+Kernels amx_kernels();
+#endif
 
 // Whether these may permute bytes (VBMI): tables of bytes are quicker then.
 extern std::atomic<bool> permutes_bytes;

@@ -25,7 +25,7 @@
 namespace iptq {
 namespace {
 
-constexpr i64 kChunkTiles = 40;  // 240 rows of `a`, which stay in the L2 cache
+constexpr i64 kChunkTiles = 240 / kTileRows;  // their rows of `a` stay in the L2 cache
 constexpr i64 kTasksOfThread = 8;
 constexpr i64 kSliceGroups = 640;  // of 4 depths: 160 KB of weights
 
@@ -246,6 +246,7 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const GemmGrid grid(g, tasks);
   const PanelLayout& panels = grid.panels;
   const GemmMemory memory(g, scratch);
+  const TileConfig config(panels.groups);
   i64 unit = first_unit(grid.units, task, tasks), ready = -1;
   const i64 end = first_unit(grid.units, task + 1, tasks);
   for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {

@@ -64,6 +64,7 @@ void multiply_groups(const MatMul& c, i64 task, i64 tasks, char* scratch) {
   const MatMulMemory<Bytes> m(c, scratch);
   const i64 tiles = ceil_div(c.m, kTileRows), units = c.groups * tiles;
   const i64 padded = m.panels.vectors * kLanes, end = units * (task + 1) / tasks;
+  const TileConfig config(0);
   i64 packed = -1;
   for (i64 unit = units * task / tasks; unit < end; ++unit) {
     const i64 group = unit / tiles, row = unit % tiles * kTileRows;

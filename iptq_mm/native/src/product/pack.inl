@@ -23,7 +23,8 @@ struct Dword<true> {
 
 template <bool Bytes>
 PanelLayout panels_of(i64 columns, i64 depth) {
-  return PanelLayout(columns, ceil_div(depth, Dword<Bytes>::size) * 4, kMaxWidth);
+  constexpr i64 unit = Bytes ? kTileDepth : 2;
+  return PanelLayout(columns, ceil_div(depth, unit) * unit * (Bytes ? 1 : 2), kMaxWidth);
 }
 
 template <bool Bytes>

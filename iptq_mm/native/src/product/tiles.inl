@@ -20,23 +20,40 @@
 // Accumulators start from `start`, not from 0: see (1) in epilogue/epilogue.inl.
 #pragma once
 
+#include <utility>
+
 #include "product/panels.h"
 
 namespace iptq {
 namespace {
 
-// a: for each tap kTileRows addresses of rows, of which the first `rows` are read
+// a: for each tap kTileRows addresses of rows, of which the first `rows` are read, up to
+//   a multiple of kTileDepth
 // b: a panel, from the first group of these taps on
-// start, out: (rows, width * 16), rows `start_row` and `out_row` apart
+// start, out: (kTileRows, width * 16), rows `start_row` and `out_row` apart
 using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
                       const i32* start, i64 start_row, i32* out, i64 out_row);
 
+#ifndef IPTQ_AMX_TILES
+// What products of bytes need while they run: here nothing. See tile_amx.inl.
+struct TileConfig {
+  explicit TileConfig(i64) {}
+};
+#endif
+
+template <int Width, bool Bytes, int... Less>
+Tile tile_of_rows(i64 rows, std::integer_sequence<int, Less...>) {
+#ifdef IPTQ_AMX_TILES
+  static const Tile tiles[] = {matrix_tile<Less + 1, Width, Bytes>...};
+#else
+  static const Tile tiles[] = {tile<Less + 1, Width, Bytes>...};
+#endif
+  return tiles[rows - 1];
+}
+
 template <int Width, bool Bytes>
 Tile tile_of_rows(i64 rows) {
-  static const Tile tiles[kTileRows] = {
-      tile<1, Width, Bytes>, tile<2, Width, Bytes>, tile<3, Width, Bytes>,
-      tile<4, Width, Bytes>, tile<5, Width, Bytes>, tile<6, Width, Bytes>};
-  return tiles[rows - 1];
+  return tile_of_rows<Width, Bytes>(rows, std::make_integer_sequence<int, kTileRows>());
 }
 
 // Bytes: 4 unsigned bytes times 4 signed ones, else 2 int16 times 2 int16.

@@ -12,7 +12,7 @@ inline void point_rows(const Gemm& g, i64 row, i64 rows, const char** to) {
   for (i64 i = 0; i < rows; ++i) to[i] = reinterpret_cast<const char*>(a + i * g.a_row);
 }
 
-// Points at what pixel `row + i` of the result takes at tap t in to[t * 6 + i].
+// Points at what pixel `row + i` of the result takes at tap t in to[t * kTileRows + i].
 inline void point_pixels(const Gemm& g, i64 row, i64 rows, const char** to) {
   const Window& w = g.window;
   i64 x = row % w.out_width, y = row / w.out_width;

@@ -1,4 +1,4 @@
-// softmax(q k^T) v, six rows of queries at a time: their scores stay in the cache.
+// softmax(q k^T) v, a tile of queries at a time: their scores stay in the cache.
 #pragma once
 
 #include <type_traits>
@@ -9,6 +9,9 @@
 
 namespace iptq {
 namespace {
+
+// Keys are padded to what softmax and products take at a time.
+constexpr i64 kKeys = kTileDepth > 2 * kLanes ? kTileDepth : 2 * kLanes;
 
 // Where a task keeps what.
 template <bool ByteP>
@@ -22,7 +25,7 @@ struct AttentionMemory {
   i64 bytes = 0;
 
   AttentionMemory(const Attention& a, char* memory) {
-    keys_padded = ceil_div(a.keys, 2 * kLanes) * 2 * kLanes;
+    keys_padded = ceil_div(a.keys, kKeys) * kKeys;
     values_padded = ceil_div(a.value_depth, kLanes) * kLanes;
     depth_padded = ceil_div(a.depth, 4) * 4;
     p_row = keys_padded;
@@ -93,6 +96,7 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   const AttentionMemory<ByteP> m(a, scratch);
   const Tables tables(a.softmax);
   const AttentionGrid grid(a, tasks);
+  const TileConfig config(0);
   const PanelLayout values = panels_of<ByteP>(a.value_depth, a.keys);
   const i64 end = grid.units * (task + 1) / tasks;
   // What softmax leaves beyond the keys meets zeros.
