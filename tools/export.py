@@ -15,6 +15,9 @@ The end of the file's name says the format:
   graph in Google's Model Explorer.
 - .iptq is a compiled program for the C library of ``runtime/``, which needs no Python:
   docs/how-to/deploy-without-python.md.
+- .c is the same program as C99 that needs nothing else: no heap, no library, no number
+  with a point. Its header, beside it, says what goes in and out, and how many bytes of
+  memory it computes in.
 - Any other file is for ``iptq_mm.program.Deployed``.
 
 The order of an image's channels, and how it is normalized, stand in all of them
@@ -48,12 +51,13 @@ def parse_args() -> argparse.Namespace:
     )
     add_integer_model(parser)
     parser.add_argument(
-        '--out', required=True, help='file to write: .onnx, .iptq, or any'
+        '--out', required=True, help='file to write: .onnx, .iptq, .c, or any'
     )
     parser.add_argument(
         '--to',
         choices=list(WRITERS),
-        help='format, whatever the name of the file; file: compiled, for the runtime',
+        help='format, whatever the name of the file; file: compiled, for the runtime; '
+        'c: freestanding C99',
     )
     parser.add_argument(
         '--regions',

@@ -107,6 +107,24 @@ def weights(n: int, k: int, bits: int = 8, seed: int = 0) -> Tensor:
     return torch.randint(-most, most + 1, (n, k), generator=generator).to(dtype)
 
 
+def grouped_weights(
+    n: int,
+    taps: int,
+    depth: int,
+    group: int,
+    code: int = 7,
+    factor: int = 16,
+    seed: int = 0,
+) -> Tensor:
+    """Random products of codes and of factors that groups of depths share."""
+    draw = torch.Generator().manual_seed(seed)
+    shape = (n, taps, -(-depth // group))
+    factors = torch.randint(1, factor + 1, shape, generator=draw)
+    codes = torch.randint(-code, code + 1, (n, taps, depth), generator=draw)
+    each = factors.repeat_interleave(group, 2)[..., :depth]
+    return (codes * each).to(torch.int8)
+
+
 def to_levels(recorder: Recorder, x: int, out: QParams) -> int:
     """A value as the levels of a quantizer."""
     assert out.levels is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...calibration import ConfigError
 from ...program import Program, save_program
+from ...program.backends.native.c_source.writer import write_c
 from ...program.backends.native.file.writer import write_compiled
 from ...program.backends.onnx import export_onnx
 from .known import write_known
@@ -23,8 +24,9 @@ WRITERS: dict[str, Callable[[Program, str | os.PathLike], None]] = {
     'program': save_program,
     'onnx': _write_onnx,
     'file': write_compiled,
+    'c': write_c,
 }
-_BY_SUFFIX = {'.onnx': 'onnx', '.iptq': 'file'}
+_BY_SUFFIX = {'.onnx': 'onnx', '.iptq': 'file', '.c': 'c'}
 
 
 def format_of(path: str | os.PathLike, to: str | None = None) -> str:

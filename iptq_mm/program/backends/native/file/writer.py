@@ -15,8 +15,7 @@ from .....utils.files import write_whole
 from ....ir.graph import Port, Program, ProgramError, Value
 from ....ir.interface import output_names
 from ..compilation import Compilation
-from ..compiler import compile_program
-from ..context import Unsupported
+from ..exportable import kernels_only
 from ..layout.builder import Builder
 from ..layout.steps import Address, ReferenceStep
 from ..layout.tensor_ref import TensorRef
@@ -59,19 +58,7 @@ def compiled_bytes(program: Program) -> bytes:
     """
     if sys.byteorder != 'little':
         raise ProgramError('.iptq files are little-endian: export on another machine')
-    try:
-        made = compile_program(program)
-    except Unsupported as error:
-        raise ProgramError(f'no .iptq file can be made: {error}') from error
-    if made.fallbacks:
-        reasons = '; '.join(sorted(made.fallbacks))
-        raise ProgramError(
-            f'no .iptq file can be made, since the reference computes '
-            f'{sum(made.fallbacks.values())} of {len(program.nodes)} nodes in Python '
-            f'({reasons}). Quantize with functions and bits that have kernels, or '
-            'export an ONNX model'
-        )
-    return assembled(_Writer(made).parts)
+    return assembled(_Writer(kernels_only(program, '.iptq file')).parts)
 
 
 class _Writer(Builder):

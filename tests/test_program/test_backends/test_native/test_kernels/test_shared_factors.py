@@ -4,21 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from native_cases import WIDE, check, gemms, linear, program
+from native_cases import WIDE, check, gemms, grouped_weights, linear, program
 
 from iptq_mm.native.commands import LANES
 from iptq_mm.program.backends.native.kernels.shared_factors import shared_factors
 from iptq_mm.program.backends.native.kernels.weights import pack
-
-
-def grouped(n, taps, depth, group, code=7, factor=16, seed=0):
-    """Random products of codes and factors."""
-    draw = torch.Generator().manual_seed(seed)
-    shape = (n, taps, -(-depth // group))
-    factors = torch.randint(1, factor + 1, shape, generator=draw)
-    codes = torch.randint(-code, code + 1, (n, taps, depth), generator=draw)
-    each = factors.repeat_interleave(group, 2)[..., :depth]
-    return (codes * each).to(torch.int8)
 
 
 def multiplied(shared, depth):
@@ -34,7 +24,7 @@ def multiplied(shared, depth):
     st.integers(0, 1000),
 )
 def test_codes_times_factors_are_the_weights(group, n, taps, depth, seed):
-    weight = grouped(n, taps, depth, group, seed=seed)
+    weight = grouped_weights(n, taps, depth, group, seed=seed)
     found = shared_factors(weight)
     assert found.group >= min(group, 8)
     assert torch.equal(multiplied(found, depth), weight.int())
@@ -44,13 +34,13 @@ def test_codes_times_factors_are_the_weights(group, n, taps, depth, seed):
 
 def test_the_largest_group_is_found():
     for group in (8, 16, 32):
-        assert shared_factors(grouped(8, 1, 64, group)).group == group
+        assert shared_factors(grouped_weights(8, 1, 64, group)).group == group
 
 
 @pytest.mark.parametrize('value', [8, 11, 113, -128])
 def test_one_weight_that_does_not_fit_is_enough(value):
     """Late enough that a look at the first columns does not see it."""
-    weight = grouped(40, 1, 32, 8, factor=1)
+    weight = grouped_weights(40, 1, 32, 8, factor=1)
     weight[39, 0, 8:16] = torch.tensor([value, 1, 0, 0, 0, 0, 0, 0])
     found = shared_factors(weight)
     assert found.group == 0 and found.factors is None
@@ -61,7 +51,7 @@ def test_one_weight_that_does_not_fit_is_enough(value):
 @pytest.mark.parametrize('n, taps, depth', [(5, 1, 9), (48, 2, 8), (100, 3, 20)])
 def test_where_a_factor_lies(n, taps, depth):
     """Panel by panel, tap by tap, group by group, column by column."""
-    weight = grouped(n, taps, depth, 8)
+    weight = grouped_weights(n, taps, depth, 8)
     weight[0, 0, :8] = 112  # not without factors
     made, shared = pack(weight), shared_factors(weight)
     assert made.bits == 4 and made.group == shared.group
@@ -80,7 +70,7 @@ def test_where_a_factor_lies(n, taps, depth):
 @pytest.mark.parametrize('group', [8, 16, 32])
 @pytest.mark.parametrize('n, depth', [(5, 9), (33, 20), (200, 100), (64, 1), (16, 64)])
 def test_products_are_those_of_the_reference(level, n, depth, group):
-    weight = grouped(n, 1, depth, group)[:, 0]
+    weight = grouped_weights(n, 1, depth, group)[:, 0]
 
     def build(r):
         x = r.input((7, depth), -128, 127, 1.0)
@@ -93,7 +83,9 @@ def test_products_are_those_of_the_reference(level, n, depth, group):
 @pytest.mark.parametrize('channels', [16, 20])
 def test_convolutions(level, channels):
     """Groups of the depth of each tap, as the kernel walks them."""
-    weight = grouped(24, 9, channels, 8).view(24, 3, 3, channels).permute(0, 3, 1, 2)
+    weight = (
+        grouped_weights(24, 9, channels, 8).view(24, 3, 3, channels).permute(0, 3, 1, 2)
+    )
     attributes = dict(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
 
     def build(r):
@@ -110,6 +102,6 @@ def test_convolutions(level, channels):
 def test_memory():
     """36 bits for 8 weights, and 34 for 8 of groups of 16."""
     for group, bits in ((8, 36), (16, 34)):
-        made = pack(grouped(64, 1, 256, group))
+        made = pack(grouped_weights(64, 1, 256, group))
         stored = made.data.numel() + made.factors.numel()
         assert stored * 8 == 64 * 256 * bits // 8

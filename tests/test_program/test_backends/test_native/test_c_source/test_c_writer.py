@@ -1,0 +1,126 @@
+"""Programs as freestanding C99, compiled without registers for floats."""
+
+import ctypes
+import functools
+import platform
+import re
+import shutil
+import subprocess
+
+import pytest
+import torch
+from native_cases import WIDE, extremes, grouped_weights, linear, program
+from program_cases import LONE, equal, integers
+from runtime_cases import every_function, models, single_nodes
+
+from iptq_mm.program import run
+from iptq_mm.program.backends.native.c_source.writer import c_source, write_c
+from iptq_mm.program.ir.graph import ProgramError
+
+FLAGS = [
+    *('-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wconversion'),
+    *('-Wno-sign-conversion', '-ffreestanding', '-O1'),
+]
+#: What keeps compilers from floats altogether.
+NO_FLOATS = {'x86_64': '-mgeneral-regs-only', 'aarch64': '-mgeneral-regs-only'}
+
+pytestmark = pytest.mark.skipif(
+    shutil.which('gcc') is None, reason='no C compiler (gcc): apt-get install gcc'
+)
+
+
+def compiled(made, folder, name='made'):
+    """The function of a program's file, by ctypes: integers in, integers out."""
+    source = folder / f'{name}.c'
+    write_c(made, source)
+    library = folder / f'{name}.so'
+    machine = NO_FLOATS.get(platform.machine())
+    flags = [*FLAGS, *([machine] if machine else []), '-shared', '-fPIC']
+    subprocess.run(['gcc', *flags, source, '-o', library], check=True)
+    function = getattr(ctypes.CDLL(str(library)), f'{name}_run')
+
+    def call(inputs):
+        outputs = []
+        for port in made.outputs:
+            value = made.values[port.value]
+            outputs.append(torch.empty(value.shape, dtype=value.dtype))
+        given = [x.contiguous() for x in inputs]
+        function(*(ctypes.c_void_p(x.data_ptr()) for x in (*given, *outputs)))
+        return outputs
+
+    return call
+
+
+def check(made, folder, name='made'):
+    call = compiled(made, folder, name)
+    for seed in range(2):
+        for inputs in (integers(made, seed), extremes(made, seed)):
+            assert equal(run(made, inputs), call(inputs))
+
+
+CASES = dict([*single_nodes(), *every_function()])
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_every_node_and_function(name, tmp_path):
+    check(CASES[name], tmp_path)
+
+
+@functools.cache
+def model(name):
+    return dict(models())[name]
+
+
+@pytest.mark.parametrize('name', ['vit', 'swin', 'block'])
+def test_models(name, tmp_path):
+    check(model(name), tmp_path, name)
+
+
+@pytest.mark.parametrize('depth', [9, 64])
+def test_weights_of_four_bits_with_factors(depth, tmp_path):
+
+    weight = grouped_weights(33, 1, depth, 8)[:, 0]
+
+    def build(r):
+        x = r.input((7, depth), -128, 127, 1.0)
+        return linear(r, x, weight, WIDE, 0.01)
+
+    made = program(build)
+    assert '.group = 8' in c_source(made, 'made')[0]
+    check(made, tmp_path)
+
+
+def test_what_stands_in_the_files():
+    made = model('vit')
+    source, header = c_source(made, 'vit')
+    code = re.sub(r'/\*.*?\*/', '', source + header, flags=re.DOTALL)
+    assert not re.search(r'\b(float|double|malloc|memcpy)\b|\d\.\d', code)
+    assert '#include <stdint.h>' in header
+    assert re.search(r'#define VIT_ARENA_BYTES \d+\n', header)
+    assert re.findall(r'#include "?<?(.*?)[">]', source) == ['vit.h']
+
+
+def test_memory_is_as_the_header_says(tmp_path):
+    """Static memory that is written: as ``size`` counts it."""
+    write_c(model('vit'), tmp_path / 'vit.c')
+    made = tmp_path / 'vit.o'
+    subprocess.run(
+        ['gcc', *FLAGS, '-fno-pie', '-c', tmp_path / 'vit.c', '-o', made], check=True
+    )
+    told = subprocess.run(['size', made], capture_output=True, text=True, check=True)
+    _, data, bss, *_ = map(int, told.stdout.splitlines()[1].split()[:3])
+    header = (tmp_path / 'vit.h').read_text()
+    said = int(re.search(r'VIT_ARENA_BYTES (\d+)', header)[1])
+    assert said <= data + bss < said + 128  # alignment
+
+
+def test_a_node_without_a_kernel():
+    with pytest.raises(ProgramError, match=r'no file of C can be made.*ONNX'):
+        c_source(LONE['add'](), 'made')
+
+
+def test_names(tmp_path):
+    path = tmp_path / '1 model-x.c'
+    made = CASES['linear of 4 bits']
+    write_c(made, path)
+    assert 'void _1_model_x_run(' in path.with_suffix('.h').read_text()
