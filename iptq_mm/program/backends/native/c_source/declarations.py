@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,7 +87,7 @@ def _struct(kind: type[Fields]) -> str:
     return 'typedef struct {\n' + ''.join(lines) + f'}} {kind.__name__};\n'
 
 
-def _member(name: str, kind: type) -> str:
+def _member(name: str, kind: Any) -> str:
     if kind is Address:
         return f'    const void *{name};\n'
     if issubclass(kind, ctypes.Array):
@@ -113,7 +114,7 @@ def initializer(value: Fields, address: Callable[[int], str]) -> str:
     return '{' + ', '.join(parts or ['0']) + '}'
 
 
-def _expression(kind: type, value: object, address: Callable[[int], str]) -> str | None:
+def _expression(kind: Any, value: object, address: Callable[[int], str]) -> str | None:
     """The expression of a field; None if it is zero."""
     if kind is Address:
         return address(value) if isinstance(value, int) and value else None
@@ -131,8 +132,8 @@ def _expression(kind: type, value: object, address: Callable[[int], str]) -> str
     return number(value) if value else None
 
 
-def _zero(array: type) -> str:
-    return '{0}' if issubclass(array._type_, Fields) else '0'  # type: ignore[attr-defined]
+def _zero(array: Any) -> str:
+    return '{0}' if issubclass(array._type_, Fields) else '0'
 
 
 def number(value: int) -> str:
