@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from iptq_library import Library, Model
+from iptq_runtime import Library, Model
 from native_cases import linear, program, weights
 from runtime_cases import written
 
@@ -52,7 +52,7 @@ def classifier(tmp_path_factory):
 @pytest.fixture(scope='module')
 def best(host, classifier):
     path, _, image = classifier
-    (logits,) = Model(Library(host), path)(image, real=True)
+    (logits,) = Model(path, library=Library(host / 'libiptq.so'))(image)
     return int(logits.argmax()), float(logits.max())
 
 

@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from iptq_library import Library, Model
+from iptq_runtime import Library, Model
 from native_cases import linear, program, weights
 from PIL import Image
 from runtime_cases import written
@@ -59,7 +59,9 @@ def wanted(host, model, pixels):
     if model[1] == 'BGR':
         pixels = pixels[..., ::-1]
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-    return Model(Library(host), model[0])(planes)[0]
+    return Model(model[0], library=Library(host / 'libiptq.so'))(planes, integers=True)[
+        0
+    ]
 
 
 @pytest.mark.parametrize('suffix', ['ppm', 'png'])
