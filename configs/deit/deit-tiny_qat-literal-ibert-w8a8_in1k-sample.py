@@ -17,7 +17,6 @@ candidates = dict(
 # So many epochs on 500 images want different views of them.
 qat = dict(
     loss='features',
-    mix=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)],
     train_dataloader=dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
@@ -35,7 +34,7 @@ qat = dict(
         dict(
             type='CosineAnnealingLR',
             by_epoch=True,
-            T_max=24,
+            T_max=12,
             convert_to_iter_based=True)
     ],
-    train_cfg=dict(max_epochs=24, val_interval=6))
+    train_cfg=dict(max_epochs=12, val_interval=3))
