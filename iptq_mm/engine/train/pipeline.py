@@ -14,15 +14,13 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
 from ...calibration import QuantizationConfig
 from ...modes import regions_in
 from ...modes.integer import Integer
-from ...modes.training import keep_constants
 from ...program import use_backend
 from ..evaluate.float_results import given_results
 from ..evaluate.metric_files import float_evaluator
@@ -32,10 +30,7 @@ from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..loading.threads import log_threads
-from ..quantize.model import Quantization
-from ..quantize.outlook import Outlook
 from ..quantize.progress import watched
-from ..quantize.settings import read_settings
 from ..run.pipeline import FloatSide, compare, prepare
 from ..run.processes import by_first, joined
 from ..run.runner import built_runner
@@ -46,6 +41,7 @@ from .config import TrainingConfig, training_config
 from .hook import TrainingHook, averaged_integers
 from .outlook import expected_training
 from .start import kept_files, native_runs, quantized_start
+from .trained import TrainedModel
 from .trainee import Trainee
 
 
@@ -140,57 +136,6 @@ def _train_and_compare(
             log_threads()
         trained = _train(training, *settings, resume, float_side)
         return compare(cfg, original, trained)
-
-
-class TrainedModel(Hook):
-    """Puts a trained model in the place of the float one, before it is tested.
-
-    Args:
-        model: The trained model, in integers.
-        found: What its quantization found.
-        calibration: Describes the calibration images.
-        training: A section of the results.
-        outlook: What is still to come.
-    """
-
-    priority = 'VERY_HIGH'
-
-    def __init__(
-        self,
-        model: nn.Module,
-        found: Quantization,
-        calibration: dict[str, Any],
-        training: dict[str, Any],
-        outlook: Outlook,
-    ) -> None:
-        self.calibration, self.outlook = calibration, outlook
-        self.result: Quantization | None = None
-        self._model, self._found, self._training = model, found, training
-
-    def before_test(self, runner: Runner) -> None:
-        """Exchange the models."""
-        runner.model = self._model
-        self.result = self._found
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
-    ) -> None:
-        """Put constants that learned ranges have changed into the plans."""
-        if batch_idx == 0:
-            for name in self._found.plans:
-                keep_constants(self._model.get_submodule(name))
-
-    def config(self, cfg: Any) -> QuantizationConfig:
-        """The quantization settings in a config."""
-        return read_settings(cfg)
-
-    def sections(self) -> dict[str, Any]:
-        """The figures of the training."""
-        return {'training': self._training}
 
 
 def _train(
