@@ -50,7 +50,7 @@ def test_a_model_whose_eval_returns_nothing(tmp_path):
     batches = [torch.randn(2, 3, 16, 16) for _ in range(2)]
     quantized = iptq_mm.quantize(LikeMM(), batches, settings=FEW)
     quantized.save(tmp_path / 'model.pth')
-    again = iptq_mm.load(tmp_path / 'model.pth', LikeMM())
+    again = iptq_mm.load(LikeMM(), tmp_path / 'model.pth')
     made, other = quantized(batches[0]), again(batches[0])
     assert torch.equal(made['logits'], other['logits'])
 
