@@ -13,12 +13,14 @@ from iptq_mm.intmath import QParams
 # Largest error of a probability. Where the exponential's relative error lies in
 # an interval of width w, p becomes p * (1 + d1) / (1 + d2): an error of at most
 # p * (1 - p) * w <= w / 4, over the smallest 1 + d. Widths: i-exp 0.4 %, chord
-# 6.2 %, tangent 7.2 % (nearest) and 37.5 % (floor). log2(e) as 1.4375 adds
+# 6.2 %, tangent 7.2 % (nearest) and 37.5 % (floor); scores of 8 bits, 15 wide, add
+# half a step to both sides, 5.9 %. log2(e) as 1.4375 adds
 # 0.36 % of x * exp(-x) < 0.37; the table only rounds.
 LIMITS = {
     'i_softmax': 0.0022,
     'shiftmax': 0.0175,
     'bit_softmax': 0.0215,
+    'di_clipped_softmax': 0.034,
     'table_softmax': 2.0**-12,
 }
 ALL = names_of('softmax')
@@ -226,3 +228,25 @@ def test_too_large_an_exponent():
 def test_too_fine_an_output():
     with pytest.raises(OverflowError, match='output scale'):
         rows('i_softmax', None, QParams(0.1, -127, 127), QParams(1e-12, 0, 255))
+
+
+@pytest.mark.parametrize('scale', [1e-4, 0.02, 0.3, 40.0])
+def test_clipped_scores_are_alike_and_hidden_ones_are_none(scale):
+    """Between 15 and 32 below the largest, all have one probability; from 32 on 0."""
+    below = [0.0, 15.5, 20.0, 31.0, 33.0, 1e4]
+    steps = [round(d / scale) for d in below]
+    x = QParams(scale, -(2**30), 2**30)
+    p = rows(
+        'di_clipped_softmax', -torch.tensor([steps]), x, QParams(2.0**-26, 0, 2**26)
+    )
+    found = p[0].tolist()
+    assert found[4:] == [0, 0]
+    if scale < 1:  # else the steps between them are too coarse
+        assert found[1] == found[2] == found[3] > 0
+    assert abs(sum(found) * 2.0**-26 - 1) < 1e-3
+
+
+@pytest.mark.parametrize('options', [dict(clip=0.0), dict(clip=40.0), dict(bits=2)])
+def test_options_of_the_clipped_softmax(options):
+    with pytest.raises(ValueError, match='clip is|bits are'):
+        build('di_clipped_softmax', **options)

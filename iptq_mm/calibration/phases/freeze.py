@@ -23,7 +23,7 @@ from ..config import QuantizationConfig
 from ..rewrites.marks import marked_layer, with_exact_marks
 from .bias_correction import correctable_biases, mean_loss
 from .frozen.kept import Kept
-from .frozen.progress import Progress
+from .frozen.progress import Progress, Shown
 from .frozen.rounds import Job, Rounds
 from .frozen.sharing import cost_of, features_of, rounds_of
 from .measure import RegionInputs
@@ -38,6 +38,7 @@ def freeze_regions(
     records: dict[str, RegionRecord] | None = None,
     inputs: RegionInputs | None = None,
     kept: Kept | None = None,
+    show: Shown | None = None,
 ) -> None:
     """Turn the regions of a float model into integer ones, in place.
 
@@ -48,18 +49,20 @@ def freeze_regions(
         records: By region; without them no bias is corrected.
         inputs: From :func:`~.measure.measure`, if the config wants it.
         kept: Weights that were rounded before; None: none.
+        show: Is told how far it is, see :class:`~.frozen.progress.Progress`.
     """
-    kept = Kept() if kept is None else kept
+    kept, found = Kept() if kept is None else kept, inputs or {}
+    costs = {name: _costs(plan, found.get(name) or {}) for name, plan in plans.items()}
+    progress = Progress(costs, show)
     for name, plan in plans.items():
         module = model.get_submodule(name)
         plan.check(name, module)
         record = (records or {}).get(name, RegionRecord())
         if record.values:
             warn_of_clipping(name, record, plan)
-        seen = (inputs or {}).get(name)
-        progress = Progress(name, _costs(plan, seen or {})).one_more
+        seen, one_more = found.get(name), progress.region(name)
         integers = quantize_parameters(
-            module, plan, record, config, seen, kept, progress
+            module, plan, record, config, seen, kept, one_more
         )
         install(name, module, plan, integers)
 

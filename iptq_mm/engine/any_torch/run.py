@@ -80,7 +80,8 @@ def quantize(
     if backend:
         Session(backend).check()
     call = forward or call_model
-    model = with_linear_layers(copy.deepcopy(model)).eval()
+    model = with_linear_layers(copy.deepcopy(model))
+    model.eval()  # that of mm's backbones returns None
     most = preset_settings(preset, [WHOLE], 1, settings).calibration.num_images
     data = calibration_batches(batches, model, most)
     names = _names(model, regions, call, data[0])
@@ -125,7 +126,8 @@ def load(
             f'{path} was not written by save() of a quantized model: give the file '
             'that it wrote'
         )
-    model = with_linear_layers(copy.deepcopy(model)).eval()
+    model = with_linear_layers(copy.deepcopy(model))
+    model.eval()  # that of mm's backbones returns None
     root = held(model, [WHOLE] if meta['whole'] else [])
     for name in meta['regions']:
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+
+import torch
 
 from ...record import RegionRecord
 from ...statistics import Statistics
-from ..report.inputs import FEW, UNSEEN, moments, unlike
+from ..report.inputs import FEW, UNSEEN_DB, added_db, moments, unlike
 from .causes import Finding
 
 
@@ -62,32 +65,51 @@ def few_images(evidence: Evidence) -> list[Finding]:
     records, seen, images = evidence.records, evidence.seen, evidence.images
     if images is None or images >= FEW:
         return []
-    outside = {
-        f'{region}:{site}': _outside(before, seen[region][site])
+    added = {
+        f'{region}:{site}': unseen([before], [seen[region][site]])
         for region, record in records.items()
         for site, before in record.values.items()
         if site in seen[region] and before.count
     }
-    shares = sorted(outside.values())
-    middle = shares[len(shares) // 2] if shares else 0.0
-    if middle < UNSEEN:
+    middle = median([db for db, _ in added.values()]) if added else 0.0
+    if middle < UNSEEN_DB:
         return []
-    worst = max(outside, key=lambda site: outside[site])
+    worst = max(added, key=lambda site: added[site])
     return [
         Finding(
             worst,
             'too few images',
             evidence.error,
             f'{images} calibration image{"s" if images > 1 else ""}, and at half of '
-            f'the layers {middle:.2%} or more of the values of the evaluation lie '
-            f'outside of all that calibration saw; most here, {outside[worst]:.2%}',
+            'the layers, values outside of all that calibration saw add '
+            f'{middle:.1f} dB or more to the error of rounding to 8 bits; most here: '
+            f'{added[worst][1]:.2%} of the values are outside',
             'some dozens of images (quantization.calibration.num_images)',
         )
     ]
 
 
-def _outside(before: Statistics, now: Statistics) -> float:
-    """Share of the values that lie outside of those that were seen before."""
-    centres, counts = now.samples()
-    far = (centres < before.minimum) | (centres > before.maximum)
-    return float(counts[far].sum()) / max(1, now.count)
+def unseen(
+    before: Sequence[Statistics], now: Sequence[Statistics]
+) -> tuple[float, float]:
+    """What values cost that were not seen before.
+
+    Args:
+        before: Statistics of a site on some images.
+        now: Those on others.
+
+    Returns:
+        What clipping to the range of the first adds to the error of rounding that range
+        to 8 bits, in dB, and the share of the others' values that lie outside of it.
+    """
+    low, high = min(x.minimum for x in before), max(x.maximum for x in before)
+    squares = outside = count = 0.0
+    for statistics in now:
+        centres, counts = statistics.samples()
+        far = torch.maximum(low - centres, centres - high).clamp_min(0)
+        squares += float((counts * far.square()).sum())
+        outside += float(counts[far > 0].sum())
+        count += statistics.count
+    count = max(1.0, count)
+    width = max(high, 0.0) - min(low, 0.0)
+    return added_db(squares / count, width), outside / count

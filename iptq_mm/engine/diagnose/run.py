@@ -109,7 +109,7 @@ def diagnose(
         FileNotFoundError: If a file is missing.
     """
     found = read_work_dir(work_dir)
-    cfg = _config(found, config, checkpoint, cfg_options)
+    cfg = config_of(found, config, checkpoint, cfg_options)
     twins = twins_of(cfg, found.path)
     batches = images(cfg, 'test', count)
     measured = Effects(twins, batches)
@@ -130,7 +130,7 @@ def diagnose(
     )
 
 
-def _config(
+def config_of(
     found: WorkDir,
     config: str | os.PathLike | None,
     checkpoint: str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +90,7 @@ def expected(
     backend: str | None,
     report: bool,
     work_dir: str | os.PathLike,
+    training: Mapping[str, float] | None = None,
 ) -> Outlook:
     """What a run will do.
 
@@ -105,6 +106,8 @@ def expected(
         backend: What runs the integer model.
         report: Whether a report is written.
         work_dir: Of the run.
+        training: Phases between the quantization and the evaluation, with what they are
+            worth, in passes of the float model for an image; None: there are none.
     """
     looked = {
         'search': config.activation.search_images,
@@ -117,12 +120,21 @@ def expected(
     }
     if 'reconstruct' in weights:
         weights['reconstruct'] *= config.reconstruction.epochs
-    integer = _INTEGER.get(backend or '', _EAGER)
-    weights['evaluate'] = float_images + integer * evaluated
+    weights.update(training or {})
+    weights['evaluate'] = float_images + integer_passes(backend) * evaluated
     weights = _as_earlier(weights, work_dir)
     if report:
         weights['report'] = _REPORT * sum(weights.values())
     return Outlook(weights)
+
+
+def integer_passes(backend: str | None) -> float:
+    """Passes of the float model that one of the integer model is worth.
+
+    Args:
+        backend: What runs it; None: the eager mode.
+    """
+    return _INTEGER.get(backend or '', _EAGER)
 
 
 def _as_earlier(

@@ -57,6 +57,7 @@ from ...program.runtime.site_kernels import SiteKernels
 from .distributed import merge_analysed, merged, merged_ranges, merged_sums
 from .kernel_times import measure_times, wants_times
 from .phase import Phase, Run
+from .progress import watched
 from .seen_images import SeenImages
 
 #: Most batches that the integer model runs before it is handed over.
@@ -189,7 +190,10 @@ def _freeze(run: Run) -> None:
         run.real = {name: _real(run.model, name) for name in run.plans}
     state = run.state
     kept = Kept(state.rounded, partial(state.save, 'the weights that are rounded'))
-    freeze_regions(run.model, run.config, run.plans, state.records, run.inputs, kept)
+    with watched('freeze', run.outlook) as show:
+        freeze_regions(
+            run.model, run.config, run.plans, state.records, run.inputs, kept, show
+        )
 
 
 def _reconstruct(run: Run) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -135,3 +136,31 @@ def progress_of(
             if i % step == 0 or i == total or spent >= due:
                 due = spent + max(FIRST_SECONDS, spent / 10)
                 log(f'{phase}: {text}')
+
+
+@contextmanager
+def watched(
+    phase: str, outlook: Outlook | None = None
+) -> Iterator[Callable[[float, str, bool], None]]:
+    """A bar, or lines in the log, for a phase that does not go through batches.
+
+    Args:
+        phase: Its name.
+        outlook: Of the whole run, if it is known.
+
+    Yields:
+        What shows how far it is: takes the part that is done, a text about it, and
+        whether the log is to have it as a line.
+    """
+    began = time.perf_counter()
+    with bar(phase) as advance:
+
+        def show(done: float, text: str, due: bool) -> None:
+            spent = time.perf_counter() - began
+            shown = text + (outlook.now(phase, done, spent) if outlook else '')
+            if advance is not None:
+                advance(done, shown)
+            if due:
+                log(f'{phase}: {shown}')
+
+        yield show

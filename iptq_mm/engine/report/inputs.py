@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...statistics import Statistics
 
 #: Images of one kind differ less: means by so many standard deviations, and standard
@@ -11,10 +13,12 @@ SHIFT, SPREAD = 0.5, 1.5
 FEW_SHIFT, FEW_SPREAD = 2.0, 3.0
 #: Fewer calibration images than these rarely show the ranges of all others.
 FEW = 8
-#: They were too few if at half of the layers so large a share of the evaluated values
-#: lies outside of what they showed. Of tiny ViTs, one image left 0.09 to 0.26 % there,
-#: two 0.01 to 0.05 %, six 0.02 % at most.
-UNSEEN = 5e-4
+#: They were too few if at half of the layers, the values outside of what they showed
+#: add so many dB to the error of rounding to 8 bits. The share of such values would not
+#: do: it is the smaller, the more values a layer has (``benchmarks/unseen.py``).
+UNSEEN_DB = 1.0
+#: Bits of the rounding.
+_BITS = 8
 
 
 def unlike(before: Statistics, now: tuple[float, float], images: int | None) -> str:
@@ -42,6 +46,19 @@ def unlike(before: Statistics, now: tuple[float, float], images: int | None) -> 
         f'{spread:.3g}, the evaluation has {new_mean:.3g} and {new_spread:.3g}: the '
         'images are of another kind, or normalized in another way'
     )
+
+
+def added_db(clipping: float, width: float) -> float:
+    """What clipping adds to the error of rounding to 8 bits, in dB.
+
+    Args:
+        clipping: Mean squared distance of the values from the range, which is 0 inside.
+        width: Of the range, in the same unit.
+    """
+    if not clipping:
+        return 0.0
+    rounding = (width / (2**_BITS - 1)) ** 2 / 12
+    return 10 * math.log10(1 + clipping / rounding) if rounding else math.inf
 
 
 def moments(statistics: Statistics) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from .inputs import FEW, UNSEEN, unlike
+from .inputs import FEW, UNSEEN_DB, unlike
 from .work_dir import WorkDir
 
 #: A site that loses so many dB stands out.
@@ -38,15 +38,15 @@ def where_to_look(found: WorkDir, rows: Sequence[Mapping[str, Any]]) -> list[dic
     images = found.results.get('images') or {}
     calibrated = images.get('calibration')
     whole = list(_inputs(found, calibrated))
-    middle = median([row['clipped'] for row in rows]) if rows else 0.0
-    if calibrated is not None and calibrated < FEW and middle >= UNSEEN:
+    middle = median([row['clipped_db'] for row in rows]) if rows else 0.0
+    if calibrated is not None and calibrated < FEW and middle >= UNSEEN_DB:
         whole.append(
             _entry(
                 '',
                 'too few images',
-                f'calibrated with {calibrated}, and at half of the layers {middle:.2%} '
-                'or more of the values of the evaluation lie outside of their ranges; '
-                'take some dozens of images',
+                f'calibrated with {calibrated}, and at half of the layers, values of '
+                f'the evaluation outside of their ranges add {middle:.1f} dB or more '
+                f'to the error of rounding to 8 bits; take some dozens of images',
             )
         )
     readers = _worst_readers(rows)

@@ -13,6 +13,7 @@ from ...plan import RegionPlan, SitePlan
 from ...record import RegionRecord
 from ...registry import CRITERIA
 from .histograms import drawn_histogram
+from .inputs import added_db
 from .work_dir import WorkDir
 
 
@@ -102,6 +103,7 @@ def _clipped(results: Mapping[str, Any], region: str, site: str) -> dict[str, An
     return {
         'clipped': share,
         'clipped_steps': steps,
+        'clipped_db': max(map(_clipped_db, mine.values()), default=0.0),
         'clips': [
             {
                 'name': n,
@@ -117,6 +119,18 @@ def _clipped(results: Mapping[str, Any], region: str, site: str) -> dict[str, An
 
 def _share(seen: Mapping[str, Any]) -> float:
     return (sum(seen['low']) + sum(seen['high'])) / max(1, seen['total'])
+
+
+def _clipped_db(seen: Mapping[str, Any]) -> float:
+    """What the clipped values add to the error of rounding to 8 bits, in dB, about."""
+    squares = 0.0
+    for counts, farthest in zip(
+        (seen['low'], seen['high']), seen['farthest'], strict=True
+    ):
+        # By 2**i to 2**(i + 1) - 1 steps.
+        distances = (min(1.5 * 2.0**i, farthest) for i in range(len(counts)))
+        squares += sum(n * d * d for n, d in zip(counts, distances, strict=True))
+    return round(added_db(squares / max(1, seen['total']), seen['width']), 2)
 
 
 def _calibrated(record: RegionRecord, site: str) -> dict[str, Any] | None:

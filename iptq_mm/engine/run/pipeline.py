@@ -27,7 +27,7 @@ from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..loading.threads import log_threads
-from ..quantize.hook import QuantizationHook
+from ..quantize.hook import STATE_FILE, QuantizationHook
 from ..report.finish import finish_report
 from .checks import check_config
 from .closing import closing
@@ -131,7 +131,8 @@ def _quantize_and_compare(
     with joined(cfg, RESUME_HINT), ExitStack() as stack:
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
-            announce_replacement(cfg.work_dir)
+            kept = [Path(cfg.work_dir, STATE_FILE)] if resume else None
+            announce_replacement(cfg.work_dir, kept)
             log_device(device)
             log_threads()
         hook = QuantizationHook(resume=resume, backend=runs_by, plan_file=None)

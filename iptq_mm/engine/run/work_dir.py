@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -113,17 +113,39 @@ def _same(handle: int, path: Path) -> bool:
         return False
 
 
-def announce_replacement(folder: str | os.PathLike) -> None:
-    """Log which results of an earlier run this one will replace."""
+def announce_replacement(
+    folder: str | os.PathLike, kept: Iterable[Path] | None = None
+) -> None:
+    """Log which results of an earlier run this one will replace.
+
+    Args:
+        folder: The work dir.
+        kept: What a run would be resumed from; None: this one is not to be resumed.
+    """
     times = {
         p.name: p.stat().st_mtime
         for p in map(Path(folder).joinpath, (*RESULTS, *GUARDED))
         if p.is_file()
     }
-    if times:
-        made = datetime.fromtimestamp(max(times.values())).strftime('%Y-%m-%d %H:%M:%S')
+    if not times:
+        return
+    made = datetime.fromtimestamp(max(times.values())).strftime('%Y-%m-%d %H:%M:%S')
+    print_log(
+        f'{folder} holds results of {made} ({", ".join(times)}): they stay until '
+        'this run has ended well, which then replaces them',
+        'current',
+    )
+    if kept is not None and _is_finished(times.get('results.json'), kept):
         print_log(
-            f'{folder} holds results of {made} ({", ".join(times)}): they stay until '
-            'this run has ended well, which then replaces them',
+            f'{folder}: the run there is finished, --resume has nothing to go on with. '
+            'What its calibration found is used again where settings, weights and '
+            'images are the same, and so are the results then',
             'current',
         )
+
+
+def _is_finished(written: float | None, kept: Iterable[Path]) -> bool:
+    """Whether nothing was kept after the results of a run were written."""
+    return written is not None and all(
+        path.stat().st_mtime <= written for path in kept if path.is_file()
+    )

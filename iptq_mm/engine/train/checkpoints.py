@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine import dist
@@ -38,7 +38,19 @@ class WholeFiles(LocalBackend):
         write_whole(filepath, lambda beside: beside.write_bytes(obj))
 
 
-def newest_checkpoint(folder: Path, run: str) -> str | None:
+class Kept(NamedTuple):
+    """A whole checkpoint.
+
+    Attributes:
+        iteration: How many it has behind it.
+        path: Of the file.
+    """
+
+    iteration: int
+    path: str
+
+
+def newest_checkpoint(folder: Path, run: str) -> Kept | None:
     """The newest whole checkpoint of a run, the same in all processes.
 
     Args:
@@ -46,16 +58,21 @@ def newest_checkpoint(folder: Path, run: str) -> str | None:
         run: Name of the run.
 
     Returns:
-        Its path; None if there is none.
+        None if there is none.
     """
     found = [_newest(folder, run) if dist.is_main_process() else None]
     dist.broadcast_object_list(found)
     return found[0]
 
 
-def _newest(folder: Path, run: str) -> str | None:
-    best: tuple[int, str] | None = None
-    for path in (p for pattern in _PATTERNS for p in folder.glob(pattern)):
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The files of mmengine's ``CheckpointHook``, of any run."""
+    return [path for pattern in _PATTERNS for path in folder.glob(pattern)]
+
+
+def _newest(folder: Path, run: str) -> Kept | None:
+    best: Kept | None = None
+    for path in checkpoints_in(folder):
         try:
             # Numbers of mmengine's message hub are numpy's.
             state: Any = torch.load(path, map_location='cpu', weights_only=False)
@@ -64,6 +81,6 @@ def _newest(folder: Path, run: str) -> str | None:
             message = str(error).partition('\n')[0]
             print_log(f'{path} is not used: {message}', 'current')
             continue
-        if mine and (best is None or iteration > best[0]):
-            best = iteration, str(path)
-    return best and best[1]
+        if mine and (best is None or iteration > best.iteration):
+            best = Kept(iteration, str(path))
+    return best

@@ -7,6 +7,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ...calibration import ConfigError
+from ...utils.durations import duration
 from .checkpoints import OURS
 from .data import seed_random
 from .trainee import Trainee
@@ -40,6 +42,8 @@ class TrainingHook(Hook):
 
     Args:
         run: Name of the run.
+        show: Is told how far the training is: the part that is done, a text about it,
+            and whether the log is to have it as a line (mmengine's has its own).
 
     Attributes:
         notes: What is kept in checkpoints: sums of losses by part of the training,
@@ -48,8 +52,11 @@ class TrainingHook(Hook):
 
     priority = 'HIGH'
 
-    def __init__(self, run: str) -> None:
-        self._run = run
+    def __init__(
+        self, run: str, show: Callable[[float, str, bool], None] | None = None
+    ) -> None:
+        self._run, self._show = run, show
+        self._done = 0
         self.notes: dict[str, Any] = {
             'losses': [0.0] * _PARTS,
             'counts': [0] * _PARTS,
@@ -57,6 +64,10 @@ class TrainingHook(Hook):
             'seconds': 0.0,
             'validation': [],
         }
+
+    def before_train(self, runner: Runner) -> None:
+        """Note the time."""
+        self._started = time.perf_counter()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
@@ -87,6 +98,18 @@ class TrainingHook(Hook):
         runner.message_hub.update_scalar('train/peak_memory_mb', peak_memory_mb())
         if runner.iter + 1 == _PATIENCE * _accumulated(runner):
             self._check_gradients(runner)
+        if self._show is not None:
+            self._tell(runner.iter + 1, runner.max_iters, self._show)
+
+    def _tell(
+        self, done: int, total: int, show: Callable[[float, str, bool], None]
+    ) -> None:
+        """Show how far the training is, and the time that is left."""
+        self._done += 1
+        spent = time.perf_counter() - self._started
+        left = duration(spent / self._done * (total - done))
+        text = f'iteration {done}/{total}, {duration(spent)}, {left} left'
+        show(done / total, text, False)
 
     def after_train(self, runner: Runner) -> None:
         """Warn of regions without gradients where a training was short."""

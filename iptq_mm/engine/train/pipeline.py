@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,13 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
 from ...calibration import QuantizationConfig
 from ...modes import regions_in
 from ...modes.integer import Integer
-from ...modes.training import keep_constants
 from ...program import use_backend
 from ..evaluate.float_results import given_results
 from ..evaluate.metric_files import float_evaluator
@@ -30,8 +30,7 @@ from ..loading.devices import log_device, on_device
 from ..loading.models import read_config, unwrapped
 from ..loading.pretrained import without_pretrained
 from ..loading.threads import log_threads
-from ..quantize.model import Quantization
-from ..quantize.settings import read_settings
+from ..quantize.progress import watched
 from ..run.pipeline import FloatSide, compare, prepare
 from ..run.processes import by_first, joined
 from ..run.runner import built_runner
@@ -40,7 +39,9 @@ from .checkpoints import newest_checkpoint
 from .checks import built_losses, built_mixing, check_training, rehearse_training
 from .config import TrainingConfig, training_config
 from .hook import TrainingHook, averaged_integers
-from .start import native_runs, quantized_start
+from .outlook import expected_training
+from .start import kept_files, native_runs, quantized_start
+from .trained import TrainedModel
 from .trainee import Trainee
 
 
@@ -128,60 +129,13 @@ def _train_and_compare(
         training.model_wrapper_cfg = copy.deepcopy(cfg.get('model_wrapper_cfg'))
         by_first(lambda: stack.enter_context(held(cfg.work_dir)))
         if dist.is_main_process():
-            announce_replacement(cfg.work_dir)
+            announce_replacement(
+                cfg.work_dir, kept_files(Path(cfg.work_dir)) if resume else None
+            )
             log_device(torch.device(get_device()))
             log_threads()
-        trained = _train(training, *settings, resume, float_side.float_results)
+        trained = _train(training, *settings, resume, float_side)
         return compare(cfg, original, trained)
-
-
-class TrainedModel(Hook):
-    """Puts a trained model in the place of the float one, before it is tested.
-
-    Args:
-        model: The trained model, in integers.
-        found: What its quantization found.
-        calibration: Describes the calibration images.
-        training: A section of the results.
-    """
-
-    priority = 'VERY_HIGH'
-
-    def __init__(
-        self,
-        model: nn.Module,
-        found: Quantization,
-        calibration: dict[str, Any],
-        training: dict[str, Any],
-    ) -> None:
-        self.calibration = calibration
-        self.result: Quantization | None = None
-        self._model, self._found, self._training = model, found, training
-
-    def before_test(self, runner: Runner) -> None:
-        """Exchange the models."""
-        runner.model = self._model
-        self.result = self._found
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
-    ) -> None:
-        """Put constants that learned ranges have changed into the plans."""
-        if batch_idx == 0:
-            for name in self._found.plans:
-                keep_constants(self._model.get_submodule(name))
-
-    def config(self, cfg: Any) -> QuantizationConfig:
-        """The quantization settings in a config."""
-        return read_settings(cfg)
-
-    def sections(self) -> dict[str, Any]:
-        """The figures of the training."""
-        return {'training': self._training}
 
 
 def _train(
@@ -189,7 +143,7 @@ def _train(
     quantization: QuantizationConfig,
     settings: TrainingConfig,
     resume: bool,
-    float_results: str | None,
+    float_side: FloatSide,
 ) -> TrainedModel:
     """Quantize and train; what was read for it is forgotten at its end."""
     checkpoint, folder = cfg.load_from, Path(cfg.work_dir)
@@ -206,16 +160,20 @@ def _train(
     rehearse_training(
         runner, float_model, losses, mixing, quantization, whole, everything
     )
+    float_results = float_side.float_results
     if float_results:  # a wrong file is found now, not after the training
         loop: Any = runner.test_loop
         evaluator, images = float_evaluator(loop.evaluator), loop.dataloader.dataset
         given_results(float_results, float_model, evaluator, images, whole)
+    fastest = _fastest(whole, model)
+    runs_float = float_side.run_float and not float_results
+    foresee = partial(
+        expected_training, runner, quantization, whole.backend, fastest, runs_float
+    )
     start = quantized_start(
-        model, whole, quantization, folder, resume, settings.learn_ranges
+        model, whole, quantization, folder, resume, settings.learn_ranges, foresee
     )
-    runner.model = Trainee(
-        model, float_model, losses, everything, _fastest(whole, model), mixing
-    )
+    runner.model = Trainee(model, float_model, losses, everything, fastest, mixing)
     # mmengine would initialize the weights anew.
     runner._init_model_weights = lambda: None  # type: ignore[method-assign]
     saved = folder
@@ -223,12 +181,19 @@ def _train(
         saved = Path(settings.checkpoint['out_dir'], folder.resolve().name)
     newest = newest_checkpoint(saved, start.run) if start.resumed else None
     if newest:
-        runner._load_from, runner._resume = newest, True
+        runner._load_from, runner._resume = newest.path, True
     elif resume:
         print_log('no iteration was finished before: training begins', 'current')
-    noting = TrainingHook(start.run)
-    runner.register_hook(noting)
-    runner.train()
+    outlook = start.outlook
+    if outlook is None:  # the model is quantized already
+        outlook = foresee((), 0, newest.iteration if newest else 0)
+        print_log(outlook.text(), 'current')
+    began = time.perf_counter()
+    with watched('train', outlook) as show:
+        noting = TrainingHook(start.run, show)
+        runner.register_hook(noting)
+        runner.train()
+    outlook.finish('train', time.perf_counter() - began)
     integers = averaged_integers(runner)
     use_backend(integers, whole.backend)
     found = start.found
@@ -245,7 +210,7 @@ def _train(
         'train_cfg': _plain(settings.train_cfg),
         'processes': dist.get_world_size(),
     }
-    return TrainedModel(integers, found, start.calibration, summary)
+    return TrainedModel(integers, found, start.calibration, summary, outlook)
 
 
 def _load(model: nn.Module, checkpoint: str | None, regions: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from ...utils.files import try_save
 from ..calibration_data import build_calibration_dataloader, describe_calibration
 from ..quantize.hook import STATE_FILE
 from ..quantize.model import Quantization, quantize_model
+from ..quantize.outlook import Outlook
 from ..quantize.state import state_key
+from .checkpoints import checkpoints_in
 
 #: The quantized model before its training, in the work dir.
 START_FILE = 'quantized.pth'
@@ -42,12 +45,14 @@ class Start:
         calibration: A description of the calibration images.
         run: A name that no other run has; its checkpoints have it, too.
         resumed: Whether an earlier, interrupted run made it.
+        outlook: Of the whole run, if it was quantized now.
     """
 
     found: Quantization
     calibration: dict[str, Any]
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     resumed: bool = False
+    outlook: Outlook | None = None
 
 
 def quantized_start(
@@ -57,6 +62,7 @@ def quantized_start(
     folder: Path,
     resume: bool,
     learn_ranges: bool = False,
+    foresee: Callable[[Sequence[str], int], Outlook] | None = None,
 ) -> Start:
     """Quantize a float model, and turn its regions into ones that are trained.
 
@@ -68,6 +74,9 @@ def quantized_start(
         folder: The work dir.
         resume: Whether to go on with what an interrupted run left there.
         learn_ranges: Whether ranges of values of few bits are trained, too.
+        foresee: Makes what is said about the phases to come, of the names of those of
+            the quantization and the number of calibration images; None: nothing is
+            said here.
 
     Raises:
         ConfigError: See :func:`~iptq_mm.engine.quantize.model.quantize_model`.
@@ -86,6 +95,14 @@ def quantized_start(
             path.unlink(missing_ok=True)  # its checkpoints are not this run's
         loader = build_calibration_dataloader(loaders, config, seed)
         calibration = describe_calibration(loader, config)
+        count = calibration['images']
+        outlook: list[Outlook] = []
+
+        def foreseen(phases: Sequence[str]) -> Outlook:
+            assert foresee is not None
+            outlook[:] = [foresee(phases, count)]
+            return outlook[0]
+
         found = quantize_model(
             model,
             config,
@@ -95,8 +112,10 @@ def quantized_start(
             images,
             keep_real=True,
             seed=seed,
+            foresee=foreseen if foresee else None,
         )
         start = Start(found, calibration, _shared(secrets.token_hex(8)))
+        start.outlook = next(iter(outlook), None)
         if dist.is_main_process():
             otherwise = 'the run goes on; --resume would have to calibrate again'
             try_save(_state(start, model, key), path, otherwise)
@@ -111,6 +130,11 @@ def quantized_start(
         begin_training(module, real, kernels, ranges)
     start.found.real = {}
     return start
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """What a training would be resumed from, in its work dir."""
+    return [folder / STATE_FILE, folder / START_FILE, *checkpoints_in(folder)]
 
 
 def native_runs(model: nn.Module) -> bool:

@@ -1,6 +1,7 @@
-"""Integer approximations of any elementwise function, by tables."""
+"""Integer approximations of elementwise functions: any by tables, SiLU by shifts."""
 
+from .di_swiglu import DISwiGLU
 from .interpolated_unary import InterpolatedUnary
 from .table_unary import TableUnary
 
-__all__ = ['InterpolatedUnary', 'TableUnary']
+__all__ = ['DISwiGLU', 'InterpolatedUnary', 'TableUnary']

@@ -5,6 +5,7 @@ Each of the sites (product, mask, Softmax, product) needs a scale of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from .table import TAKES_GIVEN, rule
 #: What is added to a score that Softmax shall not see.
 _HIDDEN = -1e4
 
-TAKES_GIVEN.add(F.scaled_dot_product_attention)
+TAKES_GIVEN.update({F.scaled_dot_product_attention, F.multi_head_attention_forward})
 
 
 @rule(F.scaled_dot_product_attention, computes=True)
@@ -55,7 +56,7 @@ def _attention(
         key, value = (x.repeat_interleave(times, -3) for x in (key, value))
     scale = query.payload.shape[-1] ** -0.5 if scale is None else scale
     query = query.scaled(scale)
-    return _attended(mode, query, key, value, attn_mask, is_causal)[0]
+    return _attended(mode, query, key, value, [attn_mask], is_causal)[0]
 
 
 def _attended(
@@ -63,19 +64,23 @@ def _attended(
     query: QTensor,
     key: QTensor,
     value: QTensor,
-    mask: Operand,
+    masks: Sequence[Any],
     is_causal: bool = False,
 ) -> tuple[QTensor, QTensor]:
-    """What is attended to, and the probabilities."""
+    """What is attended to, and the probabilities.
+
+    Of given booleans, True is seen; all other masks are added.
+    """
     scores = matmul(mode, query, key.transpose(-2, -1))
     if is_causal:
         queries, keys = scores.payload.shape[-2:]
         scores = hide(scores, _later(queries, keys, scores.payload.device))
-    if isinstance(mask, QTensor) and mask.given is not None:
-        unseen: Any = ~mask
-        scores = hide(scores, unseen.payload)
-    elif mask is not None:
-        scores = add(mode, scores, _addend(mask))
+    for mask in masks:
+        if isinstance(mask, QTensor) and mask.given is not None:
+            unseen: Any = ~mask
+            scores = hide(scores, unseen.payload)
+        elif mask is not None:
+            scores = add(mode, scores, _addend(mask))
     probabilities = softmax(mode, scores, -1)
     return matmul(mode, probabilities, value), probabilities
 
@@ -153,10 +158,10 @@ def _multi_head_attention(
         """Shape (length, batch, dims) to (batch, heads, length, dims of a head)."""
         return x.unflatten(-1, (num_heads, -1)).permute(1, 2, 0, 3)
 
-    mask = _mask_of_heads(attn_mask, key_padding_mask, batch, num_heads)
+    masks = _masks_of_heads(attn_mask, key_padding_mask, batch, num_heads)
     q, k, v = map(heads, (q, k, v))
     seen: Any
-    attended, seen = _attended(mode, q.scaled((dims // num_heads) ** -0.5), k, v, mask)
+    attended, seen = _attended(mode, q.scaled((dims // num_heads) ** -0.5), k, v, masks)
     joined: Any = attended.permute(2, 0, 1, 3).flatten(-2)
     result: Any = linear(mode, joined, out_proj_weight, out_proj_bias)
     if unbatched:
@@ -168,23 +173,26 @@ def _multi_head_attention(
     return result, seen.squeeze(0) if unbatched else seen
 
 
-def _mask_of_heads(
-    attn_mask: Any, padding: Any, batch: int, heads: int
-) -> Tensor | None:
-    """Both masks of torch as one addend that fits (batch, heads, queries, keys).
+def _masks_of_heads(attn_mask: Any, padding: Any, batch: int, heads: int) -> list[Any]:
+    """Both masks of torch, such that they fit (batch, heads, queries, keys).
 
-    In torch, True in these masks hides.
+    In torch, True in these masks hides. Two that do not come from the input of the
+    region are one.
     """
 
-    def addend(mask: Tensor) -> Tensor:
-        return _addend(~mask) if mask.dtype == torch.bool else mask
+    def shown(mask: Any) -> Any:
+        """With True where a key is seen, or what is added."""
+        return ~mask if mask.dtype == torch.bool else mask
 
-    total = None
+    found = []
     if attn_mask is not None:
-        total = addend(attn_mask)
-        if total.dim() == 3:
-            total = total.view(batch, heads, *total.shape[1:])
+        mask = shown(attn_mask)
+        if mask.dim() == 3:
+            mask = mask.view(batch, heads, *mask.shape[1:])
+        found.append(mask)
     if padding is not None:
-        hidden = addend(padding).view(batch, 1, 1, -1)
-        total = hidden if total is None else total + hidden
-    return total
+        found.append(shown(padding).view(batch, 1, 1, -1))
+    if len(found) == 2 and not any(isinstance(mask, QTensor) for mask in found):
+        first, second = map(_addend, found)
+        return [first + second]
+    return found

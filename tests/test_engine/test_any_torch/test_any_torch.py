@@ -39,6 +39,22 @@ class Tiny(nn.Module):
         return {'logits': self.head(x.mean(1)) * gain, 'features': x}
 
 
+class LikeMM(Tiny):
+    """Its ``train`` and ``eval`` return nothing, as those of mm's backbones."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
+def test_a_model_whose_eval_returns_nothing(tmp_path):
+    batches = [torch.randn(2, 3, 16, 16) for _ in range(2)]
+    quantized = iptq_mm.quantize(LikeMM(), batches, settings=FEW)
+    quantized.save(tmp_path / 'model.pth')
+    again = iptq_mm.load(LikeMM(), tmp_path / 'model.pth')
+    made, other = quantized(batches[0]), again(batches[0])
+    assert torch.equal(made['logits'], other['logits'])
+
+
 class Odd(Tiny):
     """Has an operation without a rule after its block."""
 

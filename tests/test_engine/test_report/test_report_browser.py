@@ -1,9 +1,15 @@
 """The report as a user sees it, in a headless Chromium."""
 
+import json
+import shutil
+from dataclasses import asdict
+
 import browser
 import pytest
 
-from iptq_mm.engine.report import write_comparison
+from iptq_mm.engine.diagnose import diagnose
+from iptq_mm.engine.report import write_comparison, write_report
+from iptq_mm.utils.files import atomic_write
 
 pytestmark = pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
 
@@ -82,6 +88,26 @@ def test_every_page_is_readable(run, width, scheme):
         assert wide <= width  # tables scroll in themselves
         worst = page.evaluate(browser.CONTRAST)
         assert worst[0][0] >= 4.5, worst
+        no_complaint(page, path)
+
+
+def test_what_each_layer_costs_by_itself(vit_run, tmp_path):
+    """A diagnosis in the work dir adds a section, with a chart and a table."""
+    folder = shutil.copytree(vit_run.folder, tmp_path / 'run')
+    found = diagnose(folder, count=1, parts=True)
+    atomic_write(folder / 'diagnosis.json', json.dumps(asdict(found)))
+    path = write_report(folder)
+    with browser.opened(path, 360) as page:
+        assert page.locator('nav a', has_text='By itself').count() == 1
+        assert page.locator('#alone').is_visible()
+        heading = page.locator('#alone-table th button', has_text='all of it')
+        heading.click()
+        shown = [float(x) for x in texts(page, 3, 'alone-table') if x != '–']
+        assert len(shown) > 5 and shown == sorted(shown)
+        page.select_option('[data-table=alone-table] [data-filter=kind]', 'gelu')
+        assert set(texts(page, 2, 'alone-table')) == {'gelu'}
+        assert page.evaluate(browser.CONTRAST)[0][0] >= 4.5
+        assert page.evaluate('document.documentElement.scrollWidth') <= 360
         no_complaint(page, path)
 
 

@@ -131,3 +131,23 @@ def test_replacement_is_announced(tmp_path, logged):
     (said,) = logged
     assert f'{tmp_path} holds results of 2001-09-09' in said
     assert '(integer.pth, results.json)' in said
+
+
+def test_a_finished_run_is_called_finished(tmp_path, logged):
+    """Where nothing was kept after its results; a later, interrupted one is not."""
+    results, kept = tmp_path / 'results.json', tmp_path / 'calibration.pth'
+    results.touch()
+    kept.touch()
+    os.utime(kept, (10**9, 10**9))
+    os.utime(results, (10**9 + 60, 10**9 + 60))
+    announce_replacement(tmp_path)  # not to be resumed
+    assert len(logged) == 1
+    announce_replacement(tmp_path, [kept, tmp_path / 'quantized.pth'])
+    assert f'{tmp_path}: the run there is finished' in logged[-1]
+    os.utime(kept, (10**9 + 120, 10**9 + 120))
+    logged.clear()
+    announce_replacement(tmp_path, [kept])
+    assert len(logged) == 1 and 'there is finished' not in logged[0]
+    results.unlink()
+    announce_replacement(tmp_path, [kept])
+    assert len(logged) == 1

@@ -1,6 +1,7 @@
 """A training from a config to a written integer model."""
 
 import json
+import shutil
 
 import pytest
 import tiny_models
@@ -10,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.run import work_dir
 from iptq_mm.engine.run.pipeline import quantize_and_compare
 from iptq_mm.engine.train import pipeline
 from iptq_mm.engine.train.pipeline import train_and_compare
@@ -31,6 +33,28 @@ def test_results(trained_vit):
     assert training['settings']['loss'] == [{'type': 'labels'}, {'type': 'logits'}]
     log = ''.join(p.read_text() for p in folder.rglob('*.log'))
     assert 'loss_logits' in log and 'peak_memory_mb' in log
+    said = log.partition('the share of the time that is expected: ')[2]
+    names = [part.split()[0] for part in said.splitlines()[0].split(', ')]
+    assert {'observe', 'freeze', 'check'} < set(names)
+    assert names[-3:] == ['train', 'evaluate', 'report']
+    assert log.index('the share of the time') < log.index('loss_logits')
+
+
+def test_a_finished_run_that_is_resumed(trained_vit, tmp_path, monkeypatch):
+    """It says so, leaves out what is done, and gives the same again."""
+    config, whole, results = trained_vit
+    run = tmp_path / 'run'
+    shutil.copytree(whole, run)
+    for log in run.rglob('*.log'):
+        log.unlink()
+    said: list[str] = []
+    monkeypatch.setattr(work_dir, 'print_log', lambda text, *_: said.append(text))
+    again = train_and_compare(config, work_dir=str(run), resume=True)
+    assert again['integer'] == results['integer']
+    assert any('the run there is finished' in text for text in said)
+    log = ''.join(p.read_text() for p in run.rglob('*.log'))
+    shares = log.partition('the share of the time that is expected: ')[2]
+    assert shares.startswith('train below 1%, evaluate ')
 
 
 def test_reloaded_it_gives_the_last_validation(trained_vit, tmp_path):

@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint(trained_vit, tmp_path):
     (newest,) = run.glob('iter_10.pth')
     newest.write_bytes(newest.read_bytes()[:5000])
     state = torch.load(run / 'quantized.pth', weights_only=True)
-    assert newest_checkpoint(run, state['run']) == str(run / 'iter_8.pth')
+    assert newest_checkpoint(run, state['run']) == (8, str(run / 'iter_8.pth'))
     train_and_compare(config, work_dir=str(run), resume=True)
     assert tiny_training.same_integers(run, whole)
 

@@ -1,42 +1,74 @@
-"""Progress of the phase freeze in the log."""
+"""How far the phase freeze is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mmengine.logging import print_log
 
+from ....utils.durations import duration
+
 #: Seconds between two lines.
 EVERY = 20.0
+#: Is told what part of the phase is done, a text about it, and whether the log is to
+#: have it as a line.
+Shown = Callable[[float, str, bool], None]
 
 
 class Progress:
-    """Says how many weights of a region are rounded, and about how long the rest takes.
+    """Says how many weights are rounded, and about how long the rest takes.
 
     Args:
-        region: Its name.
-        costs: Of each weight, in proportion to the time that it takes.
+        costs: By region, in their order, of each weight, in proportion to the time that
+            it takes.
+        show: Is told of each weight; None: a line in the log where one is due.
     """
 
-    def __init__(self, region: str, costs: Sequence[float]) -> None:
-        self._region, self._costs = region, costs
+    def __init__(
+        self, costs: Mapping[str, Sequence[float]], show: Shown | None = None
+    ) -> None:
+        self._known = any(map(sum, costs.values()))
+        # Where nothing is known, one weight is like another.
+        alike = {name: [1.0] * len(each) for name, each in costs.items()}
+        self._costs = costs if self._known else alike
+        self._total = sum(map(sum, self._costs.values()))
+        self._show = show or _line
         self._began = self._said = time.perf_counter()
-        self._done = 0
+        self._before = 0.0
 
-    def one_more(self) -> None:
-        """Note that the next weight is rounded."""
-        self._done += 1
-        now, count = time.perf_counter(), len(self._costs)
-        spent, part = now - self._began, sum(self._costs[: self._done])
-        if self._done == count:
-            self._say(f'{count} weights, {spent:.0f} s')
-        elif now - self._said >= EVERY:
-            self._said = now
+    def region(self, name: str) -> Callable[[], None]:
+        """What to call after each weight of a region.
+
+        Args:
+            name: Of the region; those before it are finished.
+        """
+        costs, began = self._costs[name], time.perf_counter()
+        before, count = self._before, 0
+        self._before += sum(costs)
+
+        def one_more() -> None:
+            nonlocal count
+            count += 1
+            now, done = time.perf_counter(), before + sum(costs[:count])
+            part = done / self._total
+            if count == len(costs):
+                text = f'{name}: {count} weights, {duration(now - began)}'
+                self._show(part, text, True)
+                return
             left = ''
-            if part:
-                left = f', {spent * (sum(self._costs) - part) / part:.0f} s left'
-            self._say(f'weight {self._done}/{count}, {spent:.0f} s{left}')
+            if part and self._known:
+                rest = (now - self._began) * (1 - part) / part
+                left = f', {duration(rest)} left'
+            due = now - self._said >= EVERY
+            self._said = now if due else self._said
+            spent = duration(now - self._began)
+            text = f'{name}: weight {count}/{len(costs)}, {spent}{left}'
+            self._show(part, text, due)
 
-    def _say(self, what: str) -> None:
-        print_log(f'freeze: {self._region}: {what}', 'current')
+        return one_more
+
+
+def _line(done: float, text: str, due: bool) -> None:
+    if due:
+        print_log(f'freeze: {text}', 'current')

@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger, print_log
 
 from iptq_mm.engine.quantize.bars import bar
 from iptq_mm.engine.quantize.outlook import Outlook
-from iptq_mm.engine.quantize.progress import progress_of
+from iptq_mm.engine.quantize.progress import progress_of, watched
 
 
 class Terminal(io.StringIO):
@@ -76,3 +76,20 @@ def test_the_bar_says_how_far_the_run_is(logged):
     outlook = Outlook({'observe': 1.0, 'evaluate': 3.0})
     shown, file = logged(Terminal(), outlook)
     assert 'run: 25%, about 0 s left' in shown and 'run: 25%' in file
+
+
+def test_a_phase_without_batches_has_a_bar(logged, monkeypatch):
+    """Lines go to the file where they are due; the bar moves at every step."""
+    logged(Terminal())
+    logger = MMLogger.get_current_instance()
+    (shown,) = [h for h in logger.handlers if type(h) is logging.StreamHandler]
+    stream, lines = Terminal(), []
+    monkeypatch.setattr(shown, 'stream', stream)
+    monkeypatch.setattr('iptq_mm.engine.quantize.progress.log', lines.append)
+    with watched('freeze', Outlook({'freeze': 1.0, 'evaluate': 1.0})) as show:
+        show(0.25, 'neck: weight 1/4', False)
+        show(1.0, 'neck: 4 weights', True)
+    text = stream.getvalue()
+    assert 'freeze' in text and '━' in text and '25%' in text and 'weight 1/4' in text
+    (line,) = lines
+    assert line.startswith('freeze: neck: 4 weights; run: 50%, about ')

@@ -28,7 +28,7 @@ def constant_ref(tensor: Tensor) -> TensorRef:
 
 
 def constant_factor(tensor: Tensor) -> TensorRef:
-    """A constant as the right operand of a matrix product: signed bytes or words."""
+    """A constant as an operand of a matrix product: signed bytes or words."""
     low, high = map(int, tensor.aminmax())
     if low < -(2**15) or high >= 2**15:
         raise Unsupported('constants of more than 16 bits')

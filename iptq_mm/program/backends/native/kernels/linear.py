@@ -23,15 +23,22 @@ _INT64 = 2**63
 @emitter('linear')
 def linear(context: EmitterContext, node: Node) -> TensorRef:
     """``F.linear``: one product of all rows."""
-    weight, storage = factors(context, node)
+    weight, storage = factors(context, node, unsigned=True)
     x, shape = context.operand(node, 0), context.value(node).shape
     return by_rows(context, node, x, storage, weight, shape)
 
 
-def factors(context: EmitterContext, node: Node) -> tuple[Tensor, Storage]:
+def factors(
+    context: EmitterContext, node: Node, unsigned: bool = False
+) -> tuple[Tensor, Storage]:
     """The weight of a node, and the storage in which its product reads its input.
 
     Both have 8 bits, or both have 16.
+
+    Args:
+        context: The context.
+        node: A linear layer or convolution.
+        unsigned: Whether any 2**16 adjacent integers will do, 0 to 65535 for instance.
 
     Raises:
         Unsupported: If 16 bits do not hold them.
@@ -44,9 +51,11 @@ def factors(context: EmitterContext, node: Node) -> tuple[Tensor, Storage]:
         return weight, storage
     if weight.dtype not in (torch.int8, torch.int16):
         raise Unsupported('weights of more than 16 bits')
-    if value.low < -(2**15) or value.high >= 2**15:
+    if value.low >= -(2**15) and value.high < 2**15:
+        return weight.to(torch.int16), Storage(I16)
+    if not unsigned or value.high - value.low >= 2**16:
         raise Unsupported('inputs of more than 16 bits, the sign included')
-    return weight.to(torch.int16), Storage(I16)
+    return weight.to(torch.int16), Storage(I16, -value.low - 2**15)
 
 
 def _input(context: EmitterContext, node: Node) -> Value:
@@ -99,6 +108,22 @@ def _fit_int64(
     return all(b * abs(f) + abs(o) + (span << s) < _INT64 for b, f, o, s in channels)
 
 
+def _moved(
+    offset: Tensor, multiplier: Tensor, weight: Tensor, zero_point: int
+) -> Tensor:
+    """Offsets that take a zero point out of sums of products with codes.
+
+    Raises:
+        Unsupported: If 64 bits do not hold them.
+    """
+    sums = weight.sum((1, 2), dtype=torch.int64).tolist()
+    columns = zip(offset.tolist(), multiplier.tolist(), sums, strict=True)
+    made = [b - f * zero_point * s for b, f, s in columns]
+    if max(map(abs, made), default=0) >= _INT64:
+        raise Unsupported('offsets of more than 64 bits')
+    return torch.tensor(made, dtype=torch.int64)
+
+
 def emit_product(
     context: EmitterContext,
     node: Node,
@@ -134,6 +159,12 @@ def emit_product(
         raise Unsupported('sums of more than 32 bits')
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (context.constant(node, name)[only] for name in names)
+    zero_point = x.storage.zero_point
+    if halves and zero_point:
+        # Sums of 64 bits begin with 0: the offset makes up for the zero point.
+        bound = magnitudes * 2**15
+        offset = _moved(offset, multiplier, weight, zero_point)
+        zero_point = 0
     span = max(abs(out.storage.zero_point), 1)
     if not _fit_int64(bound, multiplier, offset, shift, span):
         raise Unsupported('offsets of more than 64 bits')
@@ -160,7 +191,7 @@ def emit_product(
         bound=bound,
         clamp=(value.low, value.high),
         zero_point=out.storage.zero_point,
-        input_zero_point=x.storage.zero_point,
+        input_zero_point=zero_point,
         storage=out.storage,
     )
     return context.emit(step, out)

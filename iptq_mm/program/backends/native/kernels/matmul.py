@@ -13,7 +13,7 @@ from .....native.storage import SIGNED_BYTES, Storage
 from ....ir.graph import Node
 from ..context import INT32, EmitterContext, Unsupported, emitter
 from ..copying import dense, stored
-from ..layout.steps import Address, Step
+from ..layout.steps import Step
 from ..layout.tensor_ref import TensorRef
 from .constants import constant_factor, place_of
 from .requantization import requantization
@@ -24,7 +24,7 @@ _INT62 = 2**62
 
 @emitter('matmul')
 def matmul(context: EmitterContext, node: Node) -> TensorRef:
-    """``a @ b``, ``b`` signed, both of at most 16 bits."""
+    """``a @ b``, one of them constant or none, ``b`` signed, of at most 16 bits."""
     value = context.value(node)
     if min(len(context.program.values[v].shape) for v in node.values) < 2:
         raise Unsupported('vectors', 'add a dimension of size 1')
@@ -47,7 +47,7 @@ def matmul(context: EmitterContext, node: Node) -> TensorRef:
         'n': value.shape[-1],
         'k': a.shape[-1],
         'halves': halves,
-        'a': Address(a.buffer),
+        'a': place_of(a),
         'a_type': a.storage.type,
         'a_zero_point': a.storage.zero_point,
         'a_at': a_at,
@@ -83,10 +83,10 @@ def _largest_sum(context: EmitterContext, node: Node) -> int:
 
 
 def _left(context: EmitterContext, node: Node, halves: bool) -> TensorRef:
-    x = context.operand(node, 0)
     operand = node.operands[0]
-    assert isinstance(operand, int)  # or context.operand refuses it
-    value = context.program.values[operand]
+    if isinstance(operand, str):
+        return _constant(context, operand)
+    x, value = context.operand(node, 0), context.program.values[operand]
     if halves:
         if value.low < -(2**15) or value.high >= 2**16:
             raise Unsupported('operands of more than 16 bits')
@@ -104,10 +104,7 @@ def _right(context: EmitterContext, node: Node) -> tuple[TensorRef, bool]:
     """The right operand, and whether it is stored by columns of the product."""
     operand = node.operands[1]
     if isinstance(operand, str):
-        tensor = context.program.tensors[operand]
-        if tensor.dim() < 2:
-            raise Unsupported('vectors', 'add a dimension of size 1')
-        return constant_factor(tensor), False
+        return _constant(context, operand), False
     x = context.operand(node, 1)
     swap = x.address_map is None and x.strides[-2] == 1
     if context.storage(context.program.values[operand]).type != I16:
@@ -118,6 +115,13 @@ def _right(context: EmitterContext, node: Node) -> tuple[TensorRef, bool]:
         return stored(context, x, Storage(I16)), swap
     readable = x.address_map is None and x.strides[-1] == 1
     return x if readable else dense(context, x), swap
+
+
+def _constant(context: EmitterContext, name: str) -> TensorRef:
+    tensor = context.program.tensors[name]
+    if tensor.dim() < 2:
+        raise Unsupported('vectors', 'add a dimension of size 1')
+    return constant_factor(tensor)
 
 
 def _spread(x: TensorRef, batch: tuple[int, ...]) -> TensorRef:

@@ -41,6 +41,33 @@ def test_any_shape(level, m, k, n, bits, given):
     assert gemms(native)[0].bits == 16
 
 
+@pytest.mark.parametrize('given', [(0, 65535), (-700, 64835), (-65535, 0)])
+@pytest.mark.parametrize('m, k, n', [(1, 1, 1), (13, 30, 33), (50, 96, 100)])
+@pytest.mark.parametrize('bits', [8, 14])
+def test_unsigned_words(level, m, k, n, bits, given):
+    """Probabilities of a Softmax, which layers of other heads read."""
+    weight = weights(n, k, bits)
+    weight[0] = weight.amax()
+
+    def build(r):
+        x = r.input((2, m, k), *given, 1.0)
+        return linear(r, x, weight, WIDE, 2.0 ** -(bits + 4))
+
+    (command,) = gemms(check(program(build)))
+    assert command.bits == 16 and command.halves == (bits > 8 and k > 1)
+
+
+def test_unsigned_words_in_another_order(level):
+    """As talking heads have them: the heads become the last dimension."""
+
+    def build(r):
+        x = r.input((2, 3, 7, 7), 0, 65535, 1.0)
+        turned = move(r, x, 'permute', (2, 7, 7, 3), dims=[0, 2, 3, 1])
+        return linear(r, turned, weights(5, 3), SIGNED_BYTES, 1e-5)
+
+    check(program(build))
+
+
 @pytest.mark.parametrize('bounds', [SIGNED_BYTES, (-90, 165), WIDE, (-(2**30), 2**30)])
 def test_sums_near_32_bits(level, bounds):
     """Of pairs of the largest words, and of those that are not used: -32768."""
