@@ -84,7 +84,10 @@ class Settings:
         return found
 
     def disputed(self, choice: Choice) -> list[str]:
-        """Values whose ranges differ most between a choice and the widest one."""
+        """Values whose ranges differ most between a choice and the widest one.
+
+        In the order of execution: then most of what comes before stays as it is.
+        """
         planner = Planner(self.chosen(choice), self._config, self._produced)
         widest = replace(self.record, clipping={}, observers={})
         minmax = replace(self._config.activation, observer={'type': 'minmax'})
@@ -104,4 +107,5 @@ class Settings:
                 if mine and reach(other, value) > _ALIKE * mine:
                     yield reach(other, value) / mine, value
 
-        return [v for _, v in sorted(ratios(), reverse=True)[:MOST_SINGLE]]
+        most = {v for _, v in sorted(ratios(), reverse=True)[:MOST_SINGLE]}
+        return [value for value in self.values if value in most]
