@@ -17,7 +17,7 @@ _PROTOCOL = pickle.HIGHEST_PROTOCOL
 class KeptSamples:
     """Samples by position, as bytes: each time they are asked for, they are new ones.
 
-    The model may write into what it gets. What does not fit is not kept, and read again.
+    The model may write into what it gets. What does not fit is read again.
 
     Args:
         limit: Most bytes.

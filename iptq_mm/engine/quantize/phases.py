@@ -62,6 +62,8 @@ from .kernel_times import measure_times, wants_times
 from .phase import Phase, Run
 from .seen_images import SeenImages
 
+#: Most bytes of the kernels of candidates that are kept from batch to batch.
+_KERNEL_BYTES = 2**26
 #: Most batches that the integer model runs before it is handed over.
 _TRIAL_BATCHES = 4
 
@@ -143,9 +145,11 @@ def _analyse(run: Run) -> None:
     records = run.state.records
     images = run.config.calibration.analysis_images
     batches = run.progress('analyse', images)
-    whole = run.config.analysis == 'whole-model'
-    find = analyse_whole_model if whole else analyse
-    find(run.model, run.config, records, run.forward, batches)
+    given = run.model, run.config, records, run.forward, batches
+    if run.config.analysis == 'whole-model':
+        analyse_whole_model(*given)
+    else:
+        analyse(*given, SiteKernels(_KERNEL_BYTES))
     merge_analysed(records)
     if wants_times(run.config):
         measure_times(run.model, run.config, records)

@@ -67,8 +67,10 @@ def guard(
     done = {}
     for name, record in producers_first(records):
         settings = Settings(record, config, inputs_from_producers(record, plans))
-        chooser = _Chooser(Rerun(held[name]), settings)
-        done[name] = chooser.choose(model.get_submodule(name))
+        groups = settings.groups(model.get_submodule(name))
+        with held[name].bound() as run:
+            chooser = _Chooser(Rerun(held[name], run), settings)
+            done[name] = chooser.choose(groups)
         chosen = settings.chosen(chooser.choice)
         record.observers, record.clipping = chosen.observers, chosen.clipping
         plans[name] = settings.plan(chooser.choice)
@@ -85,7 +87,7 @@ class _Chooser:
         self._plan = settings.plan(self.choice)
         self._errors = images.begin(self._plan)
 
-    def choose(self, module: nn.Module) -> Guarded:
+    def choose(self, groups: Mapping[str, list[str]]) -> Guarded:
         """Choose for the whole region, its blocks, and single values."""
         settings, found = self.settings, Guarded()
         found.ways['as configured'] = _decibels(self._errors)
@@ -93,7 +95,6 @@ class _Chooser:
         for way in every[1:]:
             errors = self._try(settings.uniform(way), whole=True)
             found.ways[_named(settings.ways[way])] = _decibels(errors)
-        groups = settings.groups(module)
         if len(groups) > 1:
             for values in groups.values():
                 self._try_all(values, every)

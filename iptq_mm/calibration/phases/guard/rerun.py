@@ -25,22 +25,21 @@ class Rerun:
 
     Args:
         held: The calls of a region.
+        run: From :meth:`~.held_out.HeldOut.bound`.
     """
 
-    def __init__(self, held: HeldOut) -> None:
-        self._held = held
+    def __init__(self, held: HeldOut, run: _Run) -> None:
+        self._held, self._run = held, run
         self._courses = [Course() for _ in held.calls]
         self._plan: RegionPlan | None = None
 
     def begin(self, plan: RegionPlan) -> Tensor:
         """The errors of the plan that others are compared with, first part first."""
         self._plan = plan
-        every = range(len(self._held.calls))
-        first, rest = every[: self._held.first], every[self._held.first :]
-        with self._held.bound() as run:
-            errors = [self._noted(run, plan, i) for i in every]
-        parts = ([errors[i] for i in part] for part in (first, rest))
-        return torch.cat([self._held.gathered(part) for part in parts])
+        errors = [self._noted(plan, i) for i in range(len(self._held.calls))]
+        first = self._held.first
+        parts = [self._held.gathered(e) for e in (errors[:first], errors[first:])]
+        return torch.cat(parts)
 
     def first(self, plan: RegionPlan) -> Tensor:
         """The errors of another plan on the images that are looked at first."""
@@ -61,34 +60,33 @@ class Rerun:
         return course.first_change(self._plan, plan)
 
     def _errors(self, plan: RegionPlan, calls: Iterable[int]) -> Tensor:
-        with self._held.bound() as run:
-            return self._held.gathered([self._again(run, plan, i) for i in calls])
+        return self._held.gathered([self._again(plan, i) for i in calls])
 
-    def _noted(self, run: _Run, plan: RegionPlan, number: int) -> Tensor:
+    def _noted(self, plan: RegionPlan, number: int) -> Tensor:
         """The errors of a call that has no course yet."""
         call, course = self._held.calls[number], self._courses[number]
-        errors = run(call, Following(plan, course))
+        errors = self._run(call, Following(plan, course))
         if number == 0 and course.cut:
             # The same, in two parts: else values pass between sites in hidden ways.
             for front in (len(course.sites) // 2, 0):
                 mode = Following(plan, course, front)
-                if not torch.allclose(run(call, mode), errors, rtol=_ALIKE):
+                if not torch.allclose(self._run(call, mode), errors, rtol=_ALIKE):
                     self._cut_none()
                     break
                 mode.finish()
             course.go_back(0)
         return errors
 
-    def _again(self, run: _Run, plan: RegionPlan, number: int) -> Tensor:
+    def _again(self, plan: RegionPlan, number: int) -> Tensor:
         call, course = self._held.calls[number], self._courses[number]
         front = self._change(course, plan)
         course.go_back(front)
         mode = Following(plan, course, front)
         try:
-            errors = run(call, mode)
+            errors = self._run(call, mode)
         except StrayedError:
             self._cut_none()
-            return run(call, Ranged(plan))
+            return self._run(call, Ranged(plan))
         mode.finish()
         return errors
 
