@@ -34,33 +34,32 @@ class Powers(NamedTuple):
     ratio: Tensor
 
 
-def by_image(x: Tensor, q: Tensor, images: int, signal: Tensor | None = None) -> Powers:
+def by_image(x: Tensor, q: Tensor, images: int) -> Powers:
     """Signal, error and ratio of each image.
 
     Args:
         x: The signal, its first dimensions over images first.
         q: What is made of it.
         images: How many there are.
-        signal: :func:`squares` of ``x``, if they are known.
     """
     check_shapes(x, q, images)
-    signal = squares(x, images) if signal is None else signal
-    error = squares(x, images, q)
+    return powers(squares(x, images), squares(x.detach() - q.detach(), images))
+
+
+def powers(signal: Tensor, error: Tensor) -> Powers:
+    """Powers from the sums of squares of a signal and its errors, by image."""
     ratio = signal / torch.maximum(error, signal / MAX_RATIO)
     ratio = torch.where((signal > 0) | error.isnan(), ratio, 0.0)
     return Powers(signal, error, ratio)
 
 
-def squares(x: Tensor, images: int, minus: Tensor | None = None) -> Tensor:
-    """Sums of squares by image, of ``x`` or of its difference to another tensor."""
+def squares(x: Tensor, images: int) -> Tensor:
+    """Sums of squares by image, in float64."""
     rows = x.detach().reshape(images, -1)
-    others = None if minus is None else minus.detach().reshape(images, -1)
     total = rows.new_zeros(images, dtype=torch.float64)
     for start in range(0, rows.shape[1], _BLOCK):
-        part = rows[:, start : start + _BLOCK].double()
-        if others is not None:
-            part = part - others[:, start : start + _BLOCK].double()
-        total += part.square().sum(1)
+        part = rows[:, start : start + _BLOCK].to(torch.float64, copy=True)
+        total += part.square_().sum(1)
     return total
 
 

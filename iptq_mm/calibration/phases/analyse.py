@@ -17,7 +17,7 @@ from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
 from ..site_overrides import SiteOverrides
 from .analyse_mode import Analysing
-from .candidate_values import CandidateValues, SiteKernel
+from .analysed.candidate_values import CandidateValues, SiteKernel
 from .observe import has_choices
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...criteria import CandidateErrors
-from ...criteria.powers import by_image, squares
+from ...criteria.powers import by_image, powers, squares
 from ...functions import Constants, IntegerFunction
 from ...intmath import QParams
 from ...modes.base import operand_qparams
@@ -20,7 +20,7 @@ from ...qtensor import QTensor
 from ...record import Prepared, RegionRecord
 from ..gradients import Differentiating
 from ..sampling import spread_rows
-from .candidate_values import CandidateValues
+from .analysed.candidate_values import CandidateValues
 
 
 @dataclass
@@ -160,11 +160,10 @@ class Analysing(Differentiating):
             if made is None:
                 continue
             errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
-            values = self.candidate(visit, function, *made)
-            powers = by_image(visit.value, values, self.images, signal)
-            errors.add_powers(powers, entered, visit.value.numel(), visit.elements)
+            error = self.candidate(visit, function, *made).sub_(visit.value)
+            left = powers(signal, squares(error, self.images))
+            errors.add_powers(left, entered, visit.value.numel(), visit.elements)
             if visit.gradients:
-                error = values.sub_(visit.value)
                 errors.add_gradients(
                     error, visit.gradients, self.images, visit.elements
                 )

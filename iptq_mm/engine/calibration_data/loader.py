@@ -44,14 +44,15 @@ class CalibrationLoader(DataLoader):
         self._kept = KeptSamples() if kept is None else kept
 
     def only(self, positions: Sequence[int]) -> CalibrationLoader:
-        """Batches without all other images, which are not read.
+        """Batches of no other images, as large as these; the others are not read.
 
         Args:
             positions: Of the images of all ranks, ascending.
         """
         wanted = set(positions)
-        found = [[i for i in batch if i in wanted] for batch in self._batches]
-        rest = [batch for batch in found if batch]
+        mine = [i for batch in self._batches for i in batch if i in wanted]
+        size = max(map(len, self._batches), default=1)
+        rest = [mine[i : i + size] for i in range(0, len(mine), size)]
         return CalibrationLoader(
             self.dataset, rest, positions, self._kept, **self._options
         )

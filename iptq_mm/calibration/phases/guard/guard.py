@@ -136,10 +136,12 @@ class _Chooser:
 
 
 def _promises(errors: Tensor, before: Tensor) -> bool:
-    """Whether errors on some images are smaller at all, or nothing is known."""
+    """Whether some images show half of what has to be gained, or nothing is known."""
     if not len(errors) or not torch.isfinite(before).all():
         return True
-    return bool(torch.isfinite(errors).all()) and _mean(errors) < _mean(before)
+    if not torch.isfinite(errors).all():
+        return False
+    return _mean(before - errors) > GAIN / 2 * _mean(before)
 
 
 def _gains(errors: Tensor, before: Tensor) -> bool:

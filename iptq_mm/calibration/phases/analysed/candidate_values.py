@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...functions import Constants, IntegerFunction
-from ...intmath import QParams
-from ...modes.blocks import in_blocks
-from ...operations import NonLinear
-from ...qtensor import QTensor
+from ....functions import Constants, IntegerFunction
+from ....intmath import QParams
+from ....modes.blocks import in_blocks
+from ....operations import NonLinear
+from ....qtensor import QTensor
 
 #: Computes a site with its function natively, see
 #: :class:`iptq_mm.program.runtime.site_kernels.SiteKernels`; None: it has no kernel.
