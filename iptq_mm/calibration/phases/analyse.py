@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import nn
 
@@ -53,7 +54,7 @@ def analyse(
         analysing = Analysing(plan, functions, record, planner.qparams, cost, draws)
         overrides = SiteOverrides(config.overrides, record)
         analysing.given = overrides.functions()
-        configs = {
+        configs: dict[int, Any] = {
             id(function): config.candidates[kind][name]
             for kind, named in functions.items()
             for name, function in named.items()

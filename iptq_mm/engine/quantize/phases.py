@@ -87,7 +87,7 @@ def _equalize(run: Run) -> None:
     state, model, config = run.state, run.model, run.config
     maps = channel_maps(model, config, run.forward, run.first_images())
     if state.ranges is None:
-        batches = run.progress('equalize', config.calibration.analysis_images)
+        batches = run.progress('equalize')
         found = channel_ranges(model, maps, run.forward, batches)
         state.ranges = merged_ranges(found)
     done = equalize(model, config, maps, state.ranges, run.forward, run.batches)
