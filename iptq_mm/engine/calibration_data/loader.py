@@ -80,7 +80,7 @@ class CalibrationLoader(DataLoader):
                 self._kept.keep(position, sample)
             yield collate(samples)
 
-    def _read(self, batches: Sequence[Sequence[int]]) -> Iterator[list[Any]]:
+    def _read(self, batches: list[list[int]]) -> Iterator[list[Any]]:
         """The samples of some batches, by worker processes if there are any."""
         if not batches:
             return
