@@ -12,6 +12,8 @@ BINS = 4096
 # Narrower bins than 2**-100 are of no use. The limit also keeps 2**100, by which values
 # are multiplied to get bin indices, inside float32.
 _MIN_EXPONENT = -100
+# Values that are counted at a time.
+_BLOCK = 2**16
 
 
 class Histogram:
@@ -45,14 +47,20 @@ class Histogram:
             high: Their maximum.
         """
         self._widen(max(_exponent(low, closed=True), _exponent(high, closed=False)))
+        # What is made of a block stays in the cache: memory costs time.
+        for block in x.split(_BLOCK) if x.device.type == 'cpu' else (x,):
+            self.counts += self._counted(block).cpu()
+
+    def _counted(self, x: Tensor) -> Tensor:
+        """How many of some values each bin holds."""
         if self.exponent > 0:
             # Scaling a tiny negative value down may underflow to -0 in float32,
             # and floor would move it from bin -1 to bin 0.
             x = x.double()
         index = (x * 2.0**-self.exponent).floor_().add_(BINS // 2)
         # bincount counts in integers, hence exactly, and takes a fifth of the
-        # time of histc.
-        self.counts += torch.bincount(index.to(torch.int32), minlength=BINS).cpu()
+        # time of histc; of 16 bits, half of that of 32.
+        return torch.bincount(index.to(torch.int16), minlength=BINS)
 
     def merge(self, other: Histogram) -> None:
         """Add the counts of ``other``, in place and exactly."""

@@ -11,21 +11,14 @@ nor on how these are distributed among batches and ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .intmath.product import (
-    FLOAT32_EXACT,
-    FLOAT64_EXACT,
-    integer_linear,
-    integer_matmul,
-)
-
-#: Least number of rows for which one matrix product is worth its overhead.
-_MIN_CHUNK = 64
+from .intmath.gram import gram
+from .intmath.product import FLOAT64_EXACT
 
 
 class Moments:
@@ -87,12 +80,9 @@ class Moments:
         rows = q.reshape(-1, self.features)
         if not len(rows):
             return
-        if weights is None:
-            total, second = _sums(rows)
-            self._add(len(rows), total.cpu(), second.cpu())
-        else:
-            total, second = _weighted_sums(rows, weights.long())
-            self._add(int(weights.sum()), total.cpu(), second.cpu())
+        weights = None if weights is None else weights.long()
+        count = len(rows) if weights is None else int(weights.sum())
+        self._add(count, *gram(rows, weights))
 
     def merge(self, other: Moments) -> None:
         """Add the sums of ``other``, in place and exactly.
@@ -209,61 +199,3 @@ def check_sums(squares: Tensor, count: int) -> None:
             'beyond the integers of float64: calibrate on fewer images or '
             'quantize the inputs of this layer to fewer bits'
         )
-
-
-def _weighted_sums(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of ``w q`` and of ``w q q^T``: int64, shapes (K,) and (K, K)."""
-    rows = rows.long()
-    weighted = rows * weights[:, None]
-    bound = _within_16_bits(rows)
-    size = max(1, FLOAT64_EXACT // (max(bound, 1) ** 2 * max(int(weights.max()), 1)))
-    features = rows.shape[1]
-    second = torch.zeros(features, features, dtype=torch.int64, device=rows.device)
-    for left, right in zip(weighted.split(size), rows.split(size), strict=True):
-        second += integer_matmul(left.t(), right, FLOAT64_EXACT)
-    return weighted.sum(0), second
-
-
-def _within_16_bits(rows: Tensor) -> int:
-    """The largest magnitude; raises ValueError if it exceeds 16 bits."""
-    low, high = (int(t) for t in torch.aminmax(rows))
-    bound = max(-low, high)
-    if bound >= 2**16:
-        raise ValueError(f'an input of {bound} is beyond 16 bits')
-    return bound
-
-
-def _sums(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of ``q`` and of ``q q^T``: int64, shapes (K,) and (K, K)."""
-    bound = _within_16_bits(rows)
-    low, high = (int(t) for t in torch.aminmax(rows))
-    total = rows.sum(0, dtype=torch.int64)
-    # 256 neighbouring integers minus their middle m fit int8, for the CPU's
-    # instructions. The sums are then corrected: sum (y + m)(y + m)^T.
-    middle = low + 128 if high - low <= 255 else 0
-    if high - low <= 255:
-        rows, bound = (rows.to(torch.int32) - middle).to(torch.int8), 128
-    features = rows.shape[1]
-    second = torch.zeros(features, features, dtype=torch.int64, device=rows.device)
-    for chunk, limit in _chunks(rows, bound):
-        columns = chunk.t()
-        second += integer_linear(columns, columns, limit)
-    if middle:
-        ones = torch.full_like(total, middle)
-        # sum q q^T = sum y y^T + m (sum q) 1^T + m 1 (sum q)^T - n m^2
-        second += torch.outer(ones, total) + torch.outer(total, ones)
-        second -= len(rows) * middle**2
-    return total, second
-
-
-def _chunks(rows: Tensor, bound: int) -> Iterator[tuple[Tensor, int]]:
-    """Chunks of rows whose products are summed exactly, with a bound of the sums.
-
-    The sums fit the integers of float32 if chunks have enough rows then, or of float64.
-    """
-    square = max(bound, 1) ** 2
-    size = FLOAT32_EXACT // square
-    if size < _MIN_CHUNK:
-        size = FLOAT64_EXACT // square
-    for chunk in rows.split(size):
-        yield chunk, len(chunk) * square

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iptq_mm import moments
-from iptq_mm.intmath import product
+from iptq_mm.intmath import gram, product
 from iptq_mm.moments import Moments
 
 # Ranges of int8, of asymmetric 8-bit codes kept in 16 bits, and of 16 bits.
@@ -93,8 +92,9 @@ def test_order_and_batches_do_not_matter(seed, limits, sizes, random):
 def test_chunks_do_not_matter(monkeypatch):
     q = integers(-30, 225, 100, 4)
     whole = moments_of(q)
-    monkeypatch.setattr(moments, 'FLOAT32_EXACT', 128**2 * 7)
-    monkeypatch.setattr(moments, '_MIN_CHUNK', 1)
+    monkeypatch.setattr(gram, 'multiplies_bytes', lambda device: False)
+    monkeypatch.setattr(gram, 'FLOAT32_EXACT', 128**2 * 7)
+    monkeypatch.setattr(gram, '_MIN_CHUNK', 1)
     assert same(whole, moments_of(q))
 
 
@@ -190,6 +190,19 @@ def test_a_weight_is_a_number_of_rows(seed, limits, rows):
     weighted.update(q, weights)
     repeated = q.repeat_interleave(weights.long(), 0)
     assert same(weighted, moments_of(repeated))
+
+
+@pytest.mark.usefixtures('machine')
+@pytest.mark.parametrize('low', [-128, -30, 0, 32000])
+def test_weighted_sums_are_those_of_int64(low):
+    q = integers(low, low + 255, 900, 7).to(torch.int16)
+    weights = integers(0, 4095, 900, seed=1).long()
+    weights[0] = 2**13
+    heavy = Moments(7, 1.0)
+    heavy.update(q, weights)
+    weighted = weights[:, None] * q.long()
+    assert torch.equal(heavy.sum.long(), weighted.sum(0))
+    assert torch.equal(heavy.second.long(), weighted.t() @ q.long())
 
 
 def test_weighted_sums_are_exact():

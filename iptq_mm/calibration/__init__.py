@@ -9,9 +9,10 @@ from .phases.analyse import analyse
 from .phases.assign import assign, assigned_again
 from .phases.assigned.function_ranges import choose_limits, try_ranges
 from .phases.assigned.recalibrate import passes, recalibrate, take_over
-from .phases.equalize import channel_ranges, equalize
+from .phases.equalize import channel_maps, channel_ranges, equalize
 from .phases.freeze import freeze_regions
 from .phases.guard.guard import guard
+from .phases.guard.held_out import calls_of, observe_held_out
 from .phases.guard.merging import take_in
 from .phases.guard.widen import IMAGES as WIDENING_IMAGES
 from .phases.guard.widen import widen
@@ -33,6 +34,8 @@ __all__ = [
     'analyse_whole_model',
     'assign',
     'assigned_again',
+    'calls_of',
+    'channel_maps',
     'channel_ranges',
     'check_derived',
     'check_effects',
@@ -53,6 +56,7 @@ __all__ = [
     'guard',
     'measure',
     'observe',
+    'observe_held_out',
     'passes',
     'recalibrate',
     'reconstruct',

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..modes import Mode, regions_in, running
 from .calls import Calls
@@ -22,7 +22,11 @@ class _Done(Exception):
 
 
 def run_batches(
-    model: nn.Module, modes: Mapping[str, Mode], forward: Forward, batches: Iterable
+    model: nn.Module,
+    modes: Mapping[str, Mode],
+    forward: Forward,
+    batches: Iterable,
+    seen: Callable[[str, list[Tensor]], None] | None = None,
 ) -> None:
     """Run the model on batches; end each pass when the last region is done.
 
@@ -31,8 +35,9 @@ def run_batches(
         modes: By region, the mode that it runs in.
         forward: Runs a batch.
         batches: The batches. See :class:`~.calls.Calls` for when a pass may end.
+        seen: See :func:`run_passes`.
     """
-    run_passes(model, modes, lambda: [modes], forward, batches)
+    run_passes(model, modes, lambda: [modes], forward, batches, seen=seen)
 
 
 def run_passes(
@@ -42,6 +47,7 @@ def run_passes(
     forward: Forward,
     batches: Iterable,
     until: Collection[str] | None = None,
+    seen: Callable[[str, list[Tensor]], None] | None = None,
 ) -> None:
     """Run the model on each batch several times, its regions in other modes each time.
 
@@ -53,14 +59,17 @@ def run_passes(
         forward: Runs a batch.
         batches: The batches.
         until: A pass may end when these regions are done; None: all.
+        seen: Called with the name and the float outputs of each call of a region.
     """
     calls = Calls(regions if until is None else until)
     current: Mapping[str, Mode] = {}
 
-    def count(name: str, outputs: Any) -> None:
+    def count(name: str, outputs: list[Tensor]) -> None:
         mode = current[name]
         if isinstance(mode, Differentiating):
             mode.finish()
+        if seen is not None:
+            seen(name, outputs)
         if calls.add(name, mode.images):
             raise _Done
 

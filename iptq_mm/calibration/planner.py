@@ -21,6 +21,9 @@ from .site_overrides import PRODUCTS, SiteOverrides
 #: Products that can take an asymmetric operand: the other one is a weight.
 _AFFINE = ('linear', 'conv2d')
 
+#: Quantizers by value, bits, whether they are symmetric, and the observer.
+Known = dict[tuple[str, int, bool, str], QParams]
+
 
 class Planner:
     """Decides bits and ranges of every value of a region.
@@ -29,6 +32,8 @@ class Planner:
         record: What calibration saw.
         config: The quantization settings.
         produced: Quantizers of the inputs that other regions produce, by name.
+        known: What observers chose already; planners of the same statistics may share
+            it.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class Planner:
         record: RegionRecord,
         config: QuantizationConfig,
         produced: Mapping[str, QParams] | None = None,
+        known: Known | None = None,
     ) -> None:
         self.record = record
+        self._known: Known = {} if known is None else known
         self.config = config
         self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
@@ -85,10 +92,14 @@ class Planner:
             return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits, narrow)
-        try:
-            return observer.qparams(seen, bits, symmetric)
-        except ValueError as error:
-            raise ValueError(f"site '{value}': {error}") from error
+        cfg = self.record.observers.get(value) or self.config.activation.observer
+        key = value, bits, symmetric, repr(cfg) if narrow else ''
+        if key not in self._known:
+            try:
+                self._known[key] = observer.qparams(seen, bits, symmetric)
+            except ValueError as error:
+                raise ValueError(f"site '{value}': {error}") from error
+        return self._known[key]
 
     def _observer(self, value: str) -> Any:
         cfg = self.record.observers.get(value)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..utils.exact_sum import ExactSum
-from .powers import average_sqnr, by_image, check_shapes, power_decibels
+from .powers import Powers, average_sqnr, by_image, check_shapes, power_decibels
 
 #: Figures of one output element, which do not add up.
 _BY_ELEMENT = ('cost', 'nanoseconds')
@@ -104,18 +104,30 @@ class CandidateErrors:
         Raises:
             ValueError: If shapes differ, or do not divide into images.
         """
-        signal, error, ratio = by_image(x, q, images)
-        input_signal, input_error, input_ratio = by_image(x_in, q_in, images)
-        elements = x.numel() if elements is None else elements
-        share = elements / x.numel()
-        self._add('signal', signal * share)
-        self._add('error', error * share)
-        self._add('ratio', ratio)
-        self._add('input_signal', input_signal * share)
-        self._add('input_error', input_error * share)
-        self._add('input_ratio', input_ratio)
+        output, entered = by_image(x, q, images), by_image(x_in, q_in, images)
+        self.add_powers(output, entered, x.numel(), elements)
+
+    def add_powers(
+        self, output: Powers, entered: Powers, seen: int, elements: int | None = None
+    ) -> None:
+        """Add the errors of a batch, as powers by image.
+
+        Args:
+            output: Of the outputs.
+            entered: Of the inputs.
+            seen: How many output elements there are.
+            elements: As in :meth:`add_batch`.
+        """
+        elements = seen if elements is None else elements
+        share = elements / seen
+        self._add('signal', output.signal * share)
+        self._add('error', output.error * share)
+        self._add('ratio', output.ratio)
+        self._add('input_signal', entered.signal * share)
+        self._add('input_error', entered.error * share)
+        self._add('input_ratio', entered.ratio)
         self.elements += elements
-        self.images += images
+        self.images += len(output.signal)
 
     @torch.no_grad()
     def add_gradients(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,14 +16,51 @@ from ..utils.decibels import decibels
 MAX_RATIO = 1e30
 
 
-def by_image(x: Tensor, q: Tensor, images: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Signal, error and ratio of each image, in float64."""
+#: Elements of an image that are summed at a time: their float64 stay in the cache.
+_BLOCK = 2**13
+
+
+class Powers(NamedTuple):
+    """Powers of a signal and its errors, by image, in float64.
+
+    Attributes:
+        signal: Sum of squares of the signal.
+        error: Sum of squares of the errors.
+        ratio: The first over the second; 0 without a signal.
+    """
+
+    signal: Tensor
+    error: Tensor
+    ratio: Tensor
+
+
+def by_image(x: Tensor, q: Tensor, images: int) -> Powers:
+    """Signal, error and ratio of each image.
+
+    Args:
+        x: The signal, its first dimensions over images first.
+        q: What is made of it.
+        images: How many there are.
+    """
     check_shapes(x, q, images)
-    x = x.detach().double().reshape(images, -1)
-    signal = x.square().sum(1)
-    error = (x - q.detach().double().reshape(images, -1)).square_().sum(1)
+    return powers(squares(x, images), squares(x.detach() - q.detach(), images))
+
+
+def powers(signal: Tensor, error: Tensor) -> Powers:
+    """Powers from the sums of squares of a signal and its errors, by image."""
     ratio = signal / torch.maximum(error, signal / MAX_RATIO)
-    return signal, error, torch.where((signal > 0) | error.isnan(), ratio, 0.0)
+    ratio = torch.where((signal > 0) | error.isnan(), ratio, 0.0)
+    return Powers(signal, error, ratio)
+
+
+def squares(x: Tensor, images: int) -> Tensor:
+    """Sums of squares by image, in float64."""
+    rows = x.detach().reshape(images, -1)
+    total = rows.new_zeros(images, dtype=torch.float64)
+    for start in range(0, rows.shape[1], _BLOCK):
+        part = rows[:, start : start + _BLOCK].to(torch.float64, copy=True)
+        total += part.square_().sum(1)
+    return total
 
 
 def check_shapes(x: Tensor, q: Tensor, images: int) -> None:

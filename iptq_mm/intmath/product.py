@@ -105,11 +105,10 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
         Integers, shape (..., m): int32 where the bound permits, or int64.
     """
     if (
-        not _IN_INT64.get()
-        and weight.dtype == torch.int8
+        weight.dtype == torch.int8
         and (x.dtype == torch.int8 or shift)
         and x.shape[-1] > 1
-        and _bytes_are_exact(x.device)
+        and multiplies_bytes(x.device)
     ):
         rows = x.reshape(-1, x.shape[-1])
         rows = rows if x.dtype == torch.int8 and not shift else (rows - shift)
@@ -124,8 +123,10 @@ def integer_linear(x: Tensor, weight: Tensor, bound: int, shift: int = 0) -> Ten
     return integer_matmul(x, weight.t(), bound)
 
 
-def _bytes_are_exact(device: torch.device) -> bool:
-    """Whether a device has exact products of bytes."""
+def multiplies_bytes(device: torch.device) -> bool:
+    """Whether a device multiplies bytes as such, exactly."""
+    if _IN_INT64.get():
+        return False
     if device.type == 'cpu':
         return int8_product_is_exact()
     return device.type == 'cuda' and gpu_product_is_exact(device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import operator
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -29,6 +29,10 @@ _CLOSED = (
 )
 
 
+#: The most frequent types of them.
+_PLAIN = frozenset({str, int, float, bool, type(None), FunctionType, MethodType})
+
+
 class Note:
     """A snapshot of a container.
 
@@ -40,7 +44,12 @@ class Note:
     def __init__(self, container: Any, mine: Callable[[Any], bool] | None = None):
         self.container = container
         self._mine = mine
-        self.content: Any = dict(self.now()) if self.named else list(container)
+        if not self.named:
+            self.content: Any = list(container)
+        elif mine is None:
+            self.content = dict(dict.items(container))
+        else:
+            self.content = {k: v for k, v in dict.items(container) if mine(k)}
         self._values = self._all()
 
     @property
@@ -113,7 +122,7 @@ class Attributes:
                 Note(module._buffers),
                 Note(module._non_persistent_buffers_set),
             ]
-            roots = [v for note in notes[:2] for _, v in note.now()]
+            roots = [v for note in notes[:2] for v in note.content.values()]
             roots += _of_classes(type(module))
             notes += self._inside(roots, numbers)
             self.notes.append((module, notes))
@@ -134,7 +143,7 @@ class Attributes:
         waiting = roots
         while waiting:
             value = waiting.pop()
-            if self.knows(value):
+            if type(value) in _PLAIN or self.knows(value):
                 continue
             if isinstance(value, tuple):
                 waiting.extend(value)
@@ -143,7 +152,8 @@ class Attributes:
             if content is not None:
                 self._known[id(value)] = value
                 note = Note(content)
-                waiting.extend(v for _, v in note.now())
+                kept = note.content
+                waiting.extend(kept.values() if note.named else kept)
                 yield note
             elif numbers and not isinstance(value, nn.Parameter):
                 put_back = _numbers_of(value)
@@ -169,6 +179,7 @@ def content_of(value: Any) -> Any:
     return vars(value)
 
 
+@functools.cache
 def _is_own(name: str) -> bool:
     return name not in _TORCH and not name.startswith(_OURS)
 
@@ -194,7 +205,7 @@ def _numbers_of(value: Any) -> Callable[[], Any] | None:
         return lambda: np.copyto(value, array)
     if isinstance(value, torch.Generator):
         state = value.get_state()
-        return partial(value.set_state, state)
+        return functools.partial(value.set_state, state)
     if isinstance(value, random.Random):
         before = value.getstate()
         return lambda: value.setstate(before)

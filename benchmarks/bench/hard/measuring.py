@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from iptq_mm.calibration import (
     QuantizationConfig,
+    calls_of,
+    channel_maps,
     channel_ranges,
     choose_ranges,
     equalize,
@@ -123,11 +125,14 @@ def judged_ranges(
     forward: Any = model.test_step
     powers = None
     if config.equalization:
-        ranges = channel_ranges(model, config, forward, calibration, calibration)
-        powers = equalize(model, config, ranges, forward, calibration).powers
+        maps = channel_maps(model, config, forward, calibration)
+        ranges = channel_ranges(model, maps, forward, calibration)
+        powers = equalize(model, config, maps, ranges, forward, calibration).powers
     records = observe(model, config, forward, calibration, powers)
     if config.activation.search_images:
         found = search_ranges(model, config, records, forward, calibration)
         for name, record in records.items():
             choose_ranges(record, found[name])
-    return guard(model, config, records, forward, held_out)
+    first = -(-len(held_out) // 2)
+    held = calls_of(model, records, forward, held_out, first)
+    return guard(model, config, records, held)

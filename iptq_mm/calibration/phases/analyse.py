@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import nn
 
@@ -17,6 +18,7 @@ from ..planner import Planner
 from ..region_order import inputs_from_producers, producers_first
 from ..site_overrides import SiteOverrides
 from .analyse_mode import Analysing
+from .analysed.candidate_values import CandidateValues, SiteKernel
 from .observe import has_choices
 
 
@@ -26,6 +28,7 @@ def analyse(
     records: dict[str, RegionRecord],
     forward: Forward,
     batches: Iterable,
+    kernel: SiteKernel | None = None,
 ) -> None:
     """Measure the error of every candidate function at every site, in one pass.
 
@@ -35,6 +38,7 @@ def analyse(
         records: From the phase that observes; get the errors by site and candidate.
         forward: Runs a batch.
         batches: Calibration batches.
+        kernel: Computes sites natively; None: nothing does.
     """
     functions = config.functions()
     criterion = CRITERIA.build(dict(config.criterion))
@@ -48,7 +52,17 @@ def analyse(
         planner = Planner(record, config, inputs_from_producers(record, plans))
         plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
         analysing = Analysing(plan, functions, record, planner.qparams, cost, draws)
-        analysing.given = SiteOverrides(config.overrides, record).functions()
+        overrides = SiteOverrides(config.overrides, record)
+        analysing.given = overrides.functions()
+        configs: dict[int, Any] = {
+            id(function): config.candidates[kind][name]
+            for kind, named in functions.items()
+            for name, function in named.items()
+        }
+        for site, named in analysing.given.items():
+            for function in named.values():
+                configs[id(function)] = overrides.function(site)
+        analysing.values = CandidateValues(configs, kernel)
         modes[name] = analysing
     run_batches(model, modes, forward, batches)
 

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from ...criteria import CandidateErrors
+from ...criteria.powers import by_image, powers, squares
 from ...functions import Constants, IntegerFunction
 from ...intmath import QParams
 from ...modes.base import operand_qparams
-from ...modes.blocks import in_blocks
 from ...operations import NonLinear, Operation, SiteInputs
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ...record import Prepared, RegionRecord
 from ..gradients import Differentiating
 from ..sampling import spread_rows
+from .analysed.candidate_values import CandidateValues
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Visit:
         value: Its float output, the same rows.
         elements: Elements of the whole output.
         gradients: Of the region's outputs with respect to these rows, by draw.
+        quantized: The first operand in integers, by quantizer.
     """
 
     site: str
@@ -43,6 +45,7 @@ class Visit:
     value: Tensor
     elements: int
     gradients: list[Tensor] = field(default_factory=list)
+    quantized: dict[QParams, QTensor] = field(default_factory=dict)
 
     @property
     def x(self) -> QTensor:
@@ -76,6 +79,7 @@ class Analysing(Differentiating):
 
     Attributes:
         given: By site, the only candidate by name, where overrides name a function.
+        values: Computes candidates.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Analysing(Differentiating):
         self.candidates = candidates
         self.given: Mapping[str, Mapping[str, IntegerFunction]] = {}
         self.record = record
+        self.values = CandidateValues()
         self._narrow = narrow
         self._cost = cost
         self._constants: dict[tuple[str, str, QParams], tuple[QParams, Constants]] = {}
@@ -132,9 +137,10 @@ class Analysing(Differentiating):
 
     def finish(self) -> None:
         """See the base class; the candidates are tried once the gradients are in."""
-        visits, self._waiting = self._waiting, []
+        visits, self._waiting = self._waiting[::-1], []
         super().finish()
-        for visit in visits:
+        while visits:
+            visit = visits.pop()  # its values are needed no more
             if not visit.gradients:  # no output depends on this site
                 visit.gradients = [torch.zeros_like(visit.value)] * self.draws
             self._try_all(visit)
@@ -146,18 +152,18 @@ class Analysing(Differentiating):
         real = self._channels_shifted(visit.site, visit.x).payload
         # Before a function narrows it: what narrowing loses is the function's error.
         arrived = self._quantized(visit, visit.qparams).real_values()
+        entered = by_image(real, arrived, self.images)
+        signal = squares(visit.value, self.images)
         known = self.given.get(visit.site) or self.candidates[visit.operation.kind]
         for name, function in known.items():
             made = self._made(visit, name, function)
             if made is None:
                 continue
             errors = CandidateErrors(cost=self._cost(function, visit.value.shape[-1]))
-            values = self.candidate(visit, function, *made)
-            errors.add_batch(
-                visit.value, values, real, arrived, self.images, visit.elements
-            )
+            error = self.candidate(visit, function, *made).sub_(visit.value)
+            left = powers(signal, squares(error, self.images))
+            errors.add_powers(left, entered, visit.value.numel(), visit.elements)
             if visit.gradients:
-                error = values - visit.value
                 errors.add_gradients(
                     error, visit.gradients, self.images, visit.elements
                 )
@@ -174,23 +180,24 @@ class Analysing(Differentiating):
         constants: Constants,
     ) -> Tensor:
         """The output of a candidate, as real values."""
-        device, out = visit.value.device, self.plan.sites[visit.site].output
-        constants = {
-            k: v.to(device) if isinstance(v, Tensor) else v
-            for k, v in constants.items()
-        }
-        x = self._quantized(visit, qparams)
-        result = in_blocks(
-            visit.operation.kind,
-            [x.payload],
-            lambda block: out.saturate(function.integer(block[0], constants)),  # type: ignore
+        operands = [self._quantized(visit, qparams), *visit.inputs[1:]]
+        site, out = visit.site, self.plan.sites[visit.site].output
+        return self.values(
+            site,
+            visit.operation,
+            function,
+            operands,
+            visit.attributes,
+            constants,
+            out,
         )
-        return out.dequantize(result)
 
     def _quantized(self, visit: Visit, qparams: QParams) -> QTensor:
         """The first operand in integers, as the operation gets it."""
-        x = QTensor(qparams.quantize(visit.x.payload), qparams)
-        return self._channels_shifted(visit.site, x)
+        if qparams not in visit.quantized:
+            x = QTensor(qparams.quantize(visit.x.payload), qparams)
+            visit.quantized[qparams] = self._channels_shifted(visit.site, x)
+        return visit.quantized[qparams]
 
     def _channels_shifted(self, site: str, x: QTensor) -> QTensor:
         """The first operand of a site as its operation gets it."""

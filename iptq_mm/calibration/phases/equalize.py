@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -46,42 +47,51 @@ class Equalization:
 
 def channel_ranges(
     model: nn.Module,
-    config: QuantizationConfig,
+    maps: Mapping[str, ChannelMap],
     forward: Forward,
     batches: Iterable,
-    progress: Iterable | None = None,
 ) -> dict[str, Ranges]:
     """Ranges of the channels that equalizers look at, by region and site.
 
     Args:
         model: The float model.
-        config: What to quantize.
+        maps: From :func:`channel_maps`.
         forward: Runs a batch.
-        batches: Calibration batches; the first one is looked at.
-        progress: The same batches, gone through once; None: ``batches``.
+        batches: Calibration batches, gone through once.
     """
-    maps = channel_maps(model, config, forward, batches)
     ranges = {name: Ranges() for name in maps}
     modes = {
         name: Ranging(channels.affine.keys() | channels.sums.keys(), ranges[name])
         for name, channels in maps.items()
     }
-    run_batches(model, modes, forward, batches if progress is None else progress)
+    run_batches(model, modes, forward, batches)
     return ranges
 
 
 def channel_maps(
     model: nn.Module, config: QuantizationConfig, forward: Forward, batches: Iterable
 ) -> dict[str, ChannelMap]:
-    """Where each channel arrives, by region; runs the first batch.
+    """Where each channel arrives, by region.
 
     Regions of convolutions alone are left out, because equalizers act around LayerNorm
     and attention only.
+
+    Args:
+        model: The float model.
+        config: What to quantize.
+        forward: Runs a batch.
+        batches: Calibration batches; one image shows as much as many. The first one on
+            which every region runs is looked at, of two.
     """
-    seen = {name: _Kinds() for name in config.regions}
-    run_batches(model, seen, forward, islice(iter(batches), 1))
-    modes = {name: Channels() for name, mode in seen.items() if mode.kinds & _EQUALIZED}
-    run_batches(model, modes, forward, islice(iter(batches), 1))
+    modes: dict[str, Channels] = {}
+    for batch in islice(batches, 2):
+        seen = {name: _Kinds() for name in config.regions}
+        # Detectors write their predictions into the batch.
+        run_batches(model, seen, forward, [copy.deepcopy(batch)])
+        modes = {n: Channels() for n, mode in seen.items() if mode.kinds & _EQUALIZED}
+        run_batches(model, modes, forward, [batch])
+        if all(mode.kinds for mode in seen.values()):
+            break
     return {name: mode.map for name, mode in modes.items()}
 
 
@@ -100,7 +110,8 @@ class _Kinds(FloatMode):
 def equalize(
     model: nn.Module,
     config: QuantizationConfig,
-    ranges: dict[str, Ranges],
+    maps: Mapping[str, ChannelMap],
+    ranges: Mapping[str, Ranges],
     forward: Forward,
     batches: Iterable,
 ) -> Equalization:
@@ -109,14 +120,14 @@ def equalize(
     Args:
         model: The float model.
         config: What to quantize.
-        ranges: From :func:`channel_ranges`.
+        maps: From :func:`channel_maps`.
+        ranges: From :func:`channel_ranges`, of all processes.
         forward: Runs a batch.
         batches: Calibration batches; the first one is run.
 
     Raises:
         RuntimeError: If the float model does not compute what it did before.
     """
-    maps = channel_maps(model, config, forward, batches)
     calls = kept_calls(model, list(maps), forward, batches)
     before = outputs_of(model, calls)
     done = Equalization(

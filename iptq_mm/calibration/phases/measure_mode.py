@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...intmath import QParams
+from ...intmath.product import FLOAT32_EXACT
 from ...modes.base import operand_qparams
 from ...moments import Moments
 from ...operations import Operation
@@ -21,6 +22,8 @@ from ..gradients import Differentiating
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,
 #: so that this sum, too, depends on no order, and that float32 holds up to 16 bits.
 _FINE = 2**8
+#: Rows whose sums of 16-bit integers are exact in float32.
+_CHUNK = 2**7
 #: Weight of an average row, and the largest: rows that outputs hardly depend on
 #: still count for something.
 _USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
@@ -51,9 +54,7 @@ class Inputs:
         """Take in quantized and real inputs, shape (..., K), rows by their weights."""
         self.moments.update(q, weights)
         steps = (real * (_FINE / self.moments.scale)).round_().flatten(0, -2)
-        if weights is not None:
-            steps = steps.double() * weights[:, None]
-        self.fine += steps.sum(0, dtype=torch.float64).cpu()
+        self.fine += _column_sums(steps, weights).cpu()
 
     def merge(self, other: Inputs) -> None:
         """Add what ``other`` saw, in place and exactly."""
@@ -64,6 +65,24 @@ class Inputs:
     def real_mean(self) -> Tensor:
         """Mean of the inputs before they were quantized, float64, shape (K,)."""
         return self.fine * (self.moments.scale / _FINE / self.moments.count)
+
+
+def _column_sums(steps: Tensor, weights: Tensor | None) -> Tensor:
+    """Exact sums of rows of integers in float32, by their weights: float64.
+
+    Rows are summed in chunks, in float32 where that holds the sums: their float64 would
+    go through main memory.
+    """
+    chunks = steps.split(_CHUNK)
+    if weights is not None:
+        each = zip(weights.double().split(_CHUNK), chunks, strict=True)
+        sums = [w @ chunk.double() for w, chunk in each]
+    else:
+        low, high = torch.aminmax(steps)
+        fits = max(-float(low), float(high)) * _CHUNK <= FLOAT32_EXACT
+        dtype = torch.float32 if fits else torch.float64
+        sums = [chunk.sum(0, dtype=dtype).double() for chunk in chunks]
+    return torch.stack(sums).sum(0)
 
 
 #: By name of the weight and scale of the inputs: a head may see several levels.

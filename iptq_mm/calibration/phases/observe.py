@@ -32,8 +32,19 @@ def observe(
         batches: Calibration batches.
         powers: By region, the powers that :func:`~.equalize.equalize` left to it.
     """
+    records = empty_records(model, config, powers)
+    run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
+    return records
+
+
+def empty_records(
+    model: nn.Module,
+    config: QuantizationConfig,
+    powers: Mapping[str, dict[str, list[int]]] | None = None,
+) -> dict[str, RegionRecord]:
+    """Records of regions in which nothing was seen; arguments as of :func:`observe`."""
     powers = powers or {}
-    records = {
+    return {
         n: RegionRecord(
             channel_shifts=dict(powers.get(n, {})),
             pixels=pixels_of(model.get_submodule(n)),
@@ -45,8 +56,6 @@ def observe(
         )
         for n in config.regions
     }
-    run_batches(model, {n: Observing(r) for n, r in records.items()}, forward, batches)
-    return records
 
 
 def check_observed(records: Mapping[str, RegionRecord]) -> None:

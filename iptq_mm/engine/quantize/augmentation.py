@@ -43,6 +43,10 @@ class Views:
         """Batches without all other images."""
         return Views(self._loader.only(positions))
 
+    def first(self) -> Views:
+        """The views of the first image."""
+        return Views(self._loader.first())
+
     def __len__(self) -> int:
         return len(self._loader) * max(1, self._views)
 

@@ -17,15 +17,15 @@ from ...utils.durations import duration
 #: float model in the evaluation. `search`, `recalibrate`, `reconstruct` and `compiled`
 #: are estimates. They need not be exact: a bar goes by what it has seen.
 _PASSES = {
-    'equalize': 4.0,
+    'equalize': 2.0,
     'observe': 2.0,
     'search': 6.0,
-    'guard': 90.0,
-    'widen': 5.0,
-    'analyse': 30.0,
+    'guard': 20.0,
+    'widen': 2.0,
+    'analyse': 10.0,
     'assign': 0.0,
     'recalibrate': 4.0,
-    'measure': 4.0,
+    'measure': 2.5,
     'freeze': 2.0,
     'reconstruct': 16.0,  # for each epoch
     'check': 1.0,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...calibration import ConfigError, QuantizationConfig
 from ...calibration.batches import Forward
 from ...calibration.phases.equalize import Powers
+from ...calibration.phases.guard.held_out import HeldOut
 from ...calibration.phases.measure import RegionInputs
 from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
@@ -21,6 +22,7 @@ from ...plan import RegionPlan
 from .outlook import Outlook
 from .progress import (
     ByImage,
+    Halves,
     Picked,
     evenly_spread,
     progress_of,
@@ -54,6 +56,7 @@ class Run:
         keep_real: Whether to keep them.
         seed: Of what is random in the reconstruction.
         outlook: Of all that the run will do; None: not known.
+        held: By region, its calls on held-out images, from the phase guard to the next.
         remembered: What modules of the model kept before calibration.
     """
 
@@ -74,6 +77,7 @@ class Run:
     keep_real: bool = False
     seed: int = 0
     outlook: Outlook | None = None
+    held: dict[str, HeldOut] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Note what the modules keep."""
@@ -100,16 +104,26 @@ class Run:
             return progress_of(batches, phase, total, unit, self.outlook)
         return some_batches(batches, phase, total, images, self.config, self.outlook)
 
-    def held_out(self) -> Iterable[Any]:
-        """The batches that choose no range, but judge them; none without a guard."""
+    def first_images(self) -> Iterable[Any]:
+        """The first image as a batch, and then all batches."""
         if isinstance(self.batches, ByImage):
-            return self.batches.only(self._held_out())
-        return Picked(self.batches, self._held_out())
+            return Halves(self.batches.first(), self.batches)
+        return self.batches
 
-    def judging(self) -> Iterable[Any]:
-        """The batches that judge: held-out ones, or all of them without a guard."""
-        guarded = self.config.activation.guard_images
-        return self.held_out() if guarded else self.batches
+    def held_out(self) -> Halves:
+        """The batches that choose no range, but judge them; none without a guard.
+
+        Every other image is in the first half.
+        """
+        held = self._held_out()
+        batches = self.batches
+        halves = [
+            batches.only(half)
+            if isinstance(batches, ByImage)
+            else Picked(batches, half)
+            for half in (held[::2], held[1::2])
+        ]
+        return Halves(*halves)
 
     def not_held_out(self) -> Iterable[Any]:
         """The batches that ranges are chosen on."""

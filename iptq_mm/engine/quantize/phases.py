@@ -18,6 +18,8 @@ from ...calibration import (
     analyse_whole_model,
     assign,
     assigned_again,
+    calls_of,
+    channel_maps,
     channel_ranges,
     check_effects,
     check_float_modules,
@@ -32,6 +34,7 @@ from ...calibration import (
     guard,
     measure,
     observe,
+    observe_held_out,
     passes,
     recalibrate,
     reconstruct,
@@ -60,6 +63,8 @@ from .phase import Phase, Run
 from .progress import watched
 from .seen_images import SeenImages
 
+#: Most bytes of the kernels of candidates that are kept from batch to batch.
+_KERNEL_BYTES = 2**26
 #: Most batches that the integer model runs before it is handed over.
 _TRIAL_BATCHES = 4
 
@@ -81,11 +86,12 @@ def rewrite(run: Run) -> None:
 
 def _equalize(run: Run) -> None:
     state, model, config = run.state, run.model, run.config
+    maps = channel_maps(model, config, run.forward, run.first_images())
     if state.ranges is None:
         batches = run.progress('equalize')
-        found = channel_ranges(model, config, run.forward, run.batches, batches)
+        found = channel_ranges(model, maps, run.forward, batches)
         state.ranges = merged_ranges(found)
-    done = equalize(model, config, state.ranges, run.forward, run.batches)
+    done = equalize(model, config, maps, state.ranges, run.forward, run.batches)
     run.powers = done.powers
     shown = [f'{count} sites by {name}' for name, count in done.sites.items()]
     print_log(f'equalized: {", ".join(shown)}', 'current')
@@ -114,25 +120,37 @@ def _search(run: Run) -> None:
 
 def _guard(run: Run) -> None:
     held, records = run.held_out(), run.state.records
-    guard(run.model, run.config, records, run.forward, held)
-    batches = run.progress('guard', batches=held)
-    found = observe(run.model, run.config, run.forward, batches, run.powers)
+    batches, first = run.progress('guard', batches=held), len(held.first)
+    # One pass shows their statistics, and what regions are called with and return.
+    found, run.held = observe_held_out(
+        run.model, run.config, run.forward, batches, first, run.powers
+    )
+    guard(run.model, run.config, records, run.held)
     take_in(records, merged(found))
 
 
 def _widen(run: Run) -> None:
-    held = run.config.activation.guard_images
-    few = run.progress('widen', None if held else WIDENING_IMAGES, run.judging())
-    widen(run.model, run.config, run.state.records, run.forward, few)
+    held, records = run.held, run.state.records
+    if not held:  # no guard, or a resumed run
+        if run.config.activation.guard_images:
+            halves = run.held_out()
+            few, first = run.progress('widen', batches=halves), len(halves.first)
+        else:
+            few, first = run.progress('widen', WIDENING_IMAGES), None
+        held = calls_of(run.model, records, run.forward, few, first)
+    widen(run.model, run.config, records, held)
+    run.held = {}
 
 
 def _analyse(run: Run) -> None:
     records = run.state.records
     images = run.config.calibration.analysis_images
     batches = run.progress('analyse', images)
-    whole = run.config.analysis == 'whole-model'
-    find = analyse_whole_model if whole else analyse
-    find(run.model, run.config, records, run.forward, batches)
+    given = run.model, run.config, records, run.forward, batches
+    if run.config.analysis == 'whole-model':
+        analyse_whole_model(*given)
+    else:
+        analyse(*given, SiteKernels(_KERNEL_BYTES))
     merge_analysed(records)
     if wants_times(run.config):
         measure_times(run.model, run.config, records)

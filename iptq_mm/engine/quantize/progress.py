@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, runtime_checkable
 
 from mmengine import dist
@@ -29,6 +29,9 @@ class ByImage(Protocol):
 
     def only(self, positions: Sequence[int]) -> Any:
         """Batches without all other images."""
+
+    def first(self) -> Any:
+        """The first image of this rank as the only batch."""
 
 
 def some_batches(
@@ -78,6 +81,24 @@ def evenly_spread(total: int, images: int, config: Any) -> list[int]:
     wanted = min(-(-images // config.calibration.batch_size), every)
     spread = (i * every // wanted - before for i in range(wanted))
     return sorted({i for i in spread if 0 <= i < total})
+
+
+class Halves:
+    """Batches, and then others.
+
+    Attributes:
+        first: Those that come first.
+        rest: The others.
+    """
+
+    def __init__(self, first: Any, rest: Any) -> None:
+        self.first, self.rest = first, rest
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.rest)
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain(self.first, self.rest)
 
 
 class Picked:

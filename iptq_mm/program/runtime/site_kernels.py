@@ -14,10 +14,14 @@ from ...intmath import QParams
 from ...native.library import NativeError, library
 from ...operations import NonLinear, Operation
 from ...qtensor import QTensor
+from ..backends.native.arenas import Arenas
 from ..backends.native.context import Unsupported
 from ..backends.native.program import NativeProgram
 from ..ir.graph import Port
 from ..tracing.recorder import Recorder
+
+#: About how many bytes a program takes, beside its parameters.
+_KNOWN = 2**16
 
 
 class Kernel(NamedTuple):
@@ -44,12 +48,12 @@ class SiteKernels:
     the site change.
 
     Args:
-        memory: Most bytes of the programs' values; beyond, those that were not used for
-            the longest time are dropped.
+        memory: Most bytes that they keep; beyond, those that were not used for the
+            longest time are dropped. All compute in the same memory.
     """
 
     def __init__(self, memory: int = 2**31) -> None:
-        self._memory = memory
+        self._memory, self._arenas = memory, Arenas()
         self._kernels: OrderedDict[tuple, Kernel] = OrderedDict()
 
     def __call__(
@@ -86,7 +90,15 @@ class SiteKernels:
         if kernel is None or not _serves(kernel, made_for, constants, parameters):
             shape = _shape(operation, operands, attributes)
             program = site_program(
-                site, operation, function, taken, constants, attributes, out, shape
+                site,
+                operation,
+                function,
+                taken,
+                constants,
+                attributes,
+                out,
+                shape,
+                self._arenas,
             )
             kernel = self._kernels[key] = Kernel(
                 made_for, constants, parameters, program
@@ -106,8 +118,8 @@ class SiteKernels:
 
 
 def _bytes(kernel: Kernel) -> int:
-    own = sum(p.nbytes for p in kernel.parameters)
-    return own if kernel.program is None else own + kernel.program.arena_bytes
+    """What a kernel keeps: parameters, packed ones, and what is known of it."""
+    return 2 * sum(p.nbytes for p in kernel.parameters) + _KNOWN
 
 
 def site_program(
@@ -119,6 +131,7 @@ def site_program(
     attributes: Mapping[str, Any],
     out: QParams,
     shape: Sequence[int],
+    arenas: Arenas | None = None,
 ) -> NativeProgram | None:
     """The native program of one site; None if there is no native kernel.
 
@@ -131,6 +144,7 @@ def site_program(
         attributes: Other arguments of the operation.
         out: Range of the output.
         shape: Shape of the output.
+        arenas: Memory that it shares with other programs; None: it has its own.
     """
     recorder = Recorder()
     operands: list[int | str] = []
@@ -159,7 +173,7 @@ def site_program(
     program = recorder.finish(site, [Port(number, out.scale)])
     try:
         library()
-        made = NativeProgram(program)
+        made = NativeProgram(program, arenas)
     except (NativeError, Unsupported):
         return None
     return None if made.left else made

@@ -6,7 +6,7 @@ import torch
 from region_models import Custom, Net, bound, config, tensors, vit
 from torch import nn
 
-from iptq_mm.calibration import channel_ranges, equalize
+from iptq_mm.calibration import channel_maps, channel_ranges, equalize
 from iptq_mm.modes.base import FloatMode
 
 #: The residual stream at 8 bits, and what usually has 16 bits.
@@ -17,14 +17,16 @@ def equalized(module, batches, *equalizers):
     """A copy of a module as a model's region, equalized, and what was done."""
     net = Net(copy.deepcopy(module)).eval()
     cfg = config(equalization=list(equalizers), wide=WIDE)
-    ranges = channel_ranges(net, cfg, net, batches)
-    return net, equalize(net, cfg, ranges, net, batches)
+    maps = channel_maps(net, cfg, net, batches)
+    ranges = channel_ranges(net, maps, net, batches)
+    return net, equalize(net, cfg, maps, ranges, net, batches)
 
 
 def magnitudes(net, batches):
     """By site, the largest magnitude of each channel, measured anew."""
     cfg = config(equalization=[dict(type='layer_norm')])
-    values = channel_ranges(net, cfg, net, batches)['backbone'].values
+    maps = channel_maps(net, cfg, net, batches)
+    values = channel_ranges(net, maps, net, batches)['backbone'].values
     return {site: ranges.abs().amax(0) for site, ranges in values.items()}
 
 

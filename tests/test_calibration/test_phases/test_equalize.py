@@ -7,7 +7,7 @@ import torch
 from region_models import Custom, Net, config, images, mmdet_swin, rows, sqnr, vit
 from torch import nn
 
-from iptq_mm.calibration import ConfigError, channel_ranges, equalize
+from iptq_mm.calibration import ConfigError, channel_maps, channel_ranges, equalize
 from iptq_mm.calibration.equalization import Equalizer
 from iptq_mm.engine.quantize import phases
 from iptq_mm.engine.quantize.model import quantize_model
@@ -22,7 +22,9 @@ BATCHES = [images(2, 3, 32, 32, seed=s) for s in range(2)]
 
 
 def run(net, cfg, batches=BATCHES):
-    return equalize(net, cfg, channel_ranges(net, cfg, net, batches), net, batches)
+    maps = channel_maps(net, cfg, net, batches)
+    ranges = channel_ranges(net, maps, net, batches)
+    return equalize(net, cfg, maps, ranges, net, batches)
 
 
 def plain():
@@ -32,10 +34,10 @@ def plain():
 def test_ranges_are_of_all_batches():
     cfg = config(equalization=ALL, wide=WIDE)
     net = Net(vit()).eval()
-    (whole,) = channel_ranges(net, cfg, net, BATCHES).values()
+    maps = channel_maps(net, cfg, net, BATCHES)
+    (whole,) = channel_ranges(net, maps, net, BATCHES).values()
     parts = [
-        channel_ranges(net, cfg, net, BATCHES, BATCHES[i : i + 1])['backbone']
-        for i in range(2)
+        channel_ranges(net, maps, net, BATCHES[i : i + 1])['backbone'] for i in range(2)
     ]
     parts[0].merge(parts[1])
     assert whole.values.keys() == parts[0].values.keys()
@@ -69,9 +71,13 @@ def test_the_same_ranges_give_the_same_parameters():
     """What a resumed run goes by."""
     cfg = config(equalization=ALL, wide=WIDE)
     nets = [Net(vit()).eval() for _ in range(2)]
-    ranges = channel_ranges(nets[0], cfg, nets[0], BATCHES)
+    maps = [channel_maps(net, cfg, net, BATCHES) for net in nets]
+    ranges = channel_ranges(nets[0], maps[0], nets[0], BATCHES)
     kept = ranges['backbone'].copy()
-    first, second = (equalize(net, cfg, ranges, net, BATCHES[:1]) for net in nets)
+    first, second = (
+        equalize(net, cfg, found, ranges, net, BATCHES[:1])
+        for net, found in zip(nets, maps, strict=True)
+    )
     assert first == second
     for site, seen in kept.values.items():
         assert torch.equal(seen, ranges['backbone'].values[site])

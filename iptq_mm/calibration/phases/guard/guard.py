@@ -8,7 +8,7 @@ images that chose no range. What loses is not used.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -19,11 +19,10 @@ from ....functions import function_name
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ....utils.decibels import decibels
-from ...batches import Forward
 from ...config import QuantizationConfig
 from ...region_order import inputs_from_producers, producers_first
-from .held_out import HeldOut, calls_of
-from .mode import Ranged
+from .held_out import HeldOut
+from .rerun import Rerun
 from .settings import Choice, Settings
 
 #: Another way has to gain so much: a share of the error, and standard errors of the
@@ -50,8 +49,7 @@ def guard(
     model: nn.Module,
     config: QuantizationConfig,
     records: dict[str, RegionRecord],
-    forward: Forward,
-    batches: Iterable,
+    held: Mapping[str, HeldOut],
 ) -> dict[str, Guarded]:
     """Replace ranges in the records that lose on held-out images.
 
@@ -63,16 +61,16 @@ def guard(
         model: The float model.
         config: Its ``activation`` names the ways.
         records: From the phases that observe and search; get what was chosen.
-        forward: Runs a batch.
-        batches: Batches of this rank that these phases have not seen.
+        held: By region, its calls on images that these phases have not seen.
     """
-    calls = calls_of(model, records, forward, batches)
     plans: dict[str, RegionPlan] = {}
     done = {}
     for name, record in producers_first(records):
         settings = Settings(record, config, inputs_from_producers(record, plans))
-        chooser = _Chooser(HeldOut(model, name, calls.pop(name)), settings)
-        done[name] = chooser.choose(model.get_submodule(name))
+        groups = settings.groups(model.get_submodule(name))
+        with held[name].bound() as run:
+            chooser = _Chooser(Rerun(held[name], run), settings)
+            done[name] = chooser.choose(groups)
         chosen = settings.chosen(chooser.choice)
         record.observers, record.clipping = chosen.observers, chosen.clipping
         plans[name] = settings.plan(chooser.choice)
@@ -83,22 +81,20 @@ def guard(
 class _Chooser:
     """Finds the best choice for one region, greedily."""
 
-    def __init__(self, images: HeldOut, settings: Settings) -> None:
+    def __init__(self, images: Rerun, settings: Settings) -> None:
         self.settings, self.choice = settings, settings.uniform(0)
         self._images = images
-        self._wanted = images.float_outputs(settings.record)
         self._plan = settings.plan(self.choice)
-        self._errors = self._measured(self._plan)
+        self._errors = images.begin(self._plan)
 
-    def choose(self, module: nn.Module) -> Guarded:
+    def choose(self, groups: Mapping[str, list[str]]) -> Guarded:
         """Choose for the whole region, its blocks, and single values."""
         settings, found = self.settings, Guarded()
         found.ways['as configured'] = _decibels(self._errors)
         every = range(len(settings.ways))
         for way in every[1:]:
-            errors = self._try(settings.uniform(way))
+            errors = self._try(settings.uniform(way), whole=True)
             found.ways[_named(settings.ways[way])] = _decibels(errors)
-        groups = settings.groups(module)
         if len(groups) > 1:
             for values in groups.values():
                 self._try_all(values, every)
@@ -116,20 +112,36 @@ class _Chooser:
         for way in ways:
             self._try({**self.choice, **dict.fromkeys(values, way)})
 
-    def _try(self, choice: Choice) -> Tensor:
-        """Take a choice if it gains; its errors."""
+    def _try(self, choice: Choice, whole: bool = False) -> Tensor:
+        """Take a choice if it gains; its errors.
+
+        Args:
+            choice: The choice.
+            whole: Whether all images are looked at, even where the first ones show that
+                it gains nothing.
+        """
         if choice == self.choice:
             return self._errors
         plan = self.settings.plan(choice)
         if _quantizers(plan) == _quantizers(self._plan):
             return self._errors
-        errors = self._measured(plan)
+        errors = self._images.first(plan)
+        if not whole and not _promises(errors, self._errors[: len(errors)]):
+            return errors
+        errors = torch.cat([errors, self._images.rest(plan)])
         if _gains(errors, self._errors):
             self.choice, self._plan, self._errors = choice, plan, errors
+            self._images.take(plan)
         return errors
 
-    def _measured(self, plan: RegionPlan) -> Tensor:
-        return self._images.errors(Ranged(plan), self._wanted)
+
+def _promises(errors: Tensor, before: Tensor) -> bool:
+    """Whether some images show half of what has to be gained, or nothing is known."""
+    if not len(errors) or not torch.isfinite(before).all():
+        return True
+    if not torch.isfinite(errors).all():
+        return False
+    return _mean(before - errors) > GAIN / 2 * _mean(before)
 
 
 def _gains(errors: Tensor, before: Tensor) -> bool:

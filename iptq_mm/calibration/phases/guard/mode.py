@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ....intmath import QParams
@@ -70,4 +69,5 @@ def _rounded(x: Tensor, q: QParams) -> Tensor:
         return x
     if q.levels is not None:
         return fake_quantize(x, q)
-    return torch.fake_quantize_per_tensor_affine(x, q.scale, 0, q.qmin, q.qmax)
+    # Torch's own function takes three times as long.
+    return (x * (1 / q.scale)).round_().clamp_(q.qmin, q.qmax).mul_(q.scale)

@@ -11,7 +11,7 @@ from torch import nn
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ...config import QuantizationConfig
-from ...planner import Planner
+from ...planner import Known, Planner
 from ...reconstruction.parts import is_block
 from ..search import narrow_values
 
@@ -44,6 +44,7 @@ class Settings:
         produced: Mapping[str, Any],
     ) -> None:
         self.record, self._config, self._produced = record, config, produced
+        self._known: Known = {}
         configured = dict(config.activation.observer)
         others = [dict(cfg) for cfg in config.activation.guard_observers]
         plain = [configured] if record.clipping else []
@@ -67,7 +68,10 @@ class Settings:
 
     def plan(self, choice: Choice) -> RegionPlan:
         """The plan of a choice, without functions and parameters."""
-        return Planner(self.chosen(choice), self._config, self._produced).plan('')
+        return self._planner(self.chosen(choice), self._config).plan('')
+
+    def _planner(self, record: RegionRecord, config: QuantizationConfig) -> Planner:
+        return Planner(record, config, self._produced, self._known)
 
     def groups(self, module: nn.Module) -> dict[str, list[str]]:
         """The values by block of the region, what is in no block by itself.
@@ -84,13 +88,14 @@ class Settings:
         return found
 
     def disputed(self, choice: Choice) -> list[str]:
-        """Values whose ranges differ most between a choice and the widest one."""
-        planner = Planner(self.chosen(choice), self._config, self._produced)
+        """Values whose ranges differ most between a choice and the widest one.
+
+        In the order of execution: then most of what comes before stays as it is.
+        """
+        planner = self._planner(self.chosen(choice), self._config)
         widest = replace(self.record, clipping={}, observers={})
         minmax = replace(self._config.activation, observer={'type': 'minmax'})
-        other = Planner(
-            widest, replace(self._config, activation=minmax), self._produced
-        )
+        other = self._planner(widest, replace(self._config, activation=minmax))
 
         def reach(plan: Planner, value: str) -> float:
             qparams = plan.operand(value, plan.narrow_bits(value))
@@ -104,4 +109,5 @@ class Settings:
                 if mine and reach(other, value) > _ALIKE * mine:
                     yield reach(other, value) / mine, value
 
-        return [v for _, v in sorted(ratios(), reverse=True)[:MOST_SINGLE]]
+        most = {v for _, v in sorted(ratios(), reverse=True)[:MOST_SINGLE]}
+        return [value for value in self.values if value in most]

@@ -9,7 +9,7 @@ bits of wide values, until the rest leaves the ratio that the config asks for.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmengine import dist
@@ -20,17 +20,17 @@ from ....modes.region import PIXELS
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ....utils.decibels import decibels
-from ...batches import Forward
 from ...config import QuantizationConfig
 from ...planner import Planner
 from ...region_order import inputs_from_producers, producers_first
 from ...site_overrides import PRODUCTS, SiteOverrides
-from .held_out import HeldOut, Outputs, calls_of
+from .held_out import HeldOut
 from .mode import NARROW_BITS, Ranged
 
 #: About how many images tell whether values cost too much.
 IMAGES = 16
-#: How many of the calls of a region measure each value by itself.
+#: How many of the calls of a region measure each value by itself, where no images are
+#: looked at first.
 _FEW = 2
 #: Where other values leave more than the config asks for, values that could be widened
 #: need not make up for them: together they may cost as much as the others.
@@ -57,8 +57,7 @@ def widen(
     model: nn.Module,
     config: QuantizationConfig,
     records: dict[str, RegionRecord],
-    forward: Forward,
-    batches: Iterable,
+    held: Mapping[str, HeldOut],
 ) -> dict[str, Widened]:
     """Note in the records which values get the bits of wide ones.
 
@@ -66,15 +65,14 @@ def widen(
         model: The float model.
         config: Its ``activation.least_db`` is what shall be reached.
         records: From the phases that choose ranges.
-        forward: Runs a batch.
-        batches: Batches of this rank; those that chose no range, where there are some.
+        held: By region, its calls on images; on those that chose no range, where there
+            are some.
     """
-    calls = calls_of(model, records, forward, batches)
     plans: dict[str, RegionPlan] = {}
     done = {}
     for name, record in producers_first(records):
         produced = inputs_from_producers(record, plans)
-        search = _Search(HeldOut(model, name, calls.pop(name)), record, config)
+        search = _Search(held[name], record, config)
         search.produced = produced
         done[name] = search.choose()
         record.widened = sorted(done[name].values)
@@ -92,7 +90,6 @@ class _Search:
         self.images, self.record, self.config = images, record, config
         self.produced: dict = {}
         self.values = widenable(record, config)
-        self._wanted = images.float_outputs(record)
 
     def plan(self, values: Iterable[str]) -> RegionPlan:
         """The plan with some values wide, without functions and parameters."""
@@ -125,12 +122,11 @@ class _Search:
 
     def _costs(self) -> dict[str, float]:
         """The error that each value makes by itself, all others being floats."""
-        few = replace(self.images, calls=self.images.calls[:_FEW])
-        wanted, plan = self._wanted[:_FEW], self.plan([])
-        costs = {}
+        plan, costs, held = self.plan([]), {}, self.images
+        few = slice(held.first if 0 < held.first < len(held.calls) else _FEW)
         for value in self.values:
             # Infinite where its few bits spoil an output.
-            costs[value] = _mean(few, Ranged(plan, {value}), wanted)
+            costs[value] = self._mean(Ranged(plan, {value}), few)
         return {value: error for value, error in costs.items() if error > 0}
 
     def _called(self) -> bool:
@@ -138,7 +134,11 @@ class _Search:
         return any(dist.all_gather_object(bool(self.images.calls)))
 
     def _error(self, values: Iterable[str]) -> float:
-        return _mean(self.images, Ranged(self.plan(values)), self._wanted)
+        return self._mean(Ranged(self.plan(values)))
+
+    def _mean(self, mode: Ranged, calls: slice = slice(None)) -> float:
+        errors = self.images.errors(mode, calls).tolist()
+        return math.fsum(errors) / len(errors) if errors else 0.0
 
 
 def widenable(record: RegionRecord, config: QuantizationConfig) -> list[str]:
@@ -163,11 +163,6 @@ def widenable(record: RegionRecord, config: QuantizationConfig) -> list[str]:
         return []
     uses = record.consumers()
     return [v for v, used in uses.items() if may(v, [site for site, _ in used])]
-
-
-def _mean(images: HeldOut, mode: Ranged, wanted: list[Outputs]) -> float:
-    errors = images.errors(mode, wanted).tolist()
-    return math.fsum(errors) / len(errors) if errors else 0.0
 
 
 def _shown(error: float) -> float:

@@ -9,7 +9,7 @@ from region_models import Net, quantized, rows, spread, sqnr, vit
 from torch import nn
 
 from iptq_mm.calibration import guard
-from iptq_mm.calibration.phases.guard.held_out import HeldOut, _relative, calls_of
+from iptq_mm.calibration.phases.guard.held_out import _relative, calls_of
 from iptq_mm.calibration.phases.guard.mode import Ranged
 from iptq_mm.calibration.phases.guard.settings import Settings
 from iptq_mm.calibration.planner import Planner
@@ -23,7 +23,9 @@ HELD_OUT = [tokens(seed) for seed in range(16, 24)]
 def guarded(module, **given):
     net, cfg, records = observed(module, CALIBRATING, **given)
     with torch.no_grad():
-        found = guard(net, cfg, records, net, HELD_OUT)['backbone']
+        found = guard(net, cfg, records, calls_of(net, records, net, HELD_OUT))[
+            'backbone'
+        ]
     return net, cfg, records['backbone'], found
 
 
@@ -45,7 +47,7 @@ def test_the_integers_gain():
     with torch.no_grad():
         expected = module(x)
         plain = quantized(module, CALIBRATING, without(cfg))
-        guard(net, cfg, records, net, HELD_OUT)
+        guard(net, cfg, records, calls_of(net, records, net, HELD_OUT))
         from iptq_mm.calibration import analyse, assign, freeze_regions
 
         analyse(net, cfg, records, net, CALIBRATING)
@@ -65,7 +67,9 @@ def test_a_limit_of_a_search_that_harms_is_not_used():
     # To first order it costs little to clip what a LayerNorm divides by.
     record.clipping[MASSIVE] = 0.2
     with torch.no_grad():
-        found = guard(net, cfg, records, net, HELD_OUT)['backbone']
+        found = guard(net, cfg, records, calls_of(net, records, net, HELD_OUT))[
+            'backbone'
+        ]
     assert found.ways['minmax'] > found.ways['as configured'] + 5
     assert found.kept >= found.ways['minmax']
     assert MASSIVE not in record.clipping
@@ -88,7 +92,9 @@ def test_nothing_changes_where_nothing_gains():
     batches = [rows(2, 16, seed=s).clamp(-2, 2) for s in range(8)]
     net, cfg, records = observed(module, batches, observer=dict(type='minmax'))
     with torch.no_grad():
-        found = guard(net, cfg, records, net, batches)['backbone']
+        found = guard(net, cfg, records, calls_of(net, records, net, batches))[
+            'backbone'
+        ]
     assert records['backbone'].observers == {} == found.changed
     assert found.kept == found.ways['as configured']
 
@@ -107,14 +113,13 @@ def test_values_of_a_block_are_a_group():
 
 def test_floats_have_no_error_and_fewer_bits_have_more():
     net, cfg, records = observed(Residual(), CALIBRATING)
-    images = HeldOut(net, 'backbone', calls_of(net, records, net, HELD_OUT)['backbone'])
-    wanted = images.float_outputs(records['backbone'])
-    assert not images.errors(FloatMode(), wanted).any()
+    images = calls_of(net, records, net, HELD_OUT)['backbone']
+    assert not images.errors(FloatMode()).any()
     means = []
     for bits in (8, 6, 4):
         cfg.activation.bits = bits
         plan = Planner(records['backbone'], cfg).plan('')
-        errors = images.errors(Ranged(plan), wanted)
+        errors = images.errors(Ranged(plan))
         assert len(errors) == 16  # images
         means.append(float(errors.mean()))
     assert means[0] * 4 < means[1] and means[1] * 4 < means[2]
@@ -134,7 +139,8 @@ def test_calls_are_copies_and_hooks_are_gone():
     batches = [b.clone() for b in HELD_OUT]
     found = calls_of(spoiling, records, spoiling, batches)['backbone']
     assert all(
-        torch.equal(args[0], x) for (args, _), x in zip(found, HELD_OUT, strict=True)
+        torch.equal(call.arguments[0][0], x)
+        for call, x in zip(found.calls, HELD_OUT, strict=True)
     )
     assert not module._forward_pre_hooks
 

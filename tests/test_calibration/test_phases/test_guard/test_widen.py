@@ -7,7 +7,14 @@ import torch
 from region_models import Net, config, rows, spread
 from torch import nn
 
-from iptq_mm.calibration import analyse, assign, freeze_regions, observe, widen
+from iptq_mm.calibration import (
+    analyse,
+    assign,
+    calls_of,
+    freeze_regions,
+    observe,
+    widen,
+)
 from iptq_mm.calibration.phases.guard import widen as widening
 from iptq_mm.calibration.phases.guard.widen import widenable
 from iptq_mm.program import use_backend
@@ -43,7 +50,8 @@ def found(module, least_db=22.0, **given):
     cfg = config(activation={'bits': 8, 'least_db': least_db}, **given)
     records = observe(net, cfg, net, batches())
     with torch.no_grad():
-        return net, cfg, records, widen(net, cfg, records, net, batches())['backbone']
+        held = calls_of(net, records, net, batches())
+        return net, cfg, records, widen(net, cfg, records, held)['backbone']
 
 
 def test_only_what_costs_most_is_widened():

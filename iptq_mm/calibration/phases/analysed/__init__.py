@@ -1,0 +1,1 @@
+"""What the phase analyse computes candidates with."""
