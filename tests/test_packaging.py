@@ -19,5 +19,8 @@ def names(lines):
 def test_requirements_of_the_package(file):
     # core.txt includes runtime.txt, which lies beside it.
     wanted = names((REQUIREMENTS / f'{file}.txt').read_text().splitlines())
-    installed = importlib.metadata.requires('iptq_mm')
+    try:
+        installed = importlib.metadata.requires('iptq_mm')
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip('iptq_mm is not installed here: pip install -e .')
     assert wanted and wanted <= names(r for r in installed if 'extra ==' not in r)

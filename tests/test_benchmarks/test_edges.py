@@ -17,6 +17,8 @@ def test_halves(name):
         pytest.importorskip('brevitas', reason='pip install brevitas')
     if name.startswith('ONNX Runtime'):
         pytest.importorskip('onnxruntime', reason='pip install onnx onnxruntime')
+    if name == 'torch.quantize_per_tensor' and not hasattr(torch, 'uint16'):
+        pytest.skip('torch 2.1 adds the zero point after rounding, 2.13 before')
     x = torch.tensor(edges.HALVES)
     before = name in ('torch.quantize_per_tensor', 'Brevitas')
     quantize = edges.QUANTIZERS[name]

@@ -20,9 +20,8 @@ from ..loading.foreign import foreign_errors
 from ..loading.models import is_quantized
 from ..run.checks import check_config
 from .config import TrainingConfig, read_training
-from .data import SeededImages
+from .data import Mixing, SeededImages
 from .losses import TrainingLoss
-from .mixing import Mixing
 from .passes import Passes
 
 #: Settings of a config that would change what the trained model computes.

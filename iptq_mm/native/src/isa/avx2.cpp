@@ -2,7 +2,7 @@
 #include "epilogue/epilogue_plain.inl"
 #include "normalization/layer_norm_plain.inl"
 #include "product/pack_plain.inl"
-#include "product/tile_plain.inl"
+#include "product/tiles/tile_plain.inl"
 #include "softmax/softmax_plain.inl"
 #include "isa/kernels.inl"
 

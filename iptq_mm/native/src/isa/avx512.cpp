@@ -2,7 +2,7 @@
 #include "epilogue/epilogue_avx512.inl"
 #include "normalization/layer_norm_avx512.inl"
 #include "product/pack_avx512.inl"
-#include "product/tile_avx512.inl"
+#include "product/tiles/tile_avx512.inl"
 #include "softmax/softmax_avx512.inl"
 #include "isa/kernels.inl"
 

@@ -2,7 +2,7 @@
 #include "epilogue/epilogue_simd128.inl"
 #include "normalization/layer_norm_plain.inl"
 #include "product/pack_plain.inl"
-#include "product/tile_simd128.inl"
+#include "product/tiles/tile_simd128.inl"
 #include "softmax/softmax_plain.inl"
 #include "isa/kernels.inl"
 

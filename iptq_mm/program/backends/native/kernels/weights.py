@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from .....native.commands import LANES
-from .shared_factors import Shared, shared_factors
+from ....ir.shared_factors import Shared, shared_factors
 
 #: Adjacent depths of a group, and bytes that one instruction multiplies and adds.
 _GROUP = 4

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from native_cases import WIDE, check, gemms, grouped_weights, linear, program
 
 from iptq_mm.native.commands import LANES
-from iptq_mm.program.backends.native.kernels.shared_factors import shared_factors
 from iptq_mm.program.backends.native.kernels.weights import pack
+from iptq_mm.program.ir.shared_factors import shared_factors
 
 
 def multiplied(shared, depth):

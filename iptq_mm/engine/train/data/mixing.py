@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...calibration import ConfigError
+from ....calibration import ConfigError
 
 
 class Mixing:

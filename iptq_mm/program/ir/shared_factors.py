@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....ir.packed_tensors import largest_factors
+from .packed_tensors import largest_factors
 
 #: Sizes of groups, in the order in which they are tried: a larger one takes less.
 _GROUPS = (32, 16, 8)

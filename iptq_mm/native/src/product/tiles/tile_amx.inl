@@ -16,7 +16,7 @@
 // Products of int16, which AMX does not have, are those of AVX512 (tile_avx512.inl).
 #pragma once
 
-#include "product/tile_avx512.inl"
+#include "product/tiles/tile_avx512.inl"
 
 namespace iptq {
 namespace {
