@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from ..modes import Mode, regions_in, running
-from .calls import Calls
+from .calls import Calls, Usual
 from .evaluating import evaluating
 from .gradients import Differentiating
 
 #: Runs the model on one batch; called without gradients, in eval mode.
 Forward = Callable[[Any], Any]
+
+
+#: What passes have shown, for the phases that follow: whole passes of a detector cost
+#: many times its regions. By what runs a batch, which belongs to one run; then by the
+#: regions that have to be done.
+_USUAL: WeakKeyDictionary[Forward, dict[frozenset[str], Usual]] = WeakKeyDictionary()
 
 
 class _Done(Exception):
@@ -61,7 +68,8 @@ def run_passes(
         until: A pass may end when these regions are done; None: all.
         seen: Called with the name and the float outputs of each call of a region.
     """
-    calls = Calls(regions if until is None else until)
+    wanted = frozenset(regions if until is None else until)
+    calls = Calls(wanted, _USUAL.setdefault(forward, {}).setdefault(wanted, {}))
     current: Mapping[str, Mode] = {}
 
     def count(name: str, outputs: list[Tensor]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+#: How often each region ran in whole passes over so many images.
+Usual = dict[int, Counter[str]]
+
 
 class Calls:
     """How often each region runs in a forward pass.
@@ -15,11 +18,13 @@ class Calls:
 
     Args:
         regions: Names of the regions.
+        usual: What earlier passes have shown, by the number of images; more is added.
+            None: nothing yet, so that the first pass is whole.
     """
 
-    def __init__(self, regions: Iterable[str]) -> None:
+    def __init__(self, regions: Iterable[str], usual: Usual | None = None) -> None:
         self._regions = set(regions)
-        self._usual: dict[int, Counter[str]] = {}
+        self._usual = {} if usual is None else usual
         self.start()
 
     def start(self) -> None:

@@ -118,6 +118,10 @@ def function_program(name: str, options: dict[str, Any], size: int = 12) -> Prog
     )
 
 
+#: Registered functions without a native kernel: the reference runs them.
+REFERENCE_ONLY = {'di_clipped_softmax'}
+
+
 def functions() -> list[tuple[str, dict[str, Any]]]:
     """Every registered function, in all of its forms."""
     forms: list[tuple[str, dict[str, Any]]] = []

@@ -82,3 +82,11 @@ def test_a_head_that_only_some_images_reach():
     none = [low, torch.zeros(0, 5, 8)]
     with pytest.raises(ConfigError, match=r"'head' never ran"):
         check_observed(observe(net, cfg, net, none))
+
+
+def test_later_phases_know_what_earlier_ones_saw():
+    usual = {}
+    assert play(Calls(['a', 'b'], usual), 'abx') == 3
+    assert play(Calls(['a', 'b'], usual), 'abx') == 2
+    assert play(Calls(['a', 'b'], usual), 'abx', images=2) == 3
+    assert play(Calls(['a', 'b']), 'abx') == 3

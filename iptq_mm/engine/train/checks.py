@@ -20,7 +20,7 @@ from ..loading.foreign import foreign_errors
 from ..loading.models import is_quantized
 from ..run.checks import check_config
 from .config import TrainingConfig, read_training
-from .data import Mixing, SeededImages
+from .images import Mixing, SeededImages
 from .losses import TrainingLoss
 from .passes import Passes
 

@@ -20,7 +20,7 @@ from torch import nn
 from ...calibration import ConfigError
 from ...utils.durations import duration
 from .checkpoints import OURS
-from .data import seed_random
+from .images import seed_random
 from .trainee import Trainee
 
 try:

@@ -8,7 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from ...registry import LOOPS
-from .data import SeededBatches, seeded
+from .images import SeededBatches, seeded
 
 
 @LOOPS.register_module()

@@ -16,8 +16,8 @@ from ...modes.training import end_training
 from ...program import use_backend
 from ...registry import MODEL_WRAPPERS
 from ...statistics import NotFiniteError
-from .data import Mixing
 from .gradients import average_buffers, average_gradients, check_gradients
+from .images import Mixing
 from .losses import TrainingLoss
 from .passes import Passes
 

@@ -10,7 +10,7 @@ import torch
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.train.checks import built_mixing
 from iptq_mm.engine.train.config import TrainingConfig
-from iptq_mm.engine.train.data import Mixing, seed_random
+from iptq_mm.engine.train.images import Mixing, seed_random
 from iptq_mm.engine.train.losses import FeatureLoss, LabelLoss
 
 MIXUP, CUTMIX = dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)

@@ -10,7 +10,7 @@ from mmengine import dist
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
-from iptq_mm.engine.train.data import SeededBatches, SeededImages, seed_random, seeded
+from iptq_mm.engine.train.images import SeededBatches, SeededImages, seed_random, seeded
 from iptq_mm.engine.train.loops import EndlessBatches
 
 

@@ -7,6 +7,7 @@ import torch
 from detector_parts import Beside, bbox_head, boxes, fpn, levels, mask_head
 from native_cases import extremes
 from program_cases import (
+    REFERENCE_ONLY,
     equal,
     function_program,
     functions,
@@ -34,10 +35,6 @@ def test_models(level, make):
     for seed in range(2):
         inputs = integers(made, seed)
         assert equal(run(made, inputs), native.run(inputs))
-
-
-#: Registered functions without a kernel: the reference runs them.
-REFERENCE_ONLY = {'di_clipped_softmax'}
 
 
 @pytest.mark.parametrize('name, options', functions())
