@@ -146,8 +146,10 @@ def build(target: str | os.PathLike | None = None) -> Path:
 def _knows_amx(command: str) -> bool:
     if platform.system() != 'Linux':
         return False
-    tried = [command, *_AMX, '-x', 'c++', '-E', os.devnull]
-    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    line = b'void f() { asm volatile("tdpbusd %tmm0, %tmm1, %tmm2"); }'
+    tried = [command, *_AMX, '-x', 'c++', '-c', '-', '-o', os.devnull]
+    made = subprocess.run(tried, input=line, capture_output=True, check=False)
+    return made.returncode == 0
 
 
 def _run_all(commands: Iterable[list[str]]) -> None:

@@ -73,6 +73,8 @@ def _column_sums(steps: Tensor, weights: Tensor | None) -> Tensor:
     Rows are summed in chunks, in float32 where that holds the sums: their float64 would
     go through main memory.
     """
+    if not len(steps):  # a head without proposals
+        return torch.zeros(steps.shape[-1], dtype=torch.float64, device=steps.device)
     chunks = steps.split(_CHUNK)
     if weights is not None:
         each = zip(weights.double().split(_CHUNK), chunks, strict=True)

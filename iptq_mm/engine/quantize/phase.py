@@ -115,15 +115,30 @@ class Run:
 
         Every other image is in the first half.
         """
-        held = self._held_out()
+        return self._halves(self._held_out())
+
+    def halves(self, images: int) -> Halves:
+        """Some images, every other one in the first half; none if there is no telling.
+
+        Args:
+            images: About how many.
+        """
         batches = self.batches
-        halves = [
-            batches.only(half)
-            if isinstance(batches, ByImage)
-            else Picked(batches, half)
-            for half in (held[::2], held[1::2])
-        ]
-        return Halves(*halves)
+        some: list[int] = []
+        if isinstance(batches, ByImage):
+            some = spread_images(batches.positions, images)
+        return self._halves(some)
+
+    def _halves(self, chosen: list[int]) -> Halves:
+        batches = self.batches
+        return Halves(
+            *(
+                batches.only(half)
+                if isinstance(batches, ByImage)
+                else Picked(batches, half)
+                for half in (chosen[::2], chosen[1::2])
+            )
+        )
 
     def not_held_out(self) -> Iterable[Any]:
         """The batches that ranges are chosen on."""

@@ -127,13 +127,15 @@ def _guard(run: Run) -> None:
     )
     guard(run.model, run.config, records, run.held)
     take_in(records, merged(found))
+    if run.config.activation.least_db is None:  # nobody looks at them again
+        run.held = {}
 
 
 def _widen(run: Run) -> None:
     held, records = run.held, run.state.records
     if not held:  # no guard, or a resumed run
-        if run.config.activation.guard_images:
-            halves = run.held_out()
+        halves = run.held_out() or run.halves(WIDENING_IMAGES)
+        if halves:
             few, first = run.progress('widen', batches=halves), len(halves.first)
         else:
             few, first = run.progress('widen', WIDENING_IMAGES), None

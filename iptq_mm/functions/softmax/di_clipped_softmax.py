@@ -28,7 +28,7 @@ class DIClippedSoftmax(SoftmaxFunction):
     quantized anew: so 8 bits serve, however far the scores of a row reach. The
     exponential is I-ViT's ShiftExp, as in the paper. Scales are calibrated here and not
     found at run time. A score that a mask hides has the probability 0, and not that of
-    a clipped one.
+    a clipped one; so has any that lies by 32 or more below the largest.
 
     Args:
         clip: Distance from the largest score, the paper's 15.

@@ -141,6 +141,9 @@ class Model:
         for x in given:
             if str(x.dtype) not in TYPES:
                 raise Error(f'arrays of {x.dtype} are none of {", ".join(TYPES)}')
+        for x, port in zip(given, self.inputs, strict=False):
+            if x.shape != port.shape:
+                raise Error(f'{port.name} has shape {port.shape}, not {x.shape}')
         failed = self._c.iptq_predict(
             self.handle,
             _structs(given),

@@ -4,6 +4,7 @@
 namespace iptq {
 namespace {
 
+constexpr i64 kMostShared = 32;  // depths of a factor, however few there are
 constexpr i64 kMostPixels = i64{1} << 31;
 
 i64 up_to(i64 value, i64 unit) { return (value + unit - 1) / unit * unit; }
@@ -44,7 +45,7 @@ void check_weights(Check& c, const Gemm& g, i64 columns) {
   const i64 all = g.window.depthwise ? bytes.value() : bytes.value() / 8;
   c.table<i8>(raw(g.weights), all, "the weights");
   c.that((raw(g.weights) & 1) == 0 || g.bits != 16, "the weights");
-  c.within(g.group, 0, up_to(g.k, 4), "the groups of factors");
+  c.within(g.group, 0, up_to(g.k, kMostShared), "the groups of factors");
   c.that(g.group % 4 == 0 && (!g.group || g.bits == 4), "the groups of factors");
   if (!c.ok() || !g.group) return;
   const i64 groups = (up_to(g.k, 4) + g.group - 1) / g.group;
@@ -109,7 +110,7 @@ void check(Check& c, const Gemm& g) {
   c.that(g.bits == 4 || g.bits == 8 || g.bits == 16, "the bits of weights");
   c.within(g.width, 1, kMaxWidth, "the width");
   c.flag(g.halves, "halves");
-  c.that(!g.halves || g.bits == 16, "halves");
+  c.that(!g.halves || (g.bits == 16 && !g.quick), "halves");
   c.distance(g.a_row, "the distance of rows");
   if (!c.ok()) return;
   const i64 columns = up_to(g.n, kLanes), element = g.bits == 16 ? 2 : 1;

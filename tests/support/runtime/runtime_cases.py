@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from native_cases import linear, program, weights
+from native_cases import grouped_weights, linear, program, weights
 from program_cases import (
     LONE,
     REFERENCE_ONLY,
@@ -45,6 +45,14 @@ def single_nodes() -> Iterator[tuple[str, Program]]:
             )
         )
         yield f'linear of {bits} bits', made
+    for depth in (16, 20, 24):  # less than a group
+        weight = grouped_weights(37, 1, depth, 32)[:, 0]
+        made = program(
+            lambda r, weight=weight, depth=depth: linear(
+                r, r.input((9, depth), *bytes_, 1.0), weight, bytes_, 0.001
+            )
+        )
+        yield f'linear with factors of {depth}', made
 
 
 def all_cases() -> Iterator[tuple[str, Program]]:

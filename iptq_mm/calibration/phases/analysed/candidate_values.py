@@ -18,7 +18,7 @@ from ....qtensor import QTensor
 #: :class:`iptq_mm.program.runtime.site_kernels.SiteKernels`; None: it has no kernel.
 SiteKernel = Callable[..., Tensor | None]
 
-#: Kinds whose results depend on one integer each.
+#: Kinds whose results depend on one integer each, but for some published forms.
 _BY_ELEMENT = ('gelu', 'unary')
 #: Most bytes of the tables that are kept.
 _MAX_BYTES = 2**25
@@ -51,6 +51,7 @@ class CandidateValues:
     ) -> None:
         self._configs, self._kernel = configs or {}, kernel
         self._tables: dict[tuple[str, int], _Table] = {}
+        self._of_rows: set[int] = set()
         self._room = _MAX_BYTES
 
     def __call__(
@@ -79,9 +80,10 @@ class CandidateValues:
         q, span = x.payload, x.qparams.qmax - x.qparams.qmin + 1
         device = q.device
         if operation.kind in _BY_ELEMENT and span < q.numel():
-            table = self._table(site, function, x, constants, out).to(device)
-            index = q.flatten().to(torch.int32).sub_(x.qparams.qmin)
-            return table.index_select(0, index).view(q.shape)
+            table = self._table(site, function, x, constants, out)
+            if table is not None:
+                index = q.flatten().to(torch.int32).sub_(x.qparams.qmin)
+                return table.to(device).index_select(0, index).view(q.shape)
         config, made = self._configs.get(id(function)), None
         if config is not None and self._kernel is not None and q.numel():
             name = f'{site} {id(function)}'
@@ -106,10 +108,15 @@ class CandidateValues:
         x: QTensor,
         constants: Constants,
         out: QParams,
-    ) -> Tensor:
-        """The results for all integers of the operand's quantizer."""
+    ) -> Tensor | None:
+        """The results for all integers of the operand's quantizer.
+
+        None: they depend on whole rows.
+        """
         q, key = x.qparams, (site, id(function))
         assert isinstance(q, QParams)
+        if id(function) in self._of_rows:
+            return None
         kept = self._tables.get(key)
         if kept is not None and kept.constants is constants:
             made_for = kept.qparams, kept.out
@@ -117,7 +124,11 @@ class CandidateValues:
                 return kept.values
         every = torch.arange(q.qmin, q.qmax + 1, dtype=x.payload.dtype)
         there = _on(every.device, constants)
-        values = out.dequantize(out.saturate(function.integer(every, there)))
+        made, alone = (function.integer(x, there) for x in (every, every[:, None]))
+        if not torch.equal(made, alone.flatten()):
+            self._of_rows.add(id(function))
+            return None
+        values = out.dequantize(out.saturate(made))
         if kept is not None:
             self._room += kept.values.nbytes
             del self._tables[key]

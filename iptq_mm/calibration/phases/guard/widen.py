@@ -123,7 +123,9 @@ class _Search:
     def _costs(self) -> dict[str, float]:
         """The error that each value makes by itself, all others being floats."""
         plan, costs, held = self.plan([]), {}, self.images
-        few = slice(held.first if 0 < held.first < len(held.calls) else _FEW)
+        # All ranks together have those of some images, whoever has how many.
+        parted = any(dist.all_gather_object(held.first < len(held.calls)))
+        few = slice(held.first if parted else _FEW)
         for value in self.values:
             # Infinite where its few bits spoil an output.
             costs[value] = self._mean(Ranged(plan, {value}), few)

@@ -147,7 +147,11 @@ i64 matmul_tasks(const void* command, i64 threads) {
 }
 
 i64 matmul_scratch(const void* command) {
-  return MatMulMemory<false>(*static_cast<const MatMul*>(command), nullptr).bytes;
+  // Of bytes or of words, whichever takes more: tiles of bytes may be padded far.
+  const MatMul& c = *static_cast<const MatMul*>(command);
+  const i64 bytes = MatMulMemory<kByteProducts>(c, nullptr).bytes;
+  const i64 words = MatMulMemory<false>(c, nullptr).bytes;
+  return bytes > words ? bytes : words;
 }
 
 void matmul_run(const void* command, i64 task, i64 tasks, char* scratch) {

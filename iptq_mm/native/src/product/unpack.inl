@@ -12,7 +12,8 @@ inline u16 unpacked(i8 byte, i16 factor) {
   const u16 both = static_cast<u8>(byte);
   const i16 low = static_cast<i16>(static_cast<i16>(both << 12) >> 12);
   const i16 high = static_cast<i16>(static_cast<i16>(both << 8) >> 12);
-  return static_cast<u16>(((low * factor) & 255) | ((high * factor) << 8));
+  const u16 first = static_cast<u8>(low * factor), second = static_cast<u8>(high * factor);
+  return static_cast<u16>(first | second << 8);
 }
 
 inline void unpack_halves(const i8* __restrict from, i64 count, u16* __restrict to) {

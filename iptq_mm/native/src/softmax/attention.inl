@@ -127,7 +127,10 @@ i64 attention_tasks(const void* command, i64 threads) {
 }
 
 i64 attention_scratch(const void* command) {
-  return AttentionMemory<false>(*static_cast<const Attention*>(command), nullptr).bytes;
+  const Attention& a = *static_cast<const Attention*>(command);
+  const i64 bytes = AttentionMemory<kByteProducts>(a, nullptr).bytes;
+  const i64 words = AttentionMemory<false>(a, nullptr).bytes;
+  return bytes > words ? bytes : words;
 }
 
 void attention_run(const void* command, i64 task, i64 tasks, char* scratch) {

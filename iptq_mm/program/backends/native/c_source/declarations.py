@@ -54,6 +54,15 @@ C_TYPES = {
     torch.int64: 'int64_t',
 }
 _WIDTH = 96
+#: Words of C, and names of the file.
+_WORDS = frozenset(
+    re.findall(
+        r'\w+',
+        'arena auto break case char const continue default do double else enum extern '
+        'float for goto if inline int long register restrict return scratch short '
+        'signed sizeof static struct switch typedef union unsigned void volatile while',
+    )
+)
 #: Most vectors of columns of a panel, kMaxWidth of fields.h.
 _MAX_WIDTH = 4
 
@@ -166,3 +175,23 @@ def identifier(text: str) -> str:
     """A name for C made of any text."""
     name = re.sub(r'\W', '_', text, flags=re.ASCII)
     return f'_{name}' if not name or name[0].isdigit() else name
+
+
+def unique_identifiers(texts: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Names for C, which differ from each other and from those taken in any case.
+
+    They end with an underscore, or more, where they would not, or where one letter or a
+    word of C would be a name: the file has those itself.
+
+    Args:
+        texts: Any texts.
+        taken: Names that are there already.
+    """
+    seen, names = {name.upper() for name in taken}, []
+    for text in texts:
+        name = identifier(text)
+        while name.upper() in seen or len(name) == 1 or name in _WORDS:
+            name += '_'
+        seen.add(name.upper())
+        names.append(name)
+    return names

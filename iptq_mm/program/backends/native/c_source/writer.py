@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .....native import commands as native
+from .....pixels import MARK
 from .....utils.files import atomic_write
 from .....version import __version__
 from ....ir.graph import Port, Program, Value
@@ -26,6 +27,7 @@ from .declarations import (
     identifier,
     initializer,
     structs,
+    unique_identifiers,
 )
 
 #: The kernels, which are C99 already.
@@ -96,7 +98,7 @@ class _Writer(Builder):
         program = made.program
         names = [f'input_{i}' for i in range(len(program.inputs))]
         self._inputs = list(zip(names, program.inputs, made.inputs, strict=True))
-        names = [identifier(output) for output in output_names(program)]
+        names = unique_identifiers(output_names(program), names)
         self._outputs = list(zip(names, program.outputs, made.outputs, strict=True))
 
     def _as_words(self, step: Step) -> str:
@@ -241,4 +243,7 @@ def _meaning(port: Port) -> str:
     if port.pixels is None:
         return f'times {port.scale!r}'
     channels = f', channels {port.image.channels}' if port.image else ''
-    return f'a pixel less 128{channels}'
+    last = ''
+    if port.pixels.marked:
+        last = f'; the last channel is {MARK} where the image is padded, 0 elsewhere'
+    return f'a pixel less 128{channels}{last}'

@@ -162,7 +162,8 @@ def emit_product(
     zero_point = x.storage.zero_point
     if halves and zero_point:
         # Sums of 64 bits begin with 0: the offset makes up for the zero point.
-        bound = magnitudes * 2**15
+        # Not below what sums of 32 bits hold: their quick form is not for these.
+        bound = (magnitudes * 2**15).clamp_(min=INT32)
         offset = _moved(offset, multiplier, weight, zero_point)
         zero_point = 0
     span = max(abs(out.storage.zero_point), 1)

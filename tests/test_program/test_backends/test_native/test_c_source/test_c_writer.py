@@ -14,6 +14,9 @@ from program_cases import LONE, equal, integers
 from runtime_cases import every_function, models, single_nodes
 
 from iptq_mm.program import run
+from iptq_mm.program.backends.native.c_source.declarations import (
+    unique_identifiers,
+)
 from iptq_mm.program.backends.native.c_source.writer import c_source, write_c
 from iptq_mm.program.ir.graph import ProgramError
 
@@ -117,6 +120,21 @@ def test_memory_is_as_the_header_says(tmp_path):
 def test_a_node_without_a_kernel():
     with pytest.raises(ProgramError, match=r'no file of C can be made.*ONNX'):
         c_source(LONE['add'](), 'made')
+
+
+def test_identifiers():
+    texts = ['a.b', 'a_b', 'A_b', 'i', 'default', 'input_0', '0', 'arena']
+    made = unique_identifiers(texts, ['input_0'])
+    assert made == [
+        'a_b',
+        'a_b_',
+        'A_b__',
+        'i_',
+        'default_',
+        'input_0_',
+        '_0',
+        'arena_',
+    ]
 
 
 def test_names(tmp_path):

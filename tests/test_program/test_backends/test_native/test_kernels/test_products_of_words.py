@@ -57,6 +57,20 @@ def test_unsigned_words(level, m, k, n, bits, given):
     assert command.bits == 16 and command.halves == (bits > 8 and k > 1)
 
 
+@pytest.mark.parametrize('total', [32800, 40000, 65535])
+def test_unsigned_words_whose_sums_just_need_64_bits(level, total):
+    """Not with the zero point taken off: the form of 32 bits is not for them."""
+    weight = torch.full((20, 800), total // 800, dtype=torch.int8)
+    weight[:, : total % 800] += 1
+    weight[1::2] *= -1
+
+    def build(r):
+        x = r.input((5, 800), 0, 65535, 1.0)
+        return linear(r, x, weight, SIGNED_BYTES, 1e-8)
+
+    assert gemms(check(program(build)))[0].halves
+
+
 def test_unsigned_words_in_another_order(level):
     """As talking heads have them: the heads become the last dimension."""
 
