@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from ctypes.util import find_library
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,8 @@ def test_wheel(wheel, vit_file, tmp_path):
 def test_no_library(tmp_path):
     with pytest.raises(Error, match='cannot be opened.*IPTQ_LIBRARY'):
         Library(tmp_path / 'libiptq.so')
+    with pytest.raises(Error, match='is no libiptq.so'):
+        Library(find_library('m'))
 
 
 def test_mistakes(host, vit_file, tmp_path):

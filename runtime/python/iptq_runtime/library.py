@@ -71,17 +71,19 @@ class Library:
                 f'{path} cannot be opened ({error}): install iptq_runtime again, or '
                 f'name a libiptq.so of this machine as {VARIABLE}'
             ) from None
-        for name in ('open', 'open_memory', 'input', 'output'):
-            getattr(c, f'iptq_{name}').restype = ctypes.c_void_p
-        texts = ('version', 'last_error', 'name', 'instruction_set_in_use')
-        for name in texts:
-            getattr(c, f'iptq_{name}').restype = ctypes.c_char_p
-        for name in ('inputs', 'outputs', 'working_memory'):
-            getattr(c, f'iptq_{name}').restype = ctypes.c_size_t
-        if c.iptq_abi() != ABI:
-            raise Error(
-                f'{path} has interface {c.iptq_abi()}, this package wants {ABI}'
-            )
+        try:
+            for name in ('open', 'open_memory', 'input', 'output'):
+                getattr(c, f'iptq_{name}').restype = ctypes.c_void_p
+            texts = ('version', 'last_error', 'name', 'instruction_set_in_use')
+            for name in texts:
+                getattr(c, f'iptq_{name}').restype = ctypes.c_char_p
+            for name in ('inputs', 'outputs', 'working_memory'):
+                getattr(c, f'iptq_{name}').restype = ctypes.c_size_t
+            found = c.iptq_abi()
+        except AttributeError as error:
+            raise Error(f'{path} is no libiptq.so: {error}') from None
+        if found != ABI:
+            raise Error(f'{path} has interface {found}, this package wants {ABI}')
 
     def error(self) -> Error:
         """The last error of this thread."""
