@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from iptq_runtime import Error, Library, Model
+from iptq_runtime.library import TYPES, ArrayStruct
 from native_cases import linear, program, weights
 from program_cases import integers, swin_program, vit_program
 from runtime_cases import written
@@ -111,8 +112,13 @@ def test_wrong_arrays(vit):
     floats = x.astype(np.float32)
     with pytest.raises(Error, match='the model has 1 inputs and 1 outputs, not 2 and'):
         vit(x, x)
-    with pytest.raises(Error, match='bytes were given; 6144 elements of float32 have'):
+    with pytest.raises(
+        Error, match=r'has shape \(2, 3, 32, 32\), not \(1, 3, 32, 32\)'
+    ):
         vit(floats[:1])
+    turned = floats.transpose(0, 2, 3, 1)  # of as many bytes
+    with pytest.raises(Error, match=r'not \(2, 32, 32, 3\)'):
+        vit(turned)
     with pytest.raises(Error, match='takes float32 or int16, not int32'):
         vit(x.astype(np.int32))
     floats.flat[5] = np.nan
@@ -120,6 +126,22 @@ def test_wrong_arrays(vit):
         vit(floats)
     # Nothing of it stays.
     assert same(vit(x, integers=True), expected(vit_program()))
+
+
+def test_bytes_that_do_not_fit(library, vit):
+    """What C programs are told; the Python package looks at shapes before."""
+    x, y = (np.zeros(p.shape, np.float32) for p in (*vit.inputs, *vit.outputs))
+    given, made = (
+        ArrayStruct(TYPES['float32'], a.ctypes.data, a.nbytes - less)
+        for a, less in ((x, 4), (y, 0))
+    )
+    one = ctypes.c_size_t(1)
+    arrays_of = ctypes.byref(given), one, ctypes.byref(made), one
+    assert library.c.iptq_predict(vit.handle, *arrays_of)
+    wanted = (
+        f'{x.nbytes - 4} bytes were given; 6144 elements of float32 have {x.nbytes}'
+    )
+    assert wanted in str(library.error())
 
 
 def test_integers_out_of_range(library):

@@ -16,11 +16,7 @@ inline u16 unpacked(i8 byte, i16 factor) {
   return static_cast<u16>(first | second << 8);
 }
 
-inline void unpack_halves(const i8* __restrict from, i64 count, u16* __restrict to) {
-  for (i64 i = 0; i < count; ++i) to[i] = unpacked(from[i], 1);
-}
-
-// The same with a factor for each two weights.
+// The weights of `count` bytes, with a factor for each two.
 inline void unpack_halves(const i8* __restrict from, const i16* __restrict factors,
                           i64 count, u16* __restrict to) {
   for (i64 i = 0; i < count; ++i) to[i] = unpacked(from[i], factors[i]);
@@ -43,7 +39,8 @@ inline void spread_factors(const u8* __restrict from, i64 columns, i16* __restri
   }
 }
 
-// Weights of a panel of 4 bits, group after group of 4 depths, times their factors.
+// Weights of a panel of 4 bits, group after group of 4 depths, times their factors, which
+// are 1 where there are none.
 class FourBits {
  public:
   FourBits(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps)
@@ -52,19 +49,18 @@ class FourBits {
         groups_(panels.groups),
         share_(g.group / 4) {
     if (share_) factors_ = g.factors + panels.factors_at(panel, g.group) * taps / 2;
+    for (i16& factor : spread_) factor = 1;
   }
 
   // The bytes of the next group.
   void next(u16* to) {
-    const i8* codes = codes_;
-    codes_ += columns_ * 2;
-    if (!share_) return unpack_halves(codes, columns_ * 2, to);
-    if (at_ % share_ == 0) {
+    if (share_ && at_ % share_ == 0) {
       spread_factors(factors_, columns_, spread_);
       factors_ += columns_ / 2;
     }
     if (++at_ == groups_) at_ = 0;  // a tap begins with factors of its own
-    unpack_halves(codes, spread_, columns_ * 2, to);
+    unpack_halves(codes_, spread_, columns_ * 2, to);
+    codes_ += columns_ * 2;
   }
 
  private:
@@ -80,25 +76,18 @@ void unpack_panel(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
                   char* to) {
   const i64 columns = panels.width_of(panel) * kLanes, size = columns * 4;
   const i64 groups = panels.groups * taps;
-  const i8* bytes = g.weights + panels.at(panel, g.bits) * taps;
-  if (Bytes && !g.group)
-    return unpack_halves(bytes, groups * size / 2, reinterpret_cast<u16*>(to));
-  if (Bytes) {
-    FourBits codes(g, panels, panel, taps);
-    for (i64 i = 0; i < groups; ++i, to += size) codes.next(reinterpret_cast<u16*>(to));
-    return;
-  }
   if (g.bits != 4) {
+    const i8* bytes = g.weights + panels.at(panel, g.bits) * taps;
     for (i64 i = 0; i < groups; ++i, bytes += size, to += 2 * size)
       widen_group(bytes, columns, reinterpret_cast<i16*>(to));
     return;
   }
   FourBits codes(g, panels, panel, taps);
   u16 group[kTileColumns * 2];
-  for (i64 i = 0; i < groups; ++i, to += 2 * size) {
-    codes.next(group);
+  for (i64 i = 0; i < groups; ++i, to += Bytes ? size : 2 * size) {
+    codes.next(Bytes ? reinterpret_cast<u16*>(to) : group);
     const i8* each = reinterpret_cast<const i8*>(group);
-    widen_group(each, columns, reinterpret_cast<i16*>(to));
+    if (!Bytes) widen_group(each, columns, reinterpret_cast<i16*>(to));
   }
 }
 
