@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,3 +160,16 @@ def demo_run(demo_folder) -> Callable[[str], dict[str, Any]]:
         return made[name]
 
     return run
+
+
+@pytest.fixture(params=['default', 'no vnni', 'reference'])
+def product_path(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Products with and without the CPU's int8 instructions, and in int64."""
+    from iptq_mm.intmath import product
+
+    if request.param == 'no vnni':
+        monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
+    with product.reference_products(request.param == 'reference'):
+        yield

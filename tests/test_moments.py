@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iptq_mm.intmath import gram, product
+from iptq_mm.intmath import gram
 from iptq_mm.moments import Moments
 
 # Ranges of int8, of asymmetric 8-bit codes kept in 16 bits, and of 16 bits.
@@ -33,16 +33,7 @@ def same(a, b):
     )
 
 
-@pytest.fixture(params=['default', 'no vnni', 'reference'])
-def machine(request, monkeypatch):
-    """With and without the CPU's int8 instructions, and in int64."""
-    if request.param == 'no vnni':
-        monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
-    with product.reference_products(request.param == 'reference'):
-        yield
-
-
-@pytest.mark.usefixtures('machine')
+@pytest.mark.usefixtures('product_path')
 @pytest.mark.parametrize(('low', 'high'), RANGES)
 @pytest.mark.parametrize('shape', [(1, 1), (1, 5), (7, 1), (3, 4, 6), (700, 9)])
 def test_sums_are_those_of_int64(low, high, shape):
@@ -55,7 +46,7 @@ def test_sums_are_those_of_int64(low, high, shape):
     assert result.sum.dtype == result.second.dtype == torch.float64
 
 
-@pytest.mark.usefixtures('machine')
+@pytest.mark.usefixtures('product_path')
 @pytest.mark.parametrize('value', [-128, 127, 255, -32768])
 def test_sums_of_extremes_are_exact(value):
     # More rows than the products of which float32 could sum.
@@ -192,7 +183,7 @@ def test_a_weight_is_a_number_of_rows(seed, limits, rows):
     assert same(weighted, moments_of(repeated))
 
 
-@pytest.mark.usefixtures('machine')
+@pytest.mark.usefixtures('product_path')
 @pytest.mark.parametrize('low', [-128, -30, 0, 32000])
 def test_weighted_sums_are_those_of_int64(low):
     q = integers(low, low + 255, 900, 7).to(torch.int16)

@@ -3,20 +3,10 @@
 import pytest
 import torch
 
-from iptq_mm.intmath import product
 from iptq_mm.intmath.gram import gram
 
 
-@pytest.fixture(params=['default', 'no vnni', 'reference'])
-def machine(request, monkeypatch):
-    """With and without the CPU's int8 instructions, and in int64."""
-    if request.param == 'no vnni':
-        monkeypatch.setattr(product, 'int8_product_is_exact', lambda: False)
-    with product.reference_products(request.param == 'reference'):
-        yield
-
-
-@pytest.mark.usefixtures('machine')
+@pytest.mark.usefixtures('product_path')
 @pytest.mark.parametrize('low, high', [(-128, 127), (-3, 250), (30000, 30200)])
 @pytest.mark.parametrize('most', [1, 4095, 2**13, 2**14, 2**15])
 def test_weighted_sums(low, high, most):

@@ -2,6 +2,7 @@
 
 from .base import Contender, Prepared, Unavailable
 from .integer import IntegerModel
+from .levels import NativeLevel
 from .onnxruntime import OnnxRuntime, OnnxRuntimeInt8
 from .openvino import OpenVino
 from .pytorch import Compiled, Eager
@@ -22,6 +23,7 @@ CONTENDERS: dict[str, Contender] = {
         IntegerModel('integer_onnx', 'onnx'),
         IntegerModel('integer_compiled', 'compiled'),
         IntegerModel('integer_native', 'native'),
+        *map(NativeLevel, ('avx2', 'avx512vnni+vbmi', 'amx')),
     )
 }
 REFERENCE = next(iter(CONTENDERS))
