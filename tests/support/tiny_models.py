@@ -209,7 +209,10 @@ def build(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     generator = torch.Generator().manual_seed(3)
-    model = MODELS.build(model)
+    # What mm initializes is random as well, whatever tests ran before.
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = MODELS.build(model)
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)

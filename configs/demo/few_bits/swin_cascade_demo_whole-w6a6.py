@@ -1,11 +1,5 @@
 # The whole demo detector on integers, with weights and activations of 6 bits.
-_base_ = [
-    '../swin_cascade_demo.py', '../../_base_/quantization/w6a6.py',
-    '../../_base_/candidates/tables.py'
-]
-load_from = 'demo/swin_cascade_demo.pth'
-# The classifier that training started from is not needed any more.
-model = dict(backbone=dict(init_cfg=None))
+_base_ = './swin_cascade_demo_w6a6.py'
 # A list of modules (the heads of the three stages) stands for all of its members.
 quantization = dict(
     regions=[
