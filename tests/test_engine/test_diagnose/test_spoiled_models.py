@@ -77,7 +77,8 @@ def with_range(run, tmp_path, site, factor):
 def test_one_bad_range(vit_run, tmp_path, factor, words):
     site = 'layers.0.attn.qkv/linear:0'
     before = diagnose(vit_run.folder, count=2)
-    assert 'range' not in {finding.cause for finding in before.findings}
+    causes = {(finding.where, finding.cause) for finding in before.findings}
+    assert (f'backbone:{site}', 'range') not in causes
     found = diagnose(with_range(vit_run, tmp_path, site, factor), count=2)
     first = found.findings[0]
     assert first.error > 20 * max(effect.error for effect in before.effects)
