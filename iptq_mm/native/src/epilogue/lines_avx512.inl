@@ -11,7 +11,7 @@ struct LineVector {
   __m512i last, multiplier, end, fraction, factors, offset;
   WordLimits limits;
   bool limited;
-  __m128i left, segment, shift;
+  __m512i left, segment, shift;
 
   // Numbers are limited to `lowest` .. `highest` first; where all of 16 bits but the
   // least are allowed, and that is beyond the table, there is nothing to do.
@@ -27,23 +27,23 @@ struct LineVector {
         offset(_mm512_set1_epi32(static_cast<i32>(l.offset))),
         limits(lowest, highest),
         limited(lowest > -INT16_MAX || highest < INT16_MAX || l.last > INT16_MAX),
-        left(_mm_cvtsi64_si128(l.left)),
-        segment(_mm_cvtsi64_si128(l.fraction_bits)),
-        shift(_mm_cvtsi64_si128(l.shift)) {}
+        left(words(l.left)),
+        segment(words(l.fraction_bits)),
+        shift(_mm512_set1_epi32(static_cast<i32>(l.shift))) {}
 
   // max(x, 0) * relu + entry * 2**(fraction_bits + up) + slope * along, shifted: the
   // first two products at once.
   __m512i sum(__m512i pairs, __m512i line) const {
     __m512i total = _mm512_add_epi32(offset, line);
-    return _mm512_sra_epi32(_mm512_dpwssd_epi32(total, pairs, factors), shift);
+    return _mm512_srav_epi32(_mm512_dpwssd_epi32(total, pairs, factors), shift);
   }
 
   __m512i operator()(__m512i x) const {
     if (limited) x = limits(x);
     const __m512i size = _mm512_min_epu16(last, _mm512_abs_epi16(x));
-    __m512i at = _mm512_mulhi_epu16(_mm512_sll_epi16(size, left), multiplier);
+    __m512i at = _mm512_mulhi_epu16(_mm512_sllv_epi16(size, left), multiplier);
     at = _mm512_min_epu16(at, end);
-    const __m512i index = _mm512_srl_epi16(at, segment);
+    const __m512i index = _mm512_srlv_epi16(at, segment);
     const __m512i entry = table(index), rise = slope(index);
     const __m512i along = _mm512_and_si512(at, fraction);
     const __m512i line_low = _mm512_mullo_epi16(rise, along);

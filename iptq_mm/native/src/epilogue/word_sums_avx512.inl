@@ -18,8 +18,7 @@ struct Halves {
 // A sum of two words, with 32 bits throughout: factors are halves, and what those below
 // add up to is carried to those above.
 struct WordSum {
-  __m512i low, high, low_offset, high_offset;
-  __m128i shift;
+  __m512i low, high, low_offset, high_offset, shift;
   WordLimits limits;
 
   explicit WordSum(const Sum& s)
@@ -27,7 +26,7 @@ struct WordSum {
         high(pair(Halves(s.left).high, Halves(s.right).high)),
         low_offset(_mm512_set1_epi32(static_cast<i32>(s.offset & 0xFFFF))),
         high_offset(_mm512_set1_epi32(static_cast<i32>(s.offset >> 16))),
-        shift(_mm_cvtsi64_si128(s.shift - 16)),
+        shift(_mm512_set1_epi32(static_cast<i32>(s.shift - 16))),
         limits(s.low, s.high) {}
 
   // Whether no sum overflows, whatever the words are.
@@ -56,7 +55,7 @@ struct WordSum {
   __m512i shifted(__m512i pairs) const {
     const __m512i below = _mm512_dpwssd_epi32(low_offset, pairs, low);
     const __m512i above = _mm512_dpwssd_epi32(high_offset, pairs, high);
-    return _mm512_sra_epi32(_mm512_add_epi32(above, _mm512_srai_epi32(below, 16)), shift);
+    return _mm512_srav_epi32(_mm512_add_epi32(above, _mm512_srai_epi32(below, 16)), shift);
   }
 };
 

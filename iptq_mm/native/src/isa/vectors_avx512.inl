@@ -66,25 +66,26 @@ inline __m512i saturated(__m512i even, __m512i odd) {
 }
 
 // 16 results of 64 bits, shifted right; 32 bits hold them, or are saturated. Quick: by
-// less than 32, and 32 bits hold them.
+// less than 32, and 32 bits hold them. Shifts of each lane by a number of its own cost
+// less than those of all lanes by one number.
 template <bool Quick>
 struct Narrowing {
-  __m128i shift, odd_shift;
+  __m512i shift, odd_shift;
   bool narrow, left;
 
   Narrowing(i64 shift, bool narrow)
-      : shift(_mm_cvtsi64_si128(shift)),
-        odd_shift(_mm_cvtsi64_si128(shift < 32 ? 32 - shift : shift - 32)),
+      : shift(_mm512_set1_epi64(shift)),
+        odd_shift(_mm512_set1_epi64(shift < 32 ? 32 - shift : shift - 32)),
         narrow(narrow),
         left(shift < 32) {}
 
   // The odd lanes' result is moved to where it belongs, the high half.
   __m512i operator()(__m512i even, __m512i odd) const {
     if (!Quick && !narrow)
-      return saturated(_mm512_sra_epi64(even, shift), _mm512_sra_epi64(odd, shift));
-    odd = Quick || left ? _mm512_sll_epi64(odd, odd_shift)
-                        : _mm512_sra_epi64(odd, odd_shift);
-    return _mm512_mask_blend_epi32(0xAAAA, _mm512_sra_epi64(even, shift), odd);
+      return saturated(_mm512_srav_epi64(even, shift), _mm512_srav_epi64(odd, shift));
+    odd = Quick || left ? _mm512_sllv_epi64(odd, odd_shift)
+                        : _mm512_srav_epi64(odd, odd_shift);
+    return _mm512_mask_blend_epi32(0xAAAA, _mm512_srav_epi64(even, shift), odd);
   }
 };
 
@@ -118,10 +119,13 @@ struct SumVector {
     return limits(shifted(_mm512_add_epi64(even, offset), _mm512_add_epi64(odd, offset)));
   }
 
-  __m512i operator()(__m512i a, __m512i b) const {
-    if (F == kPlain) return limits(_mm512_add_epi32(a, b));
-    return limits(shifted(wide(a, b), wide(odd_lanes(a), odd_lanes(b))));
+  // Before the limits: 32 bits of it.
+  __m512i unlimited(__m512i a, __m512i b) const {
+    if (F == kPlain) return _mm512_add_epi32(a, b);
+    return shifted(wide(a, b), wide(odd_lanes(a), odd_lanes(b)));
   }
+
+  __m512i operator()(__m512i a, __m512i b) const { return limits(unlimited(a, b)); }
 };
 
 // Calls body(sum of the right form).
@@ -152,9 +156,10 @@ struct ScalarVector {
     return _mm512_add_epi64(_mm512_mul_epi32(a, multiplier), offset);
   }
 
-  __m512i operator()(__m512i a) const {
-    return limits(shifted(wide(a), wide(odd_lanes(a))));
-  }
+  // Before the limits: 32 bits of it.
+  __m512i unlimited(__m512i a) const { return shifted(wide(a), wide(odd_lanes(a))); }
+
+  __m512i operator()(__m512i a) const { return limits(unlimited(a)); }
 };
 
 // Calls body(requantization of the right form).
@@ -204,20 +209,24 @@ inline __m512i ordered_words(__m512i words) {
   return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words);
 }
 
-// Bytes of four vectors in order, limited; of words that _mm512_packs_epi32 made of two
-// vectors each.
+// Bytes of four vectors in order; of words that _mm512_packs_epi32 made of two vectors
+// each.
+inline __m512i ordered_bytes(__m512i first, __m512i second) {
+  const __m512i order =
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first, second));
+}
+
+// The same, limited.
 struct OrderedBytes {
-  __m512i low, high, order;
+  __m512i low, high;
 
   OrderedBytes(i64 low, i64 high)
       : low(_mm512_set1_epi8(static_cast<char>(low))),
-        high(_mm512_set1_epi8(static_cast<char>(high))),
-        order(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)) {}
+        high(_mm512_set1_epi8(static_cast<char>(high))) {}
 
   __m512i operator()(__m512i first, __m512i second) const {
-    const __m512i bytes = _mm512_packus_epi16(first, second);
-    return _mm512_permutexvar_epi32(
-        order, _mm512_max_epu8(low, _mm512_min_epu8(high, bytes)));
+    return _mm512_max_epu8(low, _mm512_min_epu8(high, ordered_bytes(first, second)));
   }
 };
 

@@ -33,17 +33,17 @@ inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
   const __m512i size = _mm512_set1_epi64(factor), sum = _mm512_set1_epi64(centre);
   const __m512i inverse = _mm512_set1_epi64(reciprocal);
   const __m512i low = _mm512_set1_epi64(n.low), high = _mm512_set1_epi64(n.high);
-  const __m128i drop = _mm_cvtsi64_si128(n.drop), shift = _mm_cvtsi64_si128(n.shift);
+  const __m512i drop = _mm512_set1_epi64(n.drop), shift = _mm512_set1_epi64(n.shift);
   for (i64 c = 0; c < n.size; c += 8) {
     const i64 rest = n.size - c;
     const __mmask8 mask = rest >= 8 ? 0xFF : static_cast<__mmask8>((1u << rest) - 1);
     __m512i v = _mm512_cvtepi16_epi64(_mm_maskz_loadu_epi16(mask, x + c));
     v = _mm512_sub_epi64(_mm512_mul_epi32(v, size), sum);
-    v = _mm512_sra_epi64(_mm512_mullo_epi64(v, inverse), drop);
+    v = _mm512_srav_epi64(_mm512_mullo_epi64(v, inverse), drop);
     const __m256i gamma = _mm256_maskz_loadu_epi32(mask, n.multiplier + c);
     v = _mm512_mul_epi32(v, _mm512_cvtepi32_epi64(gamma));
     v = _mm512_add_epi64(v, _mm512_maskz_loadu_epi64(mask, n.addend + c));
-    v = _mm512_sra_epi64(v, shift);
+    v = _mm512_srav_epi64(v, shift);
     v = _mm512_max_epi64(low, _mm512_min_epi64(high, v));
     const i64 at = target * n.out_row + c;
     if (n.out_type == kU8)

@@ -40,6 +40,12 @@
 namespace iptq {
 namespace {
 
+// An unsigned word of a row whose bytes lie apart: those above in its first half, those
+// below in the second one.
+struct SplitWord {
+  u8 above, below;
+};
+
 // Where panels of (k, n) weights begin.
 struct PanelLayout {
   i64 groups;   // of 4 depths, of a tap

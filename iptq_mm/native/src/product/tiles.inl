@@ -35,6 +35,9 @@ using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
                       const i32* start, i64 start_row, i32* out, i64 out_row);
 
 #ifndef IPTQ_AMX_TILES
+// Whether products of words by bytes are quicker as two of bytes by bytes.
+constexpr bool kSplitsWords = false;
+
 // What products of bytes need while they run: here nothing. See tile_amx.inl.
 struct TileConfig {
   explicit TileConfig(i64) {}

@@ -13,10 +13,11 @@ namespace {
 // Keys are padded to what softmax and products take at a time.
 constexpr i64 kKeys = kTileDepth > 2 * kLanes ? kTileDepth : 2 * kLanes;
 
-// Where a task keeps what.
-template <bool ByteP>
+// Where a task keeps what. Probability: u8, i16 or SplitWord.
+template <class Probability>
 struct AttentionMemory {
-  using Probability = typename std::conditional<ByteP, u8, i16>::type;
+  // Whether values are multiplied as bytes.
+  static constexpr bool kBytes = !std::is_same<Probability, i16>::value;
   i64 keys_padded, depth_padded, values_padded, p_row;  // elements
   char *keys, *values;
   i32 *key_start, *value_start, *scores, *sums;
@@ -35,7 +36,7 @@ struct AttentionMemory {
       return at;
     };
     keys = take(packed_bytes<kByteProducts>(a.keys, a.depth));
-    values = take(packed_bytes<ByteP>(a.value_depth, a.keys));
+    values = take(packed_bytes<kBytes>(a.value_depth, a.keys));
     key_start = reinterpret_cast<i32*>(take(keys_padded * 4));
     value_start = reinterpret_cast<i32*>(take(values_padded * 4));
     scores = reinterpret_cast<i32*>(take(kTileRows * keys_padded * 4));
@@ -61,8 +62,8 @@ struct AttentionGrid {
   i64 last_tile(i64 unit) const { return tiles * (unit / groups + 1) / blocks; }
 };
 
-template <bool ByteP>
-void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
+template <class P>
+void multiply_queries(const Attention& a, const AttentionMemory<P>& m,
                       const u8* q, i64 rows) {
   const PanelLayout panels = panels_of<kByteProducts>(a.keys, a.depth);
   if constexpr (kByteProducts) {
@@ -77,27 +78,59 @@ void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
   }
 }
 
-template <bool ByteP>
-void attend_rows(const Attention& a, const AttentionMemory<ByteP>& m,
-                 const Tables& tables, const PanelLayout& values, i64 group, i64 row,
-                 i64 rows) {
-  multiply_queries(a, m, a.q + a.q_at[group] + row * a.q_row, rows);
-  const bool words = score_rows(a, group, row, rows, m.scores, m.keys_padded);
-  softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, words, m.p,
-               m.p_row);
-  multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
-                  values, m.values, m.value_start, m.sums, m.values_padded);
-  store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,
-                a.out_type, a.out_at[group] + row * a.out_row, a.out_row);
+template <class P>
+void multiply_values(const AttentionMemory<P>& m, const PanelLayout& values, i64 rows) {
+  const char* p = reinterpret_cast<const char*>(m.p);
+  const i64 bytes = m.p_row * sizeof(P);
+  if constexpr (std::is_same<P, SplitWord>::value)
+    multiply_split(p, bytes, m.p_row, values, m.values, m.sums, m.values_padded);
+  else
+    multiply<m.kBytes>(p, bytes, rows, values, m.values, m.value_start, m.sums,
+                       m.values_padded);
 }
 
-template <bool ByteP>
+// The queries of a tile.
+struct QueryRows {
+  i64 first, count;
+
+  QueryRows(const Attention& a, i64 tile)
+      : first(tile * kTileRows),
+        count(a.queries - first < kTileRows ? a.queries - first : kTileRows) {}
+};
+
+// Tiles of a group, whose keys and values are packed. The scores of the next tile come
+// before the results of this one: probabilities that were written just before are slow to
+// read for a product.
+template <class P>
+void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables& tables,
+                  const PanelLayout& values, i64 group, i64 first, i64 last) {
+  const auto multiply_tile = [&](i64 t) {
+    const QueryRows rows(a, t);
+    multiply_queries(a, m, a.q + a.q_at[group] + rows.first * a.q_row, rows.count);
+  };
+  if (first < last) multiply_tile(first);
+  for (i64 t = first; t < last; ++t) {
+    const QueryRows rows(a, t);
+    const bool words = score_rows(a, group, rows.first, rows.count, m.scores, m.keys_padded);
+    softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows.count, a.keys, words, m.p,
+                 m.p_row);
+    if (t + 1 < last) multiply_tile(t + 1);
+    multiply_values(m, values, rows.count);
+    store_results(a.result, a.value_depth, m.sums, m.values_padded, rows.count, a.out,
+                  a.out_type, a.out_at[group] + rows.first * a.out_row, a.out_row);
+  }
+}
+
+template <class P>
 void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
-  const AttentionMemory<ByteP> m(a, scratch);
+  constexpr bool bytes = AttentionMemory<P>::kBytes;
+  const AttentionMemory<P> m(a, scratch);
   const Tables tables(a.softmax);
   const AttentionGrid grid(a, tasks);
   const TileConfig config(0);
-  const PanelLayout values = panels_of<ByteP>(a.value_depth, a.keys);
+  const PanelLayout values = panels_of<bytes>(a.value_depth, a.keys);
+  // Split words are without it.
+  const i64 zero_point = std::is_same<P, SplitWord>::value ? 0 : a.softmax.zero_point;
   const i64 end = grid.units * (task + 1) / tasks;
   // What softmax leaves beyond the keys meets zeros.
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
@@ -105,13 +138,9 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
     const i64 group = grid.group(unit);
     pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
                                 a.q_zero_point, m.keys, m.key_start);
-    pack_depths<ByteP>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
-                       a.softmax.zero_point, m.values, m.value_start);
-    for (i64 t = grid.first_tile(unit); t < grid.last_tile(unit); ++t) {
-      const i64 row = t * kTileRows;
-      const i64 rows = a.queries - row < kTileRows ? a.queries - row : kTileRows;
-      attend_rows(a, m, tables, values, group, row, rows);
-    }
+    pack_depths<bytes>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys, zero_point,
+                       m.values, m.value_start);
+    attend_tiles(a, m, tables, values, group, grid.first_tile(unit), grid.last_tile(unit));
   }
 }
 
@@ -128,17 +157,21 @@ i64 attention_tasks(const void* command, i64 threads) {
 
 i64 attention_scratch(const void* command) {
   const Attention& a = *static_cast<const Attention*>(command);
-  const i64 bytes = AttentionMemory<kByteProducts>(a, nullptr).bytes;
-  const i64 words = AttentionMemory<false>(a, nullptr).bytes;
+  const i64 bytes = AttentionMemory<SplitWord>(a, nullptr).bytes;
+  const i64 words = AttentionMemory<i16>(a, nullptr).bytes;
   return bytes > words ? bytes : words;
 }
 
 void attention_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const Attention& a = *static_cast<const Attention*>(command);
   if constexpr (kByteProducts) {
-    if (a.p_type == kU8) return attend<true>(a, task, tasks, scratch);
+    if (a.p_type == kU8) return attend<u8>(a, task, tasks, scratch);
   }
-  attend<false>(a, task, tasks, scratch);
+  // log_int_softmax has few codes, and no product of two halves.
+  if constexpr (kSplitsWords) {
+    if (a.softmax.form != kPowers) return attend<SplitWord>(a, task, tasks, scratch);
+  }
+  attend<i16>(a, task, tasks, scratch);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Softmax of a row, and of rows that are no part of an attention.
 #pragma once
 
+#include <type_traits>
+
 #include "arithmetic.inl"
+#include "product/panels.h"
 #include "tasks.inl"
 
 namespace iptq {
@@ -12,9 +15,14 @@ namespace {
 template <class T>
 void softmax_rows(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
                   i64 rows, i64 keys, bool words, T* p, i64 p_row) {
-  if (s.form != kPowers)
-    return quotients(s, tables, scores, distance, rows, keys, words, p, p_row);
-  for (i64 r = 0; r < rows; ++r) powers(s, scores + r * distance, keys, p + r * p_row);
+  if constexpr (!std::is_same<T, SplitWord>::value) {
+    if (s.form == kPowers) {
+      for (i64 r = 0; r < rows; ++r)
+        powers(s, scores + r * distance, keys, p + r * p_row);
+      return;
+    }
+  }
+  quotients(s, tables, scores, distance, rows, keys, words, p, p_row);
 }
 
 // Elements that a row has room for; vectors go beyond its end.

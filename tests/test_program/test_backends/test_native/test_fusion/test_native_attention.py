@@ -89,8 +89,10 @@ def test_biases_and_masks(level, stages):
     check(attention((4, 3), 10, 35, 16, stages=stages))
 
 
-def test_values_may_have_another_depth(level):
-    check(attention((3,), 8, 20, 16, value_depth=72))
+@pytest.mark.parametrize('value_depth', [1, 16, 24, 48, 72])
+@pytest.mark.parametrize('keys', [20, 64, 96])
+def test_values_may_have_another_depth(level, keys, value_depth):
+    check(attention((3,), 18, keys, 16, value_depth=value_depth))
 
 
 SOFTMAXES = ['i_softmax', 'shiftmax', 'bit_softmax', 'log_int_softmax']
