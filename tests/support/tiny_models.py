@@ -209,9 +209,10 @@ def build(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     generator = torch.Generator().manual_seed(3)
-    # What mm initializes is random as well, whatever tests ran before.
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
+    # What mm initializes is random as well, whatever tests ran before. By a seed of its
+    # own: from the same one, both would be the same numbers.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         model = MODELS.build(model)
     with torch.no_grad():
         for name, p in model.named_parameters():
