@@ -64,6 +64,7 @@ template <bool Bytes>
 void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point,
                   char* to, i32* start) {
   constexpr i64 size = Dword<Bytes>::size;
+  if (Bytes) zero_point -= kRowShift;
   const PanelLayout panels = panels_of<Bytes>(columns, depth);
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, panels.vectors * kLanes * sizeof *start);
@@ -77,6 +78,7 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_poin
     for (i64 d = 0; d < depth; d += size)
       pack_dword<Bytes>(codes + d, depth - d, panel + d / size * width * 4);
   }
+  if (Bytes) form_panels(panels, to);
 }
 
 // `Size` rows of values side by side: element i of a column is in row i.
@@ -93,6 +95,7 @@ void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point
                  char* to, i32* __restrict start) {
   using Element = typename Dword<Bytes>::Element;
   constexpr i64 size = Dword<Bytes>::size;
+  if (Bytes) zero_point -= kRowShift;
   const PanelLayout panels = panels_of<Bytes>(columns, depth);
   const i64 padded = panels.vectors * kLanes;
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
@@ -120,6 +123,7 @@ void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point
           group[c * size + i] = centred(codes[i * row + c]);
     }
   }
+  if (Bytes) form_panels(panels, to);
 }
 
 }  // namespace

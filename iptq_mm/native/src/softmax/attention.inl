@@ -22,6 +22,7 @@ struct AttentionMemory {
   i32 *key_start, *value_start, *scores, *sums;
   i16* queries;
   Probability* p;
+  char* form;
   i64 bytes = 0;
 
   AttentionMemory(const Attention& a, char* memory) {
@@ -42,6 +43,9 @@ struct AttentionMemory {
     sums = reinterpret_cast<i32*>(take(kTileRows * values_padded * 4));
     queries = reinterpret_cast<i16*>(take(kTileRows * depth_padded * 2));
     p = reinterpret_cast<Probability*>(take(kTileRows * p_row * sizeof *p));
+    const i64 of_queries = panels_of<kByteProducts>(a.keys, a.depth).groups;
+    const i64 of_keys = panels_of<ByteP>(a.value_depth, a.keys).groups;
+    form = take(formed_bytes(kTileRows, 4 * (of_keys > of_queries ? of_keys : of_queries)));
   }
 };
 
@@ -67,13 +71,13 @@ void multiply_queries(const Attention& a, const AttentionMemory<ByteP>& m,
   const PanelLayout panels = panels_of<kByteProducts>(a.keys, a.depth);
   if constexpr (kByteProducts) {
     multiply<true>(reinterpret_cast<const char*>(q), a.q_row, rows, panels, m.keys,
-                   m.key_start, m.scores, m.keys_padded);
+                   m.key_start, m.scores, m.keys_padded, m.form);
   } else {
     for (i64 i = 0; i < rows; ++i)
       for (i64 d = 0; d < m.depth_padded; ++d)
         m.queries[i * m.depth_padded + d] = d < a.depth ? q[i * a.q_row + d] : 0;
     multiply<false>(reinterpret_cast<const char*>(m.queries), 2 * m.depth_padded, rows,
-                    panels, m.keys, m.key_start, m.scores, m.keys_padded);
+                    panels, m.keys, m.key_start, m.scores, m.keys_padded, m.form);
   }
 }
 
@@ -86,7 +90,7 @@ void attend_rows(const Attention& a, const AttentionMemory<ByteP>& m,
   softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows, a.keys, words, m.p,
                m.p_row);
   multiply<ByteP>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
-                  values, m.values, m.value_start, m.sums, m.values_padded);
+                  values, m.values, m.value_start, m.sums, m.values_padded, m.form);
   store_results(a.result, a.value_depth, m.sums, m.values_padded, rows, a.out,
                 a.out_type, a.out_at[group] + row * a.out_row, a.out_row);
 }
