@@ -2,7 +2,7 @@
 #define IPTQ_NEON_TILES
 #define IPTQ_I8MM
 
-#include "epilogue/epilogue_plain.inl"
+#include "epilogue/epilogue_neon.inl"
 #include "normalization/layer_norm_plain.inl"
 #include "product/pack_plain.inl"
 #include "product/tiles/tile_neon.inl"

@@ -1,7 +1,7 @@
 // The kernels for 64-bit ARM with NEON, which all have.
 #define IPTQ_NEON_TILES
 
-#include "epilogue/epilogue_plain.inl"
+#include "epilogue/epilogue_neon.inl"
 #include "normalization/layer_norm_plain.inl"
 #include "product/pack_plain.inl"
 #include "product/tiles/tile_neon.inl"

@@ -104,6 +104,7 @@ inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
 struct GemmMemory {
   char* panel;           // unpacked
   i32* start;            // of the panel
+  PanelConstants* constants;
   char* wide;            // rows of `a` as int16
   char* formed;          // rows of `a` in a form of their own
   i64 formed_size;       // bytes of a tile
@@ -123,6 +124,7 @@ struct GemmMemory {
     const i64 element = kByteProducts ? 1 : 2, row = kTileColumns * sizeof *sums;
     panel = take(unpacks(g) ? depth * g.width * kLanes * element : 0);
     start = reinterpret_cast<i32*>(take(kRowShift ? kTileColumns * sizeof *start : 0));
+    constants = reinterpret_cast<PanelConstants*>(take(sizeof *constants));
     wide = take(kByteProducts || kFormsRows ? 0 : kTileRows * depth * 2);
     const i64 of_tap = ceil_div(g.k, 4) * 4 * (of_words(g) || !kByteProducts ? 2 : 1);
     formed_size = formed_bytes(kTileRows, of_tap) * taps_of(g);
@@ -249,7 +251,7 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
     prepare_rows(g, m, place, t, rows, slice, formed);
     if (g.window.depthwise) {
       depthwise_tile(g, m.pointers, rows, column, width * kLanes, sums);
-      finish(g, sums, row, rows, column, width);
+      finish(g, sums, row, rows, column, width, *m.constants);
       continue;
     }
     const i32* start = slice.first ? first : sums;
@@ -257,7 +259,7 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
     const Tile tile = tiles(rows, width);
     tile(at, slice.taps, b + part * scale * 64 * width, groups, start,
          slice.first ? 0 : kTileColumns, sums, kTileColumns);
-    if (slice.last) finish(g, sums, row, rows, column, width);
+    if (slice.last) finish(g, sums, row, rows, column, width, *m.constants);
   }
 }
 
@@ -310,7 +312,7 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const GemmMemory memory(g, scratch);
   const TileConfig config(panels.groups);
   FormedRows formed;
-  i64 unit = first_unit(grid.units, task, tasks), ready = -1, shifted = -1;
+  i64 unit = first_unit(grid.units, task, tasks), ready = -1, prepared = -1;
   const i64 end = first_unit(grid.units, task + 1, tasks);
   for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {
     i64 last = grid.tiles_from(place.chunk);
@@ -324,9 +326,10 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
       ready = place.panel;
       b = memory.panel;
     }
-    if (shifts(g) && shifted != place.panel) {
-      shifted = place.panel;
-      shift_start(g, panels, place.panel, taps, b, memory.start);
+    if (prepared != place.panel) {
+      prepared = place.panel;
+      if (shifts(g)) shift_start(g, panels, place.panel, taps, b, memory.start);
+      memory.constants->prepare(g, panels.column(prepared), panels.width_of(prepared));
     }
     if (g.halves) gemm_panel_in_halves(g, panels, place, last, b, memory);
     else gemm_panel(g, panels, place, last, b, memory, formed);
