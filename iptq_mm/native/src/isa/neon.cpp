@@ -2,7 +2,7 @@
 #define IPTQ_NEON_TILES
 
 #include "epilogue/epilogue_neon.inl"
-#include "normalization/layer_norm_plain.inl"
+#include "normalization/layer_norm_neon.inl"
 #include "product/pack_plain.inl"
 #include "product/tiles/tile_neon.inl"
 #include "softmax/softmax_plain.inl"

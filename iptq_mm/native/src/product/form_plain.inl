@@ -7,12 +7,15 @@ namespace iptq {
 namespace {
 
 constexpr bool kFormsRows = false, kFormsPanels = false;
+constexpr bool kSplitsWords = false;
 constexpr i64 kRowShift = 0;
 
 enum RowKind { kBytes, kWidened, kWords };
 
 inline i64 formed_bytes(i64, i64) { return 0; }
 inline void form_rows(const char* const*, i64, i64, i64, i64, RowKind, char*) {}
+inline void multiply_split(const i16*, i64, i64, i64, const PanelLayout&, const char*,
+                           const i32*, i32*, i64, char*) {}
 inline void pair_groups(const i8*, const i8*, i64, char*) {}
 inline void add_groups(const i8*, i64, i32*) {}
 inline void form_panels(const PanelLayout&, char*) {}

@@ -23,6 +23,7 @@ struct Strip {
   const char *a, *b;
   i64 units;         // of 8 bytes of a row
   i64 half;          // whether half a unit follows
+  i64 again;         // words as two bytes: the lower ones follow, times the same weights
   i64 step;          // from group to group of `b`
   const i32* start;
   i64 start_step;    // from row to row; i8mm: from pair to pair
@@ -33,25 +34,31 @@ struct Strip {
 #define IPTQ_LOAD4(first, last, from, by) \
   "ld1 {v" #first ".16b-v" #last ".16b}, [" from "], " by "\n"
 
-// Units twice a turn. Unit and Half are text; so are Start and Store.
-#define IPTQ_STRIP(Name, Pairs, Start, Unit, Half, Store)                               \
+// Units twice a turn. Unit and Half are text; so are Start, Again and Store.
+#define IPTQ_STRIP(Name, Pairs, Start, Unit, Half, Again, Store)                        \
   template <>                                                                           \
   inline void Name<Pairs>(const Strip& s) {                                             \
-    const char *a = s.a, *b = s.b;                                                      \
+    const char *a = s.a, *b;                                                            \
     const char *start = reinterpret_cast<const char*>(s.start), *next = start + 64;     \
     i32* out = s.out;                                                                   \
-    i64 odd = s.units & 1, turns = s.units >> 1;                                        \
+    i64 turns, again = s.again;                                                         \
     asm volatile(Start                                                                  \
+                 "0: mov %[turns], %[all]\n"                                            \
+                 "mov %[b], %[weights]\n"                                               \
                  "cbz %[odd], 1f\n" Unit                                                \
                  "1: cbz %[turns], 3f\n"                                                \
                  "2: " Unit Unit                                                        \
                  "subs %[turns], %[turns], #1\n"                                        \
                  "b.ne 2b\n"                                                            \
                  "3: cbz %[half], 4f\n" Half                                            \
-                 "4:\n" Store                                                           \
-                 : [a] "+r"(a), [b] "+r"(b), [start] "+r"(start), [next] "+r"(next),    \
-                   [out] "+r"(out), [turns] "+r"(turns)                                 \
-                 : [odd] "r"(odd), [half] "r"(s.half), [step] "r"(s.step),              \
+                 "4: cbz %[again], 5f\n" Again                                          \
+                 "mov %[again], #0\n"                                                   \
+                 "b 0b\n"                                                               \
+                 "5:\n" Store                                                           \
+                 : [a] "+r"(a), [b] "=&r"(b), [start] "+r"(start), [next] "+r"(next),   \
+                   [out] "+r"(out), [turns] "=&r"(turns), [again] "+r"(again)           \
+                 : [weights] "r"(s.b), [all] "r"(s.units >> 1),                         \
+                   [odd] "r"(s.units & 1), [half] "r"(s.half), [step] "r"(s.step),      \
                    [rest] "r"(s.step - 32), [pair] "r"(2 * s.step - 64),                \
                    [start_step] "r"(s.start_step), [out_step] "r"(s.out_step)           \
                  : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", \
@@ -105,9 +112,17 @@ void word_strip(const Strip& s);
 template <int Pairs>
 void byte_strip(const Strip& s);
 
+// Sums of upper bytes become those of words. First sums are of shifted bytes: the lower
+// bytes want theirs, too.
+#define IPTQ_SHIFT(s) "shl v" #s ".4s, v" #s ".4s, #8\n"
+#define IPTQ_SHIFT_4(a, b, c, d) IPTQ_SHIFT(a) IPTQ_SHIFT(b) IPTQ_SHIFT(c) IPTQ_SHIFT(d)
+#define IPTQ_SHIFT_1 IPTQ_SHIFT_4(8, 9, 10, 11) IPTQ_SHIFT_4(12, 13, 14, 15)
+#define IPTQ_SHIFT_2 IPTQ_SHIFT_1 IPTQ_SHIFT_4(16, 17, 18, 19) IPTQ_SHIFT_4(20, 21, 22, 23)
+#define IPTQ_SHIFT_3 IPTQ_SHIFT_2 IPTQ_SHIFT_4(24, 25, 26, 27) IPTQ_SHIFT_4(28, 29, 30, 31)
+
 #define IPTQ_WORD_STRIP(P)                                                           \
   IPTQ_STRIP(word_strip, P, IPTQ_ROWS_##P(IPTQ_FROM), IPTQ_WORDS_UNIT(P),            \
-             IPTQ_WORDS_HALF(P), IPTQ_ROWS_##P(IPTQ_TO))
+             IPTQ_WORDS_HALF(P), "", IPTQ_ROWS_##P(IPTQ_TO))
 IPTQ_WORD_STRIP(1)
 IPTQ_WORD_STRIP(2)
 IPTQ_WORD_STRIP(3)
@@ -133,9 +148,19 @@ IPTQ_WORD_STRIP(3)
 #define IPTQ_DOT_HALF(P) IPTQ_A_##P IPTQ_B IPTQ_DOT_##P(0, 2)
 #define IPTQ_DOT_UNIT(P) IPTQ_DOT_HALF(P) IPTQ_B IPTQ_DOT_##P(1, 3)
 
+#define IPTQ_ADD(s, x) "add v" #s ".4s, v" #s ".4s, v" #x ".4s\n"
+#define IPTQ_ADD_4(a, b, c, d) IPTQ_ADD(a, 4) IPTQ_ADD(b, 5) IPTQ_ADD(c, 6) IPTQ_ADD(d, 7)
+#define IPTQ_ADD_1 IPTQ_ADD_4(8, 9, 10, 11) IPTQ_ADD_4(12, 13, 14, 15)
+#define IPTQ_ADD_2 IPTQ_ADD_1 IPTQ_ADD_4(16, 17, 18, 19) IPTQ_ADD_4(20, 21, 22, 23)
+#define IPTQ_ADD_3 IPTQ_ADD_2 IPTQ_ADD_4(24, 25, 26, 27) IPTQ_ADD_4(28, 29, 30, 31)
+#define IPTQ_FIRST_SUMS "ld1 {v4.16b-v7.16b}, [%[start]]\n"
+#define IPTQ_AGAIN_1 IPTQ_SHIFT_1 IPTQ_FIRST_SUMS IPTQ_ADD_1
+#define IPTQ_AGAIN_2 IPTQ_SHIFT_2 IPTQ_FIRST_SUMS IPTQ_ADD_2
+#define IPTQ_AGAIN_3 IPTQ_SHIFT_3 IPTQ_FIRST_SUMS IPTQ_ADD_3
+
 #define IPTQ_BYTE_STRIP(P)                                                           \
   IPTQ_STRIP(byte_strip, P, IPTQ_ROWS_##P(IPTQ_FROM), IPTQ_DOT_UNIT(P),              \
-             IPTQ_DOT_HALF(P), IPTQ_ROWS_##P(IPTQ_TO))
+             IPTQ_DOT_HALF(P), IPTQ_AGAIN_##P, IPTQ_ROWS_##P(IPTQ_TO))
 
 #elif defined(IPTQ_I8MM)
 
@@ -172,7 +197,7 @@ IPTQ_WORD_STRIP(3)
 
 // Panels have no half units here.
 #define IPTQ_BYTE_STRIP(P) \
-  IPTQ_STRIP(byte_strip, P, IPTQ_FROM_##P, IPTQ_MM_UNIT(P), "", IPTQ_TO_##P)
+  IPTQ_STRIP(byte_strip, P, IPTQ_FROM_##P, IPTQ_MM_UNIT(P), "", IPTQ_SHIFT_##P, IPTQ_TO_##P)
 
 #endif
 

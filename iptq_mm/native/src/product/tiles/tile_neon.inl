@@ -15,6 +15,7 @@ constexpr bool kByteProducts = true;
 #else
 constexpr bool kByteProducts = false;
 #endif
+constexpr bool kSplitsWords = kByteProducts;
 
 template <int Pairs, bool Bytes>
 inline void run_strip(const Strip& strip) {
@@ -42,14 +43,17 @@ inline i64 form_start(const i32* start, i64 start_row, i32* to) {
   return 128;
 }
 
-// `taps` taps of `groups` dwords each, whose units follow one another.
+// `taps` taps of `groups` dwords each, whose units follow one another. Again: the upper
+// bytes of words are followed by the lower ones.
 template <int Pairs, bool Bytes>
 void multiply_strips(const char* a, i64 taps, const char* b, i64 groups, i64 width,
-                     const i32* start, i64 start_row, i32* out, i64 out_row) {
+                     const i32* start, i64 start_row, i32* out, i64 out_row,
+                     bool again = false) {
   Strip s;
   s.a = a;
   s.units = taps * (groups / 2);
   s.half = groups % 2;
+  s.again = again;
   s.step = 64 * width;
   s.out_step = 4 * out_row;
   for (i64 j = 0; j < width; ++j) {
@@ -80,6 +84,25 @@ void formed_tile(const char* a, i64 taps, const char* b, i64 groups, i64 width,
     b += groups * 64 * width;
     start = out;
     start_row = out_row;
+  }
+}
+
+// out = start + a b of all panels, where `a` are up to kTileRows rows of words, less their
+// zero point without a sign, as two bytes each, and `start` is that of rows of bytes whose
+// zero point is 0.
+inline void multiply_split(const i16* a, i64 a_row, i64 rows, i64 zero_point,
+                           const PanelLayout& panels, const char* packed, const i32* start,
+                           i32* out, i64 out_row, char* form) {
+  if constexpr (kByteProducts) {
+    form_split(a, a_row, rows, zero_point, panels.groups * 4, form);
+    const auto strips = rows > 4   ? multiply_strips<3, true>
+                        : rows > 2 ? multiply_strips<2, true>
+                                   : multiply_strips<1, true>;
+    for (i64 p = 0; p < panels.count; ++p) {
+      const i64 column = panels.column(p);
+      strips(form, 1, packed + panels.at(p, 8), panels.groups, panels.width_of(p),
+             start + column, 0, out + column, out_row, true);
+    }
   }
 }
 
