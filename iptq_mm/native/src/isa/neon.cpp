@@ -5,7 +5,7 @@
 #include "normalization/layer_norm_neon.inl"
 #include "product/pack_plain.inl"
 #include "product/tiles/tile_neon.inl"
-#include "softmax/softmax_plain.inl"
+#include "softmax/softmax_neon.inl"
 #include "isa/kernels.inl"
 
 namespace iptq {
