@@ -92,5 +92,68 @@ inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
   }
 }
 
+// Whether 32 bits hold the steps of fqvit_layernorm, or saturate beyond what its limits
+// leave: factors of 15 bits, addends and limits that are small beside 2**31 >> 16.
+inline bool scales_quickly(const LayerNorm& n) {
+  constexpr i64 kMostFactor = 1 << 15, kMostAddend = i64{1} << 30, kMostCode = 8191;
+  bool fits = n.size % 8 == 0 && n.up <= 6 && n.low >= -kMostCode && n.high <= kMostCode &&
+              (n.out_type == kU8 ? within_bytes(n.low, n.high) : n.out_type == kI16);
+  for (i64 c = 0; fits && c < n.size; ++c)
+    fits = n.multiplier[c] > -kMostFactor && n.multiplier[c] < kMostFactor &&
+           n.addend[c] > -kMostAddend && n.addend[c] < kMostAddend;
+  return fits;
+}
+
+// Constants of a row of fqvit_layernorm, see scaled_by_powers() for what they are.
+struct PowerVector {
+  int32x4_t factor, centre, mantissa, shift, least, most;
+
+  PowerVector(i64 factor, i64 centre, i64 mantissa, i64 shift)
+      : factor(vdupq_n_s32(static_cast<i32>(factor))),
+        centre(vdupq_n_s32(static_cast<i32>(centre))),
+        mantissa(vdupq_n_s32(static_cast<i32>(mantissa))),
+        shift(vdupq_n_s32(static_cast<i32>(shift))),
+        least(vdupq_n_s32(0)),
+        most(vdupq_n_s32(62)) {}
+
+  // 4 codes, which saturate.
+  int32x4_t operator()(int16x4_t x, const i32* multiplier, const i32* exponent,
+                       const i64* addend) const {
+    const int32x4_t f = vld1q_s32(multiplier);
+    const int32x4_t product = vmulq_s32(vabsq_s32(f), mantissa);
+    const int32x4_t cut = vaddq_s32(vshrq_n_s32(product, 29), vdupq_n_s32(21));
+    const int32x4_t size = vrshlq_s32(product, vnegq_s32(cut));
+    int32x4_t y = vsubq_s32(vmulq_s32(vmovl_s16(x), factor), centre);
+    y = vbslq_s32(vcltzq_s32(f), vnegq_s32(y), y);
+    int32x4_t down = vsubq_s32(vsubq_s32(shift, vld1q_s32(exponent)), cut);
+    down = vmaxq_s32(least, vminq_s32(most, down));
+    const int32x4_t wide =
+        vqshlq_s32(vmulq_s32(size, y), vsubq_s32(vdupq_n_s32(24), down));
+    const int64x2x2_t beta = vld1q_s64_x2(addend);
+    const int64x2_t low = vaddw_s32(beta.val[0], vget_low_s32(wide));
+    const int64x2_t high = vaddw_high_s32(beta.val[1], wide);
+    return vqshrn_high_n_s64(vqshrn_n_s64(low, 16), high, 16);
+  }
+};
+
+inline bool scaled_quickly(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
+                           i64 mantissa, i64 shift, i64 target) {
+  if (static_cast<i32>(centre) != centre) return false;
+  const PowerVector row(factor, centre, mantissa, shift);
+  const WordLimits limits(n.low, n.high);
+  for (i64 c = 0; c < n.size; c += 8) {
+    const int16x8_t v = vld1q_s16(x + c);
+    const auto codes = [&](int16x4_t half, i64 at) {
+      return row(half, n.multiplier + at, n.exponent + at, n.addend + at);
+    };
+    const int16x8_t made =
+        limits(joined(codes(vget_low_s16(v), c), codes(vget_high_s16(v), c + 4)));
+    const i64 at = target * n.out_row + c;
+    if (n.out_type == kU8) vst1_u8(static_cast<u8*>(n.out) + at, vqmovun_s16(made));
+    else vst1q_s16(static_cast<i16*>(n.out) + at, made);
+  }
+  return true;
+}
+
 }  // namespace
 }  // namespace iptq

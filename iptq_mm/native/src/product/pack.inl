@@ -77,15 +77,15 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_poin
     start[c] = sum_of(codes, depth) * static_cast<i32>(-zero_point);
     for (i64 d = 0; d < depth; d += size)
       pack_dword<Bytes>(codes + d, depth - d, panel + d / size * width * 4);
+    if (Bytes && c + 1 == columns) form_panels(panels, to);
   }
-  if (Bytes) form_panels(panels, to);
 }
 
 // `Size` rows of values side by side: element i of a column is in row i.
 template <i64 Size, class Element>
 inline void interleave(const u8* __restrict codes, i64 row, i64 columns,
                        Element* __restrict to) {
-  for (i64 c = 0; c < columns; ++c)
+  for (i64 c = interleave_vectors(codes, row, columns, to); c < columns; ++c)
     for (i64 i = 0; i < Size; ++i) to[c * Size + i] = centred(codes[i * row + c]);
 }
 
