@@ -17,6 +17,9 @@ namespace {
 
 inline void post_row(const Gemm& g, i32* codes, i64 row, i64 column, i64 count);
 
+// Functions whose registers compilers would spill if they were one.
+#define IPTQ_APART __attribute__((noinline))
+
 // The constants of a panel's columns in their order.
 struct PanelConstants {
   alignas(64) i32 multiplier[kTileColumns], shift[kTileColumns], left[kTileColumns];
@@ -91,11 +94,12 @@ template <bool Moves, class Body>
 __attribute__((always_inline)) inline void requantize(const PanelConstants& p,
                                                       const Targets& t, i64 width,
                                                       const Body& body) {
+  const i64 rows = t.count, columns = width * kLanes;
 #pragma GCC unroll 1
-  for (i64 c = 0; c < width * kLanes; c += kLanes) {
+  for (i64 c = 0; c < columns; c += kLanes) {
     const SixteenChannels<Moves> channels(p, c);
 #pragma GCC unroll 1
-    for (i64 r = 0; r < t.count; ++r) body(r, c, channels(t.sums[r] + c));
+    for (i64 r = 0; r < rows; ++r) body(r, c, channels(t.sums[r] + c));
   }
 }
 
@@ -110,100 +114,117 @@ inline void requantize(const PanelConstants& p, const Targets& t, i64 width,
 struct TileWords {
   alignas(64) i16 at[kTileRows][kTileColumns];
 
-  TileWords(const PanelConstants& p, const Targets& t, i64 width) {
+  IPTQ_APART TileWords(const PanelConstants& p, const Targets& t, i64 width) {
     requantize(p, t, width, [&](i64 r, i64 c, const int32x4x4_t& x) {
-      vst1q_s16_x2(at[r] + c, int16x8x2_t{{joined(x.val[0], x.val[1]),
-                                           joined(x.val[2], x.val[3])}});
+      store_pair(joined(x.val[0], x.val[1]), joined(x.val[2], x.val[3]), at[r] + c);
     });
   }
 };
 
-// Calls make(two registers of words, row of the result, column, columns left).
+// Where a tile's rows go: copies of what a compiler would read again after each store.
+template <class T>
+struct Output {
+  T* row[kTileRows];
+  i64 left;  // columns
+
+  Output(const Gemm& g, const Targets& t, i64 column) : left(g.n - column) {
+    for (i64 r = 0; r < t.count; ++r)
+      row[r] = static_cast<T*>(g.out) + t.target[r] * g.out_row + column;
+  }
+};
+
+inline void store(uint8x16_t x, const Output<u8>& out, i64 r, i64 c) {
+  store_bytes(x, out.row[r] + c, out.left - c);
+}
+
+inline void store(int16x8_t low, int16x8_t high, const Output<i16>& out, i64 r, i64 c) {
+  store_words(low, high, out.row[r] + c, out.left - c);
+}
+
+// Calls make(two registers of words, row of the tile, column within it).
 template <class Make>
-inline void from_words(const Gemm& g, const PanelConstants& p, const Targets& t, i64 column,
-                       i64 width, const Make& make) {
+__attribute__((always_inline)) inline void from_words(const PanelConstants& p,
+                                                      const Targets& t, i64 width,
+                                                      const Make& make) {
   const TileWords words(p, t, width);
-  for (i64 r = 0; r < t.count; ++r)
-    for (i64 c = 0; c < width * kLanes; c += kLanes) {
+  const i64 rows = t.count, columns = width * kLanes;
+#pragma GCC unroll 1
+  for (i64 r = 0; r < rows; ++r)
+#pragma GCC unroll 1
+    for (i64 c = 0; c < columns; c += kLanes) {
       const int16x8x2_t x = vld1q_s16_x2(words.at[r] + c);
-      make(x.val[0], x.val[1], t.target[r], column + c, g.n - column - c);
+      make(x.val[0], x.val[1], r, c);
     }
 }
 
-inline void finish_bytes(const Gemm& g, const PanelConstants& p, const Targets& t,
+IPTQ_APART void finish_bytes(const Gemm& g, const PanelConstants& p, const Targets& t,
                          i64 column, i64 width) {
   const ByteLimits limits(g.low, g.high);
-  requantize(p, t, width, [&](i64 r, i64 c, const int32x4x4_t& x) {
-    const uint8x16_t made = limits(
-        joined(joined(x.val[0], x.val[1]), joined(x.val[2], x.val[3])));
-    u8* out = static_cast<u8*>(g.out) + t.target[r] * g.out_row + column + c;
-    store_bytes(made, out, g.n - column - c);
+  const Output<u8> out(g, t, column);
+  requantize(p, t, width, [=](i64 r, i64 c, const int32x4x4_t& x) {
+    const int16x8_t low = joined(x.val[0], x.val[1]), high = joined(x.val[2], x.val[3]);
+    store(limits.always(joined(low, high)), out, r, c);
   });
 }
 
-inline void finish_line(const Gemm& g, const PanelConstants& p, const Targets& t,
+IPTQ_APART void finish_line(const Gemm& g, const PanelConstants& p, const Targets& t,
                         i64 column, i64 width) {
   const LineVector line(g.line);
+  const Output<u8> out(g, t, column);
   const WordLimits limits(g.low, g.high);
   const bool limited = g.low > -INT16_MAX || g.high < INT16_MAX;
-  from_words(g, p, t, column, width,
-             [&](int16x8_t a, int16x8_t b, i64 row, i64 at, i64 rest) {
-               if (limited) {
-                 a = limits(a);
-                 b = limits(b);
-               }
-               u8* out = static_cast<u8*>(g.out) + row * g.out_row + at;
-               store_bytes(line(a, b), out, rest);
-             });
+  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    if (limited) {
+      a = limits(a);
+      b = limits(b);
+    }
+    store(line(a, b), out, r, c);
+  });
 }
 
 // A table of bytes by bytes: codes less the lowest one.
-inline void finish_table(const Gemm& g, const PanelConstants& p, const Targets& t,
+IPTQ_APART void finish_table(const Gemm& g, const PanelConstants& p, const Targets& t,
                          i64 column, i64 width) {
   const ByteTable table(g.table);
   const WordLimits limits(g.low, g.high);
+  const Output<u8> out(g, t, column);
   const int16x8_t low = vdupq_n_s16(static_cast<i16>(g.low));
-  from_words(g, p, t, column, width,
-             [&](int16x8_t a, int16x8_t b, i64 row, i64 at, i64 rest) {
-               const uint8x16_t index =
-                   joined(vsubq_s16(limits(a), low), vsubq_s16(limits(b), low));
-               u8* out = static_cast<u8*>(g.out) + row * g.out_row + at;
-               store_bytes(table(index), out, rest);
-             });
+  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    store(table(joined(vsubq_s16(limits(a), low), vsubq_s16(limits(b), low))), out, r, c);
+  });
 }
 
-inline void finish_words(const Gemm& g, const PanelConstants& p, const Targets& t,
+IPTQ_APART void finish_words(const Gemm& g, const PanelConstants& p, const Targets& t,
                          i64 column, i64 width) {
   const WordLimits limits(g.low, g.high);
-  from_words(g, p, t, column, width,
-             [&](int16x8_t a, int16x8_t b, i64 row, i64 at, i64 rest) {
-               i16* out = static_cast<i16*>(g.out) + row * g.out_row + at;
-               store_words(limits(a), limits(b), out, rest);
-             });
+  const Output<i16> out(g, t, column);
+  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    store(limits(a), limits(b), out, r, c);
+  });
 }
 
-inline void finish_word_sums(const Gemm& g, const PanelConstants& p, const Targets& t,
+IPTQ_APART void finish_word_sums(const Gemm& g, const PanelConstants& p, const Targets& t,
                              i64 column, i64 width) {
   const WordLimits limits(g.low, g.high);
   const WordSum sum(g.sum);
-  from_words(g, p, t, column, width,
-             [&](int16x8_t a, int16x8_t b, i64 row, i64 at, i64 rest) {
-               const int16x8x2_t other = vld1q_s16_x2(residual_of(g, row) + at);
-               i16* out = static_cast<i16*>(g.out) + row * g.out_row + at;
-               store_words(sum(limits(a), other.val[0]), sum(limits(b), other.val[1]), out,
-                           rest);
-             });
+  const Output<i16> out(g, t, column);
+  const i16* residual[kTileRows];
+  for (i64 r = 0; r < t.count; ++r) residual[r] = residual_of(g, t.target[r]) + column;
+  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    const int16x8x2_t other = vld1q_s16_x2(residual[r] + c);
+    store(sum(limits(a), other.val[0]), sum(limits(b), other.val[1]), out, r, c);
+  });
 }
 
 // Whatever follows, in 32 bits.
-inline void finish_any(const Gemm& g, const PanelConstants& p, const Targets& t, i64 column,
+IPTQ_APART void finish_any(const Gemm& g, const PanelConstants& p, const Targets& t, i64 column,
                        i64 width) {
   alignas(64) i32 codes[kTileRows][kTileColumns];
   const int32x4_t low = vdupq_n_s32(static_cast<i32>(g.low));
   const int32x4_t high = vdupq_n_s32(static_cast<i32>(g.high));
   requantize(p, t, width, [&](i64 r, i64 c, int32x4x4_t x) {
     for (int i = 0; i < 4; ++i) x.val[i] = vmaxq_s32(low, vminq_s32(high, x.val[i]));
-    vst1q_s32_x4(codes[r] + c, x);
+    for (int i = 0; i < 4; ++i) vst1q_s32(codes[r] + c + 4 * i, x.val[i]);
   });
   const i64 padded = width * kLanes;
   const i64 count = g.n - column < padded ? g.n - column : padded;

@@ -68,7 +68,7 @@ struct LineVector {
     return vqaddq_s16(joined(vrshlq_s32(low, shift), vrshlq_s32(high, shift)), zero_point);
   }
 
-  uint8x16_t operator()(int16x8_t a, int16x8_t b) const {
+  __attribute__((always_inline)) uint8x16_t operator()(int16x8_t a, int16x8_t b) const {
     const uint16x8_t first = position(a), second = position(b);
     const auto index = [&](uint16x8_t at) {
       return vreinterpretq_u8_u16(vshlq_u16(at, down));

@@ -27,16 +27,12 @@ inline uint8x16_t joined(int16x8_t low, int16x8_t high) {
 
 struct WordLimits {
   int16x8_t low, high;
-  bool needed;
 
   WordLimits(i64 low, i64 high)
       : low(vdupq_n_s16(static_cast<i16>(low < INT16_MIN ? INT16_MIN : low))),
-        high(vdupq_n_s16(static_cast<i16>(high > INT16_MAX ? INT16_MAX : high))),
-        needed(low > INT16_MIN || high < INT16_MAX) {}
+        high(vdupq_n_s16(static_cast<i16>(high > INT16_MAX ? INT16_MAX : high))) {}
 
-  int16x8_t operator()(int16x8_t x) const {
-    return needed ? vmaxq_s16(low, vminq_s16(high, x)) : x;
-  }
+  int16x8_t operator()(int16x8_t x) const { return vmaxq_s16(low, vminq_s16(high, x)); }
 };
 
 struct ByteLimits {
@@ -48,9 +44,9 @@ struct ByteLimits {
         high(vdupq_n_u8(static_cast<u8>(high))),
         needed(low > 0 || high < 255) {}
 
-  uint8x16_t operator()(uint8x16_t x) const {
-    return needed ? vmaxq_u8(low, vminq_u8(high, x)) : x;
-  }
+  uint8x16_t operator()(uint8x16_t x) const { return needed ? always(x) : x; }
+
+  uint8x16_t always(uint8x16_t x) const { return vmaxq_u8(low, vminq_u8(high, x)); }
 };
 
 inline bool within_bytes(i64 low, i64 high) { return low >= 0 && high <= 255; }
@@ -70,10 +66,16 @@ inline void store_bytes(uint8x16_t x, u8* to, i64 count) {
   store_first(all, to, count);
 }
 
+// Two registers; compilers join both stores, and copy registers for vst1q_s16_x2.
+inline void store_pair(int16x8_t low, int16x8_t high, i16* to) {
+  vst1q_s16(to, low);
+  vst1q_s16(to + 8, high);
+}
+
 inline void store_words(int16x8_t low, int16x8_t high, i16* to, i64 count) {
-  if (count >= kLanes) return vst1q_s16_x2(to, int16x8x2_t{{low, high}});
+  if (count >= kLanes) return store_pair(low, high, to);
   i16 all[kLanes];
-  vst1q_s16_x2(all, int16x8x2_t{{low, high}});
+  store_pair(low, high, all);
   store_first(all, to, count);
 }
 

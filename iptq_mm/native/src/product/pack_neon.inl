@@ -100,9 +100,11 @@ inline i64 interleave_vectors(const u8* codes, i64 row, i64 columns, i8* to) {
     const auto words = [](int8x16_t v) { return vreinterpretq_s16_s8(v); };
     const int16x8_t a = words(vzip1q_s8(x[0], x[1])), b = words(vzip1q_s8(x[2], x[3]));
     const int16x8_t d = words(vzip2q_s8(x[0], x[1])), e = words(vzip2q_s8(x[2], x[3]));
-    vst1q_s16_x4(reinterpret_cast<i16*>(to),
-                 int16x8x4_t{{vzip1q_s16(a, b), vzip2q_s16(a, b), vzip1q_s16(d, e),
-                              vzip2q_s16(d, e)}});
+    i16* at = reinterpret_cast<i16*>(to);
+    vst1q_s16(at, vzip1q_s16(a, b));
+    vst1q_s16(at + 8, vzip2q_s16(a, b));
+    vst1q_s16(at + 16, vzip1q_s16(d, e));
+    vst1q_s16(at + 24, vzip2q_s16(d, e));
   }
   return c;
 }

@@ -17,9 +17,8 @@ void word_scores(const QuickScalar& quick, const WordLimits& limits, i64 keys, i
   i16* to = reinterpret_cast<i16*>(row);
   for (i64 i = 0; i < keys; i += kLanes) {
     const int32x4x4_t x = vld1q_s32_x4(row + i);
-    int16x8x2_t made = {{limits(quick.operator()<Rounds>(x.val[0], x.val[1])),
-                         limits(quick.operator()<Rounds>(x.val[2], x.val[3]))}};
-    vst1q_s16_x2(to + i, made);
+    store_pair(limits(quick.operator()<Rounds>(x.val[0], x.val[1])),
+               limits(quick.operator()<Rounds>(x.val[2], x.val[3])), to + i);
   }
   for (i64 i = keys; i < ceil_div(keys, kLanes) * kLanes; ++i) to[i] = INT16_MIN;
 }
@@ -89,7 +88,7 @@ inline i64 word_exponentials(const Softmax& s, const Tables& given, i32* scores,
     // Two are below 2**32.
     total = vpadalq_u32(total, vaddq_u32(made.val[0], made.val[1]));
     total = vpadalq_u32(total, vaddq_u32(made.val[2], made.val[3]));
-    vst1q_u32_x4(e + i, made);
+    for (int j = 0; j < 4; ++j) vst1q_u32(e + i + 4 * j, made.val[j]);
   }
   return static_cast<i64>(vaddvq_u64(total));
 }
@@ -110,7 +109,7 @@ inline void word_probabilities(const Softmax& s, const i32* e, i64 keys, i64 rec
   };
   for (i64 i = 0; i < keys; i += kLanes) {
     const int32x4x4_t x = vld1q_s32_x4(e + i);
-    vst1q_s16_x2(p + i, int16x8x2_t{{codes(x.val[0], x.val[1]), codes(x.val[2], x.val[3])}});
+    store_pair(codes(x.val[0], x.val[1]), codes(x.val[2], x.val[3]), p + i);
   }
 }
 

@@ -46,10 +46,8 @@ inline i64 formed_bytes(i64 rows, i64 bytes) {
 
 template <int Pairs>
 inline void store_unit(const uint8x16_t* units, u8* to) {
-  if constexpr (Pairs == 1) vst1q_u8(to, units[0]);
-  if constexpr (Pairs == 2) vst1q_u8_x2(to, uint8x16x2_t{{units[0], units[1]}});
-  if constexpr (Pairs == 3)
-    vst1q_u8_x3(to, uint8x16x3_t{{units[0], units[1], units[2]}});
+#pragma GCC unroll 3
+  for (int i = 0; i < Pairs; ++i) vst1q_u8(to + 16 * i, units[i]);
 }
 
 inline uint8x16_t joined_low(uint8x16_t a, uint8x16_t b) {
@@ -66,6 +64,7 @@ inline u8* form_tap(const u8* const* rows, i64 units, u8* to) {
   const uint8x16_t sign = vdupq_n_u8(Shift ? 0x80 : 0);
   for (i64 u = 0; u < units; u += 2) {
     uint8x16_t first[3], second[3];
+#pragma GCC unroll 3
     for (int p = 0; p < Pairs; ++p) {
       uint8x16_t x = vld1q_u8(rows[2 * p] + 8 * u), y = vld1q_u8(rows[2 * p + 1] + 8 * u);
       if constexpr (Shift) {
@@ -89,6 +88,7 @@ template <int Pairs>
 inline u8* form_wide_tap(const u8* const* rows, i64 units, u8* to) {
   for (i64 u = 0; u < units; u += 2) {
     uint8x16_t first[3], second[3];
+#pragma GCC unroll 3
     for (int p = 0; p < Pairs; ++p) {
       const auto x = vreinterpretq_u8_u16(vmovl_u8(vld1_u8(rows[2 * p] + 4 * u)));
       const auto y = vreinterpretq_u8_u16(vmovl_u8(vld1_u8(rows[2 * p + 1] + 4 * u)));
@@ -185,7 +185,8 @@ inline void pair_groups(const i8* from, const i8* second, i64 size, char* to) {
   for (i64 i = 0; i < size; i += 16, at += 8) {
     const int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(from + i));
     const int32x4_t y = vreinterpretq_s32_s8(vld1q_s8(second + i));
-    vst1q_s32_x2(at, int32x4x2_t{{vzip1q_s32(x, y), vzip2q_s32(x, y)}});
+    vst1q_s32(at, vzip1q_s32(x, y));
+    vst1q_s32(at + 4, vzip2q_s32(x, y));
   }
 }
 

@@ -31,7 +31,8 @@ inline i64 form_start(const i32* start, i64 start_row, i32* to) {
       const int64x2_t s = vreinterpretq_s64_s32(vld1q_s32(start + 4 * i));
       const int32x4_t low = vreinterpretq_s32_s64(vdupq_laneq_s64(s, 0));
       const int32x4_t high = vreinterpretq_s32_s64(vdupq_laneq_s64(s, 1));
-      vst1q_s32_x2(to, int32x4x2_t{{low, high}});
+      vst1q_s32(to, low);
+      vst1q_s32(to + 4, high);
     }
     return 0;
   }
