@@ -18,6 +18,7 @@ inline void multiply_split(const i16*, i64, i64, i64, const PanelLayout&, const 
                            const i32*, i32*, i64, char*) {}
 inline void pair_groups(const i8*, const i8*, i64, char*) {}
 inline void add_groups(const i8*, i64, i32*) {}
+inline bool widen_quickly(const i8*, i64, i16*) { return false; }
 inline void form_panels(const PanelLayout&, char*) {}
 
 }  // namespace

@@ -24,6 +24,7 @@ inline void unpack_halves(const i8* __restrict from, const i16* __restrict facto
 
 // Groups of 4 depths become two groups of pairs of int16.
 inline void widen_group(const i8* from, i64 columns, i16* to) {
+  if (widen_quickly(from, columns, to)) return;
   for (i64 half = 0; half < 2; ++half)
     for (i64 c = 0; c < columns; ++c)
       for (i64 i = 0; i < 2; ++i)
