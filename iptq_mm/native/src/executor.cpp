@@ -15,6 +15,9 @@
 #ifdef IPTQ_X86
 #include <immintrin.h>
 #endif
+#if defined(IPTQ_ARM64) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #ifdef IPTQ_AMX
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -126,6 +129,11 @@ const Level kLevels[] = {
 #ifdef IPTQ_AMX
     {"amx", amx_kernels, true},
 #endif
+#ifdef IPTQ_ARM64
+    {"neon", neon_kernels, false},
+    {"dotprod", dotprod_kernels, false},
+    {"i8mm", i8mm_kernels, false},
+#endif
 };
 
 #ifdef IPTQ_AMX
@@ -142,6 +150,16 @@ bool amx_allowed() {
 #endif
 
 int detected_level() {
+#ifdef IPTQ_ARM64
+#ifdef __linux__
+  // From the kernel's headers, of which old ones do not have the second.
+  constexpr unsigned long kProducts = 1ul << 20, kMatrices = 1ul << 13;
+  if (!(getauxval(AT_HWCAP) & kProducts)) return 1;
+  return getauxval(AT_HWCAP2) & kMatrices ? 3 : 2;
+#else
+  return 1;
+#endif
+#endif
 #ifdef IPTQ_X86
   __builtin_cpu_init();
   auto has_avx512 = __builtin_cpu_supports("avx512f") &&

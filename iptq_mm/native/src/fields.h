@@ -23,6 +23,9 @@ constexpr int kMaxWidth = 4;   // most such vectors in a panel of weights
 #ifdef IPTQ_AMX_TILES
 constexpr int kTileRows = 16;  // rows of a register tile
 constexpr int kTileDepth = 64; // depths of bytes that its products take at a time
+#elif defined(IPTQ_NEON_TILES)
+constexpr int kTileRows = 6;
+constexpr int kTileDepth = 8;
 #else
 constexpr int kTileRows = 6;
 constexpr int kTileDepth = 4;

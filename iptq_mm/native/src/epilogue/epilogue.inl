@@ -161,10 +161,11 @@ void finish_sums(const Gemm& g, const i64* sums, i64 row, i64 rows, i64 column,
 }
 
 // One tile: `width` vectors of columns, of which those beyond n are dropped.
-void finish(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column, i64 width) {
+void finish(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column, i64 width,
+            const PanelConstants& constants) {
   const i64 padded = width * kLanes;
   const i64 count = g.n - column < padded ? g.n - column : padded;
-  if (finish_quickly(g, sums, row, rows, column, width)) return;
+  if (finish_quickly(g, sums, row, rows, column, width, constants)) return;
   for (i64 r = 0; r < rows; ++r) {
     const i64 target = target_of(g, row + r);
     if (target < 0) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "epilogue/lines_avx512.inl"
+#include "epilogue/no_constants.inl"
 #include "epilogue/targets.inl"
 #include "epilogue/word_sums_avx512.inl"
 
@@ -236,7 +237,7 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
 
 // True if the form is one of those above.
 inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows,
-                           i64 column, i64 width) {
+                           i64 column, i64 width, const PanelConstants&) {
   if (!g.quick) return false;
   switch (width + (g.up ? kMaxWidth : 0)) {
     case 1: return finish_width<1, false>(g, sums, row, rows, column);

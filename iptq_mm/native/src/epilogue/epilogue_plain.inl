@@ -2,11 +2,13 @@
 #pragma once
 
 #include "arithmetic.inl"
+#include "epilogue/no_constants.inl"
 
 namespace iptq {
 namespace {
 
-inline bool finish_quickly(const Gemm&, const i32*, i64, i64, i64, i64) {
+inline bool finish_quickly(const Gemm&, const i32*, i64, i64, i64, i64,
+                           const PanelConstants&) {
   return false;
 }
 

@@ -5,6 +5,7 @@
 
 #include "arithmetic.inl"
 #include "epilogue/targets.inl"
+#include "epilogue/no_constants.inl"
 
 namespace iptq {
 namespace {
@@ -83,7 +84,7 @@ struct EightChannels {
 
 // False where the shifts of a command are beyond what products can do.
 inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
-                           i64 width) {
+                           i64 width, const PanelConstants&) {
   if (!g.quick) return false;
   const i64 padded = width * kLanes;
   const i64 count = g.n - column < padded ? g.n - column : padded;

@@ -1,19 +1,11 @@
 // Sums of two numbers of 16 bits, with 32 bits throughout.
 #pragma once
 
-#include <cstdlib>
-
+#include "epilogue/halves_of_factors.inl"
 #include "isa/vectors_avx512.inl"
 
 namespace iptq {
 namespace {
-
-// A factor of up to 31 bits as two words: high * 2**16 + low.
-struct Halves {
-  i64 low, high;
-
-  explicit Halves(i64 factor) : low(static_cast<i16>(factor)), high((factor - low) >> 16) {}
-};
 
 // A sum of two words, with 32 bits throughout: factors are halves, and what those below
 // add up to is carried to those above.
@@ -29,17 +21,7 @@ struct WordSum {
         shift(_mm512_set1_epi32(static_cast<i32>(s.shift - 16))),
         limits(s.low, s.high) {}
 
-  // Whether no sum overflows, whatever the words are.
-  static bool fits(const Sum& s) {
-    const Halves left(s.left), right(s.right);
-    const i64 most = INT32_MAX, words = -i64{INT16_MIN};
-    const i64 below = words * (std::abs(left.low) + std::abs(right.low)) + 0xFFFF;
-    const i64 above = words * (std::abs(left.high) + std::abs(right.high)) +
-                      std::abs(s.offset >> 16) + words;
-    return s.shift >= 16 && s.low >= INT16_MIN && s.high <= INT16_MAX &&
-           std::abs(left.high) <= INT16_MAX && std::abs(right.high) <= INT16_MAX &&
-           below <= most && above <= most;
-  }
+  static bool fits(const Sum& s) { return fits_halves(s); }
 
   __m512i operator()(__m512i a, __m512i b) const {
     const __m512i first = shifted(_mm512_unpacklo_epi16(a, b));

@@ -20,6 +20,11 @@ Kernels simd128_kernels();
 #else
 Kernels portable_kernels();
 #endif
+#ifdef IPTQ_ARM64
+Kernels neon_kernels();
+Kernels dotprod_kernels();
+Kernels i8mm_kernels();
+#endif
 #ifdef IPTQ_X86
 Kernels avx2_kernels();
 Kernels avx512vnni_kernels();

@@ -49,12 +49,13 @@ inline u64 root_of(const LayerNorm& n, u64 squares) {
 
 // fqvit_layernorm: gamma / root as an 8-bit mantissa and a shift for each number.
 inline void scaled_by_powers(const LayerNorm& n, const i16* x, const Centred& row,
-                             i64 reciprocal, i64 target) {
+                             i64 reciprocal, i64 target, bool quick) {
   constexpr i64 kBlock = 256;
   constexpr i64 kFactorBits = 15, kCut = 21, kHeadroom = 24, kFraction = 16;
   const i64 exponent = 64 - __builtin_clzll(reciprocal) - kFactorBits;
   const i64 mantissa = reciprocal >> exponent;
   const i64 shift = n.up - kFraction + kHeadroom + 62 - exponent;
+  if (quick && scaled_quickly(n, x, row.factor, row.centre, mantissa, shift, target)) return;
   i32 codes[kBlock];
   for (i64 c = 0; c < n.size; c += kBlock) {
     const i64 count = n.size - c < kBlock ? n.size - c : kBlock;
@@ -95,8 +96,8 @@ struct NormRow {
     reciprocal = static_cast<i64>((u64{1} << bits) / root_of(n, squares));
   }
 
-  void finish(const LayerNorm& n) const {
-    if (n.form == kFQViT) scaled_by_powers(n, x, centred, reciprocal, target);
+  void finish(const LayerNorm& n, bool quick) const {
+    if (n.form == kFQViT) scaled_by_powers(n, x, centred, reciprocal, target, quick);
     else normalized(n, x, centred.factor, centred.centre, reciprocal, target);
   }
 };
@@ -118,6 +119,7 @@ void layer_norm_run(const void* command, i64 task, i64 tasks, char*) {
   constexpr i64 kRows = 8;
   const LayerNorm& n = *static_cast<const LayerNorm*>(command);
   const i64 end = n.rows * (task + 1) / tasks;
+  const bool quick = n.form == kFQViT && scales_quickly(n);
   for (i64 row = n.rows * task / tasks; row < end;) {
     NormRow rows[kRows];
     i64 count = 0;
@@ -127,7 +129,7 @@ void layer_norm_run(const void* command, i64 task, i64 tasks, char*) {
       else rows[count++] = NormRow(n, n.x + source * n.x_row, row);
     }
     for (i64 i = 0; i < count; ++i) rows[i].invert(n);
-    for (i64 i = 0; i < count; ++i) rows[i].finish(n);
+    for (i64 i = 0; i < count; ++i) rows[i].finish(n, quick);
   }
 }
 

@@ -119,5 +119,11 @@ inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
   normalized_any(n, x, done, factor, centre, reciprocal, target);
 }
 
+// fqvit_layernorm: nothing by hand.
+inline bool scales_quickly(const LayerNorm&) { return false; }
+inline bool scaled_quickly(const LayerNorm&, const i16*, i64, i64, i64, i64, i64) {
+  return false;
+}
+
 }  // namespace
 }  // namespace iptq

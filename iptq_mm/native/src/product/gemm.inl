@@ -28,6 +28,7 @@ namespace {
 constexpr i64 kChunkTiles = 240 / kTileRows;  // their rows of `a` stay in the L2 cache
 constexpr i64 kTasksOfThread = 8;
 constexpr i64 kSliceGroups = 640;  // of 4 depths: 160 KB of weights
+constexpr i64 kMostFormed = 192 << 10;  // bytes of rows that are kept for all panels
 
 // Units of work: tiles within panels within chunks of rows.
 struct GemmGrid {
@@ -88,7 +89,13 @@ i64 gemm_tasks(const void* command, i64 threads) {
 inline bool of_words(const Gemm& g) { return g.bits == 16; }
 
 inline bool unpacks(const Gemm& g) {
-  return !g.window.depthwise && !of_words(g) && (g.bits == 4 || !kByteProducts);
+  return !g.window.depthwise && !of_words(g) &&
+         (g.bits == 4 || !kByteProducts || kFormsPanels);
+}
+
+// Whether first sums are those of shifted rows.
+inline bool shifts(const Gemm& g) {
+  return kRowShift && !g.window.depthwise && !of_words(g);
 }
 
 inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
@@ -96,7 +103,12 @@ inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
 // What a thread works in.
 struct GemmMemory {
   char* panel;           // unpacked
+  i32* start;            // of the panel
+  PanelConstants* constants;
   char* wide;            // rows of `a` as int16
+  char* formed;          // rows of `a` in a form of their own
+  i64 formed_size;       // bytes of a tile
+  bool keeps;            // whether those of all tiles of a chunk
   i32* sums;             // of the tiles of a chunk, or of one tile
   const char** pointers;
   i64 bytes = 0;
@@ -107,10 +119,17 @@ struct GemmMemory {
       bytes += ceil_div(size, 64) * 64;
       return at;
     };
-    const i64 depth = ceil_div(g.k, 4) * 4 * taps_of(g);
+    const i64 unit = kFormsPanels ? 8 : 4;
+    const i64 depth = ceil_div(g.k, unit) * unit * taps_of(g);
     const i64 element = kByteProducts ? 1 : 2, row = kTileColumns * sizeof *sums;
     panel = take(unpacks(g) ? depth * g.width * kLanes * element : 0);
-    wide = take(kByteProducts ? 0 : kTileRows * depth * 2);
+    start = reinterpret_cast<i32*>(take(kRowShift ? kTileColumns * sizeof *start : 0));
+    constants = reinterpret_cast<PanelConstants*>(take(sizeof *constants));
+    wide = take(kByteProducts || kFormsRows ? 0 : kTileRows * depth * 2);
+    const i64 of_tap = ceil_div(g.k, 4) * 4 * (of_words(g) || !kByteProducts ? 2 : 1);
+    formed_size = formed_bytes(kTileRows, of_tap) * taps_of(g);
+    keeps = formed_size * kChunkTiles <= kMostFormed;
+    formed = take(formed_size * (keeps ? kChunkTiles : 1));
     sums = reinterpret_cast<i32*>(take(kChunkTiles * kTileRows * row));
     pointers = reinterpret_cast<const char**>(take(taps_of(g) * kTileRows * 8));
   }
@@ -163,48 +182,93 @@ __attribute__((always_inline)) inline void fetch_results(
   }
 }
 
+// The formed rows of the tiles of a chunk, as far as they are there.
+class FormedRows {
+ public:
+  // A tile's rows, whose addresses are in m.pointers.
+  const char* of(const Gemm& g, const GemmMemory& m, i64 chunk, i64 tile, i64 rows,
+                 const DepthSlice& slice) {
+    const bool whole = slice.first && slice.last, kept = m.keeps && whole;
+    if (!whole || chunk != chunk_) ready_ = 0;
+    chunk_ = chunk;
+    char* to = m.formed + (kept ? tile * m.formed_size : 0);
+    if (ready_ >> tile & 1) return to;
+    const char* const* at = m.pointers + slice.tap * kTileRows;
+    const bool words = of_words(g);
+    const i64 element = words ? 2 : 1;
+    if (g.taps) point_pixels(g, (chunk + tile) * kTileRows, rows, m.pointers);
+    else point_rows(g, (chunk + tile) * kTileRows, rows, m.pointers);
+    form_rows(at, slice.taps, rows, 4 * element * slice.group, 4 * element * slice.groups,
+              words ? kWords : kByteProducts ? kBytes : kWidened, to);
+    if (kept) ready_ |= u64{1} << tile;
+    return to;
+  }
+
+ private:
+  static_assert(kChunkTiles <= 64);
+  i64 chunk_ = -1;
+  u64 ready_ = 0;
+};
+
+// Has at[0] and on point at the rows of a tile, as its product takes them.
+inline void prepare_rows(const Gemm& g, const GemmMemory& m, const GemmPlace& place,
+                         i64 tile, i64 rows, const DepthSlice& slice, FormedRows& formed) {
+  const char** at = m.pointers + slice.tap * kTileRows;
+  if (kFormsRows && !g.window.depthwise) {
+    const char* made = formed.of(g, m, place.chunk, tile, rows, slice);
+    at[0] = made;
+    return;
+  }
+  const i64 row = (place.chunk + tile) * kTileRows;
+  if (g.taps) point_pixels(g, row, rows, m.pointers);
+  else point_rows(g, row, rows, m.pointers);
+  if (g.window.depthwise) return;
+  if (kByteProducts || of_words(g)) {
+    if (slice.group)
+      for (i64 i = 0; i < rows; ++i) at[i] += 4 * (of_words(g) ? 2 : 1) * slice.group;
+  } else {
+    widen_rows(at, slice.taps, rows, 4 * slice.group, 4 * slice.groups, m.wide);
+  }
+}
+
 // The tiles of a panel up to `last` of the chunk, as far as a slice of the depth.
 void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
-                i64 last, const char* b, const GemmMemory& m, const DepthSlice& slice) {
+                i64 last, const char* b, const GemmMemory& m, const DepthSlice& slice,
+                FormedRows& formed) {
   const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
-  const bool whole = slice.first && slice.last;
-  const i64 part = slice.tap * panels.groups + slice.group;
+  const bool whole = slice.first && slice.last, words = of_words(g);
+  const i64 in_tap = kFormsPanels && !words ? ceil_div(panels.groups, 2) * 2 : panels.groups;
+  const i64 part = slice.tap * in_tap + slice.group;
+  const i64 scale = kByteProducts && !words ? 1 : 2, groups = slice.groups * scale;
+  const i32* first = shifts(g) ? m.start : g.start + column;
+  const char** at = m.pointers + slice.tap * kTileRows;
   for (i64 t = place.tile; t < last; ++t) {
     const i64 row = (place.chunk + t) * kTileRows;
     const i64 rows = g.m - row < kTileRows ? g.m - row : kTileRows;
     i32* sums = m.sums + (whole ? 0 : (t - place.tile) * kTileRows * kTileColumns);
-    if (slice.last) fetch_results(g, row + kTileRows, column, width * kLanes);
-    if (g.taps) point_pixels(g, row, rows, m.pointers);
-    else point_rows(g, row, rows, m.pointers);
+    if (slice.last && !kFormsRows)
+      fetch_results(g, row + kTileRows, column, width * kLanes);
+    prepare_rows(g, m, place, t, rows, slice, formed);
     if (g.window.depthwise) {
       depthwise_tile(g, m.pointers, rows, column, width * kLanes, sums);
-      finish(g, sums, row, rows, column, width);
+      finish(g, sums, row, rows, column, width, *m.constants);
       continue;
     }
-    const char** at = m.pointers + slice.tap * kTileRows;
-    const bool words = of_words(g);
-    const i64 scale = kByteProducts && !words ? 1 : 2, groups = slice.groups * scale;
-    if (kByteProducts || words) {
-      if (slice.group)
-        for (i64 i = 0; i < rows; ++i) at[i] += 4 * scale * slice.group;
-    } else {
-      widen_rows(at, slice.taps, rows, 4 * slice.group, 4 * slice.groups, m.wide);
-    }
-    const i32* start = slice.first ? g.start + column : sums;
+    const i32* start = slice.first ? first : sums;
     const auto tiles = words ? tile_of<false> : tile_of<kByteProducts>;
     const Tile tile = tiles(rows, width);
     tile(at, slice.taps, b + part * scale * 64 * width, groups, start,
          slice.first ? 0 : kTileColumns, sums, kTileColumns);
-    if (slice.last) finish(g, sums, row, rows, column, width);
+    if (slice.last) finish(g, sums, row, rows, column, width, *m.constants);
   }
 }
 
 // The tiles of a panel up to `last` of the chunk, slice after slice.
 void gemm_panel(const Gemm& g, const PanelLayout& panels, const GemmPlace& place,
-                i64 last, const char* b, const GemmMemory& m) {
+                i64 last, const char* b, const GemmMemory& m, FormedRows& formed) {
   const i64 taps = g.window.depthwise ? 1 : taps_of(g), groups = panels.groups;
   for (DepthSlice slice(0, 0, taps, groups);; slice = slice.next(taps, groups)) {
-    gemm_slice(g, panels, place, last, b, m, slice);
+    gemm_slice(g, panels, place, last, b, m, slice, formed);
     if (slice.last) return;
   }
 }
@@ -247,7 +311,8 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const PanelLayout& panels = grid.panels;
   const GemmMemory memory(g, scratch);
   const TileConfig config(panels.groups);
-  i64 unit = first_unit(grid.units, task, tasks), ready = -1;
+  FormedRows formed;
+  i64 unit = first_unit(grid.units, task, tasks), ready = -1, prepared = -1;
   const i64 end = first_unit(grid.units, task + 1, tasks);
   for (GemmPlace place(grid, unit); unit < end; place.next(grid)) {
     i64 last = grid.tiles_from(place.chunk);
@@ -261,8 +326,13 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
       ready = place.panel;
       b = memory.panel;
     }
+    if (prepared != place.panel) {
+      prepared = place.panel;
+      if (shifts(g)) shift_start(g, panels, place.panel, taps, b, memory.start);
+      memory.constants->prepare(g, panels.column(prepared), panels.width_of(prepared));
+    }
     if (g.halves) gemm_panel_in_halves(g, panels, place, last, b, memory);
-    else gemm_panel(g, panels, place, last, b, memory);
+    else gemm_panel(g, panels, place, last, b, memory, formed);
     unit += last - place.tile;
   }
 }

@@ -28,6 +28,7 @@ struct HalvedTile {
   alignas(64) i16 memory[2 * kTileRows * kHalvesGroups * 4];
   const char* high[kHalvesGroups * kTileRows];  // as a tile wants them
   const char* low[kHalvesGroups * kTileRows];
+  alignas(16) char form[kFormsRows ? 2 * kTileRows * kHalvesGroups * 4 + 64 : 1];
   i16* end;
 
   // Forget the rows so far.
@@ -50,7 +51,9 @@ struct HalvedTile {
   void multiply(i64 taps, i64 rows, const char* b, i64 pairs, i64 width, bool first) {
     static const i32 zeros[kTileColumns] = {};
     const Tile tile = tile_of<false>(rows, width);
+    form_half(high, taps, rows, pairs);
     tile(high, taps, b, pairs, zeros, 0, upper, kTileColumns);
+    form_half(low, taps, rows, pairs);
     tile(low, taps, b, pairs, zeros, 0, lower, kTileColumns);
     for (i64 i = 0; i < rows; ++i) {
       const i64 at = i * kTileColumns, end = at + width * kLanes;
@@ -61,6 +64,13 @@ struct HalvedTile {
         for (i64 c = at; c < end; ++c)
           sums[c] += static_cast<i64>(upper[c]) * 256 + lower[c];
     }
+  }
+
+ private:
+  void form_half(const char** half, i64 taps, i64 rows, i64 pairs) {
+    if (!kFormsRows) return;
+    form_rows(half, taps, rows, 0, 4 * pairs, kWords, form);
+    half[0] = form;
   }
 };
 

@@ -16,6 +16,7 @@ struct MatMulMemory {
   char* packed;
   i32 *start, *sums;
   i16* rows;
+  char* form;
   i64 bytes = 0;
 
   MatMulMemory(const MatMul& c, char* memory)
@@ -30,6 +31,7 @@ struct MatMulMemory {
     start = reinterpret_cast<i32*>(take(padded * 4));
     sums = reinterpret_cast<i32*>(take(kTileRows * padded * 4));
     rows = reinterpret_cast<i16*>(take(kTileRows * depth * 2));
+    form = take(formed_bytes(kTileRows, 4 * panels.groups));
   }
 };
 
@@ -76,11 +78,11 @@ void multiply_groups(const MatMul& c, i64 task, i64 tasks, char* scratch) {
     const i64 at = c.a_at[group] + row * c.a_row;
     if constexpr (Bytes) {
       multiply<true>(static_cast<const char*>(c.a) + at, c.a_row, rows, m.panels,
-                     m.packed, m.start, m.sums, padded);
+                     m.packed, m.start, m.sums, padded, m.form);
     } else {
       widen_left(c, at, rows, m.depth, m.rows);
       multiply<false>(reinterpret_cast<const char*>(m.rows), 2 * m.depth, rows,
-                      m.panels, m.packed, m.start, m.sums, padded);
+                      m.panels, m.packed, m.start, m.sums, padded, m.form);
     }
     store_results(c.result, c.n, m.sums, padded, rows, c.out, c.out_type,
                   c.out_at[group] + row * c.out_row, c.out_row);

@@ -64,6 +64,7 @@ template <bool Bytes>
 void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point,
                   char* to, i32* start) {
   constexpr i64 size = Dword<Bytes>::size;
+  if (Bytes) zero_point -= kRowShift;
   const PanelLayout panels = panels_of<Bytes>(columns, depth);
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
   std::memset(start, 0, panels.vectors * kLanes * sizeof *start);
@@ -76,6 +77,7 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_poin
     start[c] = sum_of(codes, depth) * static_cast<i32>(-zero_point);
     for (i64 d = 0; d < depth; d += size)
       pack_dword<Bytes>(codes + d, depth - d, panel + d / size * width * 4);
+    if (Bytes && c + 1 == columns) form_panels(panels, to);
   }
 }
 
@@ -83,7 +85,7 @@ void pack_columns(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_poin
 template <i64 Size, class Element>
 inline void interleave(const u8* __restrict codes, i64 row, i64 columns,
                        Element* __restrict to) {
-  for (i64 c = 0; c < columns; ++c)
+  for (i64 c = interleave_vectors(codes, row, columns, to); c < columns; ++c)
     for (i64 i = 0; i < Size; ++i) to[c * Size + i] = centred(codes[i * row + c]);
 }
 
@@ -93,6 +95,7 @@ void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point
                  char* to, i32* __restrict start) {
   using Element = typename Dword<Bytes>::Element;
   constexpr i64 size = Dword<Bytes>::size;
+  if (Bytes) zero_point -= kRowShift;
   const PanelLayout panels = panels_of<Bytes>(columns, depth);
   const i64 padded = panels.vectors * kLanes;
   std::memset(to, 0, packed_bytes<Bytes>(columns, depth));
@@ -120,6 +123,7 @@ void pack_depths(const u8* from, i64 row, i64 columns, i64 depth, i64 zero_point
           group[c * size + i] = centred(codes[i * row + c]);
     }
   }
+  if (Bytes) form_panels(panels, to);
 }
 
 }  // namespace

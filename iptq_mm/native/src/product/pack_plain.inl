@@ -10,5 +10,11 @@ inline i64 pack_vectors(const u8*, i64, i64, i64, i64, const PanelLayout&, char*
   return 0;
 }
 
+// Depths of values side by side: nothing by hand.
+template <class Element>
+inline i64 interleave_vectors(const u8*, i64, i64, Element*) {
+  return 0;
+}
+
 }  // namespace
 }  // namespace iptq

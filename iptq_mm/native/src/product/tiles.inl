@@ -28,16 +28,13 @@ namespace iptq {
 namespace {
 
 // a: for each tap kTileRows addresses of rows, of which the first `rows` are read, up to
-//   a multiple of kTileDepth
+//   a multiple of kTileDepth; or the first one alone is that of all rows, formed
 // b: a panel, from the first group of these taps on
 // start, out: (kTileRows, width * 16), rows `start_row` and `out_row` apart
 using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
                       const i32* start, i64 start_row, i32* out, i64 out_row);
 
 #ifndef IPTQ_AMX_TILES
-// Whether products of words by bytes are quicker as two of bytes by bytes.
-constexpr bool kSplitsWords = false;
-
 // What products of bytes need while they run: here nothing. See tile_amx.inl.
 struct TileConfig {
   explicit TileConfig(i64) {}
@@ -70,12 +67,17 @@ Tile tile_of(i64 rows, i64 width) {
   }
 }
 
-// out = start + a b of all panels.
+// out = start + a b of all panels. Where rows take a form of their own, `form` has room for
+// it.
 template <bool Bytes>
 void multiply(const char* a, i64 a_row, i64 rows, const PanelLayout& panels,
-              const char* packed, const i32* start, i32* out, i64 out_row) {
+              const char* packed, const i32* start, i32* out, i64 out_row, char* form) {
   const char* at[kTileRows] = {};
   for (i64 i = 0; i < rows; ++i) at[i] = a + i * a_row;
+  if (kFormsRows) {
+    form_rows(at, 1, rows, 0, 4 * panels.groups, Bytes ? kBytes : kWords, form);
+    at[0] = form;
+  }
   for (i64 p = 0; p < panels.count; ++p) {
     const i64 column = panels.column(p);
     tile_of<Bytes>(rows, panels.width_of(p))(at, 1, packed + panels.at(p, 8),

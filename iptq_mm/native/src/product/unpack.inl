@@ -24,6 +24,7 @@ inline void unpack_halves(const i8* __restrict from, const i16* __restrict facto
 
 // Groups of 4 depths become two groups of pairs of int16.
 inline void widen_group(const i8* from, i64 columns, i16* to) {
+  if (widen_quickly(from, columns, to)) return;
   for (i64 half = 0; half < 2; ++half)
     for (i64 c = 0; c < columns; ++c)
       for (i64 i = 0; i < 2; ++i)
@@ -70,12 +71,47 @@ class FourBits {
   alignas(64) i16 spread_[kTileColumns * 2];
 };
 
+// A panel whose groups become groups of 8 depths, the last one of a tap with zeros.
+inline void unpack_pairs(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
+                         char* to) {
+  static const i8 zeros[kTileColumns * 4] = {};
+  const i64 size = panels.width_of(panel) * kLanes * 4;
+  const i8* bytes = g.weights + panels.at(panel, 8) * taps;
+  FourBits codes(g, panels, panel, taps);
+  u16 unpacked[2][kTileColumns * 2];
+  for (i64 t = 0; t < taps; ++t)
+    for (i64 i = 0; i < panels.groups; i += 2, to += 2 * size) {
+      const i8* group[2] = {bytes, bytes + size};
+      const i64 count = i + 1 == panels.groups ? 1 : 2;
+      for (i64 j = 0; j < count && g.bits == 4; ++j) {
+        codes.next(unpacked[j]);
+        group[j] = reinterpret_cast<const i8*>(unpacked[j]);
+      }
+      pair_groups(group[0], count == 1 ? zeros : group[1], size, to);
+      bytes += count * size;
+    }
+}
+
+// First sums of a panel whose rows are shifted down: sum + kRowShift * sum of weights.
+inline void shift_start(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
+                        const char* b, i32* start) {
+  const i64 columns = panels.width_of(panel) * kLanes;
+  const i8* weights = reinterpret_cast<const i8*>(b);
+  i32 sums[kTileColumns] = {};
+  for (i64 i = 0; i < panels.groups * taps; ++i, weights += 4 * columns)
+    add_groups(weights, columns, sums);
+  for (i64 c = 0; c < columns; ++c)
+    start[c] = static_cast<i32>(static_cast<u32>(g.start[panels.column(panel) + c]) +
+                                static_cast<u32>(sums[c]) * static_cast<u32>(kRowShift));
+}
+
 // A panel of weights, as this instruction set multiplies them.
 template <bool Bytes>
 void unpack_panel(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
                   char* to) {
   const i64 columns = panels.width_of(panel) * kLanes, size = columns * 4;
   const i64 groups = panels.groups * taps;
+  if (Bytes && kFormsPanels) return unpack_pairs(g, panels, panel, taps, to);
   if (g.bits != 4) {
     const i8* bytes = g.weights + panels.at(panel, g.bits) * taps;
     for (i64 i = 0; i < groups; ++i, bytes += size, to += 2 * size)

@@ -1,6 +1,7 @@
 // softmax(q k^T) v, a tile of queries at a time: their scores stay in the cache.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "product/pack.inl"
@@ -13,16 +14,36 @@ namespace {
 // Keys are padded to what softmax and products take at a time.
 constexpr i64 kKeys = kTileDepth > 2 * kLanes ? kTileDepth : 2 * kLanes;
 
-// Where a task keeps what. Probability: u8, i16 or SplitWord.
-template <class Probability>
+// Probabilities and values of a product: bytes; words and bytes, as words; or the same,
+// the words as two bytes each.
+enum Operands { kOfBytes, kOfWords, kOfSplitWords };
+
+template <Operands P>
+struct ProbabilityOf {
+  using Type = i16;
+};
+
+template <>
+struct ProbabilityOf<kOfBytes> {
+  using Type = u8;
+};
+
+template <>
+struct ProbabilityOf<kOfSplitWords> {
+  using Type = SplitProbability;
+};
+
+// Where a task keeps what.
+template <Operands P>
 struct AttentionMemory {
-  // Whether values are multiplied as bytes.
-  static constexpr bool kBytes = !std::is_same<Probability, i16>::value;
+  using Probability = typename ProbabilityOf<P>::Type;
+  static constexpr bool kByteValues = P != kOfWords;
   i64 keys_padded, depth_padded, values_padded, p_row;  // elements
   char *keys, *values;
   i32 *key_start, *value_start, *scores, *sums;
   i16* queries;
   Probability* p;
+  char* form;
   i64 bytes = 0;
 
   AttentionMemory(const Attention& a, char* memory) {
@@ -36,13 +57,16 @@ struct AttentionMemory {
       return at;
     };
     keys = take(packed_bytes<kByteProducts>(a.keys, a.depth));
-    values = take(packed_bytes<kBytes>(a.value_depth, a.keys));
+    values = take(packed_bytes<kByteValues>(a.value_depth, a.keys));
     key_start = reinterpret_cast<i32*>(take(keys_padded * 4));
     value_start = reinterpret_cast<i32*>(take(values_padded * 4));
     scores = reinterpret_cast<i32*>(take(kTileRows * keys_padded * 4));
     sums = reinterpret_cast<i32*>(take(kTileRows * values_padded * 4));
     queries = reinterpret_cast<i16*>(take(kTileRows * depth_padded * 2));
     p = reinterpret_cast<Probability*>(take(kTileRows * p_row * sizeof *p));
+    const i64 of_queries = panels_of<kByteProducts>(a.keys, a.depth).groups;
+    const i64 of_keys = panels_of<kByteValues>(a.value_depth, a.keys).groups;
+    form = take(2 * formed_bytes(kTileRows, 4 * (of_keys > of_queries ? of_keys : of_queries)));
   }
 };
 
@@ -62,31 +86,32 @@ struct AttentionGrid {
   i64 last_tile(i64 unit) const { return tiles * (unit / groups + 1) / blocks; }
 };
 
-template <class P>
+template <Operands P>
 void multiply_queries(const Attention& a, const AttentionMemory<P>& m,
                       const u8* q, i64 rows) {
   const PanelLayout panels = panels_of<kByteProducts>(a.keys, a.depth);
   if constexpr (kByteProducts) {
     multiply<true>(reinterpret_cast<const char*>(q), a.q_row, rows, panels, m.keys,
-                   m.key_start, m.scores, m.keys_padded);
+                   m.key_start, m.scores, m.keys_padded, m.form);
   } else {
     for (i64 i = 0; i < rows; ++i)
       for (i64 d = 0; d < m.depth_padded; ++d)
         m.queries[i * m.depth_padded + d] = d < a.depth ? q[i * a.q_row + d] : 0;
     multiply<false>(reinterpret_cast<const char*>(m.queries), 2 * m.depth_padded, rows,
-                    panels, m.keys, m.key_start, m.scores, m.keys_padded);
+                    panels, m.keys, m.key_start, m.scores, m.keys_padded, m.form);
   }
 }
 
-template <class P>
-void multiply_values(const AttentionMemory<P>& m, const PanelLayout& values, i64 rows) {
-  const char* p = reinterpret_cast<const char*>(m.p);
-  const i64 bytes = m.p_row * sizeof(P);
-  if constexpr (std::is_same<P, SplitWord>::value)
-    multiply_split(p, bytes, m.p_row, values, m.values, m.sums, m.values_padded);
+template <Operands P>
+void multiply_values(const Attention& a, const AttentionMemory<P>& m,
+                     const PanelLayout& values, i64 rows) {
+  if constexpr (P == kOfSplitWords)
+    multiply_split(m.p, m.p_row, rows, a.softmax.zero_point, values, m.values,
+                   m.value_start, m.sums, m.values_padded, m.form);
   else
-    multiply<m.kBytes>(p, bytes, rows, values, m.values, m.value_start, m.sums,
-                       m.values_padded);
+    multiply<m.kByteValues>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
+                            values, m.values, m.value_start, m.sums, m.values_padded,
+                            m.form);
 }
 
 // The queries of a tile.
@@ -101,7 +126,7 @@ struct QueryRows {
 // Tiles of a group, whose keys and values are packed. The scores of the next tile come
 // before the results of this one: probabilities that were written just before are slow to
 // read for a product.
-template <class P>
+template <Operands P>
 void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables& tables,
                   const PanelLayout& values, i64 group, i64 first, i64 last) {
   const auto multiply_tile = [&](i64 t) {
@@ -115,22 +140,22 @@ void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables&
     softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows.count, a.keys, words, m.p,
                  m.p_row);
     if (t + 1 < last) multiply_tile(t + 1);
-    multiply_values(m, values, rows.count);
+    multiply_values(a, m, values, rows.count);
     store_results(a.result, a.value_depth, m.sums, m.values_padded, rows.count, a.out,
                   a.out_type, a.out_at[group] + rows.first * a.out_row, a.out_row);
   }
 }
 
-template <class P>
+template <Operands P>
 void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
-  constexpr bool bytes = AttentionMemory<P>::kBytes;
+  constexpr bool bytes = AttentionMemory<P>::kByteValues;
   const AttentionMemory<P> m(a, scratch);
   const Tables tables(a.softmax);
   const AttentionGrid grid(a, tasks);
   const TileConfig config(0);
   const PanelLayout values = panels_of<bytes>(a.value_depth, a.keys);
   // Split words are without it.
-  const i64 zero_point = std::is_same<P, SplitWord>::value ? 0 : a.softmax.zero_point;
+  const i64 zero_point = P == kOfSplitWords ? 0 : a.softmax.zero_point;
   const i64 end = grid.units * (task + 1) / tasks;
   // What softmax leaves beyond the keys meets zeros.
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
@@ -157,21 +182,24 @@ i64 attention_tasks(const void* command, i64 threads) {
 
 i64 attention_scratch(const void* command) {
   const Attention& a = *static_cast<const Attention*>(command);
-  const i64 bytes = AttentionMemory<SplitWord>(a, nullptr).bytes;
-  const i64 words = AttentionMemory<i16>(a, nullptr).bytes;
-  return bytes > words ? bytes : words;
+  const i64 bytes = AttentionMemory<kByteProducts ? kOfBytes : kOfWords>(a, nullptr).bytes;
+  const i64 split = AttentionMemory<kSplitsWords ? kOfSplitWords : kOfWords>(a, nullptr).bytes;
+  const i64 words = AttentionMemory<kOfWords>(a, nullptr).bytes;
+  return std::max(words, std::max(bytes, split));
 }
 
 void attention_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const Attention& a = *static_cast<const Attention*>(command);
   if constexpr (kByteProducts) {
-    if (a.p_type == kU8) return attend<u8>(a, task, tasks, scratch);
+    if (a.p_type == kU8) return attend<kOfBytes>(a, task, tasks, scratch);
   }
-  // log_int_softmax has few codes, and no product of two halves.
+  // Where rows are made split, those of log_int_softmax are not.
+  constexpr bool any = std::is_same<SplitProbability, i16>::value;
   if constexpr (kSplitsWords) {
-    if (a.softmax.form != kPowers) return attend<SplitWord>(a, task, tasks, scratch);
+    if (any || a.softmax.form != kPowers)
+      return attend<kOfSplitWords>(a, task, tasks, scratch);
   }
-  attend<i16>(a, task, tasks, scratch);
+  if constexpr (!kSplitsWords || !any) attend<kOfWords>(a, task, tasks, scratch);
 }
 
 }  // namespace

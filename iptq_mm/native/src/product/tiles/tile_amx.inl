@@ -168,6 +168,7 @@ void matrix_tile(const char* const* a, i64 taps, const char* b, i64 groups,
 
 // Words by bytes: two products of bytes, of the words' upper and lower ones.
 constexpr bool kSplitsWords = true;
+using SplitProbability = SplitWord;
 
 // One or two vectors of columns; the registers 0 and 1 hold sums of upper bytes (4), 2 and
 // 3 those of lower bytes (5), 6 and 7 the columns.
@@ -202,16 +203,17 @@ inline void split_tile(const char* above, i64 below, i64 a_row, const char* b, i
     }
 }
 
-// out = a b of 16 rows of split words (panels.h), whose lower bytes lie `below` bytes
-// behind the upper ones. Whole registers of depths: TileConfig(0).
-inline void multiply_split(const char* a, i64 a_row, i64 below, const PanelLayout& panels,
-                           const char* packed, i32* out, i64 out_row) {
+// out = a b of 16 rows of split words (panels.h) as softmax leaves them, less their zero
+// point. Whole registers of depths: TileConfig(0).
+inline void multiply_split(const SplitWord* a, i64 below, i64, i64, const PanelLayout& panels,
+                           const char* packed, const i32*, i32* out, i64 out_row, char*) {
+  const char* above = reinterpret_cast<const char*>(a);
   for (i64 p = 0; p < panels.count; ++p, out += panels.width * kLanes) {
     const i64 width = panels.width_of(p), b_row = 64 * width;
     const char* b = packed + panels.at(p, 8);
     for (i64 v = 0; v < width; v += 2)
       (width - v > 1 ? split_tile<true> : split_tile<false>)(
-          a, below, a_row, b + 64 * v, b_row, panels.groups, out + v * kLanes, out_row);
+          above, below, 2 * below, b + 64 * v, b_row, panels.groups, out + v * kLanes, out_row);
   }
 }
 

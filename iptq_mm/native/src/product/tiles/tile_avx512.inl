@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "commands.h"
+#include "product/form_plain.inl"
 
 namespace iptq {
 namespace {

@@ -2,7 +2,7 @@
 // a time: vpmaddwd with AVX2, pmaddwd with SSE2, whatever there is elsewhere.
 #pragma once
 
-#include "commands.h"
+#include "product/form_plain.inl"
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif

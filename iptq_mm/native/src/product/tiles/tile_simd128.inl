@@ -11,7 +11,7 @@
 
 #include <cstddef>
 
-#include "commands.h"
+#include "product/form_plain.inl"
 
 namespace iptq {
 namespace {
