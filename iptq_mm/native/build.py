@@ -49,7 +49,13 @@ _X86_UNITS = {
         '-mprefer-vector-width=512',
     ],
 }
-
+_ARM64 = ['-DIPTQ_ARM64']
+#: GCC 10 and Clang 11 are the first that know all of them.
+_ARM64_UNITS = {
+    'isa/neon.cpp': [],
+    'isa/dotprod.cpp': ['-march=armv8.2-a+dotprod'],
+    'isa/i8mm.cpp': ['-march=armv8.2-a+dotprod+i8mm'],
+}
 
 #: Of the files that are compiled; an editor may leave others beside them.
 _SOURCE_SUFFIXES = ('.cpp', '.h', '.inl')
@@ -76,7 +82,7 @@ def signature() -> str:
     The library has that of its own sources: ``library.py`` compares them.
     """
     digest = hashlib.sha256(platform.machine().encode())
-    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS, _AMX]).encode())
+    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS, _AMX, _ARM64_UNITS]).encode())
     paths = (path for path in SOURCES.rglob('*') if path.suffix in _SOURCE_SUFFIXES)
     for name, path in sorted(
         (path.relative_to(SOURCES).as_posix(), path) for path in paths
@@ -126,6 +132,9 @@ def build(target: str | os.PathLike | None = None) -> Path:
     if x86 and _knows_amx(command):
         flags.append('-DIPTQ_AMX')
         units[_AMX_UNIT] = [*_X86_UNITS['isa/avx512.cpp'], *_AMX]
+    if _is_arm64() and _compiles(command, _ARM64_UNITS['isa/i8mm.cpp'], 'int made;'):
+        flags += _ARM64
+        units.update(_ARM64_UNITS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(dir=path.parent)
@@ -143,12 +152,18 @@ def build(target: str | os.PathLike | None = None) -> Path:
     return path
 
 
+def _is_arm64() -> bool:
+    return platform.machine().lower() in ('aarch64', 'arm64')
+
+
 def _knows_amx(command: str) -> bool:
-    if platform.system() != 'Linux':
-        return False
-    line = b'void f() { asm volatile("tdpbusd %tmm0, %tmm1, %tmm2"); }'
-    tried = [command, *_AMX, '-x', 'c++', '-c', '-', '-o', os.devnull]
-    made = subprocess.run(tried, input=line, capture_output=True, check=False)
+    line = 'void f() { asm volatile("tdpbusd %tmm0, %tmm1, %tmm2"); }'
+    return platform.system() == 'Linux' and _compiles(command, _AMX, line)
+
+
+def _compiles(command: str, flags: list[str], line: str) -> bool:
+    tried = [command, *flags, '-x', 'c++', '-c', '-', '-o', os.devnull]
+    made = subprocess.run(tried, input=line.encode(), capture_output=True, check=False)
     return made.returncode == 0
 
 

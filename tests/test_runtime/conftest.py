@@ -34,6 +34,12 @@ def webassembly():
     return built(TARGETS['wasm'])
 
 
+@pytest.fixture(scope='session')
+def aarch64():
+    """The build for 64-bit ARM."""
+    return built(TARGETS['aarch64'])
+
+
 @pytest.fixture(params=[name for name in TARGETS if name != 'host'])
 def emulated(request):
     """How ``iptq-run`` of another machine is called."""

@@ -1,0 +1,71 @@
+"""64-bit ARM: which instruction sets CPUs get, and how few instructions they execute."""
+
+import subprocess
+import warnings
+
+import numpy as np
+import pytest
+from native_cases import SIGNED_BYTES, extremes, linear, program, weights
+from program_cases import integers, vit_program
+from runtime_cases import written
+from runtime_checks.comparing import digest, predicted
+from runtime_checks.counting import instructions, missing
+from runtime_checks.targets import TARGETS
+
+from iptq_mm.program import run
+
+pytestmark = pytest.mark.slow
+
+ARM = TARGETS['aarch64']
+LEVELS = ['portable', 'neon', 'dotprod', 'i8mm']
+ROWS, DEPTH, COLUMNS = 96, 384, 256
+
+# Of this layer, multiply-adds by those of an instruction (8, 16 and 32) are the least.
+# Words take four at a time.
+MOST = {'neon': 2.6, 'dotprod': 1.4, 'i8mm': 1.8}
+WIDEST = {'neon': 8, 'dotprod': 16, 'i8mm': 32}
+
+
+@pytest.mark.parametrize(
+    ('cpu', 'count'), [('cortex-a57', 2), ('cortex-a76', 3), ('max', 4)]
+)
+def test_a_cpu_gets_what_it_has(aarch64, cpu, count, tmp_path):
+    command = ARM.command(aarch64, cpu)
+    assert ARM.levels(command) == LEVELS[:count]
+    made = vit_program()
+    path = written(made, tmp_path / 'vit.iptq')
+    for batch in (integers(made, 2), extremes(made, 3)):
+        wanted = [x.numpy() for x in run(made, batch)]
+        found = predicted(command, path, [x.numpy() for x in batch])
+        assert digest(found) == digest(wanted)
+
+
+def test_an_instruction_set_that_is_not_there_is_refused(aarch64, vit_file):
+    command = [*ARM.command(aarch64, 'cortex-a57'), vit_file, '--isa', 'i8mm']
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 1 and 'i8mm' in made.stderr and 'neon' in made.stderr
+
+
+def test_products_take_few_instructions(aarch64, tmp_path):
+    if missing(ARM):
+        warnings.warn(f'NOT TESTED: {missing(ARM)}', stacklevel=1)
+        pytest.skip(missing(ARM))
+    made = program(
+        lambda r: linear(
+            r,
+            r.input((ROWS, DEPTH), *SIGNED_BYTES, 1.0),
+            weights(COLUMNS, DEPTH),
+            SIGNED_BYTES,
+            0.0001,
+        )
+    )
+    path, given = written(made, tmp_path / 'linear.iptq'), tmp_path / 'input.npy'
+    np.save(given, integers(made)[0].numpy())
+    command = ARM.command(aarch64)
+    found = {
+        level: instructions(ARM, command, path, [given], level)
+        * WIDEST[level]
+        / (ROWS * DEPTH * COLUMNS)
+        for level in LEVELS[1:]
+    }
+    assert all(1 < found[level] < MOST[level] for level in found), found
