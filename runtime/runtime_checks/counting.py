@@ -77,7 +77,7 @@ def instructions(
     Raises:
         RuntimeError: If the program fails, with what it said.
     """
-    called = [*command, model, *inputs, '--isa', level]
+    called: list[str | Path] = [*command, model, *inputs, '--isa', level]
     one, two = (_counted(target, [*called, '--bench', str(calls)]) for calls in (1, 2))
     return two - one
 
