@@ -2,8 +2,8 @@
 
 python runtime/count.py WORK_DIR/integer.py
 
-They are set against the least that the products of the model take: its multiply-adds, by
-those of one instruction. Instructions are no measure of time.
+They are set against the least that the products of the model take: its multiply-adds,
+by those of one instruction. Instructions are no measure of time.
 """
 
 import argparse

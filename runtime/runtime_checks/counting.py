@@ -59,7 +59,11 @@ def _plugin(emulator: str) -> Path:
 
 
 def instructions(
-    target: Target, command: Sequence[str], model: Path, inputs: Sequence[Path], level: str
+    target: Target,
+    command: Sequence[str],
+    model: Path,
+    inputs: Sequence[Path],
+    level: str,
 ) -> int:
     """Returns how many instructions a call of a model takes, without its loading.
 
@@ -73,10 +77,8 @@ def instructions(
     Raises:
         RuntimeError: If the program fails, with what it said.
     """
-    one, two = (
-        _counted(target, [*command, model, *inputs, '--isa', level, '--bench', str(calls)])
-        for calls in (1, 2)
-    )
+    called: list[str | Path] = [*command, model, *inputs, '--isa', level]
+    one, two = (_counted(target, [*called, '--bench', str(calls)]) for calls in (1, 2))
     return two - one
 
 

@@ -1,4 +1,4 @@
-"""64-bit ARM: which instruction sets CPUs get, and how few instructions they execute."""
+"""64-bit ARM: which instruction sets CPUs get, how few instructions they execute."""
 
 import subprocess
 import warnings
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.slow
 
 ARM = TARGETS['aarch64']
 LEVELS = ['portable', 'neon', 'dotprod', 'i8mm']
-ROWS, DEPTH, COLUMNS = 96, 384, 256
+ROWS, DEPTH, COLUMNS = 192, 768, 768
 
-# Of this layer, multiply-adds by those of an instruction (8, 16 and 32) are the least.
-# Words take four at a time.
-MOST = {'neon': 2.6, 'dotprod': 1.4, 'i8mm': 1.8}
+# Of this layer, with what brings tensors in and out, and weights into form. The least
+# are multiply-adds by those of an instruction (8, 16 and 32); words take four.
+MOST = {'neon': 2.6, 'dotprod': 1.7, 'i8mm': 2.3}
 WIDEST = {'neon': 8, 'dotprod': 16, 'i8mm': 32}
 
 
@@ -43,7 +43,7 @@ def test_a_cpu_gets_what_it_has(aarch64, cpu, count, tmp_path):
 def test_an_instruction_set_that_is_not_there_is_refused(aarch64, vit_file):
     command = [*ARM.command(aarch64, 'cortex-a57'), vit_file, '--isa', 'i8mm']
     made = subprocess.run(command, capture_output=True, text=True)
-    assert made.returncode == 1 and 'i8mm' in made.stderr and 'neon' in made.stderr
+    assert made.returncode == 1 and "no instruction set 'i8mm'" in made.stderr
 
 
 def test_products_take_few_instructions(aarch64, tmp_path):
