@@ -14,7 +14,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,12 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / 'runtime'), str(ROOT / 'runtime' / 'python')]
 
-from iptq_runtime.detection import Detector  # noqa: E402
 from runtime_checks.comparing import digest  # noqa: E402
-from runtime_checks.programs import ProgramModel  # noqa: E402
+from runtime_checks.detecting import (  # noqa: E402
+    detector_in_python,
+    pictures,
+    pixel_bytes,
+)
 from runtime_checks.wasm import BuildError, WasmTarget  # noqa: E402
 
 from iptq_mm.engine.export.detector import detector_programs, write_detector  # noqa: E402
@@ -38,7 +40,6 @@ from iptq_mm.engine.loading.command_line import mistakes_end_it  # noqa: E402
 from iptq_mm.engine.loading.example import example_batch, test_pipeline  # noqa: E402
 from iptq_mm.engine.loading.models import load_quantized  # noqa: E402
 from iptq_mm.program import Program  # noqa: E402
-from iptq_mm.program.backends.boundary import TORCH, quantized_inputs  # noqa: E402
 from iptq_mm.program.backends.native.program import NativeProgram  # noqa: E402
 from iptq_mm.program.ir.image_format import ImageFormat  # noqa: E402
 from iptq_mm.utils.files import atomic_write  # noqa: E402
@@ -62,22 +63,13 @@ Numbers = Callable[[torch.Tensor], Sequence[np.ndarray]]
 def _samples(
     model: Any, first: Program, numbers: Numbers, loader: Any, count: int, out: Path
 ) -> list[dict[str, str]]:
-    """Writes pictures; returns their names and the digests of what the model gives.
-
-    Raises:
-        ValueError: If the pipeline gives something else than bytes of one size.
-    """
+    """Writes pictures; returns their names and the digests of what the model gives."""
     made: list[dict[str, str]] = []
-    shape = first.values[first.inputs[0].value].shape[1:]
-    for i, batch in enumerate(islice(loader, count)):
-        picture = batch['inputs'][0]
-        if picture.dtype != torch.uint8 or picture.shape != shape:
-            raise ValueError(f'the test pipeline has to give bytes of shape {shape}')
-        path = out.with_name(f'{out.name}_{i:02d}.png')
-        pixels = picture.permute(1, 2, 0).numpy()  # as the loader reads them: BGR
+    for batch, integers in pictures(model, first, loader, count):
+        path = out.with_name(f'{out.name}_{len(made):02d}.png')
+        # As the loader reads them: BGR.
+        pixels = batch['inputs'][0].permute(1, 2, 0).numpy()
         cv2.imwrite(str(path), np.ascontiguousarray(pixels))
-        data = model.data_preprocessor(batch, False)['inputs']
-        (integers,) = quantized_inputs(first, [data], TORCH)
         made.append({'file': path.name, 'digest': digest(numbers(integers))})
     return made
 
@@ -98,13 +90,9 @@ def _detector(
     """Writes a detector; returns its first program, and what runs it."""
     made = detector_programs(model, batch, images)
     write_detector(made, path)
-    models = {name: ProgramModel(x) for name, x in made.programs.items()}
-    detector = Detector(made.settings, models)
-
-    def numbers(integers: torch.Tensor) -> Sequence[np.ndarray]:
-        return detector((integers.short() + 128).to(torch.uint8).numpy()).arrays
-
-    return made.programs[made.settings['trunk']['file']], numbers
+    detector = detector_in_python(made)
+    first = made.programs[made.settings['trunk']['file']]
+    return first, lambda integers: detector(pixel_bytes(integers)).arrays
 
 
 def _model(config: str, count: int, folder: Path) -> dict[str, Any]:
