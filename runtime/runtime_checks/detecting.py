@@ -99,8 +99,9 @@ class Differences:
             self.score = max(self.score, abs(float(found.scores[j]) - score))
             if found.masks is not None:
                 one, other = found.masks[j], masks[i]
-                both, any_ = (one & other).sum(), (one | other).sum()
-                self.mask = min(self.mask, float(both / max(any_, 1)))
+                if (one | other).any():
+                    share = (one & other).sum() / (one | other).sum()
+                    self.mask = min(self.mask, float(share))
 
     def __str__(self) -> str:
         return (

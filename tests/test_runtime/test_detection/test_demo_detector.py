@@ -1,4 +1,4 @@
-"""The demo detector without mm: beside mmdet, in node, by the C library, on the page."""
+"""The demo detector without mm: beside mmdet, in node, in C, on the page."""
 
 import copy
 import json

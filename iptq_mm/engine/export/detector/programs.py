@@ -64,6 +64,11 @@ def detector_programs(
             'roi_head.mask_head, as configs/demo/swin_cascade_demo_whole-w8a8.py does'
         )
     trunk = joined_program(model, batch, TRUNK, ['neck'], images)
+    if trunk.inputs[0].pixels is None:
+        raise ConfigError(
+            'images enter the detector as normalized floats: quantize it with '
+            'quantization.pixels=True'
+        )
     height, width = trunk.values[trunk.inputs[0].value].shape[2:]
     shape = tuple(batch['data_samples'][0].img_shape[:2])
     if shape != (height, width):
