@@ -128,7 +128,7 @@ def joined_rows(
     also: Sequence[dict[str, Any]],
     models: Sequence[Path],
 ) -> list[dict[str, Any]]:
-    """Rows of this run and of earlier ones, in the order of the table.
+    """Rows of earlier runs and of this one, each runtime once.
 
     Args:
         rows: Of this run; of a runtime that both have, these count.
@@ -146,8 +146,7 @@ def joined_rows(
                     f'the row of {row["name"]} is of another file {model["model"]}: '
                     'run it on these files'
                 )
-    made = {row['name']: row for row in (*also, *rows)}
-    return [made[name] for name in RUNTIMES if name in made]
+    return list({row['name']: row for row in (*also, *rows)}.values())
 
 
 def with_table(page: str, text: str) -> str:

@@ -101,8 +101,8 @@ def test_rows_of_several_runs_are_joined(small):
 
     earlier = [row('TVM', kind='exact'), row('ONNX Runtime', kind='late')]
     made = joined_rows([row('ONNX Runtime', kind='exact')], earlier, [small])
-    assert [x['name'] for x in made] == ['ONNX Runtime', 'TVM']
-    assert made[0]['models'][0]['whole'] == EXACT
+    assert [x['name'] for x in made] == ['TVM', 'ONNX Runtime']
+    assert made[1]['models'][0]['whole'] == EXACT
     earlier[0]['models'][0]['digest'] = 'another'
     with pytest.raises(ConfigError, match='the row of TVM is of another file small'):
         joined_rows([], earlier, [small])
