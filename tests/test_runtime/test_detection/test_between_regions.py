@@ -11,6 +11,8 @@ from iptq_runtime.detection.exact import exponential, sigmoid, softmax
 from iptq_runtime.detection.masks import pasted
 from iptq_runtime.detection.pooling import levels, pooled, weights
 
+pytestmark = pytest.mark.slow  # imports mmdet
+
 SIZE = (96, 128)
 TARGET = SimpleNamespace(shape=(1, 3, 7, 7), dtype='int16', low=-126, high=129)
 POOL = {'cells': 7, 'samples': 0, 'strides': [4, 8, 16], 'finest': 20.0}
