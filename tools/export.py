@@ -15,6 +15,9 @@ The end of the file's name says the format:
   graph in Google's Model Explorer.
 - .iptq is a compiled program for the C library of ``runtime/``, which needs no Python:
   docs/how-to/deploy-without-python.md.
+- ``--to detector`` writes a folder for a two-stage detector of mmdet, if all of it is
+  quantized: .iptq files, and in detector.json what stands between them (anchors,
+  RoIAlign, NMS). ``iptq_runtime.detection`` and the package for JavaScript run it.
 - .c is the same program as C99 that needs nothing else: no heap, no library, no number
   with a point. Its header, beside it, says what goes in and out, and how many bytes of
   memory it computes in.
@@ -31,6 +34,7 @@ from pathlib import Path
 import torch
 
 from iptq_mm.calibration import ConfigError
+from iptq_mm.engine.export.detector import export_detector
 from iptq_mm.engine.export.formats import WRITERS, format_of
 from iptq_mm.engine.export.program import export_program
 from iptq_mm.engine.loading.command_line import (
@@ -55,9 +59,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--to',
-        choices=list(WRITERS),
+        choices=[*WRITERS, 'detector'],
         help='format, whatever the name of the file; file: compiled, for the runtime; '
-        'c: freestanding C99',
+        'c: freestanding C99; detector: a folder with a whole detector',
     )
     parser.add_argument(
         '--regions',
@@ -89,10 +93,37 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _detector(args: argparse.Namespace, shape: tuple[int, int] | None) -> int:
+    """Write a whole detector; returns the exit status.
+
+    Raises:
+        ConfigError: If an option is given that has no meaning here.
+    """
+    for name in ('regions', 'keep', 'print', 'backend'):
+        if getattr(args, name):
+            raise ConfigError(f'--{name} and --to detector exclude each other')
+    if args.model_explorer is not None:
+        raise ConfigError('--model-explorer is for .onnx files')
+    made = export_detector(
+        args.config,
+        args.checkpoint,
+        args.out,
+        shape=shape,
+        cfg_options=args.cfg_options,
+    )
+    height, width = made.settings['image']
+    print(f'wrote {len(made.programs)} programs for images of {height}x{width} to')
+    print(f'{args.out}, with detector.json')
+    return 0
+
+
 @mistakes_end_it(RuntimeError)
 def main() -> int:
     """Run the tool."""
     args = parse_args()
+    shape = args.shape and tuple(args.shape)
+    if args.to == 'detector':
+        return _detector(args, shape)
     explorer, onnx = args.model_explorer, format_of(args.out, args.to) == 'onnx'
     if explorer is not None and not onnx:
         raise ConfigError('--model-explorer is for .onnx files: name one with --out')
@@ -102,7 +133,7 @@ def main() -> int:
         args.out,
         regions=args.regions,
         keep=args.keep,
-        shape=args.shape and tuple(args.shape),
+        shape=shape,
         to=args.to,
         cfg_options=args.cfg_options,
     )

@@ -15,7 +15,12 @@ from pathlib import Path
 
 from iptq_mm.engine.loading.command_line import mistakes_end_it
 from iptq_mm.engine.runtimes.adapters import RUNTIMES
-from iptq_mm.engine.runtimes.table import rows_text, runtime_rows
+from iptq_mm.engine.runtimes.table import (
+    joined_rows,
+    rows_text,
+    runtime_rows,
+    with_table,
+)
 from iptq_mm.utils.files import atomic_write
 
 
@@ -27,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('models', nargs='+', type=Path, help='files of tools/export.py')
     parser.add_argument(
         '--runtimes',
-        nargs='+',
+        nargs='*',
         default=list(RUNTIMES),
         metavar='NAME',
         help=f'which of them; default: {", ".join(RUNTIMES)}',
@@ -43,9 +48,11 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         default=(),
         metavar='FILE',
-        help='files of --json: rows of runtimes that cannot be installed beside these',
+        help='files of --json, of the same models: rows of runtimes that cannot be '
+        'installed beside these',
     )
     parser.add_argument('--out', help='file for the table as Markdown')
+    parser.add_argument('--page', help='page of Markdown whose table it replaces')
     parser.add_argument('--json', help='file for all results')
     return parser.parse_args()
 
@@ -57,12 +64,15 @@ def main() -> int:
     rows = runtime_rows(
         args.models, args.runtimes, args.seconds, lambda line: print(line, flush=True)
     )
-    for path in args.also:
-        rows += json.loads(Path(path).read_text(encoding='utf-8'))
+    also = [json.loads(Path(path).read_text(encoding='utf-8')) for path in args.also]
+    rows = joined_rows(rows, [row for file in also for row in file], args.models)
     text = rows_text(rows) + '\n'
     print(f'\n{text}')
     if args.out:
         atomic_write(args.out, text)
+    if args.page:
+        page = Path(args.page)
+        atomic_write(page, with_table(page.read_text(encoding='utf-8'), text))
     if args.json:
         atomic_write(args.json, json.dumps(rows, indent=1) + '\n')
     return 0

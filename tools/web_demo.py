@@ -4,15 +4,16 @@ python tools/web_demo.py WORK_DIR/integer.py ... --out work_dirs/web
 python -m http.server --directory work_dirs/web
 
 The folder holds the files of demo/web, the package of runtime/web, and for each
-classifier its .iptq file and pictures of its test set, each with the digest of the
-integers that the native back end of Python makes of it.
+classifier or detector its .iptq files and pictures of its test set. Each has the digest
+of the numbers that Python makes of it: the integers of the native back end, and of
+detectors the boxes, scores, labels and masks of iptq_runtime.detection, too.
 """
 
 import argparse
 import json
 import shutil
 import sys
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,17 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'runtime'))
+sys.path[:0] = [str(ROOT / 'runtime'), str(ROOT / 'runtime' / 'python')]
 
 from runtime_checks.comparing import digest  # noqa: E402
+from runtime_checks.detecting import (  # noqa: E402
+    detector_in_python,
+    pictures,
+    pixel_bytes,
+)
 from runtime_checks.wasm import BuildError, WasmTarget  # noqa: E402
 
+from iptq_mm.engine.export.detector import detector_programs, write_detector  # noqa: E402
 from iptq_mm.engine.export.formats import write_program  # noqa: E402
 from iptq_mm.engine.export.image_format import image_format  # noqa: E402
 from iptq_mm.engine.export.program import joined_program  # noqa: E402
@@ -33,8 +40,8 @@ from iptq_mm.engine.loading.command_line import mistakes_end_it  # noqa: E402
 from iptq_mm.engine.loading.example import example_batch, test_pipeline  # noqa: E402
 from iptq_mm.engine.loading.models import load_quantized  # noqa: E402
 from iptq_mm.program import Program  # noqa: E402
-from iptq_mm.program.backends.boundary import TORCH, quantized_inputs  # noqa: E402
 from iptq_mm.program.backends.native.program import NativeProgram  # noqa: E402
+from iptq_mm.program.ir.image_format import ImageFormat  # noqa: E402
 from iptq_mm.utils.files import atomic_write  # noqa: E402
 
 
@@ -49,30 +56,43 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pictures(model: Any, loader: Any, count: int) -> list[torch.Tensor]:
-    """Images of the test set as bytes, (channels, height, width) in the model's order.
-
-    Raises:
-        ValueError: If the pipeline gives something else.
-    """
-    made = [batch['inputs'][0] for batch in islice(loader, count)]
-    if any(x.dtype != torch.uint8 or x.shape != made[0].shape for x in made):
-        raise ValueError('the test pipeline has to give bytes of one size')
-    return made
+#: From the integers of pixels to the bytes of arrays, all that has a digest.
+Numbers = Callable[[torch.Tensor], Sequence[np.ndarray]]
 
 
-def _samples(model: Any, program: Program, loader: Any, count: int, out: Path) -> list:
-    """Writes pictures; returns their names and the digests of their outputs."""
-    native = NativeProgram(program)
-    made = []
-    for i, picture in enumerate(_pictures(model, loader, count)):
-        data = model.data_preprocessor({'inputs': [picture]}, False)['inputs']
-        outputs = native.run(quantized_inputs(program, [data], TORCH))
-        path = out.with_name(f'{out.name}_{i:02d}.png')
-        pixels = picture.permute(1, 2, 0).numpy()  # as the loader reads them: BGR
+def _samples(
+    model: Any, first: Program, numbers: Numbers, loader: Any, count: int, out: Path
+) -> list[dict[str, str]]:
+    """Writes pictures; returns their names and the digests of what the model gives."""
+    made: list[dict[str, str]] = []
+    for batch, integers in pictures(model, first, loader, count):
+        path = out.with_name(f'{out.name}_{len(made):02d}.png')
+        # As the loader reads them: BGR.
+        pixels = batch['inputs'][0].permute(1, 2, 0).numpy()
         cv2.imwrite(str(path), np.ascontiguousarray(pixels))
-        made.append({'file': path.name, 'digest': digest([x.numpy() for x in outputs])})
+        made.append({'file': path.name, 'digest': digest(numbers(integers))})
     return made
+
+
+def _classifier(
+    model: Any, batch: Any, images: ImageFormat | None, path: Path
+) -> tuple[Program, Numbers]:
+    """Writes a classifier; returns its program, and what runs it."""
+    program = joined_program(model, batch, images=images)
+    write_program(program, path, None)
+    native = NativeProgram(program)
+    return program, lambda integers: [x.numpy() for x in native.run([integers])]
+
+
+def _detector(
+    model: Any, batch: Any, images: ImageFormat | None, path: Path
+) -> tuple[Program, Numbers]:
+    """Writes a detector; returns its first program, and what runs it."""
+    made = detector_programs(model, batch, images)
+    write_detector(made, path)
+    detector = detector_in_python(made)
+    first = made.programs[made.settings['trunk']['file']]
+    return first, lambda integers: detector(pixel_bytes(integers)).arrays
 
 
 def _model(config: str, count: int, folder: Path) -> dict[str, Any]:
@@ -81,15 +101,17 @@ def _model(config: str, count: int, folder: Path) -> dict[str, Any]:
 
     cfg, model = load_quantized(config, None)
     images = image_format(model, test_pipeline(cfg))
-    program = joined_program(model, example_batch(cfg), images=images)
     name = Path(config).resolve().parent.name
-    write_program(program, folder / f'{name}.iptq', None)
+    kind = 'detector' if hasattr(model, 'roi_head') else 'classifier'
+    file = name if kind == 'detector' else f'{name}.iptq'
+    write = _detector if kind == 'detector' else _classifier
+    first, numbers = write(model, example_batch(cfg), images, folder / file)
     loader = cfg.test_dataloader
     loader.update(batch_size=1, num_workers=0, persistent_workers=False)
     built = Runner.build_dataloader(loader)
     classes = built.dataset.metainfo.get('classes')
-    samples = _samples(model, program, built, count, folder / name)
-    about = {'name': name, 'file': f'{name}.iptq', 'samples': samples}
+    samples = _samples(model, first, numbers, built, count, folder / name)
+    about = {'name': name, 'kind': kind, 'file': file, 'samples': samples}
     return {**about, 'classes': list(classes)} if classes else about
 
 

@@ -1,6 +1,8 @@
-// The page: a picture, a model, its classes.
+// The page: a picture, a model, what it finds.
 import {load} from './iptq/index.js';
-import {digest} from './digest.js';
+import {digest} from './iptq/digest.js';
+import * as classifier from './classifier.js';
+import * as detector from './detector.js';
 import {draw, pixels} from './image.js';
 
 const element = (id) => document.getElementById(id);
@@ -18,43 +20,51 @@ async function fetched(path) {
   return response;
 }
 
+/*
+ * What a kind of model gives: `open(runtime, about, bytes)`, and of that a promise of
+ * {input, run(pixels), found(result), numbers(pixels, result), close()}. `found` lists
+ * {label, score}, with a box where there are objects; `numbers` are what has a digest.
+ */
+const KINDS = {classifier, detector};
+
 async function open(about) {
-  const file = await (await fetched(`models/${about.file}`)).arrayBuffer();
+  const bytes = async (file) => (await fetched(`models/${file}`)).arrayBuffer();
   state.model?.close();
+  state.model = null;
   state.about = about;
-  state.model = state.runtime.open(file);
-  const [, , height, width] = state.model.inputs[0].shape;
+  state.model = await KINDS[about.kind].open(state.runtime, about, bytes);
+  const [, , height, width] = state.model.input.shape;
   Object.assign(canvas, {width, height});
   await sample();
 }
 
-function showClasses(values) {
-  const order = Array.from(values.keys()).sort((a, b) => values[b] - values[a] || a - b);
-  const best = values[order[0]];
-  const total = values.reduce((sum, x) => sum + Math.exp(x - best), 0);
-  element('classes').replaceChildren(...order.slice(0, 5).map((i) => {
+function list(found) {
+  element('classes').replaceChildren(...found.map(({label, score, colour}) => {
     const line = document.createElement('li');
     const meter = document.createElement('meter');
-    meter.value = Math.exp(values[i] - best) / total;
-    line.append(state.about.classes?.[i] ?? `class ${i}`, meter);
+    meter.value = score;
+    if (colour) line.style.color = colour;
+    line.append(state.about.classes?.[label] ?? `class ${label}`, meter);
     return line;
   }));
 }
 
-function classify() {
-  const given = [pixels(canvas, state.model.inputs[0])];
-  state.model.predict(given);  // the engine compiles
+function run() {
+  const given = pixels(canvas, state.model.input);
+  state.model.run(given);  // the engine compiles
   const start = performance.now();
-  const [values] = state.model.predict(given);
+  const result = state.model.run(given);
   const took = performance.now() - start;
-  showClasses(values);
+  const found = state.model.found(result);
+  list(found);
+  detector.outline(element('objects'), found.filter(({box}) => box), state.about.classes, canvas);
   element('time').textContent = `${took.toFixed(1)} ms, ${state.runtime.instructions}`;
-  return given;
+  return state.model.numbers(given, result);
 }
 
 async function show(picture) {
   draw(canvas, picture);
-  classify();
+  run();
   element('digest').textContent = '';
   say('Done: nothing left this page.');
 }
@@ -72,10 +82,8 @@ async function compare(samples) {
   for (const {file, digest: wanted} of samples) {
     const blob = await (await fetched(`models/${file}`)).blob();
     draw(canvas, await createImageBitmap(blob, {colorSpaceConversion: 'none'}));
-    const given = classify();
-    const made = await digest(state.model.predict(given, {integers: true}),
-                              state.model.outputs);
-    same += made === wanted;
+    const {arrays, described} = run();
+    same += (await digest(arrays, described)) === wanted;
   }
   const all = same === samples.length;
   element('digest').textContent = all

@@ -52,7 +52,7 @@ setup(
     name='iptq_runtime',
     version=re.search(r"'([0-9][^']*)'", _VERSION)[1],
     description='Runs integer-only vision transformers (.iptq files) with numpy alone',
-    packages=['iptq_runtime'],
+    packages=['iptq_runtime', 'iptq_runtime.detection'],
     python_requires='>=3.10',
     install_requires=['numpy'],
     distclass=WithLibrary,

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 RUN = """async ({inputs, variant}) => {
   const {load, available} = await import('/iptq/index.js');
-  const {digest} = await import('/digest.js');
+  const {digest} = await import('/iptq/digest.js');
   if (!available().includes(variant)) return null;
   const runtime = await load({variant});
   const model = runtime.open(await (await fetch('/model.iptq')).arrayBuffer());
@@ -95,7 +95,8 @@ def test_page(site):
     made = classifier()
     written(made, models / 'classifier.iptq')
     samples = [sample(made, models, number) for number in range(3)]
-    about = {'name': 'classifier', 'file': 'classifier.iptq', 'samples': samples}
+    about = {'name': 'classifier', 'kind': 'classifier', 'file': 'classifier.iptq'}
+    about['samples'] = samples
     (models / 'models.json').write_text(json.dumps([about]))
     with page_of(site) as (page, address, asked):
         page.goto(f'{address}/index.html')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from .processes import results_of
 
 #: So many operators the table names of a kind.
 MOST = 6
+#: How the table begins.
+_HEADER = ['runtime', 'version']
 #: Results of an operator that are not exact: for JSON, and what the table says.
 _NOT_EXACT = ('refused', 'ended', 'differs')
 
@@ -39,8 +42,9 @@ def runtime_rows(
 
     Returns:
         By runtime: its ``name``, its ``version`` or why it is ``missing``, and
-        ``models``: of each, the ``whole`` result (:func:`~.trial.tried`) and its
-        ``operators``, those that are not exact, each with its label and result.
+        ``models``: of each, its ``digest``, the ``whole`` result
+        (:func:`~.trial.tried`) and its ``operators``, those that are not exact, each
+        with its label and result.
 
     Raises:
         ConfigError: If a file is missing, or there is no such runtime.
@@ -96,7 +100,10 @@ def _tried(
     shutil.copy(whole.path, copy.path)
     (result,) = results_of(name, [copy], seconds)
     shutil.rmtree(folder)
-    made: dict[str, Any] = dict(model=whole.label, whole=result, operators=[])
+    digest = digest_of(whole.path)
+    made: dict[str, Any] = dict(
+        model=whole.label, digest=digest, whole=result, operators=[]
+    )
     if result['kind'] not in ('exact', 'converted'):
         found = results_of(name, nodes, seconds)
         made['tried'] = sum(r['kind'] != 'late' for r in found)
@@ -109,6 +116,58 @@ def _tried(
             if r['kind'] in _NOT_EXACT
         ]
     return made
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a model's file: results of another file are not its own."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def joined_rows(
+    rows: Sequence[dict[str, Any]],
+    also: Sequence[dict[str, Any]],
+    models: Sequence[Path],
+) -> list[dict[str, Any]]:
+    """Rows of earlier runs and of this one, each runtime once.
+
+    Args:
+        rows: Of this run; of a runtime that both have, these count.
+        also: Of earlier runs.
+        models: The files that all of them have to be of.
+
+    Raises:
+        ConfigError: If an earlier run was of other files.
+    """
+    wanted = {path.stem: digest_of(path) for path in models}
+    for row in also:
+        for model in row.get('models', []):
+            if model.get('digest') != wanted.get(model['model']):
+                raise ConfigError(
+                    f'the row of {row["name"]} is of another file {model["model"]}: '
+                    'run it on these files'
+                )
+    return list({row['name']: row for row in (*also, *rows)}.values())
+
+
+def with_table(page: str, text: str) -> str:
+    """A page of Markdown with the table in the place of the one that it has.
+
+    Args:
+        page: The page.
+        text: The table.
+
+    Raises:
+        ConfigError: If the page has no table of runtimes.
+    """
+    lines = page.split('\n')
+    begins = f'| {" | ".join(_HEADER)} |'
+    first = next((i for i, x in enumerate(lines) if x.startswith(begins)), None)
+    if first is None:
+        raise ConfigError(f'the page has no table that begins with {begins}')
+    last = first
+    while last < len(lines) and lines[last].startswith('|'):
+        last += 1
+    return '\n'.join([*lines[:first], *text.rstrip('\n').split('\n'), *lines[last:]])
 
 
 def model_text(model: dict[str, Any]) -> str:
@@ -174,4 +233,4 @@ def rows_text(rows: Sequence[dict[str, Any]]) -> str:
             lines.append([row['name'], row['version'], *cells])
         else:
             lines.append([row['name'], row['missing']])
-    return table(['runtime', 'version', *columns], lines)
+    return table([*_HEADER, *columns], lines)

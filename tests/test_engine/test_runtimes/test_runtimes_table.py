@@ -10,7 +10,14 @@ import scripts
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.runtimes import table
 from iptq_mm.engine.runtimes.adapters import RUNTIMES, Tvm
-from iptq_mm.engine.runtimes.table import model_text, rows_text, runtime_rows
+from iptq_mm.engine.runtimes.table import (
+    digest_of,
+    joined_rows,
+    model_text,
+    rows_text,
+    runtime_rows,
+    with_table,
+)
 
 TOOL = Path(__file__).parents[3] / 'tools/runtimes.py'
 EXACT = dict(kind='exact')
@@ -79,11 +86,36 @@ def test_only_what_is_not_exact_is_taken_apart(small, monkeypatch):
     assert [name for name, _ in asked] == ['ONNX Runtime', 'TVM', 'TVM']
     last = asked[-1][1][-1]
     (good,), (bad,) = rows[0]['models'], rows[1]['models']
-    assert good == dict(model='small', whole=EXACT, operators=[])
+    own = digest_of(small)
+    assert good == dict(model='small', digest=own, whole=EXACT, operators=[])
     assert [o['operator'] for o in bad['operators']] == [last]
     text = f'1 of 4 outputs differ, by up to 2; does not take {last}'
     assert said[1] == f'TVM 1.2, small: {text}'
     assert rows_text(rows).endswith(f'| TVM | 1.2 | {text} |')
+
+
+def test_rows_of_several_runs_are_joined(small):
+    def row(name, **result):
+        model = dict(model='small', digest=digest_of(small), whole=result)
+        return dict(name=name, version='1', models=[model | {'operators': []}])
+
+    earlier = [row('TVM', kind='exact'), row('ONNX Runtime', kind='late')]
+    made = joined_rows([row('ONNX Runtime', kind='exact')], earlier, [small])
+    assert [x['name'] for x in made] == ['TVM', 'ONNX Runtime']
+    assert made[1]['models'][0]['whole'] == EXACT
+    earlier[0]['models'][0]['digest'] = 'another'
+    with pytest.raises(ConfigError, match='the row of TVM is of another file small'):
+        joined_rows([], earlier, [small])
+
+
+def test_a_page_gets_the_table():
+    text = '| runtime | version | vit |\n| --- | --- | --- |\n| TVM | 1 | exact |'
+    page = 'Before.\n\n| runtime | version |\n| --- | --- |\n| old | 1 |\n\nAfter.\n'
+    made = with_table(page, text + '\n')
+    assert made == f'Before.\n\n{text}\n\nAfter.\n'
+    assert with_table(made, text) == made
+    with pytest.raises(ConfigError, match='the page has no table'):
+        with_table('Nothing.', text)
 
 
 def test_mistakes(small, tmp_path):
@@ -104,9 +136,12 @@ def test_tool(small, monkeypatch, tmp_path, capsys):
     assert code == 0 and '| ONNX Runtime | ' in out and ' | exact |' in out
     missing = 'not installed: npm install onnxruntime-web'
     assert f'| onnxruntime-web | {missing}' in out
-    arguments = small, '--runtimes', names[0], '--also', 'rows.json', '--out', 't.md'
-    assert tool(*arguments)[0] == 0
-    assert (tmp_path / 't.md').read_text().count(' | exact |') == 2
+    (tmp_path / 'page.md').write_text('Before.\n\n| runtime | version |\n\nAfter.\n')
+    arguments = small, '--also', 'rows.json', '--out', 't.md', '--page', 'page.md'
+    assert tool(*arguments, '--runtimes')[0] == 0
+    text = (tmp_path / 't.md').read_text()
+    assert text.count(' | exact |') == 1 and text.count('not installed') == 1
+    assert (tmp_path / 'page.md').read_text() == f'Before.\n\n{text}\nAfter.\n'
     assert len(json.loads((tmp_path / 'rows.json').read_text())) == 2
     ran = tool('missing.onnx', '--runtimes', names[0])
     assert ran.code == 1 and 'missing.onnx is missing' in ran.mistake
