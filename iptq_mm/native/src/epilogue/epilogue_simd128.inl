@@ -5,7 +5,6 @@
 
 #include "arithmetic.inl"
 #include "epilogue/targets.inl"
-#include "epilogue/no_constants.inl"
 
 namespace iptq {
 namespace {
@@ -84,45 +83,28 @@ struct EightChannels {
   }
 };
 
-// The constants of a panel, made for the first of its tiles: of 6 rows, they cost as much as
-// a third of the rest of an epilogue.
-struct PanelChannels {
+// The constants of a panel, made once: of 6 rows, they cost as much as a third of the rest
+// of an epilogue.
+struct PanelConstants {
   EightChannels eight[kTileColumns / 8];
-  const Gemm* of;
-  i64 column, next_row;
   bool possible;  // not where the shifts of a command are beyond what products can do
 
-  // Every product begins at row 0, so that no tile of another one follows the last tile.
-  bool follows(const Gemm& g, i64 row, i64 at) const {
-    return row > 0 && row == next_row && of == &g && column == at;
-  }
-
-  void prepare(const Gemm& g, i64 row, i64 at, i64 padded) {
-    const bool known = follows(g, row, at);
-    next_row = row + kTileRows;
-    if (known) return;
-    of = &g;
-    column = at;
-    possible = true;
-    for (i64 c = 0; c < padded; ++c) {
-      if (static_cast<u32>(g.shift[at + c]) > 30) possible = false;
-      if (g.up && static_cast<u32>(g.up[at + c]) > 30) possible = false;
-    }
+  void prepare(const Gemm& g, i64 column, i64 width) {
+    possible = g.quick;
+    const i64 padded = width * kLanes;
+    for (i64 c = 0; possible && c < padded; ++c)
+      possible = static_cast<u32>(g.shift[column + c]) <= 30 &&
+                 (!g.up || static_cast<u32>(g.up[column + c]) <= 30);
     for (i64 c = 0; possible && c < padded; c += 8)
-      eight[c / 8] = EightChannels(g, at + c / kLanes * kLanes, c / 8 % 2);
+      eight[c / 8] = EightChannels(g, column + c / kLanes * kLanes, c / 8 % 2);
   }
 };
 
-thread_local PanelChannels panel_channels;
-
 inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
-                           i64 width, const PanelConstants&) {
-  if (!g.quick) return false;
+                           i64 width, const PanelConstants& panel) {
+  if (!panel.possible) return false;
   const i64 padded = width * kLanes;
   const i64 count = g.n - column < padded ? g.n - column : padded;
-  PanelChannels& panel = panel_channels;
-  panel.prepare(g, row, column, padded);
-  if (!panel.possible) return false;
   alignas(16) i32 codes[kTileRows][kTileColumns];
   const v128_t least = wasm_i32x4_splat(static_cast<i32>(g.low));
   const v128_t most = wasm_i32x4_splat(static_cast<i32>(g.high));

@@ -109,7 +109,7 @@ void multiply_values(const Attention& a, const AttentionMemory<P>& m,
     multiply_split(m.p, m.p_row, rows, a.softmax.zero_point, values, m.values,
                    m.value_start, m.sums, m.values_padded, m.form);
   else
-    multiply<m.kByteValues>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
+    multiply<P == kOfBytes>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
                             values, m.values, m.value_start, m.sums, m.values_padded,
                             m.form);
 }
