@@ -20,8 +20,12 @@ from iptq_mm.native.commands import Attention, Gemm, MatMul
 from iptq_mm.program.backends.native.file.writer import write_compiled
 from iptq_mm.program.backends.native.program import NativeProgram
 
-#: Multiply-adds of bytes by the widest instruction of a level.
-WIDEST = {'neon': ('smlal', 8), 'dotprod': ('sdot', 16), 'i8mm': ('usmmla', 32)}
+#: Multiply-adds of bytes that an instruction of a level can do at most.
+WIDEST = {
+    'neon': ('products of 8 bytes', 8),
+    'dotprod': ('sdot', 16),
+    'i8mm': ('usmmla', 32),
+}
 
 
 def multiply_adds(program: NativeProgram) -> int:

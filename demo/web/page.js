@@ -29,10 +29,11 @@ const KINDS = {classifier, detector};
 
 async function open(about) {
   const bytes = async (file) => (await fetched(`models/${file}`)).arrayBuffer();
+  state.wanted = about;
+  const model = await KINDS[about.kind].open(state.runtime, about, bytes);
+  if (state.wanted !== about) return model.close();  // another one was chosen meanwhile
   state.model?.close();
-  state.model = null;
-  state.about = about;
-  state.model = await KINDS[about.kind].open(state.runtime, about, bytes);
+  Object.assign(state, {about, model});
   const [, , height, width] = state.model.input.shape;
   Object.assign(canvas, {width, height});
   await sample();

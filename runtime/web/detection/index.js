@@ -8,6 +8,12 @@ import {pooled, TYPES} from './pooling.js';
 /** Version of detector.json. */
 export const VERSION = 1;
 
+function checkVersion({version}) {
+  if (version !== VERSION)
+    throw new Error(`detector.json has version ${version}, this package reads ${VERSION}: ` +
+                    'export the detector again');
+}
+
 // Numbers of each anchor, in the order of anchors(), times their scale.
 function byPlace(output, port, numbers) {
   const [, channels, height, width] = port.shape, places = height * width;
@@ -31,9 +37,7 @@ export class Detector {
    * @param models Open models, by the names that the settings give them.
    */
   constructor(settings, models) {
-    if (settings.version !== VERSION)
-      throw new Error(`detector.json has version ${settings.version}, this package reads ` +
-                      `${VERSION}: export the detector again`);
+    checkVersion(settings);
     const {trunk, proposals} = settings;
     Object.assign(this, {settings, models});
     this.trunk = models[trunk.file];
@@ -51,10 +55,16 @@ export class Detector {
    * @param contents A function from a file's name to its bytes, or a promise of them.
    */
   static async open(runtime, settings, contents) {
+    checkVersion(settings);
     const parts = [settings.trunk, ...settings.boxes.stages, ...settings.masks?.stages ?? []];
     const models = {};
-    for (const {file} of parts) models[file] = runtime.open(await contents(file));
-    return new Detector(settings, models);
+    try {
+      for (const {file} of parts) models[file] = runtime.open(await contents(file));
+      return new Detector(settings, models);
+    } catch (error) {
+      Object.values(models).forEach((model) => model.close());
+      throw error;
+    }
   }
 
   /**

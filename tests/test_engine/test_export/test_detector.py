@@ -74,9 +74,30 @@ def test_one_stage(run, tmp_path):
     assert [x['digest'] for x in node] == [digest(x.arrays) for x in found]
 
 
-def test_mmdet_finds_the_same(run, tmp_path):
+def test_one_stage_finds_nothing(run, tmp_path):
+    """Where no score is enough: no deltas of any class, and no masks."""
     made = export_detector(run / 'integer.py', None, tmp_path, shape=SHAPE)
-    cfg, model = load_quantized(str(run / 'integer.py'), None)
+    made.settings['boxes']['least'] = 1.0
+    found = detector_in_python(made)(np.zeros((1, 3, *SHAPE), np.uint8))
+    assert found.boxes.shape == (0, 4) and len(found.scores) == len(found.labels) == 0
+    assert found.masks is not None and found.masks.shape == (0, *SHAPE)
+
+
+#: Every anchor is a proposal: which of equal scores come first does not matter, then.
+ALL = {
+    f'model.test_cfg.rpn.{key}': value
+    for key, value in {
+        'nms_pre': 3000,
+        'max_per_img': 3000,
+        'nms.iou_threshold': 1.0,
+    }.items()
+}
+
+
+def test_mmdet_finds_the_same(run, tmp_path):
+    config = run / 'integer.py'
+    made = export_detector(config, None, tmp_path, shape=SHAPE, cfg_options=ALL)
+    cfg, model = load_quantized(str(config), None, ALL)
     batch = example_batch(cfg, SHAPE)
     ((_, integers),) = pictures(model, made.programs['trunk.iptq'], [batch], 1)
     with torch.no_grad():
@@ -133,6 +154,9 @@ def test_a_float_detector_is_refused(tiny_data):
             {'model.roi_head.bbox_roi_extractor.roi_layer.aligned': False},
             'aligned is False',
         ),
+        ({'model.test_cfg.rcnn.max_per_img': -1}, 'rcnn.max_per_img is -1'),
+        ({'model.test_cfg.rpn.max_per_img': 0}, 'rpn.max_per_img is 0'),
+        ({'model.test_cfg.rcnn.mask_thr_binary': -1}, 'mask_thr_binary is -1'),
     ],
 )
 def test_unknown_parts_are_refused(tiny_data, changes, said):
@@ -145,6 +169,14 @@ def test_an_unknown_head_is_refused(tiny_data):
     model = built(tiny_data)
     model.roi_head.__class__ = type('GridRoIHead', (type(model.roi_head),), {})
     with pytest.raises(ConfigError, match='roi_head is GridRoIHead'):
+        detector_settings(model)
+
+
+def test_an_unknown_box_head_is_refused(tiny_data):
+    model = built(tiny_data)
+    head = model.roi_head.bbox_head
+    head.__class__ = type('OtherHead', (type(head),), {})
+    with pytest.raises(ConfigError, match='bbox_head is OtherHead'):
         detector_settings(model)
 
 

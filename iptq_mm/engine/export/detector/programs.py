@@ -85,8 +85,8 @@ def detector_programs(
     for number, head in enumerate(box_heads(roi)):
         program = _head(head, count, channels, boxes['pool']['cells'])
         found = [program.values[port.value].shape[1] for port in program.outputs]
-        last = roi.bbox_head[number] if len(boxes['stages']) > 1 else roi.bbox_head
-        scores = found.index(last.num_classes + 1)
+        box_head: Any = head
+        scores = found.index(box_head.num_classes + 1)
         name = f'boxes_{number}.iptq'
         boxes['stages'][number] |= {
             'file': name,

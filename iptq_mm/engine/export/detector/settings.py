@@ -14,6 +14,13 @@ from torch import nn
 
 from ....calibration import ConfigError
 
+#: Box heads whose ``predict`` is mmdet's.
+_BOX_HEADS = (
+    'BBoxHead',
+    'ConvFCBBoxHead',
+    'Shared2FCBBoxHead',
+    'Shared4Conv1FCBBoxHead',
+)
 #: Version of ``detector.json``; the runtimes know the same.
 VERSION = 1
 
@@ -36,6 +43,7 @@ def detector_settings(model: nn.Module) -> dict[str, Any]:
         )
     _is('rpn_head', rpn, 'RPNHead')
     _is('roi_head', roi, 'StandardRoIHead', 'CascadeRoIHead')
+    _equals('roi_head.shared_head', bool(roi.with_shared_head), False)
     return {
         'version': VERSION,
         'proposals': _proposals(rpn),
@@ -75,6 +83,16 @@ def _equals(where: str, found: Any, wanted: Any) -> None:
         )
 
 
+def _count(where: str, cfg: Any) -> int:
+    """The most boxes that are kept; mmdet keeps all where it is not positive."""
+    if int(cfg.max_per_img) < 1:
+        raise ConfigError(
+            f'{where}.max_per_img is {cfg.max_per_img}: whole detectors are exported '
+            'with a limit; set one'
+        )
+    return int(cfg.max_per_img)
+
+
 def _overlap(where: str, nms: Mapping[str, Any]) -> float:
     """The threshold of an NMS that only compares overlaps."""
     _equals(f'{where}.type', nms.get('type', 'nms'), 'nms')
@@ -105,7 +123,7 @@ def _proposals(rpn: Any) -> dict[str, Any]:
         'coder': _coder('rpn_head.bbox_coder', rpn.bbox_coder),
         'candidates': int(cfg.get('nms_pre', -1)),
         'overlap': _overlap('test_cfg.rpn.nms', cfg.nms),
-        'count': int(cfg.max_per_img),
+        'count': _count('test_cfg.rpn', cfg),
         # mmdet leaves out boxes of the least size only where there is one.
         'smallest': float(cfg.get('min_bbox_size', -1)),
     }
@@ -137,6 +155,7 @@ def _boxes(roi: Any) -> dict[str, Any]:
     stages = []
     for head in box_heads(roi):
         h: Any = head
+        _is('roi_head.bbox_head', head, *_BOX_HEADS)
         _equals('roi_head.bbox_head: custom_activation', h.custom_activation, False)
         _equals('roi_head.bbox_head: parts', (h.with_cls, h.with_reg), (True, True))
         coder = _coder('roi_head.bbox_head.bbox_coder', h.bbox_coder)
@@ -146,7 +165,7 @@ def _boxes(roi: Any) -> dict[str, Any]:
         'stages': stages,
         'least': float(roi.test_cfg.score_thr),
         'overlap': _overlap('test_cfg.rcnn.nms', roi.test_cfg.nms),
-        'count': int(roi.test_cfg.max_per_img),
+        'count': _count('test_cfg.rcnn', roi.test_cfg),
     }
 
 
@@ -159,8 +178,14 @@ def _masks(roi: Any) -> dict[str, Any]:
     )
     for head in mask_heads(roi):
         _is('roi_head.mask_head', head, 'FCNMaskHead')
+    threshold = float(roi.test_cfg.get('mask_thr_binary', -1))
+    if not 0 < threshold <= 1:
+        raise ConfigError(
+            f'test_cfg.rcnn.mask_thr_binary is {threshold:g}: whole detectors are '
+            'exported with masks of yes and no; set a threshold above 0, of at most 1'
+        )
     return {
         'pool': pools[0],
         'stages': [{} for _ in mask_heads(roi)],
-        'threshold': float(roi.test_cfg.mask_thr_binary),
+        'threshold': threshold,
     }

@@ -54,7 +54,7 @@ def export_detector(
 
 
 def write_detector(made: DetectorPrograms, out: str | os.PathLike) -> None:
-    """Write the files; ``detector.json`` comes last.
+    """Write the files; ``detector.json`` comes last, and an older one goes first.
 
     Args:
         made: The programs.
@@ -65,6 +65,7 @@ def write_detector(made: DetectorPrograms, out: str | os.PathLike) -> None:
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'detector.json').unlink(missing_ok=True)
     for name, program in made.programs.items():
         write_compiled(program, folder / name)
     atomic_write(folder / 'detector.json', json.dumps(made.settings, indent=1))

@@ -93,6 +93,8 @@ struct QuickScalar {
     const i64 rest = r.offset - (i64{1} << (r.shift - 1)), up = 31 - r.shift;
     const i64 zero = rest >> r.shift;
     if (zero << r.shift != rest || !within_words(zero, zero)) return;
+    // Words are saturated before the zero point is added.
+    if (!within_words(r.low - zero, r.high - zero)) return;
     if (up > 0 && (up > 30 || largest > (INT32_MAX >> up))) return;
     fits = true;
     moves = up > 0;

@@ -41,7 +41,8 @@ struct NormVector {
     const bool limits = n.out_type == kU8    ? within_bytes(n.low, n.high)
                         : n.out_type == kI16 ? within_words(n.low, n.high)
                                              : false;
-    return limits && n.drop <= 31 && n.shift >= 32 && factor <= INT16_MAX &&
+    return limits && n.drop >= 0 && n.drop <= 31 && n.shift >= 32 && n.shift < 64 &&
+           factor <= INT16_MAX &&
            static_cast<i32>(centre) == centre && reciprocal >> n.drop <= INT32_MAX;
   }
 

@@ -91,9 +91,9 @@ class Detector:
         """
         try:
             text = Path(folder, 'detector.json').read_text(encoding='utf-8')
-        except OSError as error:
+            settings = json.loads(text)
+        except (OSError, ValueError) as error:
             raise Error(f'{folder} is no folder of a detector: {error}') from None
-        settings = json.loads(text)
         parts = [settings['trunk'], *settings['boxes']['stages']]
         parts += (settings['masks'] or {}).get('stages', [])
         names = [part['file'] for part in parts]
@@ -245,4 +245,5 @@ def _by_place(output: np.ndarray, numbers: int) -> np.ndarray:
 
 def _of_class(deltas: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Of the deltas for every class, those of one."""
-    return deltas.reshape(len(deltas), -1, 4)[np.arange(len(labels)), labels]
+    each = deltas.reshape(len(deltas), deltas.shape[1] // 4, 4)
+    return each[np.arange(len(labels)), labels]

@@ -55,8 +55,8 @@ struct Strip {
                  "mov %[again], #0\n"                                                   \
                  "b 0b\n"                                                               \
                  "5:\n" Store                                                           \
-                 : [a] "+r"(a), [b] "=&r"(b), [start] "+r"(start), [next] "+r"(next),   \
-                   [out] "+r"(out), [turns] "=&r"(turns), [again] "+r"(again)           \
+                 : [a] "+&r"(a), [b] "=&r"(b), [start] "+&r"(start), [next] "+&r"(next), \
+                   [out] "+&r"(out), [turns] "=&r"(turns), [again] "+&r"(again)         \
                  : [weights] "r"(s.b), [all] "r"(s.units >> 1),                         \
                    [odd] "r"(s.units & 1), [half] "r"(s.half), [step] "r"(s.step),      \
                    [rest] "r"(s.step - 32), [pair] "r"(2 * s.step - 64),                \

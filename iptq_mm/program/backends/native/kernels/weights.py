@@ -23,7 +23,8 @@ overflows:
 - ``|acc| << up < 2**31``: the shifted accumulator stays in its 32-bit lane;
 - ``|multiplier| < 2**31``: then the product is below ``2**62``;
 - ``|offset| << up < 2**62``: then the sum is below ``2**63``, and its upper half fits
-  into 32 bits.
+  into 32 bits;
+- ``|acc * multiplier| + |offset| < 2**62``: kernels may double both where ``up`` is 0.
 
 One channel that breaks a condition sends the whole product to the exact form.
 """
@@ -219,8 +220,8 @@ def channel_constants(
     low, high = clamp[0] + zero_point, clamp[1] + zero_point
     up = [max(0, 32 - shift) for shift in s]
     quick = all(
-        bound << u < 2**31 and abs(a) << u < 2**62
-        for bound, u, a in zip(bounds, up, o, strict=True)
+        bound << u < 2**31 and abs(a) << u < 2**62 and abs(a) + abs(b) * bound < 2**62
+        for bound, u, a, b in zip(bounds, up, o, m, strict=True)
     )
     if not quick:
         factor, addend = (torch.tensor(t, dtype=torch.int64) for t in (m, o))
