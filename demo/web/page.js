@@ -95,12 +95,14 @@ async function compare(samples) {
 }
 
 async function chosen(file) {
-  if (!file) return;
+  if (!file || !state.model) return;
+  let picture;
   try {
-    await show(await createImageBitmap(file));
+    picture = await createImageBitmap(file);
   } catch {
-    say(`${file.name} is no picture that this browser reads`, 'bad');
+    return say(`${file.name} is no picture that this browser reads`, 'bad');
   }
+  await show(picture).catch((error) => say(error.message, 'bad'));
 }
 
 async function start() {

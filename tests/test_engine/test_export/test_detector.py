@@ -22,6 +22,7 @@ from runtime_checks.targets import TARGETS
 from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.export.detector import detector_programs, export_detector
 from iptq_mm.engine.export.detector.settings import detector_settings
+from iptq_mm.engine.export.detector.written import class_names
 from iptq_mm.engine.loading.example import example_batch
 from iptq_mm.engine.loading.models import load_quantized
 from iptq_mm.engine.run.pipeline import quantize_and_compare
@@ -178,6 +179,15 @@ def test_an_unknown_box_head_is_refused(tiny_data):
     head.__class__ = type('OtherHead', (type(head),), {})
     with pytest.raises(ConfigError, match='bbox_head is OtherHead'):
         detector_settings(model)
+
+
+def test_classes_of_the_dataset(tiny_data):
+    """Most configs of COCO name none."""
+    cfg = mask_rcnn(tiny_data)
+    assert list(class_names(cfg)) == ['red', 'green']
+    del cfg.test_dataloader.dataset.metainfo
+    names = class_names(cfg)
+    assert len(names) == 80 and names[0] == 'person'
 
 
 def test_other_models_are_refused(tiny_data):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from ....program.backends.native.file.writer import write_compiled
 from ....utils.files import atomic_write
@@ -42,15 +46,29 @@ def export_detector(
         ProgramError: If an operation has no kernel.
     """
     cfg, model = load_quantized(os.fspath(config), checkpoint, cfg_options)
-    classes = (cfg.test_dataloader.dataset.get('metainfo') or {}).get('classes') or ()
     made = detector_programs(
         model,
         example_batch(cfg, shape),
         image_format(model, test_pipeline(cfg)),
-        classes,
+        class_names(cfg),
     )
     write_detector(made, out)
     return made
+
+
+def class_names(cfg: Config) -> Sequence[str]:
+    """The classes that the config of the evaluation names, or else its dataset.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        Their names; empty where there are none.
+    """
+    dataset = cfg.test_dataloader.dataset
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        known = getattr(registry.get(dataset.type), 'METAINFO', {})
+    return (dataset.get('metainfo') or {}).get('classes') or known.get('classes') or ()
 
 
 def write_detector(made: DetectorPrograms, out: str | os.PathLike) -> None:
