@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from ..modes import Mode, regions_in, running
+from .backward import Differentiating
 from .calls import Calls, Usual
 from .evaluating import evaluating
-from .gradients import Differentiating
 
 #: Runs the model on one batch; called without gradients, in eval mode.
 Forward = Callable[[Any], Any]
@@ -90,6 +90,11 @@ def run_passes(
                 for name, mode in current.items():
                     bound[name].mode = mode
                 calls.start()
-                with contextlib.suppress(_Done):
-                    forward(batch)
+                try:
+                    with contextlib.suppress(_Done):
+                        forward(batch)
+                finally:
+                    for mode in current.values():
+                        if isinstance(mode, Differentiating):
+                            mode.abandon()
                 calls.finish()

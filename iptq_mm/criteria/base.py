@@ -20,7 +20,7 @@ class Criterion(ABC):
         needs_gradients: Whether it uses the effect of errors on the region's outputs:
             the analysis then runs a backward pass, too.
         draws: How often for a batch, see
-            :class:`~iptq_mm.calibration.gradients.Differentiating`.
+            :class:`~iptq_mm.calibration.backward.Differentiating`.
         cost_unit: What costs are counted in, one of :data:`COST_UNITS`. The time of
             kernels is measured for criteria that count nanoseconds.
     """

@@ -55,7 +55,7 @@ class CandidateErrors:
             the analysis ran without gradients.
         output_error: Sum over these of ``(g . e)^2``, with the error ``e`` of
             the outputs and the gradient ``g`` of the region's outputs, see
-            :class:`~iptq_mm.calibration.gradients.Differentiating`.
+            :class:`~iptq_mm.calibration.backward.Differentiating`.
         weighted_error: Sum over these of ``g^2 . e^2``: the same if the errors
             of an image had nothing to do with each other.
     """

@@ -2,12 +2,11 @@
 
 from .guarantee import GuaranteeConfig, widened
 from .overrides import Override
-from .quantization import OUTPUT_ERROR, SQNR, SQNR_DIFFERENCE, QuantizationConfig
+from .quantization import OUTPUT_ERROR, SQNR_DIFFERENCE, QuantizationConfig
 from .reading import ConfigError, meant
 
 __all__ = [
     'OUTPUT_ERROR',
-    'SQNR',
     'SQNR_DIFFERENCE',
     'ConfigError',
     'GuaranteeConfig',

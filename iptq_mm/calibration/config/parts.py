@@ -13,6 +13,8 @@ from .reading import ConfigError, check_arguments, check_type, meant
 WITH_CODES = ('gelu', 'layer_norm', 'linear', 'matmul')
 #: Most images that are chosen or held out together, whatever the size of a batch.
 GROUP = 8
+#: Values of the options that calibrate the model again, functions in place.
+_STAGES = {'recalibrate': ('all', 'order'), 'function_ranges': ('site', 'output')}
 
 
 @dataclass
@@ -188,6 +190,8 @@ class CalibrationConfig:
             those with which the chosen functions err least: ``'site'`` at their own
             output, ``'output'`` at the outputs of the region (which needs gradients).
             None: the observer chooses them.
+        gradient_memory_mb: Most MiB of activations that a pass backward keeps in
+            memory; the rest lies in a temporary file meanwhile.
     """
 
     num_images: int = 128
@@ -196,6 +200,31 @@ class CalibrationConfig:
     dataloader: dict | None = None
     recalibrate: str | None = None
     function_ranges: str | None = None
+    # No result depends on it.
+    gradient_memory_mb: int = field(default=2048, repr=False)
+
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless there are images and the options are known.
+
+        Args:
+            where: Its key in the config, for the message.
+        """
+        for name in ('num_images', 'analysis_images', 'batch_size'):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f'{where}.{name}={getattr(self, name)}: calibration needs images'
+                )
+        for name, known in _STAGES.items():
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise ConfigError(
+                    f'{where}.{name}={value!r}: use None or one of '
+                    f'{[*known]}{meant(value, known)}'
+                )
+        if self.gradient_memory_mb < 0:
+            raise ConfigError(
+                f'{where}.gradient_memory_mb={self.gradient_memory_mb}: use 0 or more'
+            )
 
 
 @dataclass

@@ -22,10 +22,8 @@ from .parts import (
 )
 from .reading import ConfigError, build, check_arguments, check_type, meant, plain
 
-#: Criteria of configs that name none: where a pass backward fits the memory, and
-#: where it might not (detectors on large images). The presets name the same.
+#: The criterion of configs that name none. The presets name the same.
 OUTPUT_ERROR = {'type': 'output_error', 'tolerance': 0.05}
-SQNR = {'type': 'sqnr'}
 #: ... and of the whole-model analysis, which exists for it.
 SQNR_DIFFERENCE = {'type': 'sqnr_difference'}
 
@@ -35,8 +33,6 @@ ANALYSES = ('site', 'whole-model')
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
 _SOUND = {'weight': 3, 'activation': 4, 'wide': 8}
-#: Values of the options that calibrate the model again, functions in place.
-_STAGES = {'recalibrate': ('all', 'order'), 'function_ranges': ('site', 'output')}
 #: Of the inputs of LayerNorm.
 _MOST_BITS = 16
 
@@ -105,7 +101,6 @@ class QuantizationConfig:
         cls,
         quantization: Mapping[str, Any],
         candidates: Mapping[str, Any] | None = None,
-        criterion: Mapping[str, Any] | None = None,
     ) -> QuantizationConfig:
         """Read and check the dicts of a config.
 
@@ -113,8 +108,6 @@ class QuantizationConfig:
             quantization: As the attributes.
             candidates: The ``candidates`` beside it, where presets have them; None:
                 those in ``quantization``, or the default ones.
-            criterion: The criterion unless ``quantization`` names one; None:
-                :data:`OUTPUT_ERROR`.
 
         Raises:
             ConfigError: If something is unknown, missing, out of range, or given
@@ -131,9 +124,7 @@ class QuantizationConfig:
                 "regions=['backbone']"
             )
         if given.get('analysis') == 'whole-model':
-            criterion = SQNR_DIFFERENCE
-        if criterion:
-            given.setdefault('criterion', dict(criterion))
+            given.setdefault('criterion', dict(SQNR_DIFFERENCE))
         functions = given_once(given.pop('candidates', None), plain(candidates))
         for name, part in (
             ('weight', WeightConfig),
@@ -203,23 +194,11 @@ class QuantizationConfig:
         ):
             if not 2 <= bits <= most:
                 raise ConfigError(f'quantization.{name}={bits}: use 2 to {most}')
-        for name in ('num_images', 'analysis_images', 'batch_size'):
-            if getattr(self.calibration, name) < 1:
-                raise ConfigError(
-                    f'quantization.calibration.{name}='
-                    f'{getattr(self.calibration, name)}: calibration needs images'
-                )
+        self.calibration.check('quantization.calibration')
         self.weight.check('quantization.weight')
         self.activation.check('quantization.activation', self.calibration)
         self.reconstruction.check('quantization.reconstruction')
         self.guarantee.check('quantization.guarantee')
-        for name, known in _STAGES.items():
-            value = getattr(self.calibration, name)
-            if value is not None and value not in known:
-                raise ConfigError(
-                    f'quantization.calibration.{name}={value!r}: use None or one of '
-                    f'{[*known]}{meant(value, known)}'
-                )
         for key, weight in self.cost_weights.items():
             if key not in OperationCount._fields:
                 raise ConfigError(

@@ -12,6 +12,7 @@ from ...modes import Mode
 from ...plan import RegionPlan
 from ...record import RegionRecord
 from ...registry import CRITERIA
+from ..backward import Saved
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
@@ -44,6 +45,7 @@ def analyse(
     criterion = CRITERIA.build(dict(config.criterion))
     draws, cost = criterion.draws if criterion.needs_gradients else 0, cost_of(config)
     modes: dict[str, Mode] = {}
+    saved = Saved(config.calibration.gradient_memory_mb)
     plans: dict[str, RegionPlan] = {}
     for name, record in producers_first(records):
         if not has_choices(record):
@@ -51,7 +53,9 @@ def analyse(
         forget_findings(record)
         planner = Planner(record, config, inputs_from_producers(record, plans))
         plan = plans[name] = planner.plan(type(model.get_submodule(name)).__name__)
-        analysing = Analysing(plan, functions, record, planner.qparams, cost, draws)
+        analysing = Analysing(
+            plan, functions, record, planner.qparams, cost, draws, saved
+        )
         overrides = SiteOverrides(config.overrides, record)
         analysing.given = overrides.functions()
         configs: dict[int, Any] = {

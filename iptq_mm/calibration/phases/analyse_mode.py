@@ -18,7 +18,7 @@ from ...operations import NonLinear, Operation, SiteInputs
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ...record import Prepared, RegionRecord
-from ..gradients import Differentiating
+from ..backward import Differentiating, Saved
 from ..sampling import spread_rows
 from .analysed.candidate_values import CandidateValues
 
@@ -74,8 +74,9 @@ class Analysing(Differentiating):
         narrow: Gives the quantizer of a value at fewer bits, for functions
             that need it.
         cost: Operations of a function as one number, for a row length.
-        draws: See :class:`~iptq_mm.calibration.gradients.Differentiating`; 0: what
+        draws: See :class:`~iptq_mm.calibration.backward.Differentiating`; 0: what
             errors do to the region's outputs is not looked at.
+        saved: See the same.
 
     Attributes:
         given: By site, the only candidate by name, where overrides name a function.
@@ -90,8 +91,9 @@ class Analysing(Differentiating):
         narrow: Callable[[str, int], QParams],
         cost: Callable[[IntegerFunction, int], float],
         draws: int = 0,
+        saved: Saved | None = None,
     ) -> None:
-        super().__init__(draws)
+        super().__init__(draws, saved)
         self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.candidates = candidates
         self.given: Mapping[str, Mapping[str, IntegerFunction]] = {}

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...plan import RegionPlan
 from ...registry import ROUNDINGS
+from ..backward import Saved
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from .measure_mode import InputsByWeight, Measuring
@@ -28,6 +29,7 @@ def measure(
     forward: Forward,
     batches: Iterable,
     guided: bool = False,
+    saved: Saved | None = None,
 ) -> RegionInputs:
     """Moments of the inputs of every weight, by region.
 
@@ -38,8 +40,12 @@ def measure(
         batches: Calibration batches.
         guided: Whether inputs count by the effect of an error at their output on the
             outputs of the region.
+        saved: Keeps what that takes.
     """
     inputs: RegionInputs = {name: {} for name in plans}
-    modes = {n: Measuring(plan, inputs[n], guided) for n, plan in plans.items()}
+    modes = {
+        name: Measuring(plan, inputs[name], guided, saved)
+        for name, plan in plans.items()
+    }
     run_batches(model, modes, forward, batches)
     return inputs

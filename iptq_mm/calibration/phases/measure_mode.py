@@ -17,7 +17,7 @@ from ...operations import Operation
 from ...patches import pair, patches
 from ...plan import RegionPlan
 from ...qtensor import QTensor
-from ..gradients import Differentiating
+from ..backward import Differentiating, Saved
 
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,
 #: so that this sum, too, depends on no order, and that float32 holds up to 16 bits.
@@ -141,12 +141,17 @@ class Measuring(Differentiating):
         plan: Quantizers of all values.
         inputs: What is added to.
         guided: Whether gradients weight the rows.
+        saved: See the base class.
     """
 
     def __init__(
-        self, plan: RegionPlan, inputs: InputsByWeight, guided: bool = False
+        self,
+        plan: RegionPlan,
+        inputs: InputsByWeight,
+        guided: bool = False,
+        saved: Saved | None = None,
     ) -> None:
-        super().__init__(draws=int(guided))
+        super().__init__(int(guided), saved)
         self.plan = plan
         self.channel_shifts = plan.channel_shifts
         self.inputs = inputs
@@ -187,33 +192,39 @@ class Measuring(Differentiating):
         if wanted is not None:
             qparams = operand_qparams(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
-        real, q, every, step = x.payload.detach(), x.payload, 1, 1
         images = self.images if len(value) % self.images == 0 else 1
+        every, step, known = 1, 1, dict(attributes)
         if attributes:
             maps, positions = len(value) // images, value.shape[-2] * value.shape[-1]
             every, step = _spread(maps, positions)
-            real, q = _some_maps(real, images, every), _some_maps(q, images, every)
-        q = qparams.quantize(q)
-        if attributes:
             height, width = pair(attributes['stride'])
-            attributes = {**attributes, 'stride': (step * height, step * width)}
-            real = patches(real, weight.payload.shape, **attributes)
-            q = patches(q, weight.payload.shape, **attributes)
+            known['stride'] = step * height, step * width
         key = weight.source.removeprefix('parameter:'), qparams.scale
+        shape = weight.payload.shape
         if key not in self.inputs:
-            self.inputs[key] = Inputs(q.shape[-1], qparams.scale)
+            self.inputs[key] = Inputs(shape[1:].numel(), qparams.scale)
         seen, channels = self.inputs[key], 1 if attributes else -1
-        if self.draws:
+        looked_at = _some_maps(x.payload.detach(), images, every)
 
-            def update(gradient: Tensor) -> None:
-                if attributes:
-                    gradient = _some_maps(gradient, images, every)
-                    gradient = gradient[..., ::step, ::step]
-                seen.update(q, real, _row_weights(gradient, channels, images))
+        def rows(real: Tensor) -> tuple[Tensor, Tensor]:
+            both = qparams.quantize(real), real
+            if not attributes:
+                return both
+            q, real = (patches(values, shape, **known) for values in both)
+            return q, real
 
-            self.watch(value, update)
-        else:
-            seen.update(q, real)
+        if not self.draws:
+            seen.update(*rows(looked_at))
+            return
+        kept = self.kept(looked_at)
+
+        def update(gradient: Tensor) -> None:
+            if attributes:
+                gradient = _some_maps(gradient, images, every)[..., ::step, ::step]
+            weights = _row_weights(gradient, channels, images)
+            seen.update(*rows(kept()), weights)
+
+        self.watch(value, update)
 
 
 def _spread(maps: int, positions: int) -> tuple[int, int]:

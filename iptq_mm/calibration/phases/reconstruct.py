@@ -18,6 +18,7 @@ from ...modes.training.mode import Kernels
 from ...modes.training.part import parameters_of
 from ...plan import RegionPlan
 from ...utils.decibels import decibels
+from ..backward import Saved
 from ..batches import Forward
 from ..config.parts import ReconstructionConfig
 from ..reconstruction.kept import Memory
@@ -83,7 +84,8 @@ def reconstruct(
     """
     learned = {} if learned is None else learned
     memory = Memory(config.memory_limit_mb)
-    floats = FloatModel(model, twins, plans)
+    saved = Saved(config.memory_limit_mb)
+    floats = FloatModel(model, twins, plans, saved)
     parts = survey(model, floats, forward, batches, config.guided, without or {})
     walk = Walk(model, floats, forward, batches, memory, bool(config.float_share))
     done = Reconstructed()

@@ -9,6 +9,7 @@ from torch import nn
 from ...modes.region import PIXELS
 from ...record import RegionRecord
 from ...utils.exact_sum import Sums
+from ..backward import Saved
 from ..batches import Forward, run_batches
 from ..config import QuantizationConfig
 from ..planner import Planner
@@ -40,7 +41,7 @@ def search_ranges(
     Returns:
         By region and value, the sum over images for each share.
     """
-    modes = {}
+    modes, saved = {}, Saved(config.calibration.gradient_memory_mb)
     for name, record in records.items():
         planner = Planner(record, config)
         modes[name] = Searching(
@@ -51,6 +52,7 @@ def search_ranges(
             },
             DRAWS,
             record.channel_shifts,
+            saved,
         )
     run_batches(model, modes, forward, batches)
     return {name: mode.effects for name, mode in modes.items()}

@@ -12,7 +12,7 @@ from ...intmath import QParams
 from ...operations import Operation
 from ...qtensor import QTensor
 from ...utils.exact_sum import Sums, add_by_image
-from ..gradients import Differentiating
+from ..backward import Differentiating, Saved
 from ..sampling import spread_rows
 
 
@@ -31,6 +31,7 @@ class Searching(Differentiating):
         quantizers: By value, the quantizers to try.
         draws: See the base class.
         powers: See :class:`~iptq_mm.modes.base.Mode`.
+        saved: See the base class.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class Searching(Differentiating):
         quantizers: Mapping[str, Sequence[QParams]],
         draws: int,
         powers: Mapping[str, Sequence[int]],
+        saved: Saved | None = None,
     ) -> None:
-        super().__init__(draws)
+        super().__init__(draws, saved)
         self.quantizers = quantizers
         self.channel_shifts = powers
         self.effects: Sums = {}

@@ -11,9 +11,9 @@ from torch import nn
 
 from ...modes import bound_region
 from ...plan import RegionPlan
+from ..backward import Differentiating, Saved
 from ..batches import Forward
 from ..evaluating import evaluating
-from ..gradients import Differentiating
 
 
 class _Reached(Exception):
@@ -28,6 +28,7 @@ class FloatModel:
         twins: Bound float modules by region, see
             :func:`~iptq_mm.calibration.twins.float_twins`.
         plans: By region.
+        saved: Keeps what passes backward need.
     """
 
     def __init__(
@@ -35,18 +36,19 @@ class FloatModel:
         model: nn.Module,
         twins: Mapping[str, nn.Module],
         plans: Mapping[str, RegionPlan],
+        saved: Saved | None = None,
     ) -> None:
         self.twins = twins
-        self._model, self._plans = model, plans
+        self._model, self._plans, self._saved = model, plans, saved
 
     def mode(self, region: str, draws: int = 0) -> Differentiating:
         """A float mode for a region.
 
         Args:
             region: Its name.
-            draws: See :class:`~iptq_mm.calibration.gradients.Differentiating`.
+            draws: See :class:`~iptq_mm.calibration.backward.Differentiating`.
         """
-        mode = Differentiating(draws)
+        mode = Differentiating(draws, self._saved)
         mode.channel_shifts = self._plans[region].channel_shifts
         return mode
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ...modes import bound_region
 from ...qtensor import QTensor
+from ..backward import Differentiating
 from ..batches import Forward
 from ..evaluating import evaluating
-from ..gradients import Differentiating
 from .calls import Form, qtensors
 from .importance import Importance, Metric, outstanding
 from .parts import parts_of

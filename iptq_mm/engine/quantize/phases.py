@@ -45,6 +45,7 @@ from ...calibration import (
     wants_inputs,
     widen,
 )
+from ...calibration.backward import Saved
 from ...calibration.evaluating import evaluating
 from ...calibration.phases.assigned.recalibrate import Values
 from ...calibration.phases.frozen.kept import Kept
@@ -194,7 +195,8 @@ def _wants_recalibration(config: QuantizationConfig) -> Any:
 
 def _measure(run: Run) -> None:
     batches, guided = run.progress('measure'), run.config.weight.guided
-    found = measure(run.model, run.plans, run.forward, batches, guided)
+    saved = Saved(run.config.calibration.gradient_memory_mb)
+    found = measure(run.model, run.plans, run.forward, batches, guided, saved)
     for name, inputs in found.items():
         reduce_inputs(run.plans[name], inputs)
     run.inputs = found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections.abc import Mapping
@@ -13,8 +12,6 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError, QuantizationConfig
-from ...calibration.config import OUTPUT_ERROR, SQNR
-from ..loading.scopes import found_type
 
 #: Keys of a config that are read here.
 _OURS = ('quantization', 'qat', 'candidates', 'backend', 'random_weights')
@@ -39,24 +36,7 @@ def read_settings(
     """
     quantization = quantization or cfg.get('quantization') or {}
     candidates = candidates or cfg.get('candidates') or None
-    return QuantizationConfig.from_dict(
-        quantization, candidates, default_criterion(cfg)
-    )
-
-
-def default_criterion(cfg: Config) -> dict[str, Any]:
-    """The criterion of a config that names none.
-
-    Models of mmdet get large images, for which a pass backward takes much memory:
-    they choose by ``sqnr``, all others by ``output_error``.
-    """
-    model = cfg.get('model') or {}
-    scope = model.get('_scope_') or cfg.get('default_scope')
-    found = found_type(model.get('type'), scope) if model.get('type') else None
-    classes = inspect.getmro(found) if inspect.isclass(found) else ()
-    if any(c.__module__.partition('.')[0] == 'mmdet' for c in classes):
-        return dict(SQNR)
-    return dict(OUTPUT_ERROR)
+    return QuantizationConfig.from_dict(quantization, candidates)
 
 
 def check_names(cfg: Config, name: str | os.PathLike) -> None:

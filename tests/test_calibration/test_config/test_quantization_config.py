@@ -34,16 +34,6 @@ def test_mm_configs_are_taken():
     assert type(config.candidates['gelu']['table_gelu']) is dict
 
 
-def test_a_default_criterion_of_others():
-    criterion = dict(type='sqnr')
-    config = QuantizationConfig.from_dict(dict(regions=['a']), None, criterion)
-    assert config.criterion == criterion
-    given = dict(regions=['a'], criterion=dict(type='cost'))
-    assert QuantizationConfig.from_dict(given, None, criterion).criterion == (
-        dict(type='cost')
-    )
-
-
 def test_a_region_named_twice_counts_once():
     assert read(regions=['a', 'b', 'a']).regions == ['a', 'b']
 

@@ -7,7 +7,6 @@ from iptq_mm.calibration import ConfigError
 from iptq_mm.engine.quantize import settings
 from iptq_mm.engine.quantize.settings import (
     check_names,
-    default_criterion,
     read_settings,
 )
 
@@ -17,39 +16,15 @@ def config(**keys):
     return Config(dict(model=model, quantization=dict(regions=['a']), **keys))
 
 
-MODELS = [
-    (dict(type='ImageClassifier'), 'mmpretrain', 'output_error'),
-    (dict(type='MaskRCNN'), 'mmdet', 'sqnr'),
-    (dict(type='mmdet.MaskRCNN'), 'mmpretrain', 'sqnr'),
-    (dict(type='MaskRCNN', _scope_='mmdet'), 'mmpretrain', 'sqnr'),
-    (dict(type='mmpretrain.ImageClassifier'), 'mmdet', 'output_error'),
-    (dict(type='Nothing'), 'mmpretrain', 'output_error'),
-]
-
-
-@pytest.mark.parametrize(('model', 'scope', 'criterion'), MODELS)
-def test_default_criterion(model, scope, criterion):
-    cfg = Config(dict(model=model, default_scope=scope))
-    assert default_criterion(cfg)['type'] == criterion
-    cfg.quantization = dict(regions=['a'])
-    assert read_settings(cfg).criterion['type'] == criterion
-    cfg.quantization.criterion = dict(type='cost')
-    assert read_settings(cfg).criterion == dict(type='cost')
-
-
-def test_a_detector_of_ones_own():
-    from mmdet.models import MaskRCNN
-
-    class Mine(MaskRCNN):
-        pass
-
-    assert default_criterion(Config(dict(model=dict(type=Mine))))['type'] == 'sqnr'
-
-
 def test_defaults_are_those_of_the_presets():
     """What README calls the defaults."""
     found = read_settings(config())
     assert found.criterion == dict(type='output_error', tolerance=0.05)
+    detector = Config(dict(model=dict(type='mmdet.MaskRCNN')))
+    detector.quantization = dict(regions=['a'])
+    assert read_settings(detector).criterion == found.criterion
+    detector.quantization.criterion = dict(type='cost')
+    assert read_settings(detector).criterion == dict(type='cost')
     assert {'table_gelu', 'interpolated_gelu'} < set(found.candidates['gelu'])
 
 

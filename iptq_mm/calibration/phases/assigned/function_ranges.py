@@ -14,6 +14,7 @@ from torch import nn
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ....utils.exact_sum import Sums
+from ...backward import Saved
 from ...batches import Forward, run_batches
 from ...config import QuantizationConfig
 from ...planner import Planner
@@ -56,11 +57,11 @@ def try_ranges(
         :data:`SHARES`.
     """
     draws = DRAWS if config.calibration.function_ranges == 'output' else 0
-    modes = {}
+    modes, saved = {}, Saved(config.calibration.gradient_memory_mb)
     for name, plan in plans.items():
         record = records[name]
         planner = Planner(record, config, inputs_from_producers(record, plans))
-        modes[name] = TryingRanges(plan, record, planner, SHARES, draws)
+        modes[name] = TryingRanges(plan, record, planner, SHARES, draws, saved)
     run_batches(model, modes, forward, batches)
     return {name: mode.errors for name, mode in modes.items()}
 

@@ -16,6 +16,7 @@ from ....qtensor import QTensor
 from ....record import RegionRecord
 from ....registry import FUNCTIONS
 from ....utils.exact_sum import Sums, add_by_image
+from ...backward import Saved
 from ...planner import Planner
 from ..analyse_mode import Analysing, Visit
 
@@ -37,6 +38,7 @@ class TryingRanges(Analysing):
         shares: Magnitudes at which inputs are clipped, as shares of the largest one.
         draws: Passes backward for each batch; 0: the error is that of the site's own
             output, else that of the outputs of the region.
+        saved: See the base class.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class TryingRanges(Analysing):
         planner: Planner,
         shares: Sequence[float],
         draws: int = 0,
+        saved: Saved | None = None,
     ) -> None:
-        super().__init__(plan, {}, record, planner.qparams, lambda *_: 0.0, draws)
+        qparams = planner.qparams
+        super().__init__(plan, {}, record, qparams, lambda *_: 0.0, draws, saved)
         self.errors: Sums = {}
         self._planner, self._shares = planner, shares
         self._functions = {

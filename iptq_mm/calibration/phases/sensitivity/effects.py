@@ -12,7 +12,7 @@ class SiteSensitivity:
     """What a product does to the outputs of its region with few bits.
 
     With the error ``e`` that rounding to so many bits makes and the gradient ``g`` of
-    the region's outputs (:class:`~iptq_mm.calibration.gradients.Differentiating`),
+    the region's outputs (:class:`~iptq_mm.calibration.backward.Differentiating`),
     there are two sums over images and draws: ``(g . e)^2``, in which errors add up or
     cancel, and ``g^2 . e^2``, which takes them as uncorrelated and is hardly noisy.
     Over :attr:`draws`, both are relative squared errors of the outputs, to first order.

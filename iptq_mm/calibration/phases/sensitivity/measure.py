@@ -11,6 +11,7 @@ from ....modes import Mode
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ....registry import OBSERVERS
+from ...backward import Saved
 from ...batches import Forward, run_batches
 from ...config import QuantizationConfig
 from ...planner import Planner
@@ -47,6 +48,7 @@ def sensitivities(
     """
     found: Sensitivities = {name: {} for name in records}
     modes: dict[str, Mode] = {}
+    saved = Saved(config.calibration.gradient_memory_mb)
     plans: dict[str, RegionPlan] = {}
     for name, record in producers_first(records):
         planner = Planner(record, config, inputs_from_producers(record, plans))
@@ -59,6 +61,7 @@ def sensitivities(
             _weight_error(config),
             _quantizer(planner),
             draws,
+            saved,
         )
     run_batches(model, modes, forward, batches)
     for sites in found.values():

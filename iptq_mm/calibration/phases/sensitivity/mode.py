@@ -13,7 +13,7 @@ from ....modes.base import operand_qparams
 from ....operations import Operation
 from ....plan import RegionPlan
 from ....qtensor import QTensor
-from ...gradients import Differentiating
+from ...backward import Differentiating, Saved
 from ...site_overrides import PRODUCTS
 from .effects import SiteSensitivity
 
@@ -38,6 +38,7 @@ class Sensing(Differentiating):
         weight_error: See :data:`WeightError`.
         quantizer: See :data:`ValueQuantizer`.
         draws: See the base class.
+        saved: See the base class.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Sensing(Differentiating):
         weight_error: WeightError,
         quantizer: ValueQuantizer,
         draws: int = 1,
+        saved: Saved | None = None,
     ) -> None:
-        super().__init__(draws)
+        super().__init__(draws, saved)
         self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.found, self.widths = found, widths
         self._weight_error, self._quantizer = weight_error, quantizer
@@ -113,11 +115,12 @@ class Sensing(Differentiating):
         }
         seen.images += self.images
         seen.draws += self.images * self.draws
-        payloads = [o.payload.detach() for o in operands]
+        payloads = [self.kept(o.payload) for o in operands]
         quantizers = [self._quantizers(o) for o in operands]
 
         def use(gradient: Tensor) -> None:
-            for rows, g in self._by_image(operation, payloads, gradient, weight):
+            values = [payload() for payload in payloads]
+            for rows, g in self._by_image(operation, values, gradient, weight):
                 self._effects(seen, operation, quantizers, rows, attributes, g)
 
         self.watch(value, use)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..kept_float import RETURNED
-from ..modes.base import FloatMode
-from ..operations import Operation
-from ..qtensor import QTensor
+from ...kept_float import RETURNED
+from ...modes.base import FloatMode
+from ...operations import Operation
+from ...qtensor import QTensor
+from .saved import Read, Saved
 
 
 class Differentiating(FloatMode):
@@ -33,10 +34,12 @@ class Differentiating(FloatMode):
     Args:
         draws: Times ``v`` is drawn, each a pass backward. 0: no gradients, and
             the mode is like any other.
+        saved: Keeps what the pass backward needs; None: memory does, without a limit.
     """
 
-    def __init__(self, draws: int = 0) -> None:
+    def __init__(self, draws: int = 0, saved: Saved | None = None) -> None:
         self.draws = draws
+        self._saved = saved
         self._entered: list[Tensor] = []
         self._outputs: list[Tensor] = []
         self._grad_was_enabled = False
@@ -55,6 +58,8 @@ class Differentiating(FloatMode):
         if not self._entered:
             self._grad_was_enabled = torch.is_grad_enabled()
             torch.set_grad_enabled(True)
+            if self._saved:
+                self._saved.begin()
         value = value.detach().requires_grad_()
         self._entered.append(value)
         return value
@@ -71,6 +76,16 @@ class Differentiating(FloatMode):
         if value.requires_grad:
             value.register_hook(use)
 
+    def kept(self, value: Tensor) -> Read:
+        """What gives a value back when gradients arrive, within the same memory."""
+        return self._saved.keep(value) if self._saved else value.detach
+
+    def parameter(self, name: str, value: nn.Parameter) -> QTensor:
+        """See the base class."""
+        if self._saved:
+            self._saved.never(value)
+        return super().parameter(name, value)
+
     def leave(self, value: QTensor) -> Tensor:
         """See the base class."""
         real = super().leave(value)
@@ -84,7 +99,7 @@ class Differentiating(FloatMode):
         self._entered, self._outputs = [], []
         if not entered:
             return
-        torch.set_grad_enabled(self._grad_was_enabled)
+        self._stop()
         for draw in range(self.draws if outputs else 0):
             torch.autograd.grad(
                 outputs,
@@ -93,6 +108,18 @@ class Differentiating(FloatMode):
                 retain_graph=draw < self.draws - 1,
                 allow_unused=True,
             )
+
+    def abandon(self) -> None:
+        """Forget a call that did not end."""
+        if self._entered:
+            self._entered, self._outputs = [], []
+            self._stop()
+
+    def _stop(self) -> None:
+        """No graph from here on."""
+        torch.set_grad_enabled(self._grad_was_enabled)
+        if self._saved:
+            self._saved.end()
 
 
 @torch.no_grad()

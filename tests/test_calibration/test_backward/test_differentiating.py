@@ -15,7 +15,9 @@ from region_models import (
 )
 from torch import nn
 
-from iptq_mm.calibration import analyse, observe, sampling
+from iptq_mm.calibration import analyse, measure, observe, sampling, search_ranges
+from iptq_mm.calibration.backward import saved
+from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.study.replaying import ReplayingFloat
 from iptq_mm.modes import Region, bind, unbind
@@ -203,3 +205,74 @@ def test_sampled_rows_are_scaled(monkeypatch):
         assert other.elements == errors.elements
         assert other.weighted_error == pytest.approx(errors.weighted_error, rel=0.3)
         assert 1 / 30 < other.output_error / errors.output_error < 30
+
+
+def errors_of_candidates(net, cfg, records, batches):
+    analyse(net, cfg, records, net, batches)
+    return {
+        f'{site} {name}': (e.relative_output_error, e.relative_weighted_error, e.error)
+        for site, candidates in records['backbone'].candidates.items()
+        for name, e in candidates.items()
+    }
+
+
+def moments(net, cfg, records, batches):
+    plan = Planner(records['backbone'], cfg).plan('Swin')
+    kept = saved.Saved(cfg.calibration.gradient_memory_mb)
+    inputs = measure(net, {'backbone': plan}, net, batches, True, kept)
+    return {n: (i.moments.second, i.fine) for n, i in inputs['backbone'].items()}
+
+
+def effects_of_bits(net, cfg, records, batches):
+    found = sensitivities(net, cfg, records, net, batches)
+    return {
+        site: (seen.weight_errors, seen.activation_errors)
+        for site, seen in found['backbone'].items()
+    }
+
+
+def effects_of_ranges(net, cfg, records, batches):
+    sums = search_ranges(net, cfg, records, net, batches)
+    return {value: [*map(float, s)] for value, s in sums['backbone'].items()}
+
+
+@pytest.mark.parametrize(
+    'phase', [errors_of_candidates, moments, effects_of_bits, effects_of_ranges]
+)
+def test_findings_are_the_same_where_nothing_stays_in_memory(phase, monkeypatch):
+    monkeypatch.setattr(saved, '_SMALL', 0)
+    written, write = [], saved.Saved._write
+    monkeypatch.setattr(
+        saved.Saved, '_write', lambda *args: written.append(0) or write(*args)
+    )
+    net, found = Net(mmdet_swin()), []
+    for limit in (1024, 0):
+        assert not written
+        cfg = config(SEVERAL, criterion=GRADIENTS)
+        cfg.calibration.gradient_memory_mb = limit
+        batches = [images(2, 3, 40, 52), images(2, 3, 40, 52, seed=1)]
+        records = observe(net, cfg, net, batches)
+        found.append(phase(net, cfg, records, batches))
+    assert len(written) > 20
+    assert found[0].keys() == found[1].keys() and found[0]
+    for site, expected in found[0].items():
+        torch.testing.assert_close(expected, found[1][site], rtol=0, atol=0)
+
+
+def test_a_call_that_fails_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(saved, '_SMALL', 0)
+    net = Net(mmdet_swin())
+    cfg = config(SEVERAL, criterion=GRADIENTS)
+    cfg.calibration.gradient_memory_mb = 0
+    records = observe(net, cfg, net, [images(2, 3, 40, 52)])
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    net.backbone.stages[-1].register_forward_pre_hook(broken)
+    with pytest.raises(ZeroDivisionError):
+        analyse(net, cfg, records, net, [images(2, 3, 40, 52)])
+    written = []
+    monkeypatch.setattr(saved.Saved, '_write', lambda *args: written.append(args))
+    torch.randn(9, requires_grad=True).exp()
+    assert torch.is_grad_enabled() and not written
