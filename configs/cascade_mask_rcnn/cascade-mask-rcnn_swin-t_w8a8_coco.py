@@ -5,9 +5,6 @@ _base_ = [
 
 # One image at a time: images of a batch are padded to a common size, and the
 # padding would count in the ranges.
-# Backward passes through images of this size need many gigabytes: functions
-# are chosen without them.
 quantization = dict(
     regions=['backbone'],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -13,5 +13,4 @@ model = dict(
     neck=dict(in_channels=[192, 384, 768], start_level=0))
 quantization = dict(
     regions=['backbone', 'neck', 'bbox_head'],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

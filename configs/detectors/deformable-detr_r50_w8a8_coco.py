@@ -11,5 +11,4 @@ model = dict(backbone=dict(init_cfg=None))
 quantization = dict(
     regions=['backbone', 'neck', 'encoder.layers', 'decoder.layers', 'bbox_head'],
     overrides=[dict(where='MultiScaleDeformableAttention', keep_float=True)],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -8,5 +8,4 @@ load_from = 'https://download.openmmlab.com/mmdetection/v3.0/detr/detr_r50_8xb2-
 model = dict(backbone=dict(init_cfg=None))
 quantization = dict(
     regions=['backbone', 'neck', 'encoder', 'decoder', 'bbox_head'],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -14,5 +14,4 @@ quantization = dict(
         'bbox_head.cls_branches', 'bbox_head.reg_branches'
     ],
     overrides=[dict(where='MultiScaleDeformableAttention', keep_float=True)],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -22,5 +22,4 @@ quantization = dict(
         dict(where='MultiScaleDeformableAttention', keep_float=True),
         dict(where=r'.*transformer_decoder.*\.cross_attn', keep_float=True)
     ],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -8,5 +8,4 @@ load_from = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet_tiny_
 model = dict(backbone=dict(init_cfg=None))
 quantization = dict(
     regions=['backbone', 'neck', 'bbox_head'],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -32,8 +32,6 @@ test_evaluator = val_evaluator
 
 quantization = dict(
     regions=['backbone'],
-    # Without backward passes, see cascade-mask-rcnn_swin-t_w8a8_coco.py.
-    criterion=dict(_delete_=True, type='sqnr'),
     # Images of different sizes are padded to each other in a batch; padding must
     # not enter the ranges.
     calibration=dict(num_images=8, batch_size=1))

@@ -6,5 +6,4 @@ _base_ = [
 # See cascade-mask-rcnn_swin-t_w8a8_coco.py.
 quantization = dict(
     regions=['backbone'],
-    criterion=dict(_delete_=True, type='sqnr'),
     calibration=dict(batch_size=1))

@@ -110,7 +110,8 @@ class Channels(Mode):
             self.map.forbid(self._channels(x))
 
     def _channels(self, x: QTensor) -> Tensor:
-        """:func:`channels_of` something that a site looks at."""
+        """The channels of something that a site looks at, repeated rows once."""
+        x = x.like(without_repeats(x.payload))
         channels = channels_of(x)
         if bool(((channels == UNKNOWN) & (x.payload != 0)).any()):
             # A constant was added: what it was added to has to stay.
@@ -205,6 +206,25 @@ def channels_of(x: QTensor) -> Tensor:
     # Masks reach beyond what integers hold.
     valid = ((numbers - channels).abs() < _TOLERANCE) & (channels.abs() < 2.0**40)
     return torch.where(valid, channels, UNKNOWN).long().clamp(min=UNKNOWN)
+
+
+def without_repeats(values: Tensor) -> Tensor:
+    """Values with each dimension but the last cut to 1 where its slices are equal.
+
+    Nearly all values have the same channels for every token and image: the rest of the
+    work is on a row, and not on the megabytes of a detector's first stage.
+    """
+    for dim, size in enumerate(values.shape[:-1]):
+        if size < 2:
+            continue
+        # Slices that differ often do so at once.
+        for part in (2, size):
+            first, some = values.narrow(dim, 0, 1), values.narrow(dim, 0, part)
+            if not torch.equal(some, first.expand_as(some)):
+                break
+        else:
+            values = first
+    return values
 
 
 def _pairs(left: Tensor, right: Tensor) -> Tensor | None:

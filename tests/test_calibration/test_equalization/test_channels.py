@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from region_models import Custom, bound, images, mmdet_swin, mmpretrain_swin, rows, vit
 from torch import nn
 
-from iptq_mm.calibration.equalization.channels import Channels
+from iptq_mm.calibration.equalization.channels import Channels, without_repeats
 
 pytestmark = pytest.mark.usefixtures('no_grad')
 
@@ -246,3 +246,18 @@ def test_zeros_beside_tokens_are_no_other_channel():
     channels = custom(body)
     assert positions(channels, LAST, NORM) == list(range(16))
     assert not forbidden(channels, NORM)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
+def test_repeats_are_dropped_and_nothing_else(shape, data):
+    kept = [data.draw(st.sampled_from([1, size])) for size in shape[:-1]]
+    some = torch.randint(0, 2, (*kept, shape[-1]), dtype=torch.float64)
+    values = some.expand(shape).contiguous()
+    found = without_repeats(values)
+    assert found.dim() == values.dim() and found.shape[-1] == values.shape[-1]
+    assert torch.equal(found.expand(shape), values)
+    if values.numel():
+        assert found.numel() <= some.numel()
+    for dim, size in enumerate(found.shape[:-1]):
+        first = found.narrow(dim, 0, min(size, 1))
+        assert size < 2 or not torch.equal(first.expand_as(found), found)
