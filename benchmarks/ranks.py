@@ -15,7 +15,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +109,13 @@ def _show(count: int, found: list[dict[str, Any]]) -> None:
 
 
 def _rank(args: argparse.Namespace) -> None:
+    from bench.phases import peaks_and_seconds
     from mmengine.config import Config
 
     import iptq_mm  # noqa: F401
     from iptq_mm.calibration import QuantizationConfig
     from iptq_mm.engine.calibration_data.build import _batches_of_this_rank
     from iptq_mm.engine.calibration_data.loader import CalibrationLoader
-    from iptq_mm.engine.quantize.model import started
-    from iptq_mm.engine.quantize.phases import PHASES
 
     (ranks,) = args.ranks
     if ranks > 1:
@@ -138,31 +136,10 @@ def _rank(args: argparse.Namespace) -> None:
     model = Model(args.arch, args.depth).eval()
     batches = _batches_of_this_rank(args.images, args.batch_size)
     loader = CalibrationLoader(Images(args.images), batches, collate_fn=torch.stack)
-    found = {'before': (_peak(), time.process_time())}
-    with torch.no_grad():
-        run = started(model, config, loader)
-        for phase in PHASES:
-            _forget_peak()
-            began = time.process_time()
-            phase.do(run)
-            found[phase.name] = _peak(), time.process_time() - began
-            if phase.name == 'freeze':
-                break
+    found = peaks_and_seconds(model, config, loader, 'freeze')
     if ranks > 1:
         torch.distributed.barrier()
     print(json.dumps(found), flush=True)
-
-
-def _forget_peak() -> None:
-    """Let the kernel begin anew with the peak of the resident set."""
-    Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
-
-
-def _peak() -> float:
-    """The peak of the resident set in MiB."""
-    lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
-    (line,) = [line for line in lines if line.startswith('VmHWM')]
-    return int(line.split()[1]) / 2**10
 
 
 if __name__ == '__main__':
