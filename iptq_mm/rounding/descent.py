@@ -34,23 +34,35 @@ def in_order(
         The moves, shape (K, rows).
     """
     moves = torch.empty_like(values)
-
-    def between(start: int, stop: int) -> None:
-        if stop - start > _LEAF:
-            # A multiple of the leaf, so that products are of even shapes.
-            middle = start + -(-(stop - start) // (2 * _LEAF)) * _LEAF
-            between(start, middle)
-            block = matrix[start:middle, middle:stop]
-            values[middle:stop].addmm_(block.t(), moves[start:middle], alpha=-1)
-            between(middle, stop)
-            return
-        for j in range(start, stop):
-            move = moves[j]
-            decide(j, values[j], move)
-            values[j + 1 : stop].addr_(matrix[j, j + 1 : stop], move, alpha=-1)
-
-    between(0, len(values))
+    _between(0, len(values), values, moves, matrix, decide)
     return moves
+
+
+def _between(
+    start: int,
+    stop: int,
+    values: Tensor,
+    moves: Tensor,
+    matrix: Tensor,
+    decide: Callable[[int, Tensor, Tensor], Any],
+) -> None:
+    """The columns between two of them; see :func:`in_order`.
+
+    No inner function that calls itself: it would keep the tensors until Python looks
+    for cycles, gigabytes of them.
+    """
+    if stop - start > _LEAF:
+        # A multiple of the leaf, so that products are of even shapes.
+        middle = start + -(-(stop - start) // (2 * _LEAF)) * _LEAF
+        _between(start, middle, values, moves, matrix, decide)
+        block = matrix[start:middle, middle:stop]
+        values[middle:stop].addmm_(block.t(), moves[start:middle], alpha=-1)
+        _between(middle, stop, values, moves, matrix, decide)
+        return
+    for j in range(start, stop):
+        move = moves[j]
+        decide(j, values[j], move)
+        values[j + 1 : stop].addr_(matrix[j, j + 1 : stop], move, alpha=-1)
 
 
 def coordinate_descent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import weakref
@@ -127,8 +128,8 @@ class _Written:
 
     def __call__(self) -> Tensor:
         self._file.seek(self._place)
-        numbers = np.empty(self._shape, self._dtype)
-        self._file.readinto(numbers.data.cast('B'))
+        count = math.prod(self._shape)
+        numbers = np.fromfile(self._file, self._dtype, count).reshape(self._shape)
         return torch.from_numpy(numbers).permute(self._back).to(self._device)
 
 

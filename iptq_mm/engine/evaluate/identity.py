@@ -36,7 +36,7 @@ def identity_of(model: nn.Module, dataset: Any, cfg: Mapping[str, Any]) -> dict:
     return {
         'weights': weights_digest(model),
         'images': images_digest(dataset),
-        'pipeline': _digest([_pipelines(config), preprocessor]),
+        'pipeline': _digest([_pipelines(config), _tested(preprocessor)]),
         'metrics': _digest(_without_dumps(cfg.get('test_evaluator'))),
     }
 
@@ -99,6 +99,20 @@ def _pipelines(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [found for part in config for found in _pipelines(part)]
     return []
+
+
+def _tested(preprocessor: Any) -> Any:
+    """What a preprocessor does to tested images.
+
+    mmpretrain adds two keys when it builds a model, and configs that are written after
+    that have them.
+    """
+    if not isinstance(preprocessor, dict):
+        return preprocessor
+    kept = {k: v for k, v in dict.items(preprocessor) if k != 'batch_augments'}
+    if str(kept.get('type')).rpartition('.')[2] == 'ClsDataPreprocessor':
+        del kept['type']
+    return kept
 
 
 def _without_dumps(evaluator: Any) -> list:
