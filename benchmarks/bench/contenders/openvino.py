@@ -68,13 +68,14 @@ def convert(case: Case) -> Any:
     return converted(case.floats, case.images())
 
 
-def converted(model: torch.nn.Module, images: Tensor) -> Any:
-    """A model for OpenVINO, for images of one shape."""
+def converted(model: torch.nn.Module, *inputs: Tensor) -> Any:
+    """A model for OpenVINO, for inputs of these shapes."""
     openvino = package('openvino')
     with warnings.catch_warnings(), torch.no_grad(), quiet():
         warnings.simplefilter('ignore')
+        example = inputs if len(inputs) > 1 else inputs[0]
         return openvino.convert_model(
-            model, example_input=images, input=[tuple(images.shape)]
+            model, example_input=example, input=[tuple(x.shape) for x in inputs]
         )
 
 
@@ -85,13 +86,15 @@ def quantize(case: Case, model: Any) -> Any:
 
 
 def for_transformers(
-    model: Any, batches: Sequence[Tensor], smooth_quant: bool = True
+    model: Any,
+    batches: Sequence[Tensor | tuple[Tensor, ...]],
+    smooth_quant: bool = True,
 ) -> Any:
     """A model that NNCF has quantized with its recipe for transformers.
 
     Args:
         model: For OpenVINO.
-        batches: To calibrate with.
+        batches: To calibrate with; tuples where there are several inputs.
         smooth_quant: Whether it moves factors from activations into weights.
     """
     nncf = package('nncf')
@@ -99,13 +102,19 @@ def for_transformers(
     with quiet():
         return nncf.quantize(
             model,
-            nncf.Dataset([batch.numpy() for batch in batches]),
+            nncf.Dataset([_arrays(batch) for batch in batches]),
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(batches),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 smooth_quant_alphas=alphas
             ),
         )
+
+
+def _arrays(batch: Tensor | tuple[Tensor, ...]) -> Any:
+    if isinstance(batch, tuple):
+        return [x.numpy() for x in batch]
+    return batch.numpy()
 
 
 def _tensors(results: Any) -> list[Tensor]:
