@@ -14,6 +14,7 @@ from ..record import RegionRecord
 from ..registry import CODES, OBSERVERS
 from .codes.base import GRID_BITS, Codes
 from .config import QuantizationConfig
+from .config.parts import ActivationConfig
 from .inputs.given import given_quantizers
 from .relu_ranges import Rectified, after_relu, before_relu
 from .site_overrides import PRODUCTS, SiteOverrides
@@ -46,7 +47,6 @@ class Planner:
         self.record = record
         self._known: Known = {} if known is None else known
         self.config = config
-        self._narrow = OBSERVERS.build(dict(config.activation.observer))
         self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._codes: dict[str, Codes] = {
             kind: CODES.build(dict(cfg))
@@ -80,7 +80,7 @@ class Planner:
             return PIXEL_QPARAMS
         if narrow is None:
             narrow = bits <= self.narrow_bits(value)
-        observer = self._observer(value) if narrow else self._wide
+        cfg = self._observer(value, bits) if narrow else self.config.wide.observer
         seen, symmetric = self.record.values[value], self._symmetric(value, narrow)
         if seen.minimum == seen.maximum == 0:
             # A value that was always 0 fits any scale. One of an ordinary size keeps
@@ -92,18 +92,26 @@ class Planner:
             return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits, narrow)
-        cfg = self.record.observers.get(value) or self.config.activation.observer
         key = value, bits, symmetric, repr(cfg) if narrow else ''
         if key not in self._known:
+            observer = OBSERVERS.build(dict(cfg)) if narrow else self._wide
             try:
                 self._known[key] = observer.qparams(seen, bits, symmetric)
             except ValueError as error:
                 raise ValueError(f"site '{value}': {error}") from error
         return self._known[key]
 
-    def _observer(self, value: str) -> Any:
-        cfg = self.record.observers.get(value)
-        return OBSERVERS.build(dict(cfg)) if cfg else self._narrow
+    def _observer(self, value: str, bits: int) -> dict:
+        """The observer of an operand of products.
+
+        That of the config suits the bits of the config: with few, it pays to clip. A
+        value that an override gives more bits has the one of 8 bits.
+        """
+        config, chosen = self.config.activation, self.record.observers.get(value)
+        if chosen:
+            return chosen
+        wider = bits > config.bits and bits >= GRID_BITS
+        return ActivationConfig().observer if wider else config.observer
 
     def narrow_bits(self, value: str) -> int:
         """The most bits that a product wants a value at; else those of activations."""

@@ -172,3 +172,19 @@ def test_shared_parameters():
         _, plan, _ = calibrated(Shared(), [rows()])
     assert 'other.weight' not in plan.parameters and 'last.weight' in plan.parameters
     assert {'other/linear:0', 'last/linear:0'} <= plan.sites.keys()
+
+
+def test_a_value_of_more_bits_is_not_clipped_as_few_bits_are():
+    """The observer of a config suits its bits; others have the one of 8 bits."""
+    clipping = dict(type='percentile', percentile=90.0)
+    override = dict(where=r'backbone\.inner/linear:0', activation=dict(bits=8))
+    few = dict(bits=6, observer=clipping)
+    mixed = planned(config(activation=few, overrides=[override]))
+    uniform = planned(config(activation=few))
+    eight = planned(config(activation=dict(bits=8)))
+    site = 'norm/layer_norm:1'
+    assert bits(mixed)[site] == 8 and bits(uniform)[site] == 6
+    assert mixed.sites[site].output == eight.sites[site].output
+    assert mixed.sites['qkv/linear:0'].output == uniform.sites['qkv/linear:0'].output
+    reach = [p.sites[site].output.scale * 2 ** bits(p)[site] for p in (uniform, mixed)]
+    assert reach[0] < 0.9 * reach[1]

@@ -65,7 +65,8 @@ class ActivationConfig:
 
     Attributes:
         bits: Bits of an integer, 2 to 8; to 16 at the cost of speed.
-        observer: Registry dict; chooses the range.
+        observer: Registry dict; chooses the range. Where an override gives 8 bits or
+            more to a value, and ``bits`` are fewer, the default one does.
         symmetric: Whether ranges are symmetric even where the hardware could
             take a zero point (inputs of linear layers and convolutions).
         search_images: How many calibration images choose the ranges by the error
