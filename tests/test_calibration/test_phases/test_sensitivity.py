@@ -115,3 +115,12 @@ def test_it_ranks_plans_as_their_integers_do():
         predicted.append(loss)
         lost.append(float((integer - real).square().mean()))
     assert spearmanr(predicted, lost).statistic > 0.9
+
+
+def test_fewer_bits_are_never_better_by_chance():
+    errors = {4: [1e-3, 2e-3], 6: [1e-5, 3e-5], 8: [9e-5, 1e-5]}
+    seen = SiteSensitivity('linear', draws=2, activation_errors=errors)
+    four, six, eight = (seen.error(None, bits) for bits in (4, 6, 8))
+    assert eight == 9e-5 / 2 and four == 2e-3 / 2
+    assert eight < six < 1.01 * eight
+    assert seen.error(None, 5) == 0  # not measured

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: By how much a bit less is worse at least. Estimates of a few images are noisy: where
+#: more bits seem to err more, or as much, a search would waste nothing and take fewer.
+_LEAST_LOSS = 1e-3
+
 
 @dataclass
 class SiteSensitivity:
@@ -61,9 +65,9 @@ class SiteSensitivity:
             return 0.0
         total = 0.0
         if activation is not None:
-            total += max(self.activation_errors.get(activation, [0.0]))
+            total += _at(activation, self.activation_errors)
         if weight is not None:
-            total += max(self.weight_errors.get(weight, [0.0]))
+            total += _at(weight, self.weight_errors)
         return total / self.draws
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,3 +85,14 @@ class SiteSensitivity:
 
 #: By region and site.
 Sensitivities = dict[str, dict[str, SiteSensitivity]]
+
+
+def _at(bits: int, errors: dict[int, list[float]]) -> float:
+    """The error at so many bits, more than with any more of them; 0 if not known."""
+    if bits not in errors:
+        return 0.0
+    return max(
+        max(sums) * (1 + _LEAST_LOSS) ** (more - bits)
+        for more, sums in errors.items()
+        if more >= bits
+    )
