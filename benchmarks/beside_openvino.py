@@ -89,7 +89,8 @@ def _compare(name: str, model: Any, batches: list, args: argparse.Namespace) -> 
     from iptq_mm.utils.trees import tree_leaves
 
     test, *calibration = batches
-    floats = copy.deepcopy(model).eval()
+    floats = copy.deepcopy(model)
+    floats.eval()  # mm's own returns None
     given = [batch if len(batch) > 1 else batch[0] for batch in calibration]
     openvino = _compiled(
         for_transformers(converted(floats, *test), given), args.threads
