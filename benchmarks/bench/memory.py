@@ -49,15 +49,15 @@ def measure_here(case_name: str, name: str) -> dict[str, float] | None:
         return None
     call()
     del case  # what the contender itself does not keep
-    _forget()
+    forget()
     for _ in range(CALLS):
         call()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mb = peak / (2**20 if sys.platform == 'darwin' else 2**10)
-    return {'running': _high_water() or peak_mb, 'peak': peak_mb}
+    return {'running': high_water() or peak_mb, 'peak': peak_mb}
 
 
-def _forget() -> None:
+def forget() -> None:
     """Give freed memory back, and let the high-water mark start from here."""
     gc.collect()
     try:
@@ -67,8 +67,8 @@ def _forget() -> None:
         pass
 
 
-def _high_water() -> float | None:
-    """The most resident memory since :func:`_forget`, in MB; None if unknown."""
+def high_water() -> float | None:
+    """The most resident memory since :func:`forget`, in MB; None if unknown."""
     try:
         lines = Path('/proc/self/status').read_text().splitlines()
     except OSError:

@@ -47,7 +47,6 @@ class Planner:
         self.record = record
         self._known: Known = {} if known is None else known
         self.config = config
-        self._wide = OBSERVERS.build(dict(config.wide.observer))
         self._codes: dict[str, Codes] = {
             kind: CODES.build(dict(cfg))
             for kind, cfg in config.activation.codes.items()
@@ -92,9 +91,9 @@ class Planner:
             return codes.qparams(seen, bits, symmetric)
         if narrow and value in self.record.clipping:
             return self.clipped(value, self.record.clipping[value], bits, narrow)
-        key = value, bits, symmetric, repr(cfg) if narrow else ''
+        key = value, bits, symmetric, repr(cfg)
         if key not in self._known:
-            observer = OBSERVERS.build(dict(cfg)) if narrow else self._wide
+            observer = OBSERVERS.build(dict(cfg))
             try:
                 self._known[key] = observer.qparams(seen, bits, symmetric)
             except ValueError as error:

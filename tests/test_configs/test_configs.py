@@ -75,8 +75,7 @@ def test_has_all_that_quantization_reads(name):
     assert {'bits', 'observer'} <= set(quantization.activation)
     assert {'bits', 'observer'} <= set(quantization.wide)
     assert quantization.wide.bits == 16
-    # Detectors on large images choose without backward passes.
-    assert quantization.criterion.type in ('output_error', 'sqnr')
+    assert quantization.criterion.type == 'output_error'
     assert quantization.calibration.num_images > 0
     assert set(cfg.candidates) == {'gelu', 'softmax', 'layer_norm'}
     assert cfg.custom_imports.imports == ['iptq_mm']

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,24 +29,31 @@ class OpenVino(Contender):
 
     def prepare(self, case: Case) -> Prepared:
         """See the base class."""
-        openvino = package('openvino')
         refuse_detectors(case)
         model = case.once('openvino', lambda: convert(case))
         if self.int8:
             model = case.once('openvino_int8', lambda: quantize(case, model))
-        properties = {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-            'ENABLE_CPU_PINNING': False,
-        }
-        if self.precision:
-            properties['INFERENCE_PRECISION_HINT'] = self.precision
-        compiled = openvino.compile_model(model, 'CPU', properties)
-        request, images = compiled.create_infer_request(), case.images().numpy()
-        return Prepared(
-            lambda: request.infer([images], share_inputs=True, share_outputs=True),
-            _tensors,
-        )
+        return Prepared(inference(model, self.precision, case.images()), tensors_of)
+
+
+def inference(model: Any, precision: str | None, *inputs: Tensor) -> Callable[[], Any]:
+    """One inference of a model in OpenVINO, on the threads that torch has.
+
+    Args:
+        model: For OpenVINO.
+        precision: See :class:`OpenVino`.
+        inputs: Its inputs.
+    """
+    properties = {
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+        'ENABLE_CPU_PINNING': False,
+    }
+    if precision:
+        properties['INFERENCE_PRECISION_HINT'] = precision
+    compiled = package('openvino').compile_model(model, 'CPU', properties)
+    request, arrays = compiled.create_infer_request(), [x.numpy() for x in inputs]
+    return lambda: request.infer(arrays, share_inputs=True, share_outputs=True)
 
 
 def package(name: str) -> Any:
@@ -117,5 +124,6 @@ def _arrays(batch: Tensor | tuple[Tensor, ...]) -> Any:
     return batch.numpy()
 
 
-def _tensors(results: Any) -> list[Tensor]:
+def tensors_of(results: Any) -> list[Tensor]:
+    """Copies of what an inference gave."""
     return [torch.from_numpy(results[i].copy()) for i in range(len(results))]

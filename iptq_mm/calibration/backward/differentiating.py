@@ -13,7 +13,8 @@ from ...kept_float import RETURNED
 from ...modes.base import FloatMode
 from ...operations import Operation
 from ...qtensor import QTensor
-from .saved import Read, Saved
+from ..kept_tensors import Kept
+from .saved import Saved
 
 
 class Differentiating(FloatMode):
@@ -76,9 +77,11 @@ class Differentiating(FloatMode):
         if value.requires_grad:
             value.register_hook(use)
 
-    def kept(self, value: Tensor) -> Read:
-        """What gives a value back when gradients arrive, within the same memory."""
-        return self._saved.keep(value) if self._saved else value.detach
+    def kept(self, value: Tensor) -> Kept:
+        """A value for when gradients arrive, within the same memory."""
+        if self._saved:
+            return self._saved.keep(value)
+        return Kept(value.detach(), value.device)
 
     def parameter(self, name: str, value: nn.Parameter) -> QTensor:
         """See the base class."""

@@ -192,7 +192,7 @@ class CalibrationConfig:
             output, ``'output'`` at the outputs of the region (which needs gradients).
             None: the observer chooses them.
         gradient_memory_mb: Most MiB of activations that a pass backward keeps in
-            memory; the rest lies in a temporary file meanwhile.
+            memory; the rest lies in temporary files meanwhile.
     """
 
     num_images: int = 128

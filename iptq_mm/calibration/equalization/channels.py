@@ -215,14 +215,8 @@ def without_repeats(values: Tensor) -> Tensor:
     work is on a row, and not on the megabytes of a detector's first stage.
     """
     for dim, size in enumerate(values.shape[:-1]):
-        if size < 2:
-            continue
-        # Slices that differ often do so at once.
-        for part in (2, size):
-            first, some = values.narrow(dim, 0, 1), values.narrow(dim, 0, part)
-            if not torch.equal(some, first.expand_as(some)):
-                break
-        else:
+        first = values.narrow(dim, 0, min(size, 1))
+        if size > 1 and torch.equal(values, first.expand_as(values)):
             values = first
     return values
 

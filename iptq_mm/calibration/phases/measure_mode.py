@@ -222,7 +222,7 @@ class Measuring(Differentiating):
             if attributes:
                 gradient = _some_maps(gradient, images, every)[..., ::step, ::step]
             weights = _row_weights(gradient, channels, images)
-            seen.update(*rows(kept()), weights)
+            seen.update(*rows(kept.read()), weights)
 
         self.watch(value, update)
 

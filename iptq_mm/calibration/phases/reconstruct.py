@@ -21,7 +21,7 @@ from ...utils.decibels import decibels
 from ..backward import Saved
 from ..batches import Forward
 from ..config.parts import ReconstructionConfig
-from ..reconstruction.kept import Memory
+from ..kept_tensors import Memory
 from ..reconstruction.learn import Learner
 from ..reconstruction.passes import FloatModel
 from ..reconstruction.survey import survey

@@ -11,7 +11,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from ...intmath import QParams
 from ...qtensor import QTensor, WeightQParams
-from .kept import Kept, Memory
+from ..kept_tensors import Kept, Memory
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from ...modes.training.part import parameters_of, run_part
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried, carrier
 from ..config.parts import ReconstructionConfig
+from ..kept_tensors import Kept
 from .calls import Form, Value, qtensors
-from .kept import Kept
 
 #: Of so many calls, one judges what was learned.
 _JUDGES = 8

@@ -11,9 +11,9 @@ from torch import nn
 from ...modes import bound_region
 from ...modes.training.part import run_part
 from ..batches import Forward
+from ..kept_tensors import Memory
 from .calls import Value, qtensors
 from .importance import plain
-from .kept import Memory
 from .learn import Sample
 from .passes import FloatModel, arguments_of
 from .survey import Part

@@ -15,7 +15,14 @@ from region_models import (
 )
 from torch import nn
 
-from iptq_mm.calibration import analyse, measure, observe, sampling, search_ranges
+from iptq_mm.calibration import (
+    analyse,
+    kept_tensors,
+    measure,
+    observe,
+    sampling,
+    search_ranges,
+)
 from iptq_mm.calibration.backward import saved
 from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
 from iptq_mm.calibration.planner import Planner
@@ -241,9 +248,9 @@ def effects_of_ranges(net, cfg, records, batches):
 )
 def test_findings_are_the_same_where_nothing_stays_in_memory(phase, monkeypatch):
     monkeypatch.setattr(saved, '_SMALL', 0)
-    written, write = [], saved.Saved._write
+    written, write = [], kept_tensors._on_disk
     monkeypatch.setattr(
-        saved.Saved, '_write', lambda *args: written.append(0) or write(*args)
+        kept_tensors, '_on_disk', lambda x: written.append(0) or write(x)
     )
     net, found = Net(mmdet_swin()), []
     for limit in (1024, 0):
@@ -273,6 +280,6 @@ def test_a_call_that_fails_leaves_nothing_behind(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         analyse(net, cfg, records, net, [images(2, 3, 40, 52)])
     written = []
-    monkeypatch.setattr(saved.Saved, '_write', lambda *args: written.append(args))
+    monkeypatch.setattr(kept_tensors, '_on_disk', written.append)
     torch.randn(9, requires_grad=True).exp()
     assert torch.is_grad_enabled() and not written

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-#: By how much a bit less is worse at least. Estimates of a few images are noisy: where
-#: more bits seem to err more, or as much, a search would waste nothing and take fewer.
+#: By how much the error grows at least with each bit less. Estimates on a few images
+#: are noisy: fewer bits may seem to err less, and a search would choose them.
 _LEAST_LOSS = 1e-3
 
 

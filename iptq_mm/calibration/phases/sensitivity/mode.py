@@ -119,7 +119,7 @@ class Sensing(Differentiating):
         quantizers = [self._quantizers(o) for o in operands]
 
         def use(gradient: Tensor) -> None:
-            values = [payload() for payload in payloads]
+            values = [payload.read() for payload in payloads]
             for rows, g in self._by_image(operation, values, gradient, weight):
                 self._effects(seen, operation, quantizers, rows, attributes, g)
 
