@@ -95,6 +95,19 @@ ALL = {
 }
 
 
+def undecided(found, wanted, probabilities):
+    """How far from 1/2 mmdet's probability of a pixel is that differs, at most."""
+    farthest = 0.0
+    for box, label, mask in zip(found.boxes, found.labels, found.masks, strict=True):
+        apart = np.abs(wanted.bboxes.numpy() - box).max(axis=1)
+        apart[wanted.labels.numpy() != label] = np.inf
+        j = int(apart.argmin())
+        differs = mask.astype(bool) != wanted.masks[j].numpy()
+        off = np.abs(probabilities[j].numpy() / 255 - 0.5)[differs]
+        farthest = max(farthest, float(off.max(initial=0)))
+    return farthest
+
+
 def test_mmdet_finds_the_same(run, tmp_path):
     config = run / 'integer.py'
     made = export_detector(config, None, tmp_path, shape=SHAPE, cfg_options=ALL)
@@ -103,10 +116,15 @@ def test_mmdet_finds_the_same(run, tmp_path):
     ((_, integers),) = pictures(model, made.programs['trunk.iptq'], [batch], 1)
     with torch.no_grad():
         wanted = model.test_step(batch)[0].pred_instances
+        model.roi_head.test_cfg.mask_thr_binary = -1  # mmdet keeps probabilities, then
+        probabilities = model.test_step(batch)[0].pred_instances.masks
     beside = Differences()
-    beside.add(detector_in_python(made)(pixel_bytes(integers)), wanted, 0.02)
+    found = detector_in_python(made)(pixel_bytes(integers))
+    beside.add(found, wanted, 0.02)
     assert beside.objects > 0 and beside.missing == 0
-    assert beside.box < 0.2 and beside.score < 0.01 and beside.mask > 0.9
+    assert beside.box < 0.2 and beside.score < 0.01
+    # A head that was never trained is undecided in many pixels: only these may differ.
+    assert beside.mask > 0.8 and undecided(found, wanted, probabilities) < 0.005
 
 
 def test_the_tool(run, tmp_path, monkeypatch, capsys):
