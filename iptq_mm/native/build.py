@@ -39,7 +39,7 @@ _UNITS: dict[str, list[str]] = {
 }
 #: Units for AMX, which GCC 11 and Clang 12 know first; Linux alone has the call for it.
 _AMX_UNIT = 'isa/amx.cpp'
-_AMX = ['-mamx-tile', '-mamx-int8']
+_AMX = ['-mamx-tile', '-mamx-int8', '-mavx512vbmi']
 _X86_UNITS = {
     'isa/avx2.cpp': ['-mavx2'],
     'isa/avx512.cpp': [

@@ -92,7 +92,7 @@ class Gemm(Command):
     _fields_ = fields(
         'kind *a a_row m n k taps',
         ('window', Window),
-        '*weights bits width group *factors halves *start quick *multiplier *offset '
+        '*weights words bits width group *factors halves *start quick *multiplier *offset '
         '*up *shift low high *rows post *table table_type *residual residual_row '
         '*residual_rows',
         ('sum', Sum),

@@ -28,7 +28,7 @@ static inline int32_t gemm_code(const uint8_t *panel, int64_t bits, int64_t at)
     return (code ^ 8) - 8;
 }
 
-/* Sums of products of bytes: a row and a panel of `columns` columns. */
+/* Sums of products by bytes: a row and a panel of `columns` columns. */
 static inline void gemm_bytes(const Gemm *g, int64_t row, int64_t first, int64_t columns,
                        int64_t *sums)
 {
@@ -44,7 +44,7 @@ static inline void gemm_bytes(const Gemm *g, int64_t row, int64_t first, int64_t
         for (d = 0; d < g->k; ++d) {
             const int64_t at = (tap * groups + d / 4) * columns * 4 + d % 4;
             const int64_t factor = shared ? (tap * shared + d / g->group) * columns : 0;
-            const int32_t x = input[d];
+            const int64_t x = g->words ? word_at(input, d) : input[d];
             for (c = 0; c < columns; ++c) {
                 int32_t weight = gemm_code(panel, g->bits, at + 4 * c);
                 if (shared) {
@@ -57,7 +57,7 @@ static inline void gemm_bytes(const Gemm *g, int64_t row, int64_t first, int64_t
     }
 }
 
-/* The same of words. */
+/* The same of words by words. */
 static inline void gemm_words(const Gemm *g, int64_t row, int64_t first, int64_t columns,
                        int64_t *sums)
 {

@@ -50,11 +50,13 @@ struct Gemm {
   i64 taps;                // kernel_height * kernel_width; 0: no window, one tap
   Window window;
   Pointer<const i8> weights;  // panels, see product/panels.h; depthwise: (taps, N)
-  i64 bits, width;         // of a weight: 8 or 4, or 16, then a is int16, too; most
-                           // vectors of a panel: 1 to 4
+  i64 words;               // whether rows are int16, of signed codes
+  i64 bits, width;         // of a weight: 8 or 4, or of words 16; most vectors of a panel:
+                           // 1 to 4
   i64 group;               // 4 bits: depths that share a factor, a multiple of 4; 0: none
   Pointer<const u8> factors;  // of these, 4 bits each; see product/panels.h
-  i64 halves;              // 16 bits: whether sums need 64 bits, see product/halves.inl
+  i64 halves;              // weights of 16 bits: whether sums need 64 bits, see
+                           // product/halves.inl
   Pointer<const i32> start;  // (N,), initial accumulators: equation (1) of the epilogue
   i64 quick;               // whether the next four are of the quick form
   Pointer<const i64> multiplier;  // (N,)
@@ -74,10 +76,10 @@ struct Gemm {
   Pointer<void> out;       // (m, n)
   i64 out_type, out_row;
 
-  IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, bits, width, group,
-              factors, halves, start, quick, multiplier, offset, up, shift, low, high, rows,
-              post, table, table_type, residual, residual_row, residual_rows, sum, line, out,
-              out_type, out_row)
+  IPTQ_FIELDS(Gemm, kind, a, a_row, m, n, k, taps, window, weights, words, bits, width,
+              group, factors, halves, start, quick, multiplier, offset, up, shift, low, high,
+              rows, post, table, table_type, residual, residual_row, residual_rows, sum, line,
+              out, out_type, out_row)
 };
 
 // softmax(q k^T) v of each group (a head of an image or of a window).

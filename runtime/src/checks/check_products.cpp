@@ -107,13 +107,15 @@ void check(Check& c, const Gemm& g) {
   c.extent(g.n, "n");
   c.extent(g.k, "k");
   c.within(g.taps, 0, 1 << 16, "the number of taps");
-  c.that(g.bits == 4 || g.bits == 8 || g.bits == 16, "the bits of weights");
+  c.that(g.bits == 4 || g.bits == 8 || (g.bits == 16 && g.words), "the bits of weights");
+  c.flag(g.words, "words");
+  c.that(!g.words || !g.window.depthwise, "words");
   c.within(g.width, 1, kMaxWidth, "the width");
   c.flag(g.halves, "halves");
   c.that(!g.halves || (g.bits == 16 && !g.quick), "halves");
   c.distance(g.a_row, "the distance of rows");
   if (!c.ok()) return;
-  const i64 columns = up_to(g.n, kLanes), element = g.bits == 16 ? 2 : 1;
+  const i64 columns = up_to(g.n, kLanes), element = g.words ? 2 : 1;
   c.that(g.a_row % element == 0 && (raw(g.a) & 1) * (element - 1) == 0, "the rows");
   if (g.taps) check_window(c, g, element);
   else {

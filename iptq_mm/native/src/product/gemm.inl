@@ -17,17 +17,13 @@
 
 #include "epilogue/epilogue.inl"
 #include "product/depthwise.inl"
-#include "product/gemm_grid.inl"
+#include "product/formed_rows.inl"
+#include "product/gemm_memory.inl"
 #include "product/halves.inl"
-#include "product/tiles.inl"
 #include "product/unpack.inl"
-#include "product/window.inl"
 
 namespace iptq {
 namespace {
-
-constexpr i64 kSliceGroups = 640;  // of 4 depths: 160 KB of weights
-constexpr i64 kMostFormed = 192 << 10;  // bytes of rows that are kept for all panels
 
 // Where a task begins. Those of a thread become smaller: whoever is late at the end has
 // little left, and is waited for by all others.
@@ -43,85 +39,6 @@ i64 gemm_tasks(const void* command, i64 threads) {
   i64 tasks = threads > 1 ? threads * kTasksOfThread : 1;
   return units < tasks ? units : tasks;
 }
-
-// Whether rows and weights are int16 as they lie in memory.
-inline bool of_words(const Gemm& g) { return g.bits == 16; }
-
-inline bool unpacks(const Gemm& g) {
-  return !g.window.depthwise && !of_words(g) &&
-         (g.bits == 4 || !kByteProducts || kFormsPanels);
-}
-
-// Whether first sums are those of shifted rows.
-inline bool shifts(const Gemm& g) {
-  return kRowShift && !g.window.depthwise && !of_words(g);
-}
-
-inline i64 taps_of(const Gemm& g) { return g.taps ? g.taps : 1; }
-
-// What a thread works in.
-struct GemmMemory {
-  char* panel;           // unpacked
-  i32* start;            // of the panel
-  PanelConstants* constants;
-  char* wide;            // rows of `a` as int16
-  char* formed;          // rows of `a` in a form of their own
-  i64 formed_size;       // bytes of a tile
-  bool keeps;            // whether those of all tiles of a chunk
-  i32* sums;             // of the tiles of a chunk, or of one tile
-  const char** pointers;
-  i64 bytes = 0;
-
-  GemmMemory(const Gemm& g, char* memory) {
-    auto take = [&](i64 size) {
-      char* at = memory + bytes;
-      bytes += ceil_div(size, 64) * 64;
-      return at;
-    };
-    const i64 unit = kFormsPanels ? 8 : 4;
-    const i64 depth = ceil_div(g.k, unit) * unit * taps_of(g);
-    const i64 element = kByteProducts ? 1 : 2, row = kTileColumns * sizeof *sums;
-    panel = take(unpacks(g) ? depth * g.width * kLanes * element : 0);
-    start = reinterpret_cast<i32*>(take(kRowShift ? kTileColumns * sizeof *start : 0));
-    constants = reinterpret_cast<PanelConstants*>(take(sizeof *constants));
-    wide = take(kByteProducts || kFormsRows ? 0 : kTileRows * depth * 2);
-    const i64 of_tap = ceil_div(g.k, 4) * 4 * (of_words(g) || !kByteProducts ? 2 : 1);
-    formed_size = formed_bytes(kTileRows, of_tap) * taps_of(g);
-    keeps = formed_size * kChunkTiles <= kMostFormed;
-    formed = take(formed_size * (keeps ? kChunkTiles : 1));
-    sums = reinterpret_cast<i32*>(take(kChunkTiles * kTileRows * row));
-    pointers = reinterpret_cast<const char**>(take(taps_of(g) * kTileRows * 8));
-  }
-};
-
-i64 gemm_scratch(const void* command) {
-  return GemmMemory(*static_cast<const Gemm*>(command), nullptr).bytes;
-}
-
-// A part of the depth whose weights stay in the L2 cache: whole taps, or some groups of
-// one tap.
-struct DepthSlice {
-  i64 tap, taps;      // the first one, how many
-  i64 group, groups;  // of 4 depths of a tap: the first one, how many
-  bool first, last;   // whether it begins or ends the depth
-
-  // The slice from a group of a tap on.
-  DepthSlice(i64 tap, i64 group, i64 all_taps, i64 all_groups, i64 most = kSliceGroups)
-      : tap(tap), group(group) {
-    const i64 whole = most / all_groups;
-    taps = whole < 1 ? 1 : whole < all_taps - tap ? whole : all_taps - tap;
-    const i64 rest = all_groups - group;
-    groups = whole < 1 && rest > most ? most : rest;
-    first = tap == 0 && group == 0;
-    last = tap + taps == all_taps && group + groups == all_groups;
-  }
-
-  // On to the next one.
-  DepthSlice next(i64 all_taps, i64 all_groups, i64 most = kSliceGroups) const {
-    const i64 at = (group + groups) % all_groups;
-    return DepthSlice(tap + (at ? 0 : taps), at, all_taps, all_groups, most);
-  }
-};
 
 // Has the cache fetch what the epilogue of a tile will touch. Compilers take a
 // function of nothing but fetches for one without effect, unless it is inlined first.
@@ -141,39 +58,11 @@ __attribute__((always_inline)) inline void fetch_results(
   }
 }
 
-// The formed rows of the tiles of a chunk, as far as they are there.
-class FormedRows {
- public:
-  // A tile's rows, whose addresses are in m.pointers.
-  const char* of(const Gemm& g, const GemmMemory& m, i64 chunk, i64 tile, i64 rows,
-                 const DepthSlice& slice) {
-    const bool whole = slice.first && slice.last, kept = m.keeps && whole;
-    if (!whole || chunk != chunk_) ready_ = 0;
-    chunk_ = chunk;
-    char* to = m.formed + (kept ? tile * m.formed_size : 0);
-    if (ready_ >> tile & 1) return to;
-    const char* const* at = m.pointers + slice.tap * kTileRows;
-    const bool words = of_words(g);
-    const i64 element = words ? 2 : 1;
-    if (g.taps) point_pixels(g, (chunk + tile) * kTileRows, rows, m.pointers);
-    else point_rows(g, (chunk + tile) * kTileRows, rows, m.pointers);
-    form_rows(at, slice.taps, rows, 4 * element * slice.group, 4 * element * slice.groups,
-              words ? kWords : kByteProducts ? kBytes : kWidened, to);
-    if (kept) ready_ |= u64{1} << tile;
-    return to;
-  }
-
- private:
-  static_assert(kChunkTiles <= 64);
-  i64 chunk_ = -1;
-  u64 ready_ = 0;
-};
-
 // Has at[0] and on point at the rows of a tile, as its product takes them.
 inline void prepare_rows(const Gemm& g, const GemmMemory& m, const GemmPlace& place,
                          i64 tile, i64 rows, const DepthSlice& slice, FormedRows& formed) {
   const char** at = m.pointers + slice.tap * kTileRows;
-  if (kFormsRows && !g.window.depthwise) {
+  if (forms(g) && !g.window.depthwise) {
     const char* made = formed.of(g, m, place.chunk, tile, rows, slice);
     at[0] = made;
     return;
@@ -196,9 +85,8 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
                 FormedRows& formed) {
   const i64 width = panels.width_of(place.panel), column = panels.column(place.panel);
   const bool whole = slice.first && slice.last, words = of_words(g);
-  const i64 in_tap = kFormsPanels && !words ? ceil_div(panels.groups, 2) * 2 : panels.groups;
-  const i64 part = slice.tap * in_tap + slice.group;
-  const i64 scale = kByteProducts && !words ? 1 : 2, groups = slice.groups * scale;
+  const i64 part = slice.tap * groups_of_tap(g, panels.groups) + slice.group;
+  const i64 scale = as_bytes(g) ? 1 : 2, groups = slice.groups * scale;
   const i32* first = shifts(g) ? m.start : g.start + column;
   const char** at = m.pointers + slice.tap * kTileRows;
   for (i64 t = place.tile; t < last; ++t) {
@@ -214,8 +102,9 @@ void gemm_slice(const Gemm& g, const PanelLayout& panels, const GemmPlace& place
       continue;
     }
     const i32* start = slice.first ? first : sums;
-    const auto tiles = words ? tile_of<false> : tile_of<kByteProducts>;
-    const Tile tile = tiles(rows, width);
+    const Tile tile = splits(g) ? split_tile_of(width)
+                      : words   ? tile_of<false>(rows, width)
+                                : tile_of<kByteProducts>(rows, width);
     tile(at, slice.taps, b + part * scale * 64 * width, groups, start,
          slice.first ? 0 : kTileColumns, sums, kTileColumns);
     if (slice.last) finish(g, sums, row, rows, column, width, *m.constants);
@@ -264,12 +153,20 @@ void gemm_panel_in_halves(const Gemm& g, const PanelLayout& panels,
   }
 }
 
+inline void unpack(const Gemm& g, const PanelLayout& panels, i64 panel, char* to) {
+  const i64 taps = taps_of(g);
+  if (splits(g))
+    unpack_bytes(g, panels, panel, taps, groups_of_tap(g, panels.groups), to);
+  else if (of_words(g)) unpack_panel<false>(g, panels, panel, taps, to);
+  else unpack_panel<kByteProducts>(g, panels, panel, taps, to);
+}
+
 void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
   const Gemm& g = *static_cast<const Gemm*>(command);
   const GemmGrid grid(g, tasks);
   const PanelLayout& panels = grid.panels;
   const GemmMemory memory(g, scratch);
-  const TileConfig config(panels.groups);
+  const TileConfig config(splits(g) ? 0 : panels.groups);
   FormedRows formed;
   i64 unit = first_unit(grid.units, task, tasks), ready = -1, prepared = -1;
   const i64 end = first_unit(grid.units, task + 1, tasks);
@@ -281,7 +178,7 @@ void gemm_run(const void* command, i64 task, i64 tasks, char* scratch) {
     const char* b = reinterpret_cast<const char*>(weights);
     if (unpacks(g)) {
       if (ready != place.panel)
-        unpack_panel<kByteProducts>(g, panels, place.panel, taps, memory.panel);
+        unpack(g, panels, place.panel, memory.panel);
       ready = place.panel;
       b = memory.panel;
     }

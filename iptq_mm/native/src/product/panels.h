@@ -24,8 +24,8 @@
 // by panel, tap by tap, group by group, column by column, half a byte each: the factor
 // less 1, for factors of 1 to 16. The weight is the product.
 //
-// With 16 bits it is an int16, and so are the rows: a product of words (vpdpwssd, vpmaddwd)
-// takes 2 depths at a time, so that groups have 2, and w[d][c] is the int16
+// With 16 bits it is an int16: a product of words (vpdpwssd, vpmaddwd) takes 2 depths at a
+// time, so that groups have 2, and w[d][c] is the int16
 //
 //   (d / 2 * C + c) * 2 + d % 2                                                (2)
 //

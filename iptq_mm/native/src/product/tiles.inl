@@ -39,6 +39,19 @@ using Tile = void (*)(const char* const* a, i64 taps, const char* b, i64 groups,
 struct TileConfig {
   explicit TileConfig(i64) {}
 };
+
+// Whether rows of words by bytes are multiplied as two rows of bytes; then split_rows()
+// leaves these in split_bytes() for split_tile_of().
+constexpr bool kSplitsRows = false;
+inline i64 split_bytes(i64) { return 0; }
+inline void split_rows(const char* const*, i64, i64, i64, i64, char*) {}
+inline Tile split_tile_of(i64) { return nullptr; }
+#else
+inline Tile split_tile_of(i64 width) {
+  static constexpr Tile tiles[] = {split_rows_tile<1>, split_rows_tile<2>,
+                                   split_rows_tile<3>, split_rows_tile<4>};
+  return tiles[width - 1];
+}
 #endif
 
 template <int Width, bool Bytes, int... Less>

@@ -1,6 +1,8 @@
 // Panels of weights brought to the form of this instruction set's products.
 #pragma once
 
+#include <cstring>
+
 #include "product/panels.h"
 
 namespace iptq {
@@ -90,6 +92,23 @@ inline void unpack_pairs(const Gemm& g, const PanelLayout& panels, i64 panel, i6
       pair_groups(group[0], count == 1 ? zeros : group[1], size, to);
       bytes += count * size;
     }
+}
+
+// A panel of bytes whose taps end with zeros, `whole` groups in all.
+inline void unpack_bytes(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
+                         i64 whole, char* to) {
+  const i64 size = panels.width_of(panel) * kLanes * 4;
+  const i8* bytes = g.weights + panels.at(panel, 8) * taps;
+  FourBits codes(g, panels, panel, taps);
+  for (i64 t = 0; t < taps; ++t) {
+    for (i64 i = 0; i < panels.groups; ++i, to += size, bytes += size) {
+      if (g.bits == 4) codes.next(reinterpret_cast<u16*>(to));
+      else std::memcpy(to, bytes, static_cast<std::size_t>(size));
+    }
+    const i64 zeros = (whole - panels.groups) * size;
+    std::memset(to, 0, static_cast<std::size_t>(zeros));
+    to += zeros;
+  }
 }
 
 // First sums of a panel whose rows are shifted down: sum + kRowShift * sum of weights.

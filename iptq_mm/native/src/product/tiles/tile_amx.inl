@@ -13,7 +13,8 @@
 //   | row 15             |       | d60 .. d63             |     |           |
 //   +--------------------+       +------------------------+     +-----------+
 //
-// Products of int16, which AMX does not have, are those of AVX512 (tile_avx512.inl).
+// Products of int16 by bytes, which AMX does not have, are two of bytes (split_amx.inl),
+// those of int16 by int16 are those of AVX512 (tile_avx512.inl).
 #pragma once
 
 #include "product/tiles/tile_avx512.inl"
@@ -65,10 +66,15 @@ inline void clear_tile() {
   asm volatile("tilezero %%tmm%c0" : : "i"(Register) : "memory");
 }
 
-template <int Sums, int A, int B>
+// Bytes of A, unsigned unless they are said to be signed, by signed ones of B.
+template <int Sums, int A, int B, bool Signed = false>
 inline void multiply_tiles() {
-  asm volatile("tdpbusd %%tmm%c0, %%tmm%c1, %%tmm%c2"
-               : : "i"(B), "i"(A), "i"(Sums) : "memory");
+  if constexpr (Signed)
+    asm volatile("tdpbssd %%tmm%c0, %%tmm%c1, %%tmm%c2"
+                 : : "i"(B), "i"(A), "i"(Sums) : "memory");
+  else
+    asm volatile("tdpbusd %%tmm%c0, %%tmm%c1, %%tmm%c2"
+                 : : "i"(B), "i"(A), "i"(Sums) : "memory");
 }
 
 // 16 rows of `a`: where they lie at equal distances as they lie, else copied.
@@ -164,57 +170,6 @@ void matrix_tile(const char* const* a, i64 taps, const char* b, i64 groups,
     byte_tile<Width>(a, Rows, taps, b, groups, start, start_row, out, out_row);
   else
     word_tile<Rows, Width>(a, taps, b, groups, start, start_row, out, out_row);
-}
-
-// Words by bytes: two products of bytes, of the words' upper and lower ones.
-constexpr bool kSplitsWords = true;
-using SplitProbability = SplitWord;
-
-// One or two vectors of columns; the registers 0 and 1 hold sums of upper bytes (4), 2 and
-// 3 those of lower bytes (5), 6 and 7 the columns.
-template <bool Two>
-inline void split_tile(const char* above, i64 below, i64 a_row, const char* b, i64 b_row,
-                       i64 groups, i32* out, i64 out_row) {
-  clear_tile<0>();
-  clear_tile<2>();
-  if constexpr (Two) clear_tile<1>();
-  if constexpr (Two) clear_tile<3>();
-  for (i64 g = 0; g < groups; g += kTileGroups, above += 64, b += kTileGroups * b_row) {
-    load_tile<4>(above, a_row);
-    load_tile<5>(above + below, a_row);
-    load_tile<6>(b, b_row);
-    if constexpr (Two) load_tile<7>(b + 64, b_row);
-    multiply_tiles<0, 4, 6>();
-    multiply_tiles<2, 5, 6>();
-    if constexpr (Two) multiply_tiles<1, 4, 7>();
-    if constexpr (Two) multiply_tiles<3, 5, 7>();
-  }
-  constexpr i64 vectors = Two ? 2 : 1;
-  alignas(64) i32 upper[kTileRows * vectors * kLanes];
-  store_tile<0>(upper, 64 * vectors);
-  if constexpr (Two) store_tile<1>(upper + kLanes, 64 * vectors);
-  store_tile<2>(out, 4 * out_row);
-  if constexpr (Two) store_tile<3>(out + kLanes, 4 * out_row);
-  for (i64 r = 0; r < kTileRows; ++r)
-    for (i64 v = 0; v < vectors; ++v) {
-      i32* sums = out + r * out_row + v * kLanes;
-      const __m512i shifted = _mm512_slli_epi32(load(upper + (r * vectors + v) * kLanes), 8);
-      _mm512_storeu_si512(sums, _mm512_add_epi32(load(sums), shifted));
-    }
-}
-
-// out = a b of 16 rows of split words (panels.h) as softmax leaves them, less their zero
-// point. Whole registers of depths: TileConfig(0).
-inline void multiply_split(const SplitWord* a, i64 below, i64, i64, const PanelLayout& panels,
-                           const char* packed, const i32*, i32* out, i64 out_row, char*) {
-  const char* above = reinterpret_cast<const char*>(a);
-  for (i64 p = 0; p < panels.count; ++p, out += panels.width * kLanes) {
-    const i64 width = panels.width_of(p), b_row = 64 * width;
-    const char* b = packed + panels.at(p, 8);
-    for (i64 v = 0; v < width; v += 2)
-      (width - v > 1 ? split_tile<true> : split_tile<false>)(
-          above, below, 2 * below, b + 64 * v, b_row, panels.groups, out + v * kLanes, out_row);
-  }
 }
 
 }  // namespace

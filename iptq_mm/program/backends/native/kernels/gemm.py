@@ -1,7 +1,7 @@
 """The builder of a ``Gemm``: a matrix product whose epilogue may still grow.
 
 What the command computes of each accumulator, in the order of execution; ``c`` is the
-output channel, ``x`` an input code (a byte), ``w`` a weight. The numbers are those of
+output channel, ``x`` an input code (a byte or int16), ``w`` a weight. The numbers are those of
 ``epilogue/epilogue.inl``, which derives the equations and has an example::
 
     acc  = start[c] + sum_k x[k] * w[c, k]                                (1)
@@ -62,8 +62,8 @@ class GemmBuilder(Step):
     """A product whose epilogue may still grow; see the module for the arithmetic.
 
     Attributes:
-        weight: int8, or int16 for inputs of 16 bits, shape (n, taps, depth of a tap);
-            empty once finished.
+        weight: int8, or int16 for inputs of 16 bits where it has to be, shape
+            (n, taps, depth of a tap); empty once finished.
         factors: Multiplier, offset and shift by channel, each of shape (n,).
         bound: Largest magnitude of each channel's accumulator.
         clamp: Smallest and largest result of the requantization.

@@ -33,7 +33,7 @@ def factors(
 ) -> tuple[Tensor, Storage]:
     """The weight of a node, and the storage in which its product reads its input.
 
-    Both have 8 bits, or both have 16.
+    The weight is int8, or int16 for inputs of 16 bits where 8 do not hold it.
 
     Args:
         context: The context.
@@ -52,10 +52,16 @@ def factors(
     if weight.dtype not in (torch.int8, torch.int16):
         raise Unsupported('weights of more than 16 bits')
     if value.low >= -(2**15) and value.high < 2**15:
-        return weight.to(torch.int16), Storage(I16)
+        return _narrowed(weight), Storage(I16)
     if not unsigned or value.high - value.low >= 2**16:
         raise Unsupported('inputs of more than 16 bits, the sign included')
-    return weight.to(torch.int16), Storage(I16, -value.low - 2**15)
+    return _narrowed(weight), Storage(I16, -value.low - 2**15)
+
+
+def _narrowed(weight: Tensor) -> Tensor:
+    """A weight as int8, if 8 bits hold it."""
+    low, high = weight.aminmax() if weight.numel() else (0, 0)
+    return weight.to(torch.int8) if low >= -(2**7) and high < 2**7 else weight
 
 
 def _input(context: EmitterContext, node: Node) -> Value:
@@ -157,6 +163,8 @@ def emit_product(
     halves = bool(len(bound)) and int(bound.max()) >= INT32
     if halves and x.storage.type == U8:
         raise Unsupported('sums of more than 32 bits')
+    if halves:
+        weight = weight.to(torch.int16)
     names = ('multiplier', 'offset', 'shift')
     multiplier, offset, shift = (context.constant(node, name)[only] for name in names)
     zero_point = x.storage.zero_point
@@ -179,6 +187,7 @@ def emit_product(
             'k': weight.shape[2],
             'taps': 0,
             'window': {},
+            'words': x.storage.type == I16,
             'halves': halves,
             'post': NOTHING,
             'residual_rows': None,

@@ -54,7 +54,7 @@ class PackedWeights:
     Attributes:
         data: uint8, the panels one after the other.
         width: Vectors of 16 columns in a panel.
-        bits: Bits of a weight, 8, 4, or 16 for products of words.
+        bits: Bits of a weight, 8, 4, or 16 where words are multiplied by words.
         group: Depths of a column that share a factor; 0: there are no factors.
         factors: uint8, two factors a byte, or None.
     """
@@ -95,7 +95,7 @@ def pack(weight: Tensor) -> PackedWeights:
     Those of 4 bits may be multiplied by factors of groups of depths.
 
     Args:
-        weight: int8, or int16 for products of words, shape (n, taps, depth of a tap).
+        weight: int8, or int16 for products of words by words, shape (n, taps, depth of a tap).
     """
     n, taps, depth = weight.shape
     vectors, groups = -(-n // LANES), taps * -(-depth // _GROUP)
