@@ -84,7 +84,7 @@ void check_post(Check& c, const Gemm& g, i64 rows) {
   if (g.post == kTable) {
     c.that(g.table_type == kU8 || g.table_type == kI16, "the type of the table");
     const i64 codes = g.high - g.low + 1;
-    const Count entries = codes > 256 ? codes : 256;
+    const Count entries = codes > 256 ? up_to(codes, 4) : 256;
     if (g.table_type == kU8) c.table<u8>(raw(g.table), entries, "the table");
     else c.table<i16>(raw(g.table), entries, "the table");
     check_line(c, g.line);

@@ -187,24 +187,33 @@ void finish_vectors(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 colum
   }
 }
 
-// Looks codes up one by one: the table has one byte for each of up to 2**16.
-template <int Width, bool Up>
+// Entries of 16 codes from `low` on, looked up in dwords of which they are a part: tables
+// have an even number of words, or a multiple of 4 bytes.
+template <class T>
+inline __m512i entries_of(const void* table, __m512i places) {
+  constexpr int per = 4 / sizeof(T);
+  const __m512i dword = _mm512_srli_epi32(places, per == 2 ? 1 : 2);
+  const __m512i part = _mm512_and_si512(places, _mm512_set1_epi32(per - 1));
+  const __m512i both = _mm512_i32gather_epi32(dword, table, 4);
+  return _mm512_srlv_epi32(both, _mm512_slli_epi32(part, per == 2 ? 4 : 3));
+}
+
+// Looks codes up: the table has a byte or a word for each of up to 2**16.
+template <int Width, bool Up, class T>
 void finish_lookups(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
   const Limits limits(g.low, g.high);
-  const u8* table = static_cast<const u8*>(g.table) - g.low;
-  const i64 rest = g.n - column, count = rest < Width * kLanes ? rest : Width * kLanes;
-  alignas(64) i32 codes[kTileColumns];
-  for (i64 r = 0; r < rows; ++r, sums += kTileColumns) {
-    const i64 target = target_of(g, row + r);
-    if (target < 0) continue;
-#pragma GCC unroll 4
-    for (int j = 0; j < Width; ++j) {
-      const ChannelVector channels(g, column + kLanes * j);
-      __m512i wide = channels.template codes<Up>(load(sums + kLanes * j));
-      _mm512_store_si512(codes + kLanes * j, limits(wide));
+  const __m512i low = _mm512_set1_epi32(static_cast<i32>(g.low));
+  const Targets t(g, sums, row, rows);
+  for (int j = 0; j < Width; ++j) {
+    const i64 at = column + kLanes * j;
+    const __mmask16 mask = first_lanes(g.n - at);
+    const ChannelVector channels(g, at);
+    for (i64 r = 0; r < t.count; ++r) {
+      const __m512i wide = channels.template codes<Up>(load(t.sums[r] + kLanes * j));
+      const __m512i places = _mm512_sub_epi32(limits(wide), low);
+      store_vector(entries_of<T>(g.table, places), mask, g.out, g.out_type,
+                   t.target[r] * g.out_row + at);
     }
-    u8* out = static_cast<u8*>(g.out) + target * g.out_row + column;
-    for (i64 c = 0; c < count; ++c) out[c] = table[codes[c]];
   }
 }
 
@@ -223,7 +232,9 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
   else if (table && g.line.table && !g.line.codes)
     finish_bytes<Width, Up, Interpolated>(g, sums, row, rows, column);
   else if (table)
-    finish_lookups<Width, Up>(g, sums, row, rows, column);
+    finish_lookups<Width, Up, u8>(g, sums, row, rows, column);
+  else if (g.post == kTable && g.table_type == kI16 && g.out_type == kI16)
+    finish_lookups<Width, Up, i16>(g, sums, row, rows, column);
   else if (words && g.post == kNothing)
     finish_plain_words<Width, Up>(g, sums, row, rows, column);
   else if (words && g.post == kAdd && WordSum::fits(g.sum))

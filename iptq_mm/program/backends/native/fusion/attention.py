@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .....native.commands import ADDITIONS, U8, Attention
+from .....native.commands import ADDITIONS, I32, U8, Attention
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
 from ..context import INT32, EmitterContext, Unsupported
+from ..copying import dense, stored
 from ..kernels.matmul import as_bytes, group_offsets
 from ..kernels.requantization import fits_int32, requantization
 from ..kernels.softmax import largest_sum, probability_storage, softmax_fields
@@ -68,7 +70,8 @@ def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
     if q.shape[:-2] != k.shape[:-2]:
         raise Unsupported('heads that share keys')
     groups = math.prod(q.shape[:-2])
-    additions = [_addition(context, n, groups) for n in pattern.additions]
+    inside = {n.output for n in pattern.nodes}
+    additions = [_addition(context, n, groups, inside) for n in pattern.additions]
     empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
     q_at, q_row = group_offsets(q, -2)
     k_at, k_row = group_offsets(k, -2)
@@ -88,32 +91,44 @@ def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
     }
 
 
-def _addition(context: EmitterContext, node: Node, groups: int) -> dict:
-    """Fields of an addition to the scores."""
+def _addition(
+    context: EmitterContext, node: Node, groups: int, inside: set[int]
+) -> dict:
+    """Fields of an addition to the scores.
+
+    Args:
+        context: The context.
+        node: The addition.
+        groups: How many there are.
+        inside: The values that the pattern makes, scores among them.
+    """
     value = context.value(node)
     if max(abs(value.low), value.high) >= INT32 // 2:
         raise Unsupported('scores of more than 31 bits')
+    source = next(v for v in node.values if v in inside)
     if node.kind == 'add_constant':
-        addend = node.constants['addend']
+        addend: int | str = node.constants['addend']
         left, right, shift = 1, 1, 0
     else:
-        first = isinstance(node.operands[0], str)
+        first = node.operands[0] != source
         addend = node.operands[0 if first else 1]
         left, right = (context.number(node, n) for n in ('left', 'right'))
         left, right = (right, left) if first else (left, right)
         shift = context.number(node, 'shift')
     if max(abs(left), abs(right)) >= INT32:
         raise Unsupported('a factor of more than 32 bits')
-    tensor = context.tensor(addend)
-    table, at = _table(tensor, value, groups)
+    if isinstance(addend, int):
+        table, at, row = _computed(context, addend, value)
+        most = context.program.values[addend].bound
+    else:
+        table, at = _table(context.tensor(addend), value, groups)
+        row, most = value.shape[-1], int(table.abs().max())
     offset = 1 << (shift - 1) if shift else 0
-    source = node.values[0]
-    product = context.program.values[source].bound * abs(left)
-    product += int(table.abs().max()) * abs(right)
+    product = context.program.values[source].bound * abs(left) + most * abs(right)
     return {
         'addend': table,
         'at': at,
-        'row': value.shape[-1],
+        'row': row,
         'sum': {
             'left': left,
             'right': right,
@@ -124,6 +139,21 @@ def _addition(context: EmitterContext, node: Node, groups: int) -> dict:
             'fits_int32': fits_int32(product, offset, shift),
         },
     }
+
+
+def _computed(
+    context: EmitterContext, addend: int, value: Value
+) -> tuple[Address, Tensor, int]:
+    """Where an addend that was computed lies, each group's offset, and its row's."""
+    x = context.refs[addend]
+    made = stored(context, replace(x, producer=None), Storage(I32))
+    *lead, queries, keys = value.shape
+    if made.shape[-1:] != (keys,) and keys > 1:
+        last = made.moved('expand', {'shape': [*made.shape[:-1], keys]})
+        made = dense(context, last)
+    spread = made.moved('expand', {'shape': [*lead, queries, keys]})
+    at, row = group_offsets(spread, -2)
+    return Address(made.buffer), at, row
 
 
 def _table(addend: Tensor, value: Value, groups: int) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,9 @@
 
     matmul(q, k) -> [add | add_constant]* -> softmax -> matmul(., v)
 
-Reshapes may stand anywhere between them. Every value inside of the pattern has one
-consumer, so that nobody misses it when one command computes all.
+What is added is constant, or a mask that was made of an input. Reshapes may stand
+anywhere between them. Every value inside of the pattern has one consumer, so that nobody
+misses it when one command computes all.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def _match(
             return AttentionPattern(
                 first, tuple(additions), softmax, node, tuple(nodes)
             )
-        elif node.kind in _ADDITIONS and softmax is None and len(node.values) == 1:
+        elif node.kind in _ADDITIONS and softmax is None:
+            if node.values.count(before.output) > 1:
+                return None
             additions.append(node)
         elif node.kind != 'reshape':
             return None

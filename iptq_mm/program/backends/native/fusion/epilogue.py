@@ -61,22 +61,21 @@ def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
     """``gelu(product)``: a table of all 256 or 65536 results of the product.
 
     ``out = table[code]``; the product must be stored in 16 bits or less, with an empty
-    epilogue, and the result of the function in bytes; after sums of 64 bits also in
-    words.
+    epilogue, and so must the result of the function.
     """
     x, value = context.operand(node, 0), context.value(node)
     step, out = _product(x), context.storage(value)
     if step is None or not step.plain or x.storage.type not in (U8, I16):
         return None
-    types = (U8, I16) if step.fields['halves'] else (U8,)
-    if x.address_map is not None or out.type not in types:
+    if x.address_map is not None or out.type not in (U8, I16):
         return None
     source = context.program.values[node.values[0]]
     table = tabulated(context, node).to(torch.int64) + out.zero_point
     bytes_in = x.storage.type == U8
     step.zero_point = -source.low if bytes_in else 0
     dtype = torch.uint8 if out.type == U8 else torch.int16
-    codes = torch.zeros(max(256, len(table)), dtype=dtype)
+    # Kernels read four bytes at a time.
+    codes = torch.zeros(max(256, -(-len(table) // 4) * 4), dtype=dtype)
     codes[: len(table)] = table.to(dtype)
     step.extend(TABLE, None, table=codes, table_type=out.type)
     name = (node.function or {}).get('type')
