@@ -39,7 +39,13 @@ def attention(
         scores = r.node('matmul', [q, k], shape, WIDE, constants)
         generator = torch.Generator().manual_seed(1)
         for stage in stages:
-            if stage == 'bias':
+            if isinstance(stage, tuple):  # made of an input, of this shape
+                hidden = r.input(stage, 0, 1, 1.0)
+                operands = [scores, r.node('negate', [hidden], stage, (-1, 0))]
+                reached = (-90000 - 32767, 32767)
+                factors = {'left': 2**10, 'right': 90000 * 2**10, 'shift': 10}
+                scores = r.node('add', operands, shape, reached, factors)
+            elif stage == 'bias':
                 table = torch.randint(
                     -9999, 9999, (groups[-1], queries, keys), generator=generator
                 ).to(torch.int16)
@@ -87,6 +93,25 @@ def test_any_scale(level, scale):
 )
 def test_biases_and_masks(level, stages):
     check(attention((4, 3), 10, 35, 16, stages=stages))
+
+
+@pytest.mark.parametrize(
+    'stages',
+    [
+        ((1, 1, 1, 35),),
+        ((4, 1, 1, 35),),
+        ((4, 3, 10, 35),),
+        ((1, 3, 10, 1),),
+        ((10, 35),),
+        ('bias', (4, 1, 1, 35)),
+        ((4, 1, 10, 35), (35,)),
+    ],
+    ids=str,
+)
+def test_masks_that_were_computed(level, stages):
+    """Of tokens, of images, of heads; broadcast as torch does it."""
+    native = check(attention((4, 3), 10, 35, 16, stages=stages))
+    assert [type(c) for c in native.commands].count(Attention) == 1
 
 
 @pytest.mark.parametrize('value_depth', [1, 16, 24, 48, 72])
