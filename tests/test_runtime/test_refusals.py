@@ -11,7 +11,7 @@ from iptq_mm.native.commands import KINDS, Gemm
 from iptq_mm.program.backends.native.file import format as file_format
 
 pytestmark = pytest.mark.slow
-HEADER = file_format.HEADER_BYTES
+HEADER, VERSION = file_format.HEADER_BYTES, file_format.VERSION
 
 
 def repaired(contents):
@@ -52,8 +52,8 @@ CASES = {
     'a picture': (lambda c: b'\x89PNG' + c[4:], 'no .iptq file: tools/export.py'),
     'text': (lambda c: c.replace(b'\r\n', b'\n', 1), 'changed on its way, as text'),
     'another version': (
-        lambda c: c[:8] + b'\3' + c[9:],
-        'has format 3, this library reads format 2',
+        lambda c: c[:8] + bytes([VERSION + 1]) + c[9:],
+        f'has format {VERSION + 1}, this library reads format {VERSION}',
     ),
     'truncated': (lambda c: c[:-1], 'and should have'),
     'longer': (lambda c: c + b'\0', 'and should have'),
