@@ -5,13 +5,22 @@ import warnings
 
 import numpy as np
 import pytest
-from native_cases import SIGNED_BYTES, extremes, linear, program, weights
+from native_cases import (
+    SIGNED_BYTES,
+    WIDE,
+    extremes,
+    function,
+    linear,
+    program,
+    weights,
+)
 from program_cases import integers, vit_program
 from runtime_cases import written
 from runtime_checks.comparing import digest, predicted
 from runtime_checks.counting import instructions, missing
 from runtime_checks.targets import TARGETS
 
+from iptq_mm.intmath import QParams
 from iptq_mm.program import run
 
 pytestmark = pytest.mark.slow
@@ -34,6 +43,26 @@ def test_a_cpu_gets_what_it_has(aarch64, cpu, count, tmp_path):
     assert ARM.levels(command) == LEVELS[:count]
     made = vit_program()
     path = written(made, tmp_path / 'vit.iptq')
+    for batch in (integers(made, 2), extremes(made, 3)):
+        wanted = [x.numpy() for x in run(made, batch)]
+        found = predicted(command, path, [x.numpy() for x in batch])
+        assert digest(found) == digest(wanted)
+
+
+@pytest.mark.parametrize('cpu', ['cortex-a57', 'cortex-a76', 'max'])
+@pytest.mark.parametrize('bits', [8, 4])
+def test_words_by_bytes(aarch64, cpu, bits, tmp_path):
+    """Panels of bytes, or of half bytes, become words; rows are words already."""
+
+    def build(r):
+        x = r.input((13, 100), *WIDE, 1.0)
+        hidden = linear(r, x, weights(70, 100, bits), WIDE, 1e-5)
+        gelu = QParams(1e-3, -400, 32767)
+        made = function(r, 'long_table_gelu', hidden, 1e-3, gelu)
+        return linear(r, made, weights(33, 70, bits), SIGNED_BYTES, 1e-5)
+
+    made, command = program(build), ARM.command(aarch64, cpu)
+    path = written(made, tmp_path / 'words.iptq')
     for batch in (integers(made, 2), extremes(made, 3)):
         wanted = [x.numpy() for x in run(made, batch)]
         found = predicted(command, path, [x.numpy() for x in batch])
