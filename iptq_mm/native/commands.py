@@ -92,9 +92,9 @@ class Gemm(Command):
     _fields_ = fields(
         'kind *a a_row m n k taps',
         ('window', Window),
-        '*weights words bits width group *factors halves *start quick *multiplier *offset '
-        '*up *shift low high *rows post *table table_type *residual residual_row '
-        '*residual_rows',
+        '*weights words bits width group *factors halves *start quick *multiplier '
+        '*offset *up *shift low high *rows post *table table_type *residual '
+        'residual_row *residual_rows',
         ('sum', Sum),
         ('line', Interpolation),
         '*out out_type out_row',

@@ -117,6 +117,7 @@ def _addition(
         shift = context.number(node, 'shift')
     if max(abs(left), abs(right)) >= INT32:
         raise Unsupported('a factor of more than 32 bits')
+    table: Tensor | Address
     if isinstance(addend, int):
         table, at, row = _computed(context, addend, value)
         most = context.program.values[addend].bound

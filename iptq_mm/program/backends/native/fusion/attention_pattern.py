@@ -5,8 +5,8 @@
     matmul(q, k) -> [add | add_constant]* -> softmax -> matmul(., v)
 
 What is added is constant, or a mask that was made of an input. Reshapes may stand
-anywhere between them. Every value inside of the pattern has one consumer, so that nobody
-misses it when one command computes all.
+anywhere between them. Every value inside of the pattern has one consumer, so that
+nobody misses it when one command computes all.
 """
 
 from __future__ import annotations

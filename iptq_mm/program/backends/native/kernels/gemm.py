@@ -1,8 +1,8 @@
 """The builder of a ``Gemm``: a matrix product whose epilogue may still grow.
 
 What the command computes of each accumulator, in the order of execution; ``c`` is the
-output channel, ``x`` an input code (a byte or int16), ``w`` a weight. The numbers are those of
-``epilogue/epilogue.inl``, which derives the equations and has an example::
+output channel, ``x`` an input code (a byte or int16), ``w`` a weight. The numbers are
+those of ``epilogue/epilogue.inl``, which derives the equations and has an example::
 
     acc  = start[c] + sum_k x[k] * w[c, k]                                (1)
     code = clamp((acc * multiplier[c] + offset[c]) >> shift[c], low, high) (3)

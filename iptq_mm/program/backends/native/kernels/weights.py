@@ -95,7 +95,8 @@ def pack(weight: Tensor) -> PackedWeights:
     Those of 4 bits may be multiplied by factors of groups of depths.
 
     Args:
-        weight: int8, or int16 for products of words by words, shape (n, taps, depth of a tap).
+        weight: int8, or int16 for products of words by words, shape (n, taps, depth of
+            a tap).
     """
     n, taps, depth = weight.shape
     vectors, groups = -(-n // LANES), taps * -(-depth // _GROUP)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import torch
-from native_cases import WIDE, extremes, grouped_weights, linear, program
+from native_cases import WIDE, extremes, grouped_weights, linear, program, weights
 from program_cases import LONE, equal, integers
 from runtime_cases import every_function, models, single_nodes
 
@@ -80,16 +80,30 @@ def test_models(name, tmp_path):
 
 
 @pytest.mark.parametrize('depth', [9, 64])
-def test_weights_of_four_bits_with_factors(depth, tmp_path):
+@pytest.mark.parametrize('given', [(-128, 127), WIDE])
+def test_weights_of_four_bits_with_factors(depth, given, tmp_path):
 
     weight = grouped_weights(33, 1, depth, 8)[:, 0]
 
     def build(r):
-        x = r.input((7, depth), -128, 127, 1.0)
+        x = r.input((7, depth), *given, 1.0)
         return linear(r, x, weight, WIDE, 0.01)
 
     made = program(build)
     assert '.group = 8' in c_source(made, 'made')[0]
+    check(made, tmp_path)
+
+
+@pytest.mark.parametrize('bits', [4, 8, 12])
+def test_inputs_of_words(bits, tmp_path):
+    def build(r):
+        return linear(
+            r, r.input((7, 30), *WIDE, 1.0), weights(33, 30, bits), WIDE, 1e-4
+        )
+
+    made = program(build)
+    source = c_source(made, 'made')[0]
+    assert '.words = 1' in source and f'.bits = {16 if bits > 8 else bits}' in source
     check(made, tmp_path)
 
 

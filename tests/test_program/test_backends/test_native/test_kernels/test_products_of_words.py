@@ -91,9 +91,7 @@ def test_words_by_deep_bytes(level):
 @pytest.mark.parametrize('channels', [3, 17, 64, 100])
 @pytest.mark.parametrize('padding', [0, 2])
 @pytest.mark.parametrize('stride, dilation, kernel', [(1, 1, 3), (4, 1, 4), (2, 2, 3)])
-def test_windows_of_words_by_bytes(
-    level, channels, stride, dilation, kernel, padding
-):
+def test_windows_of_words_by_bytes(level, channels, stride, dilation, kernel, padding):
     def build(r):
         x = r.input((2, channels, 9, 11), *THIRTEEN, 1.0)
         return conv(r, x, 40, kernel, WIDE, 1e-3, stride, padding, dilation, bits=8)
