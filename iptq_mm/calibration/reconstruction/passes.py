@@ -53,11 +53,18 @@ class FloatModel:
         return mode
 
     @contextmanager
-    def instead(self, draws: int = 0) -> Iterator[None]:
-        """The model is float within the block; its integer regions are put aside."""
+    def instead(self, draws: int = 0, but: str | None = None) -> Iterator[None]:
+        """The model is float within the block; its integer regions are put aside.
+
+        Args:
+            draws: See :meth:`mode`.
+            but: A region that stays integer.
+        """
         before = {}
         try:
             for name, twin in self.twins.items():
+                if name == but:
+                    continue
                 region = bound_region(twin)
                 assert region is not None
                 region.mode = self.mode(name, draws)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -29,6 +30,10 @@ class Walk:
     and the inputs and outputs in the float model. If the inputs are what the part
     before returned, they are computed by that part alone; else a pass of the model up
     to the part finds them. So the values of one part are kept at a time.
+
+    Where a model chooses what a part sees, as a detector its proposals, integers choose
+    otherwise, and what both return could not be compared. There the other regions of
+    that pass are float.
 
     Args:
         model: The integer model.
@@ -62,7 +67,8 @@ class Walk:
             real = [[values[i] for i in links] for values in self._targets]
         else:
             self._inputs, self._targets = [], []
-            self._inputs = self._arriving(part)
+            with self._chosen(part):
+                self._inputs = self._arriving(part)
             with self._floats.instead():
                 real = self._arriving(part)
         self._targets = []
@@ -112,6 +118,12 @@ class Walk:
             values.clear()
             found.append(self._kept([outputs[i] for i in links]))
         return found
+
+    def _chosen(self, part: Part) -> AbstractContextManager[None]:
+        """Within it, a part sees what the float model chooses."""
+        if not part.selected:
+            return nullcontext()
+        return self._floats.instead(but=part.region)
 
     def _arriving(self, part: Part) -> Values:
         """What arrives at a part in a pass of the model that stands there now."""

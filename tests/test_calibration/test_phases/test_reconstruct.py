@@ -8,7 +8,14 @@ import torch
 from region_models import Net, images, sqnr
 from torch import nn
 
-from iptq_mm.calibration import freeze_regions, reconstruct
+from iptq_mm.calibration import (
+    analyse,
+    assign,
+    check_regions,
+    freeze_regions,
+    observe,
+    reconstruct,
+)
 from iptq_mm.calibration.config.parts import ReconstructionConfig
 from iptq_mm.calibration.reconstruction.learn import _divided
 from iptq_mm.calibration.twins import float_twins
@@ -198,3 +205,47 @@ def test_parameters_have_the_names_of_the_region():
     net = Net(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
     net.backbone[1].weight = net.backbone[0].weight
     assert list(parameters_of(net.backbone, '1')) == ['0.weight', '1.bias']
+
+
+class Choosing(nn.Module):
+    """A model whose second region sees what the results of the first one choose."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [nn.Linear(8, 8), nn.LayerNorm(8)]
+        self.backbone = region_models.spread(nn.Sequential(*layers))
+        self.head = region_models.spread(nn.Sequential(nn.Linear(8, 6), nn.ReLU()))
+        self.chosen = []
+
+    def forward(self, x):
+        found = self.backbone(x).flatten(0, 1)
+        rows = found[found[:, 0] > 0.2]
+        self.chosen.append(len(rows))
+        return self.head(rows)
+
+
+def test_what_the_floats_choose_is_what_a_part_learns_from():
+    """Integers choose other rows, of which the float results would be no targets."""
+    config = region_models.config(
+        weight=dict(bits=3), activation=dict(bits=3), regions=['backbone', 'head']
+    )
+    given = [torch.randn(2, 40, 8) for _ in range(4)]
+    net = Choosing().eval()
+    check_regions(net, config)
+    records = observe(net, config, net, given)
+    analyse(net, config, records, net, given)
+    plans = assign(net, config, records)
+    twins = float_twins(net, ['backbone', 'head'])
+    net.chosen.clear()
+    for x in given:
+        net(x)
+    wanted = list(net.chosen)
+    freeze_regions(net, config, plans)
+    net.chosen.clear()
+    for x in given:
+        net(x)
+    assert net.chosen != wanted  # or there would be nothing to test
+    done = reconstruct(net, CONFIG, plans, twins, net, given)
+    before, after = done.decibels['head.0']
+    assert before > 10 and after >= before
