@@ -56,7 +56,8 @@ def main() -> int:
         found = json.loads(said.decode().splitlines()[-1])
         print(f'limit {limit}', flush=True)
         for phase, (peak, seconds) in found.items():
-            print(f'  {phase}: {peak:.0f} MiB, {seconds:.1f} s', flush=True)
+            shown = 'unknown' if peak is None else f'{peak:.0f} MiB'
+            print(f'  {phase}: {shown}, {seconds:.1f} s', flush=True)
     return 0
 
 

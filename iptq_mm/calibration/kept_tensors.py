@@ -70,13 +70,15 @@ class Kept:
 
 
 def _on_disk(tensor: Tensor) -> Tensor:
-    """A copy of a tensor whose memory is a file without a name, with the same strides.
+    """A copy of a tensor whose memory is a file without a name.
+
+    Its dimensions lie in the same order in memory.
 
     The file has no other owner than the memory map: it goes with the tensor. Its pages
-    are in memory when they are read. (Float sums depend on the order in memory.)
+    are in memory when they are read. (Float sums depend on that order.)
     """
     order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
-    dense = tensor.permute(order).cpu().contiguous()
+    dense = tensor.permute(order).cpu().resolve_conj().resolve_neg().contiguous()
     numbers = dense.view(-1).view(torch.uint8).numpy()  # numpy has no bfloat16
     with tempfile.TemporaryFile() as file:
         try:  # a map of a file that the disk cannot hold would end the process

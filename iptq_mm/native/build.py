@@ -39,6 +39,7 @@ _UNITS: dict[str, list[str]] = {
 }
 #: Units for AMX, which GCC 11 and Clang 12 know first; Linux alone has the call for it.
 _AMX_UNIT = 'isa/amx.cpp'
+#: CPUs with AMX have VBMI; the executor looks for both.
 _AMX = ['-mamx-tile', '-mamx-int8', '-mavx512vbmi']
 _X86_UNITS = {
     'isa/avx2.cpp': ['-mavx2'],

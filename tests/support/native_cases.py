@@ -176,6 +176,26 @@ def add(
     return recorder.node('add', operands, shape, bounds, constants)
 
 
+def matmul(
+    recorder: Recorder,
+    a: int,
+    b: int,
+    shape: tuple[int, ...],
+    bounds: tuple[int, int],
+    ratio: float,
+) -> int:
+    """A product of two activations."""
+    left, right = recorder.values[a], recorder.values[b]
+    bound = left.shape[-1] * left.bound * right.bound
+    factor = dyadic(ratio, max(32, bound.bit_length() + 1))
+    constants = {
+        'bound': bound,
+        'multiplier': factor.multiplier,
+        'shift': factor.shift,
+    }
+    return recorder.node('matmul', [a, b], shape, bounds, constants)
+
+
 def move(
     recorder: Recorder, x: int, kind: str, made: tuple[int, ...], /, **a: Any
 ) -> int:

@@ -20,6 +20,10 @@ class _Reached(Exception):
     """Ends a pass: nothing of interest follows."""
 
 
+class NotReachedError(RuntimeError):
+    """A pass did not call a part."""
+
+
 class FloatModel:
     """The float self of an integer model: copies of its regions, to stand in it.
 
@@ -94,6 +98,9 @@ def arguments_of(
         model: The model.
         forward: Runs a batch.
         batches: The batches.
+
+    Raises:
+        NotReachedError: If a batch does not call it.
     """
     found: list[tuple[tuple, dict[str, Any]]] = []
 
@@ -108,4 +115,6 @@ def arguments_of(
                 forward(batch)
         finally:
             handle.remove()
+        if not found:
+            raise NotReachedError('a batch does not call a part that it should call')
         yield found.pop()

@@ -35,8 +35,6 @@ class Part:
         links: For each QTensor among its arguments, the position among the QTensors
             that the part before returned; None if one of them came from elsewhere.
         importance: Of each QTensor that it returns; empty if nothing was measured.
-        selected: Whether the rows that enter it are no images but what the model chose
-            in them, as proposals of a detector.
     """
 
     region: str
@@ -44,7 +42,6 @@ class Part:
     forms: list[Form] = field(default_factory=list)
     links: list[int] | None = None
     importance: list[Importance] = field(default_factory=list)
-    selected: bool = False
 
     @property
     def name(self) -> str:
@@ -161,7 +158,6 @@ class _Watching:
         #: What the last part returned, with the payloads that it had then.
         self._returned: list[tuple[QTensor, Tensor]] = []
         self._last: Part | None = None
-        self._images: int | None = None
 
     def run(self, model: nn.Module, forward: Forward, batches: Iterable[Any]) -> None:
         """Run batches."""
@@ -181,7 +177,7 @@ class _Watching:
                 region.on_output = partial(_finish, region.mode)
                 undo.callback(setattr, region, 'on_output', None)
             for batch in batches:
-                self._last = self._images = None
+                self._last = None
                 with evaluating(model):
                     forward(batch)
                 count += 1
@@ -193,11 +189,7 @@ class _Watching:
     def _enter(self, part: Part, _: nn.Module, args: tuple, kwargs: dict) -> None:
         first = not part.forms
         part.forms.append(Form.of((args, kwargs)))
-        given = qtensors((args, kwargs))
-        rows = max((len(x.payload) for x in given if x.payload.dim()), default=0)
-        self._images = self._images or rows  # what enters the first part is not chosen
-        part.selected |= rows != self._images
-        links = [self._position(part, x) for x in given]
+        links = [self._position(part, x) for x in qtensors((args, kwargs))]
         whole = [i for i in links if i is not None]
         if not whole or len(whole) < len(links) or not (first or whole == part.links):
             part.links = None
@@ -236,12 +228,9 @@ def _finish(mode: Any, name: str, outputs: list[Tensor]) -> None:
 def _of_all_ranks(parts: list[Part]) -> list[Part]:
     """The parts that every rank has seen, in the order of the first rank.
 
-    A part is linked to the one before if it is so on every rank, and selected if it is
-    so on any.
+    A part is linked to the one before if it is so on every rank.
     """
     mine = [(p.name, p.links) for p in parts if p.forms]
-    chosen = {p.name for p in parts if p.selected}
-    chosen = set().union(*dist.all_gather_object(chosen))
     ranks = dist.all_gather_object(mine)
     known = {part.name: part for part in parts}
     order = [name for name, _ in ranks[0] if all(name in dict(r) for r in ranks)]
@@ -253,6 +242,5 @@ def _of_all_ranks(parts: list[Part]) -> list[Part]:
         follows = before is not None and places[before.name] == places[name] - 1
         if not follows or any(dict(r)[name] != part.links for r in ranks):
             part.links = None
-        part.selected = part.name in chosen
         found.append(part)
     return found

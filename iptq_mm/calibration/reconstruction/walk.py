@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from mmengine import dist
 from torch import nn
 
 from ...modes import bound_region
@@ -16,7 +16,7 @@ from ..kept_tensors import Memory
 from .calls import Value, qtensors
 from .importance import plain
 from .learn import Sample
-from .passes import FloatModel, arguments_of
+from .passes import FloatModel, NotReachedError, arguments_of
 from .survey import Part
 
 #: By batch, the QTensors that enter or leave a part.
@@ -31,9 +31,9 @@ class Walk:
     before returned, they are computed by that part alone; else a pass of the model up
     to the part finds them. So the values of one part are kept at a time.
 
-    Where a model chooses what a part sees, as a detector its proposals, integers choose
-    otherwise, and what both return could not be compared. There the other regions of
-    that pass are float.
+    Where a model chooses what a part sees, as a detector its proposals, integers may
+    choose otherwise, and what both return could not be compared. There the other
+    regions of that pass are float.
 
     Args:
         model: The integer model.
@@ -67,10 +67,9 @@ class Walk:
             real = [[values[i] for i in links] for values in self._targets]
         else:
             self._inputs, self._targets = [], []
-            with self._chosen(part):
-                self._inputs = self._arriving(part)
             with self._floats.instead():
                 real = self._arriving(part)
+            self._inputs = self._of_the_same(part, real)
         self._targets = []
         twin = self._floats.twins[part.region]
         mode = self._floats.mode(part.region)
@@ -119,11 +118,20 @@ class Walk:
             found.append(self._kept([outputs[i] for i in links]))
         return found
 
-    def _chosen(self, part: Part) -> AbstractContextManager[None]:
-        """Within it, a part sees what the float model chooses."""
-        if not part.selected:
-            return nullcontext()
-        return self._floats.instead(but=part.region)
+    def _of_the_same(self, part: Part, real: Values) -> Values:
+        """What arrives in integers: of the same objects as what arrives in floats."""
+        alone = len(self._floats.twins) == 1
+        try:
+            found = self._arriving(part)
+            other = not alone and _others(found, real)
+        except NotReachedError:  # nothing was found in an image, say
+            if alone:
+                raise
+            other = True
+        if any(dist.all_gather_object(other)):
+            with self._floats.instead(but=part.region):
+                found = self._arriving(part)
+        return found
 
     def _arriving(self, part: Part) -> Values:
         """What arrives at a part in a pass of the model that stands there now."""
@@ -133,3 +141,21 @@ class Walk:
 
     def _kept(self, found: Sequence[Any]) -> list[Value]:
         return [Value.of(x, self._memory) for x in found]
+
+
+def _others(found: Values, real: Values) -> bool:
+    """Whether the rows of two models are of other objects.
+
+    So it is if there are more or fewer of them, or if they differ by more than half of
+    what a row differs from the next one.
+    """
+    apart = between = 0.0
+    for mine, floats in zip(found, real, strict=True):
+        for x, y in zip(mine, floats, strict=True):
+            one, other = x.tensor().real_values(), y.numbers.read().double()
+            if one.shape != other.shape:
+                return True
+            if one.dim() and len(one) > 1:
+                apart += float((one - other).square().sum())
+                between += float((other - other.roll(1, 0)).square().sum())
+    return apart > between / 2

@@ -134,9 +134,9 @@ static inline void attention_scores(const Attention *a, int64_t group, int64_t r
         score = requantized(score, &a->score);
         for (n = 0; n < a->additions; ++n) {
             const ScoreAddition *added = &a->addition[n];
-            const int32_t *table = (const int32_t *)added->addend;
             const int64_t at = ((const int64_t *)added->at)[group] + row * added->row;
-            score = summed(score, table[at + key], &added->sum);
+            score = summed(score, element_at((const void *)added->addend, I32, at + key),
+                           &added->sum);
         }
         scratch[key] = (int32_t)score;
     }

@@ -39,7 +39,7 @@ constexpr int kKinds = static_cast<int>(Kind::Watch) + 1;
 // addition of a residual, or another scale.
 IPTQ_ENUM(Post, kNothing, kTable, kAdd, kRescale)
 
-// Matrix product of bytes and packed weights, requantized by channel; see
+// Matrix product of rows and packed weights, requantized by channel; see
 // epilogue/epilogue.inl. N is n rounded up to whole vectors of 16.
 //   out (m, n) = epilogue(start + a (m, taps * k) @ weights (taps * k, n))
 struct Gemm {
@@ -50,13 +50,11 @@ struct Gemm {
   i64 taps;                // kernel_height * kernel_width; 0: no window, one tap
   Window window;
   Pointer<const i8> weights;  // panels, see product/panels.h; depthwise: (taps, N)
-  i64 words;               // whether rows are int16, of signed codes
-  i64 bits, width;         // of a weight: 8 or 4, or of words 16; most vectors of a panel:
-                           // 1 to 4
+  i64 words, bits, width;  // whether rows are int16; bits of a weight: 8 or 4, or by words
+                           // 16; most vectors of a panel: 1 to 4
   i64 group;               // 4 bits: depths that share a factor, a multiple of 4; 0: none
   Pointer<const u8> factors;  // of these, 4 bits each; see product/panels.h
-  i64 halves;              // weights of 16 bits: whether sums need 64 bits, see
-                           // product/halves.inl
+  i64 halves;              // 16 bits: whether sums need 64 bits, see product/halves.inl
   Pointer<const i32> start;  // (N,), initial accumulators: equation (1) of the epilogue
   i64 quick;               // whether the next four are of the quick form
   Pointer<const i64> multiplier;  // (N,)
@@ -66,7 +64,7 @@ struct Gemm {
   i64 low, high;           // range of the codes of the product, zero point included
   Pointer<const i32> rows;  // (m,), row of the result for each of a; -1: none; or null
   i64 post;                // a Post
-  Pointer<const void> table;  // kTable: (high - low + 1,), at least 256; by code - low
+  Pointer<const void> table;  // kTable: by code - low; at least 256, a multiple of 4
   i64 table_type;          // kU8 or kI16
   Pointer<const i16> residual;  // kAdd: (rows of the result, n)
   i64 residual_row;

@@ -210,9 +210,10 @@ def test_parameters_have_the_names_of_the_region():
 class Choosing(nn.Module):
     """A model whose second region sees what the results of the first one choose."""
 
-    def __init__(self):
+    def __init__(self, best=None):
         super().__init__()
         torch.manual_seed(0)
+        self.best = best
         layers = [nn.Linear(8, 8), nn.LayerNorm(8)]
         self.backbone = region_models.spread(nn.Sequential(*layers))
         self.head = region_models.spread(nn.Sequential(nn.Linear(8, 6), nn.ReLU()))
@@ -220,18 +221,20 @@ class Choosing(nn.Module):
 
     def forward(self, x):
         found = self.backbone(x).flatten(0, 1)
-        rows = found[found[:, 0] > 0.2]
-        self.chosen.append(len(rows))
-        return self.head(rows)
+        order = found[:, 0].argsort(descending=True)
+        number = self.best or int((found[:, 0] > 0.2).sum())
+        self.chosen.append(order[:number].tolist())
+        return self.head(found[order[:number]])
 
 
-def test_what_the_floats_choose_is_what_a_part_learns_from():
+@pytest.mark.parametrize('best', [None, 20])
+def test_what_the_floats_choose_is_what_a_part_learns_from(best):
     """Integers choose other rows, of which the float results would be no targets."""
     config = region_models.config(
         weight=dict(bits=3), activation=dict(bits=3), regions=['backbone', 'head']
     )
     given = [torch.randn(2, 40, 8) for _ in range(4)]
-    net = Choosing().eval()
+    net = Choosing(best).eval()
     check_regions(net, config)
     records = observe(net, config, net, given)
     analyse(net, config, records, net, given)

@@ -187,8 +187,8 @@ void finish_vectors(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 colum
   }
 }
 
-// Entries of 16 codes from `low` on, looked up in dwords of which they are a part: tables
-// have an even number of words, or a multiple of 4 bytes.
+// 16 entries of a table, by their places. Looked up are the dwords of which they are a
+// part: tables have a multiple of 4 entries.
 template <class T>
 inline __m512i entries_of(const void* table, __m512i places) {
   constexpr int per = 4 / sizeof(T);

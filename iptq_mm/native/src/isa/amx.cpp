@@ -7,7 +7,7 @@
 
 #include "epilogue/epilogue_avx512.inl"
 #include "isa/kernels.h"
-#include "product/pack_avx512.inl"
+#include "product/packing/pack_avx512.inl"
 #include "product/tiles/split_amx.inl"
 #include "product/tiles/tile_amx.inl"
 #include "softmax/softmax_avx512.inl"

@@ -1,7 +1,7 @@
 // The kernels for x86 with AVX2.
 #include "epilogue/epilogue_plain.inl"
 #include "normalization/layer_norm_plain.inl"
-#include "product/pack_plain.inl"
+#include "product/packing/pack_plain.inl"
 #include "product/tiles/tile_plain.inl"
 #include "softmax/softmax_plain.inl"
 #include "isa/kernels.inl"

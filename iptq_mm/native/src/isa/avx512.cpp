@@ -1,7 +1,7 @@
 // The kernels for x86 with AVX512 and its byte products.
 #include "epilogue/epilogue_avx512.inl"
 #include "normalization/layer_norm_avx512.inl"
-#include "product/pack_avx512.inl"
+#include "product/packing/pack_avx512.inl"
 #include "product/tiles/tile_avx512.inl"
 #include "softmax/softmax_avx512.inl"
 #include "isa/kernels.inl"

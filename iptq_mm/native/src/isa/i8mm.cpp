@@ -4,7 +4,7 @@
 
 #include "epilogue/epilogue_neon.inl"
 #include "normalization/layer_norm_neon.inl"
-#include "product/pack_neon.inl"
+#include "product/packing/pack_neon.inl"
 #include "product/tiles/tile_neon.inl"
 #include "softmax/softmax_neon.inl"
 #include "isa/kernels.inl"

@@ -10,7 +10,7 @@ constexpr bool kFormsRows = false, kFormsPanels = false;
 constexpr i64 kRowShift = 0;
 
 // Whether products of words by bytes are quicker as two of bytes by bytes: see
-// tiles/tile_amx.inl.
+// tiles/split_amx.inl.
 #ifndef IPTQ_AMX_TILES
 constexpr bool kSplitsWords = false;
 using SplitProbability = i16;

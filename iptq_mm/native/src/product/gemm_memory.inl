@@ -12,7 +12,7 @@ constexpr i64 kMostFormed = (kSplitsRows ? 1024 : 192) << 10;
 
 inline bool of_words(const Gemm& g) { return g.words; }
 
-// Whether rows of words are multiplied as two rows of bytes each: see tiles/tile_amx.inl.
+// Whether rows of words are multiplied as two rows of bytes each: see tiles/split_amx.inl.
 inline bool splits(const Gemm& g) { return kSplitsRows && of_words(g) && g.bits != 16; }
 
 // Whether weights are multiplied as bytes.
@@ -23,7 +23,7 @@ inline bool as_bytes(const Gemm& g) {
 // Whether rows take a form of their own.
 inline bool forms(const Gemm& g) { return kFormsRows || splits(g); }
 
-// Groups of depths of a tap, with those of zeros that products want behind it.
+// Groups of depths of a tap, rounded up to what products take at a time: the rest are zeros.
 inline i64 groups_of_tap(const Gemm& g, i64 groups) {
   constexpr i64 whole = kTileDepth / 4;
   if (splits(g)) return ceil_div(groups, whole) * whole;

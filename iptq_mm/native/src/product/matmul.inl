@@ -2,8 +2,8 @@
 #pragma once
 
 #include "product/halves.inl"
-#include "product/pack.inl"
-#include "product/pack_words.inl"
+#include "product/packing/pack.inl"
+#include "product/packing/pack_words.inl"
 #include "product/tiles.inl"
 
 namespace iptq {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "product/pack.inl"
+#include "product/packing/pack.inl"
 #include "product/tiles.inl"
 #include "softmax/softmax.inl"
 
@@ -13,6 +13,9 @@ namespace {
 
 // Keys are padded to what softmax and products take at a time.
 constexpr i64 kKeys = kTileDepth > 2 * kLanes ? kTileDepth : 2 * kLanes;
+
+// Scores of rows whose softmax is computed step by step: they stay in the L1 cache.
+constexpr i64 kMostScores = 4096;
 
 // Probabilities and values of a product: bytes; words and bytes, as words; or the same,
 // the words as two bytes each.
@@ -39,6 +42,7 @@ struct AttentionMemory {
   using Probability = typename ProbabilityOf<P>::Type;
   static constexpr bool kByteValues = P != kOfWords;
   i64 keys_padded, depth_padded, values_padded, p_row;  // elements
+  i64 together;  // rows whose softmax is computed step by step
   char *keys, *values;
   i32 *key_start, *value_start, *scores, *sums;
   i16* queries;
@@ -51,6 +55,8 @@ struct AttentionMemory {
     values_padded = ceil_div(a.value_depth, kLanes) * kLanes;
     depth_padded = ceil_div(a.depth, 4) * 4;
     p_row = keys_padded;
+    together = kMostScores / keys_padded;
+    if (together < 1) together = 1;
     auto take = [&](i64 size) {
       char* at = memory + bytes;
       bytes += ceil_div(size, 64) * 64;
@@ -136,9 +142,13 @@ void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables&
   if (first < last) multiply_tile(first);
   for (i64 t = first; t < last; ++t) {
     const QueryRows rows(a, t);
-    const bool words = score_rows(a, group, rows.first, rows.count, m.scores, m.keys_padded);
-    softmax_rows(a.softmax, tables, m.scores, m.keys_padded, rows.count, a.keys, words, m.p,
-                 m.p_row);
+    for (i64 r = 0; r < rows.count; r += m.together) {
+      const i64 rest = rows.count - r, count = rest < m.together ? rest : m.together;
+      i32* scores = m.scores + r * m.keys_padded;
+      const bool words = score_rows(a, group, rows.first + r, count, scores, m.keys_padded);
+      softmax_rows(a.softmax, tables, scores, m.keys_padded, count, a.keys, words,
+                   m.p + r * m.p_row, m.p_row);
+    }
     if (t + 1 < last) multiply_tile(t + 1);
     multiply_values(a, m, values, rows.count);
     store_results(a.result, a.value_depth, m.sums, m.values_padded, rows.count, a.out,

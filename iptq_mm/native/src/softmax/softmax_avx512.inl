@@ -63,8 +63,9 @@ struct Total {
 struct Tables {
   __m512i fine, medium;
   WordsTable mantissa, exponent;
+  bool few;  // whether the first half of the last two will do: differences are limited
 
-  explicit Tables(const Softmax& s) {
+  explicit Tables(const Softmax& s) : few(s.clamp < 32 << 10) {
     if (!s.fine) return;
     fine = load(s.fine);
     medium = load(s.medium);
@@ -76,7 +77,7 @@ struct Tables {
 // Products of tables' entries, of 32 differences from lane i on; those that are not among
 // the keys are 0. They are below 2**31. Differences are words that alternate by 128 bits:
 // interleaving undoes that.
-template <bool Whole>
+template <bool Whole, bool Few>
 inline __m512i look_up(const Tables& tables, __m512i d, i64 keys, i64 i, i32* e) {
   const __m512i zero = _mm512_setzero_si512();
   const __m512i block = _mm512_srli_epi16(d, 10);
@@ -84,7 +85,10 @@ inline __m512i look_up(const Tables& tables, __m512i d, i64 keys, i64 i, i32* e)
   const __m512i medium =
       _mm512_permutexvar_epi16(_mm512_srli_epi16(d, 5), tables.medium);
   const __m512i within = _mm512_mulhi_epu16(fine, medium);
-  const __m512i mantissa = tables.mantissa(block), shift = tables.exponent(block);
+  const auto of_block = [&](const WordsTable& table) {
+    return Few ? _mm512_permutexvar_epi16(block, table.low) : table(block);
+  };
+  const __m512i mantissa = of_block(tables.mantissa), shift = of_block(tables.exponent);
   const __m512i low = _mm512_mullo_epi16(within, mantissa);
   const __m512i high = _mm512_mulhi_epu16(within, mantissa);
   __m512i first = _mm512_srlv_epi32(_mm512_unpacklo_epi16(low, high),
@@ -102,14 +106,20 @@ inline __m512i look_up(const Tables& tables, __m512i d, i64 keys, i64 i, i32* e)
 
 // Those of a row, and their sum. From the end on, so that words in the first half of the
 // row are read before what comes in their place.
-template <class Differences>
+template <bool Few, class Differences>
 i64 looked_up(const Tables& tables, const Differences& differences, i32* e, i64 keys) {
   Total total;
   i64 i = keys / (2 * kLanes) * 2 * kLanes;
-  if (i < keys) total.add(look_up<false>(tables, differences(i), keys, i, e));
+  if (i < keys) total.add(look_up<false, Few>(tables, differences(i), keys, i, e));
   for (i -= 2 * kLanes; i >= 0; i -= 2 * kLanes)
-    total.add(look_up<true>(tables, differences(i), keys, i, e));
+    total.add(look_up<true, Few>(tables, differences(i), keys, i, e));
   return total.value();
+}
+
+template <class Differences>
+i64 looked_up(const Tables& tables, const Differences& differences, i32* e, i64 keys) {
+  return tables.few ? looked_up<true>(tables, differences, e, keys)
+                    : looked_up<false>(tables, differences, e, keys);
 }
 
 // Any exponential of a vector of differences; the same.

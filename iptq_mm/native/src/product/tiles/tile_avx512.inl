@@ -1,4 +1,4 @@
-// Register tiles of byte products (or, for probabilities of 16 bits, of int16).
+// Register tiles of byte products, or of int16: for probabilities and rows of 16 bits.
 #pragma once
 
 #include <immintrin.h>

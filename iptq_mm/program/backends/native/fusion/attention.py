@@ -30,6 +30,7 @@ def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> Tensor
     Raises:
         Unsupported: If a part of it has no kernel.
     """
+    _check_shapes(context, pattern)
     fields = _scores(context, pattern) | _softmax(context, pattern)
     value = context.value(pattern.result)
     queries, keys = context.value(pattern.scores).shape[-2:]
@@ -57,6 +58,22 @@ def emit_attention(context: EmitterContext, pattern: AttentionPattern) -> Tensor
         'out_type': storage.type,
     }
     return context.emit(Step(Attention, fields), out)
+
+
+def _check_shapes(context: EmitterContext, pattern: AttentionPattern) -> None:
+    """Refuse patterns between whose products rows or groups become others.
+
+    A reshape may divide keys, for addends by row and by column, and an addend of more
+    dimensions may make more scores of them.
+    """
+    shape = context.value(pattern.scores).shape
+    for node in pattern.nodes[:-1]:
+        made = context.value(node).shape
+        if made[-2:] != shape[-2:] or math.prod(made) != math.prod(shape):
+            raise Unsupported('scores that take another shape')
+    result = context.value(pattern.result).shape
+    if math.prod(result[:-2]) != math.prod(shape[:-2]):
+        raise Unsupported('values of more groups than scores')
 
 
 def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
@@ -147,6 +164,8 @@ def _computed(
 ) -> tuple[Address, Tensor, int]:
     """Where an addend that was computed lies, each group's offset, and its row's."""
     x = context.refs[addend]
+    if context.program.values[addend].bound >= INT32:
+        raise Unsupported('addends of more than 32 bits')
     made = stored(context, replace(x, producer=None), Storage(I32))
     *lead, queries, keys = value.shape
     if made.shape[-1:] != (keys,) and keys > 1:

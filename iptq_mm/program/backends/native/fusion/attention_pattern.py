@@ -4,7 +4,7 @@
 
     matmul(q, k) -> [add | add_constant]* -> softmax -> matmul(., v)
 
-What is added is constant, or a mask that was made of an input. Reshapes may stand
+What is added is constant or was computed, as the padding of texts. Reshapes may stand
 anywhere between them. Every value inside of the pattern has one consumer, so that
 nobody misses it when one command computes all.
 """

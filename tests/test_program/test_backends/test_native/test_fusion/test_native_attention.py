@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from native_cases import SIGNED_BYTES, WIDE, add, check, function, program
+from native_cases import SIGNED_BYTES, WIDE, add, check, function, matmul, move, program
 
 from iptq_mm.intmath import QParams, dyadic
 from iptq_mm.native.commands import Add, Attention, Copy
@@ -112,6 +112,45 @@ def test_masks_that_were_computed(level, stages):
     """Of tokens, of images, of heads; broadcast as torch does it."""
     native = check(attention((4, 3), 10, 35, 16, stages=stages))
     assert [type(c) for c in native.commands].count(Attention) == 1
+
+
+def test_addends_of_rows_and_columns_of_keys(level):
+    """As ViT-SAM has them: the scores take two dimensions for keys, and one again."""
+
+    def build(r):
+        q = r.input((3, 4, 8), *SIGNED_BYTES, 1.0)
+        k = r.input((3, 8, 6), *SIGNED_BYTES, 1.0)
+        v = r.input((3, 6, 8), -128, 127, 1.0)
+        apart = (3, 2, 2, 3, 2)
+        scores = matmul(r, q, k, (3, 4, 6), WIDE, 0.1)
+        scores = move(r, scores, 'reshape', apart, shape=list(apart))
+        for shape in ((3, 2, 2, 3, 1), (3, 2, 2, 1, 2)):
+            scores = add(r, [scores, r.input(shape, *WIDE, 1.0)], apart, WIDE)
+        scores = move(r, scores, 'reshape', (3, 4, 6), shape=[3, 4, 6])
+        p = function(r, 'table_softmax', scores, 3e-4, QParams(1 / 65535, 0, 65535))
+        return matmul(r, p, v, (3, 4, 8), WIDE, 1 / 65535)
+
+    native = check(program(build))
+    assert Attention not in [type(c) for c in native.commands]
+    assert 'scores that take another shape' in str(native)
+
+
+@pytest.mark.parametrize('queries, mask', [(5, (4, 1, 5, 6)), (1, (1, 7, 6))])
+def test_addends_that_make_more_scores(level, queries, mask):
+    shape = (*mask[:-2], max(queries, mask[-2]), 6)
+
+    def build(r):
+        lead = shape[:-2] if queries == 1 else (1, *shape[1:-2])
+        q = r.input((*lead, queries, 8), *SIGNED_BYTES, 1.0)
+        k = r.input((*lead, 8, 6), *SIGNED_BYTES, 1.0)
+        v = r.input((*lead, 6, 8), -128, 127, 1.0)
+        scores = matmul(r, q, k, (*lead, queries, 6), WIDE, 0.1)
+        scores = add(r, [scores, r.input(mask, *WIDE, 1.0)], shape, WIDE)
+        p = function(r, 'table_softmax', scores, 3e-4, QParams(1 / 65535, 0, 65535))
+        return matmul(r, p, v, (*shape[:-1], 8), WIDE, 1 / 65535)
+
+    native = check(program(build))
+    assert Attention not in [type(c) for c in native.commands]
 
 
 @pytest.mark.parametrize('value_depth', [1, 16, 24, 48, 72])

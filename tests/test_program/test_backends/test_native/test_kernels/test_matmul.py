@@ -2,22 +2,9 @@
 
 import pytest
 import torch
-from native_cases import SIGNED_BYTES, WIDE, check, function, move, program
+from native_cases import SIGNED_BYTES, WIDE, check, function, matmul, move, program
 
 from iptq_mm.intmath import QParams, dyadic
-
-
-def matmul(r, a, b, shape, bounds, ratio):
-    left, right = r.values[a], r.values[b]
-    bound = left.shape[-1] * left.bound * right.bound
-    factor = dyadic(ratio, max(32, bound.bit_length() + 1))
-    return r.node(
-        'matmul',
-        [a, b],
-        shape,
-        bounds,
-        {'bound': bound, 'multiplier': factor.multiplier, 'shift': factor.shift},
-    )
 
 
 @pytest.mark.parametrize('m, k, n', [(1, 1, 1), (7, 5, 3), (13, 40, 70), (6, 64, 64)])

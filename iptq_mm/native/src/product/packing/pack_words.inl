@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "product/pack.inl"
+#include "product/packing/pack.inl"
 
 namespace iptq {
 namespace {
