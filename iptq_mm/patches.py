@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +39,55 @@ def patches(
         ValueError: If the convolution has groups, each of which has other inputs, or
             if image and weight do not fit together.
     """
+    windows = _windows(x, weight_shape, stride, padding, dilation, groups)
+    return windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, math.prod(weight_shape[1:]))
+
+
+def patch_sums(
+    x: Tensor,
+    weights: Tensor | None,
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The sums over the rows of :func:`patches`, which are not made for it.
+
+    Args:
+        x: Integers, in any type, shape (N, C, H, W).
+        weights: How often each row counts, shape (N * L,). None: once.
+        weight_shape: See :func:`patches`, and so on.
+        stride: See there.
+        padding: See there.
+        dilation: See there.
+        groups: See there.
+
+    Returns:
+        Float64, exact up to 2**53, shape (C * kh * kw,).
+
+    Raises:
+        ValueError: As :func:`patches` does.
+    """
+    windows = _windows(x.double(), weight_shape, stride, padding, dilation, groups)
+    if weights is None:
+        return windows.sum((0, 2, 3)).flatten()
+    counts = weights.double().view(len(x), *windows.shape[2:4])
+    kernel = [(i, j) for i in range(windows.shape[4]) for j in range(windows.shape[5])]
+    # Of one position at a time: all of them at once would be made in memory.
+    sums = [torch.einsum('nchw,nhw->c', windows[..., i, j], counts) for i, j in kernel]
+    return torch.stack(sums, 1).flatten()
+
+
+def _windows(
+    x: Tensor,
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int],
+    padding: int | str | Sequence[int],
+    dilation: int | Sequence[int],
+    groups: int,
+) -> Tensor:
+    """A view of shape (N, C, rows, columns, kh, kw) of the padded image."""
     if groups != 1:
         raise ValueError(
             f'a convolution of {groups} groups is not one linear layer: round its '
@@ -48,16 +99,17 @@ def patches(
             f'{tuple(weight_shape)}'
         )
     kernel, (steps, dilations) = tuple(weight_shape[2:]), map(pair, (stride, dilation))
+    around = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
     if padding == 'same':
-        around = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         before = [a // 2 for a in around]
         after = [a - b for a, b in zip(around, before, strict=True)]
     else:
         before = after = list((0, 0) if padding == 'valid' else pair(padding))
-    # Integers of 16 bits are exact in float32, and unfold only moves them.
-    padded = F.pad(x.float(), (before[1], after[1], before[0], after[0]))
-    unfolded = F.unfold(padded, kernel, dilations, 0, steps)
-    return unfolded.transpose(1, 2).flatten(0, 1).to(x.dtype)
+    padded = F.pad(x, (before[1], after[1], before[0], after[0]))
+    for axis in (0, 1):
+        whole = padded.unfold(2 + axis, around[axis] + 1, steps[axis])
+        padded = whole[..., :: dilations[axis]]
+    return padded
 
 
 def transposed_rows(weight: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from ...intmath.product import FLOAT32_EXACT
 from ...modes.base import operand_qparams
 from ...moments import Moments
 from ...operations import Operation
-from ...patches import pair, patches
+from ...patches import pair, patch_sums, patches
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ..backward import Differentiating, Saved
@@ -53,8 +53,32 @@ class Inputs:
     def update(self, q: Tensor, real: Tensor, weights: Tensor | None = None) -> None:
         """Take in quantized and real inputs, shape (..., K), rows by their weights."""
         self.moments.update(q, weights)
-        steps = (real * (_FINE / self.moments.scale)).round_().flatten(0, -2)
+        steps = self._steps(real).flatten(0, -2)
         self.fine += _column_sums(steps, weights).cpu()
+
+    def update_windows(
+        self,
+        q: Tensor,
+        real: Tensor,
+        shape: Sequence[int],
+        attributes: Mapping[str, Any],
+        weights: Tensor | None = None,
+    ) -> None:
+        """Take in the windows of quantized and real maps, shape (N, C, H, W).
+
+        Args:
+            q: Quantized.
+            real: Real.
+            shape: Of the weight.
+            attributes: Of the convolution.
+            weights: Of windows.
+        """
+        self.moments.update(patches(q, shape, **attributes), weights)
+        steps = self._steps(real)
+        self.fine += patch_sums(steps, weights, shape, **attributes).cpu()
+
+    def _steps(self, real: Tensor) -> Tensor:
+        return (real * (_FINE / self.moments.scale)).round_()
 
     def merge(self, other: Inputs) -> None:
         """Add what ``other`` saw, in place and exactly."""
@@ -206,15 +230,15 @@ class Measuring(Differentiating):
         seen, channels = self.inputs[key], 1 if attributes else -1
         looked_at = _some_maps(x.payload.detach(), images, every)
 
-        def rows(real: Tensor) -> tuple[Tensor, Tensor]:
-            both = qparams.quantize(real), real
-            if not attributes:
-                return both
-            q, real = (patches(values, shape, **known) for values in both)
-            return q, real
+        def see(real: Tensor, weights: Tensor | None = None) -> None:
+            q = qparams.quantize(real)
+            if attributes:
+                seen.update_windows(q, real, shape, known, weights)
+            else:
+                seen.update(q, real, weights)
 
         if not self.draws:
-            seen.update(*rows(looked_at))
+            see(looked_at)
             return
         kept = self.kept(looked_at)
 
@@ -222,7 +246,7 @@ class Measuring(Differentiating):
             if attributes:
                 gradient = _some_maps(gradient, images, every)[..., ::step, ::step]
             weights = _row_weights(gradient, channels, images)
-            seen.update(*rows(kept.read()), weights)
+            see(kept.read(), weights)
 
         self.watch(value, update)
 
