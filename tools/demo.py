@@ -44,15 +44,20 @@ def main() -> int:
     folder = Path(args.work_dir)
     from make_demo_data import make
 
+    from iptq_mm.engine.evaluate.float_results import FLOAT_FILE
     from iptq_mm.engine.loading.threads import choose_threads
 
     threads = choose_threads()
     made = make(Path(args.data), 0, 2000, 200, threads.count)
     print(f'threads: {threads.count} ({threads.reason})')
     print(f'{args.data}: {"made" if made else "already there"}', flush=True)
-    results = {}
+    results, floats = {}, None
     for name, config in SETTINGS:
-        results[name] = _setting(name, ROOT / config, folder, args.again)
+        # Results of other data are worth nothing.
+        again = args.again or made
+        results[name] = _setting(name, ROOT / config, folder, again, floats)
+        if (folder / _slug(name) / FLOAT_FILE).exists():  # one float model for all
+            floats = floats or str(folder / _slug(name))
     text = _table(results, folder)
     atomic_write(folder / 'table.md', text)
     print(f'\n{text}')
@@ -65,8 +70,18 @@ def _slug(name: str) -> str:
     return name.lower().replace(', ', '_').replace(' ', '-')
 
 
-def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, Any]:
-    """Results of one setting, measured now unless they are there."""
+def _setting(
+    name: str, config: Path, folder: Path, again: bool, floats: str | None
+) -> dict[str, Any]:
+    """Results of one setting, measured now unless they are there.
+
+    Args:
+        name: Of the setting.
+        config: Of the setting.
+        folder: Of all settings.
+        again: Whether to measure what is there.
+        floats: Work dir of the setting whose float model was evaluated.
+    """
     from iptq_mm.engine.run.pipeline import quantize_and_compare
 
     work_dir = folder / _slug(name)
@@ -84,6 +99,7 @@ def _setting(name: str, config: Path, folder: Path, again: bool) -> dict[str, An
             work_dir=str(work_dir),
             cfg_options={'log_level': 'WARNING'},
             backend='native',
+            float_results=floats,
         )
     print(f'{name}: {time.perf_counter() - began:.0f} s', flush=True)
     return results
