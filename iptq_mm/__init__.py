@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .float_guard import guard_float_models
-from .utils import register_config_scope, repair_torchvision
+from .utils import leave_out_multimodal, register_config_scope, repair_torchvision
 from .version import __version__
 
 # Before anything imports mmpretrain or mmdet.
 repair_torchvision()
 guard_float_models()
+leave_out_multimodal()
 register_config_scope()
 
 __all__ = ['__version__', 'load', 'quantize']
