@@ -9,10 +9,21 @@ import subprocess
 
 import pytest
 import torch
-from native_cases import WIDE, extremes, grouped_weights, linear, program, weights
+from native_cases import (
+    SIGNED_BYTES,
+    WIDE,
+    extremes,
+    function,
+    grouped_weights,
+    linear,
+    matmul,
+    program,
+    weights,
+)
 from program_cases import LONE, equal, integers
 from runtime_cases import every_function, models, single_nodes
 
+from iptq_mm.intmath import QParams
 from iptq_mm.program import run
 from iptq_mm.program.backends.native.c_source.declarations import (
     unique_identifiers,
@@ -104,6 +115,26 @@ def test_inputs_of_words(bits, tmp_path):
     made = program(build)
     source = c_source(made, 'made')[0]
     assert '.words = 1' in source and f'.bits = {16 if bits > 8 else bits}' in source
+    check(made, tmp_path)
+
+
+def test_a_mask_that_was_computed(tmp_path):
+    """It lies in the arena, and is added to the scores of an attention."""
+
+    def build(r):
+        q = r.input((3, 5, 8), *SIGNED_BYTES, 1.0)
+        k = r.input((3, 8, 6), *SIGNED_BYTES, 1.0)
+        v = r.input((3, 6, 8), -128, 127, 1.0)
+        scores = matmul(r, q, k, (3, 5, 6), WIDE, 0.1)
+        hidden = r.node('negate', [r.input((1, 1, 6), 0, 1, 1.0)], (1, 1, 6), (-1, 0))
+        factors = {'left': 2**10, 'right': 90000 * 2**10, 'shift': 10}
+        reached = (-90000 - 32767, 32767)
+        scores = r.node('add', [scores, hidden], (3, 5, 6), reached, factors)
+        p = function(r, 'table_softmax', scores, 3e-4, QParams(1 / 65535, 0, 65535))
+        return matmul(r, p, v, (3, 5, 8), WIDE, 1 / 65535)
+
+    made = program(build)
+    assert 'static const Attention' in c_source(made, 'made')[0]
     check(made, tmp_path)
 
 
