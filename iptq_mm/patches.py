@@ -47,21 +47,15 @@ def patch_sums(
     x: Tensor,
     weights: Tensor | None,
     weight_shape: Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: int | str | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
+    **convolution: Any,
 ) -> Tensor:
     """The sums over the rows of :func:`patches`, which are not made for it.
 
     Args:
         x: Integers, in any type, shape (N, C, H, W).
         weights: How often each row counts, shape (N * L,). None: once.
-        weight_shape: See :func:`patches`, and so on.
-        stride: See there.
-        padding: See there.
-        dilation: See there.
-        groups: See there.
+        weight_shape: See :func:`patches`.
+        **convolution: Stride, padding, dilation and groups: see there.
 
     Returns:
         Float64, exact up to 2**53, shape (C * kh * kw,).
@@ -69,7 +63,7 @@ def patch_sums(
     Raises:
         ValueError: As :func:`patches` does.
     """
-    windows = _windows(x.double(), weight_shape, stride, padding, dilation, groups)
+    windows = _windows(x.double(), weight_shape, **convolution)
     if weights is None:
         return windows.sum((0, 2, 3)).flatten()
     counts = weights.double().view(len(x), *windows.shape[2:4])
@@ -82,10 +76,10 @@ def patch_sums(
 def _windows(
     x: Tensor,
     weight_shape: Sequence[int],
-    stride: int | Sequence[int],
-    padding: int | str | Sequence[int],
-    dilation: int | Sequence[int],
-    groups: int,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """A view of shape (N, C, rows, columns, kh, kw) of the padded image."""
     if groups != 1:

@@ -33,11 +33,12 @@ def test_a_convolution_is_a_product_of_patches(seed, kernel, stride, padding, di
     expected = F.conv2d(x.double(), weight.double(), None, stride, padding, dilation)
     result = rows.double() @ weight.double().flatten(1).t()
     assert torch.equal(result, expected.permute(0, 2, 3, 1).flatten(0, 2))
-    given = weight.shape, stride, padding, dilation
-    assert torch.equal(patch_sums(x.float(), None, *given), rows.double().sum(0))
+    given = dict(stride=stride, padding=padding, dilation=dilation)
+    sums = patch_sums(x.float(), None, weight.shape, **given)
+    assert torch.equal(sums, rows.double().sum(0))
     counts = integers(0, 99, len(rows), seed=seed + 2).long()
     wanted = counts.double() @ rows.double()
-    assert torch.equal(patch_sums(x, counts, *given), wanted)
+    assert torch.equal(patch_sums(x, counts, weight.shape, **given), wanted)
 
 
 def test_patches_of_no_linear_layer():

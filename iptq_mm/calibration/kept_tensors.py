@@ -72,10 +72,9 @@ class Kept:
 def _on_disk(tensor: Tensor) -> Tensor:
     """A copy of a tensor whose memory is a file without a name.
 
-    Its dimensions lie in the same order in memory.
-
-    The file has no other owner than the memory map: it goes with the tensor. Its pages
-    are in memory when they are read. (Float sums depend on that order.)
+    Its dimensions lie in the same order, on which float sums over it depend. The file
+    has no other owner than the memory map: it goes with the tensor. Its pages are in
+    memory when they are read.
     """
     order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
     dense = tensor.permute(order).cpu().resolve_conj().resolve_neg().contiguous()

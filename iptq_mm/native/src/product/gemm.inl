@@ -153,6 +153,7 @@ void gemm_panel_in_halves(const Gemm& g, const PanelLayout& panels,
   }
 }
 
+// A panel in the form in which its rows are multiplied.
 inline void unpack(const Gemm& g, const PanelLayout& panels, i64 panel, char* to) {
   const i64 taps = taps_of(g);
   if (splits(g))
