@@ -14,3 +14,8 @@ def most_code(bits: int) -> int:
 def most_factor(bits: int) -> int:
     """The largest factor of codes of so many bits, see ``rounding.groups``."""
     return min(FACTOR, PRODUCT // most_code(bits))
+
+
+def factor_bits(bits: int) -> int:
+    """Bits of a group's factor beside codes of so many bits."""
+    return (most_factor(bits) - 1).bit_length()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..intmath.packing import pack, packed_size, unpack
-from ..intmath.weight_codes import most_code, most_factor
+from ..intmath.weight_codes import factor_bits, most_code, most_factor
 from .parameter import ParameterPlan
 
 #: Increased when the layout of the bytes changes.
@@ -46,7 +46,7 @@ def pack_parameter(plan: ParameterPlan, integers: Tensor) -> Tensor | None:
     if plan.group:
         factors = _factors(rows, plan)
         rows = rows // _by_input(factors, plan.group, rows.shape[1])
-        streams.append(pack(factors - 1 - _half(plan), _factor_bits(plan)))
+        streams.append(pack(factors - 1 - _half(plan), factor_bits(plan.bits)))
     if rows.numel() and int(rows.abs().max()) > most:
         return None
     streams.insert(0, pack(rows, plan.bits))
@@ -84,7 +84,7 @@ def unpack_parameter(plan: ParameterPlan, packed: Tensor) -> Tensor:
     data = torch.from_numpy(np.frombuffer(bytearray(raw), np.uint8))
     codes = unpack(data[:size], plan.bits, rows * columns).view(rows, columns)
     if plan.group:
-        found = unpack(data[size:], _factor_bits(plan), groups) + 1 + _half(plan)
+        found = unpack(data[size:], factor_bits(plan.bits), groups) + 1 + _half(plan)
         codes = codes * _by_input(found.view(rows, -1), plan.group, columns)
     elif len(data) != size:
         raise ValueError(f'{len(data)} bytes in the place of {size}')
@@ -103,13 +103,9 @@ def _content(data: bytes) -> bytes:
         raise ValueError(f'no packed integers: {error}') from error
 
 
-def _factor_bits(plan: ParameterPlan) -> int:
-    return (most_factor(plan.bits) - 1).bit_length()
-
-
 def _half(plan: ParameterPlan) -> int:
     """What is taken off a factor, less one, for a number with a sign."""
-    return 1 << (_factor_bits(plan) - 1)
+    return 1 << (factor_bits(plan.bits) - 1)
 
 
 def _factors(rows: Tensor, plan: ParameterPlan) -> Tensor:

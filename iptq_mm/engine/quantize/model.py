@@ -146,11 +146,22 @@ def analyse_model(
         ValueError: If weights or activations hold NaN.
     """
     run = started(model, config, batches, state_file, True, images)
-    for phase in PHASES:
+    return done_until('analyse', run).state.records
+
+
+def done_until(last: str, run: Run, after: str = '') -> Run:
+    """A run with phases that are done now.
+
+    Args:
+        last: Name of the last one.
+        run: As it was started.
+        after: Name of the phase whose successor is the first one; ``''``: of all.
+    """
+    names = [phase.name for phase in PHASES]
+    first = names.index(after) + 1 if after else 0
+    for phase in PHASES[first : names.index(last) + 1]:
         phase.do(run)
-        if phase.name == 'analyse':
-            break
-    return run.state.records
+    return run
 
 
 def started(

@@ -9,6 +9,7 @@ from typing import Any
 from ...calibration import ConfigError
 from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
 from ...criteria import CandidateErrors
+from ...intmath.weight_codes import factor_bits
 from .costs import CostTable
 
 #: Bits of an operand without a choice.
@@ -75,6 +76,7 @@ def product_units(
     table: CostTable,
     weights: Sequence[int],
     activations: Sequence[int],
+    group: int = 0,
 ) -> list[Unit]:
     """The units of all products.
 
@@ -83,6 +85,7 @@ def product_units(
         table: Times of kernels.
         weights: Bits that weights may have.
         activations: Bits that operands may have.
+        group: ``weight.group`` of the config: inputs that share a factor.
 
     Raises:
         ConfigError: If a width was not tried, or the table lacks a kernel.
@@ -99,7 +102,7 @@ def product_units(
         has_weight = bool(members[0][1].weight)
         for weight in weights if has_weight else [None]:
             for activation in activations if _has_choice(members) else [None]:
-                unit.choices.append(_choice(members, table, weight, activation))
+                unit.choices.append(_choice(members, table, weight, activation, group))
         units.append(unit)
     return units
 
@@ -115,6 +118,7 @@ def _choice(
     table: CostTable,
     weight: int | None,
     activation: int | None,
+    group: int,
 ) -> Choice:
     loss = nanoseconds = operations = 0.0
     for name, seen in members:
@@ -129,16 +133,25 @@ def _choice(
         nanoseconds += table.product(name, seen.kernel, weight, activation)
         other = activation or PIXEL_BITS
         operations += seen.multiplications * (weight or other) * other
-    numbers = members[0][1].numbers if weight is not None else 0
     return Choice(
         weight,
         activation,
         '',
         loss,
-        numbers * (weight or 0) / 8,
+        _bytes(members[0][1], weight, group) if weight else 0.0,
         nanoseconds * 1e-6,
         operations,
     )
+
+
+def _bytes(seen: SiteSensitivity, bits: int, group: int) -> float:
+    """Bytes of the codes of a weight, and of the factors of their groups."""
+    total = seen.numbers * bits
+    rows = seen.kernel['shapes'][1][0]
+    inputs = seen.numbers // rows
+    if group and inputs > group:
+        total += rows * -(-inputs // group) * factor_bits(bits)
+    return total / 8
 
 
 def function_units(

@@ -23,11 +23,14 @@ from ..calibration_data import build_calibration_dataloader
 from ..loading.example import example_batch
 from ..loading.models import build_model, new_model, read_config, unwrapped
 from ..quantize.kernel_times import measure_times
-from ..quantize.model import analyse_model
+from ..quantize.model import done_until, started
 from ..quantize.progress import some_batches
 from ..quantize.settings import read_settings
 from ..quantize.state import state_key
 from .costs import CostTable, measured
+
+#: Increased when the same settings give other sensitivities.
+VERSION = 2
 
 
 def search_settings(cfg: Config) -> QuantizationConfig:
@@ -64,11 +67,12 @@ def measure_model(
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     loader = build_calibration_dataloader(cfg, settings, seed)
     described = repr((seed, cfg.get('train_dataloader')))
-    key = state_key(model, settings.described() + repr(sorted(widths)), described)
+    wanted = repr((VERSION, sorted(widths)))
+    key = state_key(model, settings.described() + wanted, described)
     folder.mkdir(parents=True, exist_ok=True)
-    records = analyse_model(
-        model, settings, loader, folder / 'analysis.state', described
-    )
+    state = folder / 'analysis.state'
+    run = started(model, settings, loader, state, True, described)
+    records = done_until('analyse', run).state.records
     if functions:
         measure_times(model, settings, records)
     path = folder / 'sensitivity.json'
@@ -76,8 +80,9 @@ def measure_model(
     if found is None:
         images = settings.calibration.analysis_images
         batches = some_batches(loader, 'sensitivity', len(loader), images, settings)
+        inputs = done_until('measure', run, after='analyse').inputs
         found = sensitivities(
-            model, settings, records, model.test_step, batches, sorted(widths)
+            model, settings, records, run.forward, batches, sorted(widths), 1, inputs
         )
         sites = {
             region: {site: seen.to_dict() for site, seen in of_region.items()}

@@ -78,7 +78,8 @@ def search_bits(
     widths = sorted({*weights, *activations})
     found, records = measure_model(cfg, folder, widths, functions)
     table = table or _measured(found, folder / 'costs.json')
-    units = product_units(found, table, weights, activations)
+    group = ((cfg.get('quantization') or {}).get('weight') or {}).get('group') or 0
+    units = product_units(found, table, weights, activations, group)
     if functions:
         units += function_units({n: r.candidates for n, r in records.items()})
     wanted = read_budgets(budgets, units)

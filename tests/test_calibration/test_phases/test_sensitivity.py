@@ -9,9 +9,10 @@ from region_models import Net, config, images, quantized, vit
 from scipy.stats import spearmanr
 from torch import nn
 
-from iptq_mm.calibration import observe
+from iptq_mm.calibration import measure, observe
 from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
 from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
+from iptq_mm.calibration.phases.sensitivity.rounded import rounded_weights
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.registry import OBSERVERS
 
@@ -31,10 +32,13 @@ class Linears(nn.Module):
         return self.last(self.first(x))
 
 
-def measured(backbone, batches, draws=1, cfg=None):
+def measured(backbone, batches, draws=1, cfg=None, moments=False):
     net, cfg = Net(copy.deepcopy(backbone)).eval(), cfg or config()
-    records = observe(net, cfg, net, batches)
-    found = sensitivities(net, cfg, records, net, batches, WIDTHS, draws)
+    records, inputs = observe(net, cfg, net, batches), None
+    if moments:
+        plan = Planner(records['backbone'], cfg).plan(type(backbone).__name__)
+        inputs = measure(net, {'backbone': plan}, net, batches)
+    found = sensitivities(net, cfg, records, net, batches, WIDTHS, draws, inputs)
     return found['backbone'], records['backbone'], cfg
 
 
@@ -66,6 +70,33 @@ def test_it_is_the_relative_error_of_the_outputs():
         site = found['last/linear:0']
         found_error = site.activation_errors[bits][0] / site.draws
         assert found_error == pytest.approx(wanted, rel=0.2)
+
+
+@torch.no_grad()
+def test_weights_count_as_they_will_be_rounded():
+    """By the inputs, with factors of groups, and with a bias that makes up for it."""
+    net = Linears()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 3, generator=generator) @ torch.randn(3, 12) + 1
+    power = net(x).square().sum(1)
+    rounding = dict(type='second_order')
+    cfg = config(weight=dict(bits=4, group=4, rounding=rounding, bias_correction=True))
+    found, record, cfg = measured(net, [x], draws=100, cfg=cfg, moments=True)
+    nearest, _, _ = measured(net, [x], draws=1)
+    plan = Planner(record, cfg).plan('Linears')
+    inputs = measure(Net(net), {'backbone': plan}, Net(net), [x])['backbone']
+    made = rounded_weights(net, plan, record, cfg, inputs, WIDTHS)
+    for bits in WIDTHS:
+        rounded = made['first.weight', bits]
+        lost = x @ rounded.error.t() + rounded.bias
+        assert float(lost.mean().abs()) < 1e-2 * float(lost.abs().max())
+        wanted = float(((lost @ net.last.weight.t()).square().sum(1) / power).mean())
+        site = found['first/linear:0']
+        by_outputs, by_channels = site.weight_errors[bits]
+        assert by_outputs / site.draws == pytest.approx(wanted, rel=0.3)
+        assert wanted / 3 < by_channels / site.draws < 3 * wanted
+    site = nearest['first/linear:0']
+    assert found['first/linear:0'].error(3, None) < 0.3 * site.error(3, None)
 
 
 def test_every_product_of_a_vit():

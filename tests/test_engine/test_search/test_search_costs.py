@@ -87,6 +87,17 @@ def test_choices(table):
     assert first.ms == units[0].choices[2].ms
 
 
+def test_factors_of_groups_have_bytes(table):
+    """Four bits for each group of 8 codes of 4 bits; none for codes of 8 bits."""
+    units = product_units(FOUND, table, [4, 8], [8], group=8)
+    four, eight = units[0].choices
+    assert four.bytes == 512 * 4.5 / 8 and eight.bytes == 512
+    (four, _), _, _ = (
+        unit.choices for unit in product_units(FOUND, table, [4, 8], [8], group=16)
+    )
+    assert four.bytes == 512 * 4 / 8  # a row has 16 inputs: no group
+
+
 def test_sites_that_share_a_weight_have_one_choice(table):
     shared = {'backbone': {'a/linear:0': site(), 'a/linear:1': site()}}
     (unit,) = product_units(shared, table, [4], [8])

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from ....intmath import QParams
 from ....modes import Mode
 from ....plan import RegionPlan
 from ....record import RegionRecord
-from ....registry import OBSERVERS
 from ...backward import Saved
 from ...batches import Forward, run_batches
 from ...config import QuantizationConfig
 from ...planner import Planner
 from ...region_order import inputs_from_producers, producers_first
+from ..measure import RegionInputs
 from .effects import Sensitivities
-from .mode import Sensing, ValueQuantizer, WeightError
+from .mode import Sensing, ValueQuantizer
+from .rounded import rounded_weights
 
 #: Widths that are tried.
 WIDTHS = (3, 4, 5, 6, 8)
@@ -31,20 +32,22 @@ def sensitivities(
     batches: Iterable,
     widths: Sequence[int] = WIDTHS,
     draws: int = 1,
+    inputs: RegionInputs | None = None,
 ) -> Sensitivities:
     """What each width of weights and of activations does to the outputs, by site.
 
-    One pass over the batches serves all widths. Weights are rounded to the nearest, by
-    the observer of the config; second-order and learned rounding make less of it.
+    One pass over the batches serves all widths. Weights are rounded as the config has
+    it, and biases make up for their mean errors; learned blocks make less of it.
 
     Args:
         model: The float model.
-        config: Observers.
+        config: Observers, and how weights are rounded.
         records: From the phases that observe and analyse.
         forward: Runs a batch.
         batches: Calibration batches.
         widths: Bits to try.
         draws: Passes backward for a batch.
+        inputs: From :func:`~..measure.measure`, if the config wants it.
     """
     found: Sensitivities = {name: {} for name in records}
     modes: dict[str, Mode] = {}
@@ -54,11 +57,12 @@ def sensitivities(
         planner = Planner(record, config, inputs_from_producers(record, plans))
         module = model.get_submodule(name)
         plans[name] = planner.plan(type(module).__name__)
+        given = module, plans[name], record, config, (inputs or {}).get(name)
         modes[name] = Sensing(
             plans[name],
             found[name],
             widths,
-            _weight_error(config),
+            rounded_weights(*given, widths) if draws else {},
             _quantizer(planner),
             draws,
             saved,
@@ -68,19 +72,6 @@ def sensitivities(
         for seen in sites.values():
             seen.multiplications /= max(1, seen.images)
     return found
-
-
-def _weight_error(config: QuantizationConfig) -> WeightError:
-    observer = OBSERVERS.build(dict(config.weight.observer))
-
-    def error(name: str, weight: Tensor, bits: int) -> Tensor:
-        rows = weight.detach()
-        scale = observer.scales(rows, bits).to(rows.device)
-        scale = scale.view(-1, *(1,) * (rows.dim() - 1))
-        most = 2 ** (bits - 1) - 1
-        return (rows / scale).round_().clamp_(-most, most).mul_(scale).sub_(rows)
-
-    return error
 
 
 def _quantizer(planner: Planner) -> ValueQuantizer:

@@ -16,9 +16,8 @@ from ....qtensor import QTensor
 from ...backward import Differentiating, Saved
 from ...site_overrides import PRODUCTS
 from .effects import SiteSensitivity
+from .rounded import RoundedWeight, RoundedWeights
 
-#: Gives the error of a weight: by its name, its values and its bits; None: unknown.
-WeightError = Callable[[str, Tensor, int], Tensor]
 #: Gives the quantizer of a value with so many bits; None: its bits are given.
 ValueQuantizer = Callable[[str, int], QParams | None]
 
@@ -35,7 +34,7 @@ class Sensing(Differentiating):
         plan: Quantizers of all values.
         found: What is added to, by site.
         widths: Bits to try.
-        weight_error: See :data:`WeightError`.
+        weights: What rounding does to every weight; none are needed without draws.
         quantizer: See :data:`ValueQuantizer`.
         draws: See the base class.
         saved: See the base class.
@@ -46,7 +45,7 @@ class Sensing(Differentiating):
         plan: RegionPlan,
         found: dict[str, SiteSensitivity],
         widths: Sequence[int],
-        weight_error: WeightError,
+        weights: RoundedWeights,
         quantizer: ValueQuantizer,
         draws: int = 1,
         saved: Saved | None = None,
@@ -54,8 +53,7 @@ class Sensing(Differentiating):
         super().__init__(draws, saved)
         self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.found, self.widths = found, widths
-        self._weight_error, self._quantizer = weight_error, quantizer
-        self._weights: dict[tuple[str, int], Tensor] = {}
+        self._weights, self._quantizer = weights, quantizer
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -88,7 +86,8 @@ class Sensing(Differentiating):
         """Note a call of a product; its effects follow with the gradient."""
         first, second = operands
         weight = second.source.removeprefix('parameter:')
-        weight = weight if weight != second.source else ''
+        if operation.kind == 'matmul' or weight == second.source:
+            weight = ''
         seen = self.found.setdefault(site, SiteSensitivity(operation.kind, weight))
         shapes = [
             _of_an_image(o.payload, 1 if o.constant else self.images) for o in operands
@@ -158,13 +157,10 @@ class Sensing(Differentiating):
         for bits in self.widths:
             found = _effects(operands[0], at_first, quantizers[0].get(bits))
             if seen.weight:
-                key = seen.weight, bits
-                if key not in self._weights:
-                    error = self._weight_error(seen.weight, operands[1], bits)
-                    self._weights[key] = error.to(operands[1].dtype)
-                seen.add(
-                    seen.weight_errors, bits, *_sums(self._weights[key], at_second)
-                )
+                rounded = self._weights[seen.weight, bits]
+                channel = 1 if operation.kind == 'conv2d' else -1
+                effects = _of_weight(rounded, at_second, gradient, channel)
+                seen.add(seen.weight_errors, bits, *effects)
             else:
                 other = _effects(operands[1], at_second, quantizers[1].get(bits))
                 found = found[0] + other[0], found[1] + other[1]
@@ -186,6 +182,21 @@ def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> tuple[float,
         return 0.0, 0.0
     error = torch.fake_quantize_per_tensor_affine(value, q.scale, 0, q.qmin, q.qmax)
     return _sums(error.sub_(value), gradient)
+
+
+def _of_weight(
+    rounded: RoundedWeight, at_weight: Tensor, at_output: Tensor, channel: int
+) -> tuple[float, float]:
+    """The effect of a rounded weight; its square, with output channels apart.
+
+    Within a channel errors cancel: that is what rounding by the inputs makes them do.
+    Each channel is rounded by itself.
+    """
+    effects = (rounded.error * at_weight).flatten(1).sum(1, dtype=torch.float64)
+    if rounded.bias is not None:
+        at_bias = at_output.transpose(channel, -1).flatten(0, -2).sum(0)
+        effects += rounded.bias * at_bias
+    return float(effects.sum()), float(effects.square().sum())
 
 
 def _sums(error: Tensor, gradient: Tensor) -> tuple[float, float]:

@@ -90,8 +90,8 @@ struct Narrowing {
 };
 
 // Forms of a requantization or a sum, chosen before a loop rather than within it: an
-// addition of 32 bits; quickly narrowed; any.
-enum Form { kPlain, kQuick, kAny };
+// addition of 32 bits; quickly narrowed; of the products' upper halves; any.
+enum Form { kPlain, kQuick, kUpper, kAny };
 
 // A sum of two with one rounding: both products in 64 bits.
 template <Form F>
@@ -162,10 +162,37 @@ struct ScalarVector {
   __m512i operator()(__m512i a) const { return limits(unlimited(a)); }
 };
 
+// The same where nothing is added to the lower halves of products: the upper ones will do.
+template <>
+struct ScalarVector<kUpper> {
+  __m512i multiplier, offset, shift;
+  Limits limits;
+
+  explicit ScalarVector(const Requantization& r)
+      : multiplier(_mm512_set1_epi64(r.multiplier)),
+        offset(_mm512_set1_epi32(static_cast<i32>(r.offset >> 32))),
+        shift(_mm512_set1_epi32(static_cast<i32>(r.shift - 32))),
+        limits(r.low, r.high) {}
+
+  __m512i unlimited(__m512i a) const {
+    const __m512i odd = _mm512_mul_epi32(odd_lanes(a), multiplier);
+    const __m512i upper = high_halves(_mm512_mul_epi32(a, multiplier), odd);
+    return _mm512_srav_epi32(_mm512_add_epi32(upper, offset), shift);
+  }
+
+  __m512i operator()(__m512i a) const { return limits(unlimited(a)); }
+
+  // Results of 32 bits have a sum below them of no more than 64.
+  static bool suits(const Requantization& r) {
+    return r.fits_int32 && r.shift >= 32 && r.shift < 64 && (r.offset & 0xFFFFFFFF) == 0;
+  }
+};
+
 // Calls body(requantization of the right form).
 template <class Body>
 inline void with_scalar(const Requantization& r, Body body) {
   if (r.fits_int32 && r.shift < 32) body(ScalarVector<kQuick>(r));
+  else if (ScalarVector<kUpper>::suits(r)) body(ScalarVector<kUpper>(r));
   else body(ScalarVector<kAny>(r));
 }
 
