@@ -59,7 +59,11 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
 
 
 def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
-    """Bring values to the widest range of their layer; False where they cannot be."""
+    """Give values the range of what else their layer makes; False where none fits.
+
+    Queries and keys may come out of the same layer, whose outputs have one scale: values
+    beyond theirs would leave them few levels.
+    """
     owner = uses.linear_owner(numbers)
     if owner is None or owner not in region.ranges.values:
         return False
@@ -71,9 +75,10 @@ def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
         return False
     index = region.channels.index(owner, numbers)
     amax = magnitudes(region.ranges.values[owner])
-    by = torch.ones_like(amax)
-    # Queries and keys may come out of the same layer, which has one scale.
-    by[index] = limited(amax.max() / amax[index])
+    by, others = torch.ones_like(amax), torch.ones_like(amax, dtype=torch.bool)
+    others[index] = False
+    widest = amax[others].max() if others.any() else amax.max()
+    by[index] = limited((widest if widest > 0 else amax.max()) / amax[index])
     region.scale_made(owner, by)
     for reader in readers:
         region.scale_read(reader, owner, 1 / by)

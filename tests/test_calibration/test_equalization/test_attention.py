@@ -71,12 +71,13 @@ def test_values_are_as_wide_as_the_widest():
     assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
 
 
-def test_one_layer_for_all_three():
-    """Values get the range of the widest channel of the layer, which has one scale."""
+@pytest.mark.parametrize('wide', [slice(64), slice(64, 96)])
+def test_one_layer_for_all_three(wide):
+    """Values get the range of queries and keys: the layer's outputs have one scale."""
     batches = [images(2, 3, 32, 32, seed=s) for s in range(2)]
     module = vit()
     for block in module.layers:
-        block.attn.qkv.bias[:64] += 9
+        block.attn.qkv.bias[wide] += 9
     net, done = equalized(module, batches, CFG)
     assert done.sites == {'attention': 4}  # scores and values of two blocks
     for block in (0, 1):
