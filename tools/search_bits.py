@@ -38,7 +38,11 @@ def parse_args() -> argparse.Namespace:
         '--weights', type=int, nargs='+', default=[3, 4, 5, 6, 8], help='their bits'
     )
     parser.add_argument(
-        '--activations', type=int, nargs='+', default=[4, 6, 8], help='their bits'
+        '--activations',
+        type=int,
+        nargs='+',
+        default=[4, 6, 8],
+        help='their bits; 16: inputs of linear layers may have so many',
     )
     parser.add_argument(
         '--functions',

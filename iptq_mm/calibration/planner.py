@@ -55,6 +55,7 @@ class Planner:
         self._uses = record.consumers()
         self._produced = produced or {}
         self._overrides = SiteOverrides(config.overrides, record)
+        self._widened = {*record.widened, *self._overrides.widened()}
 
     def operand(self, value: str, bits: int) -> QParams | None:
         """The quantizer with which products take a value at so many bits.
@@ -117,7 +118,7 @@ class Planner:
         wanted = [
             self._wanted(site, position, None)
             for site, position in self._uses[value]
-            if self._is_activation(site, position) and value not in self.record.widened
+            if self._is_activation(site, position) and value not in self._widened
         ]
         return max(wanted, default=self.config.activation.bits)
 
@@ -257,7 +258,7 @@ class Planner:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
         if self._is_activation(site, position):
-            if self.record.sources[site][position] in self.record.widened:
+            if self.record.sources[site][position] in self._widened:
                 return wide.bits
             bits = self._overrides.activation_bits(site)
             return bits or self.config.activation.bits

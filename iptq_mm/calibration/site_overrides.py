@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from ..functions import IntegerFunction, function_name
+from ..modes.region import PIXELS
 from ..operations import WEIGHTS
 from ..record import RegionRecord
 from ..registry import FUNCTIONS
-from .config import ConfigError, Override, QuantizationConfig, meant
+from .config import WIDE, ConfigError, Override, QuantizationConfig, meant
 
 #: Operations whose operands are multiplied with each other.
 PRODUCTS = ('linear', 'conv2d', 'matmul')
@@ -34,14 +35,28 @@ class SiteOverrides:
                 name = (source or '').removeprefix('parameter:')
                 if name != source:
                     self._users.setdefault(name, []).append(site)
+        self._wide: set[str] = set()
+        if any(override.activation.bits == WIDE for override in overrides):
+            self._wide = set(wide_inputs(record))
 
     def activation_bits(self, site: str) -> int | None:
         """Bits of the operands of a product; None: those of the config."""
         found = None
         for i, override in enumerate(self._overrides):
-            if override.activation.bits is not None and self._covers(i, site):
-                found = override.activation.bits
+            bits = override.activation.bits
+            if bits is not None and self._takes(site, bits) and self._covers(i, site):
+                found = bits
         return found
+
+    def widened(self) -> set[str]:
+        """Values that get the bits of wide ones although products take them."""
+        if not self._wide:
+            return set()
+        return {
+            str(sources[0])
+            for site, sources in self._record.sources.items()
+            if self.activation_bits(site) == WIDE
+        }
 
     def weight_bits(self, parameter: str) -> int | None:
         """Bits of a weight, by its name in the region; None: those of the config.
@@ -87,7 +102,7 @@ class SiteOverrides:
         for site, kind in record.operations.items():
             if not self._covers(number, site):
                 continue
-            if kind in PRODUCTS:
+            if kind in PRODUCTS and self._takes(site, override.activation.bits):
                 yield 'activation'
             if self._is_of(override, site):
                 yield 'function'
@@ -95,6 +110,13 @@ class SiteOverrides:
             places = [name.rpartition('.')[0] + '/', *self._users.get(name, [])]
             if roles & set(WEIGHTS) and any(self._covers(number, p) for p in places):
                 yield 'weight'
+
+    def _takes(self, site: str, bits: int | None) -> bool:
+        """Whether the operands of a product may have so many bits."""
+        if bits != WIDE:
+            return True
+        linear = self._record.operations[site] == 'linear'
+        return linear and self._record.sources[site][0] in self._wide
 
     def _is_of(self, override: Override, site: str) -> bool:
         """Whether the function of an override is one for a site."""
@@ -114,6 +136,26 @@ class SiteOverrides:
                 names += [_joined(region, module), types.get(module, '')]
             self._covered[key] = override.matches(*(n for n in names if n))
         return self._covered[key]
+
+
+def wide_inputs(record: RegionRecord) -> list[str]:
+    """Values that linear layers take, and no other product: kernels take these wide.
+
+    Those that another region makes are not among them: it decides about their bits.
+    """
+
+    def may(value: str, sites: list[str]) -> bool:
+        products = [s for s in sites if record.operations[s] in PRODUCTS]
+        return (
+            bool(products)
+            and all(record.operations[s] == 'linear' for s in products)
+            and record.operations.get(value) != 'softmax'
+            and record.producers.get(value) is None
+            and value != PIXELS
+        )
+
+    uses = record.consumers()
+    return [v for v, used in uses.items() if may(v, [site for site, _ in used])]
 
 
 def _joined(region: str, path: str) -> str:
@@ -168,12 +210,15 @@ def check_effects(
                 for name, record in records.items()
                 for site in record.operations
             }
-            raise ConfigError(_nothing(i, override, sites))
+            if not override.matches(*sites):
+                raise ConfigError(_nothing(i, override, sites))
         for what in wanted:
             if what not in found:
+                wide = what == 'activation' and override.activation.bits == WIDE
+                lacking = _LACKING_WIDE if wide else _LACKING[what]
                 raise ConfigError(
                     f'quantization.overrides[{i}] (where={override.where!r}) has '
-                    f'{what}=..., but {_LACKING[what]} in what it covers'
+                    f'{what}=..., but {lacking} in what it covers'
                 )
 
 
@@ -183,6 +228,10 @@ _LACKING = {
     'activation': 'there is no linear layer, convolution or matrix product',
     'function': 'there is no site of the kind of this function',
 }
+_LACKING_WIDE = (
+    f'there is no linear layer whose input may have {WIDE} bits (no other product '
+    'takes it, and it comes from the same region)'
+)
 
 
 def _nothing(number: int, override: Override, names: Mapping[str, None]) -> str:

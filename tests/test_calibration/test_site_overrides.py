@@ -83,6 +83,32 @@ def test_bits_of_activations(backbone, batches):
     assert plan.sites['layers.0.attn/softmax:0'].output.bits == 16
 
 
+def test_inputs_of_linear_layers_may_be_wide(backbone, batches):
+    net = quantized(
+        backbone,
+        batches,
+        config(
+            SEVERAL,
+            overrides=[
+                dict(where=r'backbone\.layers\.0', activation=dict(bits=16)),
+                dict(where=r'.*0\.ffn\.layers\.1', activation=dict(bits=6)),
+            ],
+        ),
+    )
+    sites = integer_mode(net).plan.sites
+    # LayerNorm and attention before the layers, but not what attention takes.
+    for site in ('ln1/layer_norm:0', 'attn/matmul:1', 'ln2/layer_norm:0'):
+        assert sites[f'layers.0.{site}'].output.bits == 16
+        assert sites[f'layers.1.{site}'].output.bits == 8
+    assert sites['layers.0.attn.qkv/linear:0'].output.bits == 8
+    assert sites['layers.0.ffn.layers.0.1/gelu:0'].output.bits == 6
+    with torch.no_grad():
+        expected = net(batches[0])
+        for backend in ('reference', 'native'):
+            use_backend(net, backend)
+            assert all(map(torch.equal, net(batches[0]), expected))
+
+
 def test_no_override_changes_nothing(backbone, batches):
     plain = plan_with(backbone, batches)
     same = plan_with(
@@ -161,6 +187,8 @@ def test_patterns_that_match_nothing(backbone):
         (dict(where='.*/gelux:0', function='i_gelu'), 'matches no module'),
         (dict(where='LayerNorm', weight=dict(bits=4)), 'no weight'),
         (dict(where='LayerNorm', activation=dict(bits=4)), 'no linear layer'),
+        (dict(where='Conv2d', activation=dict(bits=16)), 'no linear layer whose input'),
+        (dict(where='.*/matmul:0', activation=dict(bits=16)), 'may have 16 bits'),
         (dict(where='Linear', function='i_gelu'), 'no site of the kind'),
     ],
 )

@@ -12,6 +12,9 @@ from ...registry import FUNCTIONS
 from .candidates import check_function
 from .reading import ConfigError, build, check_type, meant
 
+#: Bits that an override gives the inputs of linear layers: those of wide values.
+WIDE = 16
+
 
 @dataclass
 class Precision:
@@ -37,7 +40,8 @@ class Override:
             covered with everything in it.
         weight: Precision of the weights of linear layers and convolutions.
         activation: Precision of the inputs of linear layers, convolutions and matrix
-            products.
+            products. 16 bits: linear layers that are covered get inputs with the bits
+            of wide values, and other products keep what they have.
         function: The integer function of non-linear sites of its kind: registry dict,
             or the name of a candidate; None: the criterion chooses.
         keep_float: Whether modules that match compute in floats.
@@ -103,8 +107,9 @@ def _read(
             f'{at}.where={override.where!r} is no regular expression: {error}'
         ) from error
     for name, bits in override.bits.items():
-        if not 2 <= bits <= 8:
-            raise ConfigError(f'{at}.{name}.bits={bits}: use 2 to 8')
+        wide = ' or 16' if name == 'activation' else ''
+        if not (2 <= bits <= 8 or (wide and bits == WIDE)):
+            raise ConfigError(f'{at}.{name}.bits={bits}: use 2 to 8{wide}')
     if override.function is not None:
         override.function = _function(override.function, candidates, f'{at}.function')
     said = bool(override.bits) or override.function is not None

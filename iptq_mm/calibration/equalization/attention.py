@@ -61,8 +61,8 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
 def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
     """Give values the range of what else their layer makes; False where none fits.
 
-    Queries and keys may come out of the same layer, whose outputs have one scale: values
-    beyond theirs would leave them few levels.
+    Queries and keys may come out of the same layer, whose outputs have one scale:
+    values beyond theirs would leave them few levels.
     """
     owner = uses.linear_owner(numbers)
     if owner is None or owner not in region.ranges.values:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...calibration import ConfigError
+from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
 from ...criteria import CandidateErrors
 from ...intmath.weight_codes import factor_bits
@@ -101,16 +102,21 @@ def product_units(
         unit = Unit([name for name, _ in members])
         has_weight = bool(members[0][1].weight)
         for weight in weights if has_weight else [None]:
-            for activation in activations if _has_choice(members) else [None]:
+            for activation in _activations(members, activations):
                 unit.choices.append(_choice(members, table, weight, activation, group))
         units.append(unit)
     return units
 
 
-def _has_choice(members: Sequence[tuple[str, SiteSensitivity]]) -> bool:
-    """Whether operands have a choice: pixels have none."""
+def _activations(
+    members: Sequence[tuple[str, SiteSensitivity]], activations: Sequence[int]
+) -> Sequence[int | None]:
+    """The bits that operands may have; pixels have no choice, few may be wide."""
     errors = (sums for _, seen in members for sums in seen.activation_errors.values())
-    return any(map(any, errors))
+    if not any(map(any, errors)):
+        return [None]
+    wide = all(WIDE in seen.activation_errors for _, seen in members)
+    return [bits for bits in activations if bits != WIDE or wide]
 
 
 def _choice(

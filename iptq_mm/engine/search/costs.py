@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...calibration import ConfigError
+from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities
 from ...program.runtime.product_times import LoneProduct, product_times
 from ...utils.files import atomic_write
@@ -152,9 +153,11 @@ def products_of(found: Sensitivities) -> dict[str, LoneProduct]:
     products: dict[str, LoneProduct] = {}
     for sites in found.values():
         for seen in sites.values():
+            wide = (WIDE,) if seen.operation == 'linear' else ()
             for weight in KERNEL_BITS if seen.weight else (None,):
-                lone = lone_product(seen.kernel, weight, 8)
-                products[product_key(lone)] = lone
+                for activation in (8, *wide):
+                    lone = lone_product(seen.kernel, weight, activation)
+                    products[product_key(lone)] = lone
     return products
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from ...calibration import ConfigError
+from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities
 from ...program.runtime.function_times import check_function_times
 from ...utils.files import atomic_write
@@ -47,7 +48,8 @@ def search_bits(
         work_dir: Where to write; None: ``work_dirs/<config name>_bits``.
         costs: A table that tools/measure_costs.py wrote; None: it is measured here.
         weights: Bits that weights may have.
-        activations: Bits that operands of products may have.
+        activations: Bits that operands of products may have; 16 is for inputs of
+            linear layers.
         functions: Whether functions are chosen by the same budgets; else the config's
             criterion chooses them when a point is quantized.
         cfg_options: Overrides, by dotted key.
@@ -59,9 +61,10 @@ def search_bits(
         ConfigError: If the config or a budget asks for something impossible.
         FileNotFoundError: If a file is missing.
     """
-    for width in (*weights, *activations):
-        if not 2 <= width <= 8:
-            raise ConfigError(f'{width} bits: use 2 to 8')
+    for widths, more in ((weights, []), (activations, [WIDE])):
+        for width in widths:
+            if not 2 <= width <= 8 and width not in more:
+                raise ConfigError(f'{width} bits: use 2 to 8{" or 16" if more else ""}')
     read_budgets(budgets, [])  # mistakes in them show now
     cfg = read_config(config, checkpoint, cfg_options)
     check_checkpoint(cfg)
@@ -100,7 +103,7 @@ def search_bits(
         points.append(point)
     same = []
     for weight in weights:
-        for activation in activations:
+        for activation in (bits for bits in activations if bits != WIDE):
             chosen = uniform(units, weight, activation)
             same.append(Point(f'W{weight}A{activation}', {}, chosen))
     front = write_front(points, same, folder, config)

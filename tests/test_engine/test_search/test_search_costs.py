@@ -56,8 +56,8 @@ def table():
 
 
 def test_kernels_are_measured_once_each(table):
-    # Two widths of weights of one shape, and the product of attention.
-    assert len(products_of(FOUND)) == len(table.nanoseconds) == 3
+    # Two widths of weights and of inputs of one shape, and the product of attention.
+    assert len(products_of(FOUND)) == len(table.nanoseconds) == 5
     assert all(10 < time < 1e9 for time in table.nanoseconds.values())
     assert table.has_all(FOUND) and not CostTable().has_all(FOUND)
 
@@ -115,6 +115,16 @@ def test_what_a_table_or_a_measurement_lacks(table):
         product_units(FOUND, table, [5], [8])
     (unit, *_) = product_units(other, CostTable(), [4], [8])
     assert math.isnan(unit.choices[0].ms) and unit.choices[0].bytes == 256
+
+
+def test_few_inputs_may_be_wide(table):
+    wide = site()
+    wide.activation_errors[16] = [0.0, 0.0]
+    found = {'backbone': {'a/linear:0': wide, 'b/linear:0': site(weight='b.weight')}}
+    units = product_units(found, table, [4], [8, 16])
+    widths = [[choice.activation for choice in unit.choices] for unit in units]
+    assert widths == [[8, 16], [8]]
+    assert units[0].choices[1].loss < units[0].choices[0].loss
 
 
 def test_budgets(table):

@@ -16,14 +16,13 @@ from mmengine import dist
 from mmengine.logging import print_log
 from torch import nn
 
-from ....modes.region import PIXELS
 from ....plan import RegionPlan
 from ....record import RegionRecord
 from ....utils.decibels import decibels
 from ...config import QuantizationConfig
 from ...planner import Planner
 from ...region_order import inputs_from_producers, producers_first
-from ...site_overrides import PRODUCTS, SiteOverrides
+from ...site_overrides import PRODUCTS, SiteOverrides, wide_inputs
 from .held_out import HeldOut
 from .mode import NARROW_BITS, Ranged
 
@@ -144,27 +143,16 @@ class _Search:
 
 
 def widenable(record: RegionRecord, config: QuantizationConfig) -> list[str]:
-    """Values of few bits whose products are all linear layers: kernels take them wide.
-
-    Values that another region or an override gives bits are not among them.
-    """
-    overrides = SiteOverrides(config.overrides, record)
-
-    def may(value: str, sites: list[str]) -> bool:
-        products = [s for s in sites if record.operations[s] in PRODUCTS]
-        return (
-            bool(products)
-            and all(record.operations[s] == 'linear' for s in products)
-            and all(overrides.activation_bits(s) is None for s in products)
-            and record.operations.get(value) != 'softmax'
-            and record.producers.get(value) is None
-            and value != PIXELS
-        )
-
+    """Values that may be widened, but those that an override gives bits."""
     if config.activation.bits > NARROW_BITS:
         return []
-    uses = record.consumers()
-    return [v for v, used in uses.items() if may(v, [site for site, _ in used])]
+    overrides = SiteOverrides(config.overrides, record)
+    given = {
+        record.sources[site][0]
+        for site, kind in record.operations.items()
+        if kind in PRODUCTS and overrides.activation_bits(site) is not None
+    }
+    return [value for value in wide_inputs(record) if value not in given]
 
 
 def _shown(error: float) -> float:

@@ -12,9 +12,10 @@ from ....plan import RegionPlan
 from ....record import RegionRecord
 from ...backward import Saved
 from ...batches import Forward, run_batches
-from ...config import QuantizationConfig
+from ...config import WIDE, QuantizationConfig
 from ...planner import Planner
 from ...region_order import inputs_from_producers, producers_first
+from ...site_overrides import wide_inputs
 from ..measure import RegionInputs
 from .effects import Sensitivities
 from .mode import Sensing, ValueQuantizer
@@ -53,6 +54,7 @@ def sensitivities(
     modes: dict[str, Mode] = {}
     saved = Saved(config.calibration.gradient_memory_mb)
     plans: dict[str, RegionPlan] = {}
+    narrow = [bits for bits in widths if bits != WIDE]
     for name, record in producers_first(records):
         planner = Planner(record, config, inputs_from_producers(record, plans))
         module = model.get_submodule(name)
@@ -62,7 +64,7 @@ def sensitivities(
             plans[name],
             found[name],
             widths,
-            rounded_weights(*given, widths) if draws else {},
+            rounded_weights(*given, narrow) if draws else {},
             _quantizer(planner),
             draws,
             saved,
@@ -77,7 +79,11 @@ def sensitivities(
 def _quantizer(planner: Planner) -> ValueQuantizer:
     known: dict[tuple[str, int], QParams | None] = {}
 
+    wide = wide_inputs(planner.record)
+
     def quantizer(value: str, bits: int) -> QParams | None:
+        if bits == WIDE and value not in wide:
+            return None
         key = value, bits
         if key not in known:
             known[key] = planner.operand(value, bits)

@@ -14,6 +14,7 @@ from ....operations import Operation
 from ....plan import RegionPlan
 from ....qtensor import QTensor
 from ...backward import Differentiating, Saved
+from ...config import WIDE
 from ...site_overrides import PRODUCTS
 from .effects import SiteSensitivity
 from .rounded import RoundedWeight, RoundedWeights
@@ -33,7 +34,7 @@ class Sensing(Differentiating):
     Args:
         plan: Quantizers of all values.
         found: What is added to, by site.
-        widths: Bits to try.
+        widths: Bits to try; 16: of inputs that linear layers may take wide.
         weights: What rounding does to every weight; none are needed without draws.
         quantizer: See :data:`ValueQuantizer`.
         draws: See the base class.
@@ -155,13 +156,15 @@ class Sensing(Differentiating):
             list(operands), attributes, gradient, [0, 1]
         )
         for bits in self.widths:
+            if bits == WIDE and bits not in quantizers[0]:
+                continue
             found = _effects(operands[0], at_first, quantizers[0].get(bits))
-            if seen.weight:
+            if seen.weight and bits != WIDE:
                 rounded = self._weights[seen.weight, bits]
                 channel = 1 if operation.kind == 'conv2d' else -1
                 effects = _of_weight(rounded, at_second, gradient, channel)
                 seen.add(seen.weight_errors, bits, *effects)
-            else:
+            elif not seen.weight:
                 other = _effects(operands[1], at_second, quantizers[1].get(bits))
                 found = found[0] + other[0], found[1] + other[1]
             seen.add(seen.activation_errors, bits, *found)
@@ -180,8 +183,11 @@ def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> tuple[float,
     """The effects of rounding an operand; 0 if its bits are given."""
     if q is None:
         return 0.0, 0.0
-    error = torch.fake_quantize_per_tensor_affine(value, q.scale, 0, q.qmin, q.qmax)
-    return _sums(error.sub_(value), gradient)
+    if q.levels is None:
+        taken = torch.fake_quantize_per_tensor_affine(value, q.scale, 0, q.qmin, q.qmax)
+    else:
+        taken = q.dequantize(q.quantize(value))
+    return _sums(taken.sub_(value), gradient)
 
 
 def _of_weight(
