@@ -24,7 +24,7 @@ def kernel(kind='linear', shapes=((1, 5, 16), (32, 16)), given=(0, 0)):
 
 
 def site(kind='linear', weight='a.weight', error=1e-3, **options):
-    errors = {bits: [error * 4.0**-bits, 0.0] for bits in (3, 4, 6, 8)}
+    errors = {bits: [error * 4.0**-bits] * 2 for bits in (3, 4, 6, 8)}
     return SiteSensitivity(
         kind,
         weight,

@@ -108,13 +108,16 @@ class _Search:
         most = max(most, _BESIDE * self._error(self.values))
         costs = self._costs() if now > most else {}
         # Errors of values add up: as many as should do are taken at once, and what is
-        # left is measured.
+        # left is measured. As they may add up to less than all values together lose,
+        # it is also measured after 1, 2, 4, ... values.
         for value in sorted(costs, key=lambda v: (-costs[v], v)):
             if now <= most:
                 break
             found.values.append(value)
             before -= costs[value]
-            if not before > most or not math.isfinite(before):
+            count = len(found.values)
+            enough = not before > most or not math.isfinite(before)
+            if enough or count & (count - 1) == 0:
                 now = before = self._error(found.values)
         found.after = _shown(now if now <= most else self._error(found.values))
         return found

@@ -18,9 +18,12 @@ class SiteSensitivity:
     With the error ``e`` that rounding to so many bits makes and the gradient ``g`` of
     the region's outputs (:class:`~iptq_mm.calibration.backward.Differentiating`),
     there are two sums over images and draws: ``(g . e)^2``, in which errors add up or
-    cancel, and ``g^2 . e^2``, which takes them as uncorrelated and is hardly noisy.
-    Over :attr:`draws`, both are relative squared errors of the outputs, to first order.
-    As in the criterion ``output_error``, the larger one counts.
+    cancel, and the same with parts of ``g . e`` squared one by one, which takes them as
+    uncorrelated and is hardly noisy: the numbers of an activation, the output channels
+    of a weight. Over :attr:`draws`, both are relative squared errors of the outputs, to
+    first order. Of activations the larger one counts, as in the criterion
+    ``output_error``; of weights the second one, since each channel is rounded by
+    itself.
 
     Attributes:
         operation: Kind of the operation.
@@ -49,7 +52,14 @@ class SiteSensitivity:
     def add(
         self, errors: dict[int, list[float]], bits: int, effect: float, spread: float
     ) -> None:
-        """Add ``g . e`` and ``g^2 . e^2`` of an image to one of the two dicts."""
+        """Add what an image has of both sums to one of the two dicts.
+
+        Args:
+            errors: One of them.
+            bits: The width.
+            effect: ``g . e``.
+            spread: The sum of the squares of its parts.
+        """
         sums = errors.setdefault(bits, [0.0, 0.0])
         sums[0] += effect**2
         sums[1] += spread
@@ -65,9 +75,11 @@ class SiteSensitivity:
             return 0.0
         total = 0.0
         if activation is not None:
-            total += _at(activation, self.activation_errors)
+            found = self.activation_errors.items()
+            total += _at(activation, {bits: max(sums) for bits, sums in found})
         if weight is not None:
-            total += _at(weight, self.weight_errors)
+            errors = {bits: sums[1] for bits, sums in self.weight_errors.items()}
+            total += _at(weight, errors)
         return total / self.draws
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,12 +99,12 @@ class SiteSensitivity:
 Sensitivities = dict[str, dict[str, SiteSensitivity]]
 
 
-def _at(bits: int, errors: dict[int, list[float]]) -> float:
+def _at(bits: int, errors: dict[int, float]) -> float:
     """The error at so many bits, more than with any more of them; 0 if not known."""
     if bits not in errors:
         return 0.0
     return max(
-        max(sums) * (1 + _LEAST_LOSS) ** (more - bits)
-        for more, sums in errors.items()
+        error * (1 + _LEAST_LOSS) ** (more - bits)
+        for more, error in errors.items()
         if more >= bits
     )
