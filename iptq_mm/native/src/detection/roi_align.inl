@@ -16,10 +16,11 @@ constexpr i64 kChannelRun = 64;  // channels whose sums stay in registers
 struct Neighbours {
   i64 low = 0, high = 0;
   float near_low = 0, near_high = 0;
+  bool counts = false;  // it may lie a pixel outside, but no further
 
-  // Returns whether the sample counts: it may lie a pixel outside, but no further.
-  bool find(float at, i64 size) {
-    if (!(at >= -1.0f && at <= static_cast<float>(size))) return false;
+  void find(float at, i64 size) {
+    counts = at >= -1.0f && at <= static_cast<float>(size);
+    if (!counts) return;
     if (at <= 0) at = 0;
     low = static_cast<i64>(at);
     if (low >= size - 1) {
@@ -30,28 +31,45 @@ struct Neighbours {
     }
     near_high = at - static_cast<float>(low);
     near_low = 1.0f - near_high;
-    return true;
   }
 };
 
+// Samples along an axis that are looked up; of large boxes they are found each time.
+constexpr i64 kSamples = 256;
+
 // A region of interest along an axis: bins, with samples evenly within each.
-struct Axis {
-  float start, bin, grid;
+class Axis {
+ public:
   i64 samples;
 
-  Axis(float from, float to, const RoIAlign& c, i64 bins) {
+  Axis(float from, float to, const RoIAlign& c, i64 bins, i64 size) : size_(size) {
     const float scale = static_cast<float>(c.scale), offset = c.aligned ? 0.5f : 0.0f;
-    start = from * scale - offset;
-    float length = to * scale - offset - start;
+    start_ = from * scale - offset;
+    float length = to * scale - offset - start_;
     if (!c.aligned && length < 1.0f) length = 1.0f;
-    bin = length / static_cast<float>(bins);
-    samples = c.sampling > 0 ? c.sampling : static_cast<i64>(std::ceil(bin));
-    grid = static_cast<float>(samples);
+    bin_ = length / static_cast<float>(bins);
+    samples = c.sampling > 0 ? c.sampling : static_cast<i64>(std::ceil(bin_));
+    known_ = bins * samples <= kSamples;
+    for (i64 i = 0; known_ && i < bins * samples; ++i)
+      found_[i] = find(i / samples, i % samples);
   }
 
-  float at(i64 index, i64 sample) const {
-    return start + static_cast<float>(index) * bin +
-           (static_cast<float>(sample) + 0.5f) * bin / grid;
+  Neighbours at(i64 index, i64 sample) const {
+    return known_ ? found_[index * samples + sample] : find(index, sample);
+  }
+
+ private:
+  float start_, bin_;
+  i64 size_;
+  bool known_;
+  Neighbours found_[kSamples];
+
+  Neighbours find(i64 index, i64 sample) const {
+    Neighbours found;
+    found.find(start_ + static_cast<float>(index) * bin_ +
+                   (static_cast<float>(sample) + 0.5f) * bin_ / static_cast<float>(samples),
+               size_);
+    return found;
   }
 };
 
@@ -75,10 +93,11 @@ void sum_bin(const RoIAlign& c, const T* maps, const Axis& down, const Axis& acr
   const float step = static_cast<float>(c.step);
   for (i64 i = 0; i < channels; ++i) sums[i] = 0;
   for (i64 i = 0; i < down.samples; ++i) {
-    Neighbours y, x;
-    if (!y.find(down.at(row, i), c.height)) continue;
+    const Neighbours y = down.at(row, i);
+    if (!y.counts) continue;
     for (i64 j = 0; j < across.samples; ++j) {
-      if (!x.find(across.at(column, j), c.width)) continue;
+      const Neighbours x = across.at(column, j);
+      if (!x.counts) continue;
       const i64 pixel[] = {(y.low * c.width + x.low) * c.channels,
                            (y.low * c.width + x.high) * c.channels,
                            (y.high * c.width + x.low) * c.channels,
@@ -96,7 +115,8 @@ void sum_bin(const RoIAlign& c, const T* maps, const Axis& down, const Axis& acr
 template <class T>
 void roi_align(const RoIAlign& c, i64 roi) {
   const float* box = c.rois + roi * 5;
-  const Axis across(box[1], box[3], c, c.columns), down(box[2], box[4], c, c.rows);
+  const Axis across(box[1], box[3], c, c.columns, c.width);
+  const Axis down(box[2], box[4], c, c.rows, c.height);
   const T* maps = static_cast<const T*>(c.x) +
                   static_cast<i64>(box[0]) * c.height * c.width * c.channels;
   const i64 bins = c.rows * c.columns, samples = down.samples * across.samples;

@@ -8,6 +8,8 @@ compiled without fused multiply-adds (as on x86-64).
 
 from __future__ import annotations
 
+import weakref
+
 import mmcv.ops
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ from ..replacement import Replacement
 _TYPES = {torch.int8: I8, torch.int16: I16}
 #: Pixels of a map up to which boxes may reach: their samples are counted in 32 bits.
 _LARGEST = 2**15
+#: Maps with their channels side by side, by the id of a map; with its version.
+_made: dict[int, tuple[weakref.ref, int, Tensor]] = {}
 
 
 class RoIAlign(Replacement, mmcv.ops.RoIAlign):
@@ -44,7 +48,7 @@ class RoIAlign(Replacement, mmcv.ops.RoIAlign):
             x, step = made.integers, made.qparams.scale
         else:
             x, step = input, 1.0
-        return self._align(x.detach(), step, rois.detach().contiguous())
+        return self._align(x, step, rois.detach().contiguous())
 
     def _has_places(self, x: Tensor, rois: Tensor) -> bool:
         """Whether boxes have an image, are not inside out, and not too large."""
@@ -57,7 +61,7 @@ class RoIAlign(Replacement, mmcv.ops.RoIAlign):
         """Align floats, or integers whose scale is ``step``."""
         _, channels, height, width = x.shape
         rows, columns = self.output_size
-        by_pixel = x.permute(0, 2, 3, 1).contiguous()
+        by_pixel = _by_pixel(x)
         out = rois.new_empty(len(rois), channels, rows, columns)
         command = Command(
             count=len(rois),
@@ -90,6 +94,19 @@ def accelerate(model: nn.Module) -> None:
             continue
         if module.pool_mode == 'avg' and not getattr(module, 'use_torchvision', False):
             module.__class__ = RoIAlign
+
+
+def _by_pixel(x: Tensor) -> Tensor:
+    """A map with its channels side by side; made once for all stages of a detector."""
+    if x.is_inference():  # it has no version
+        return x.permute(0, 2, 3, 1).contiguous()
+    key, version = id(x), x._version
+    found = _made.get(key)
+    if found is None or found[0]() is not x or found[1] != version:
+        gone = weakref.ref(x, lambda _: _made.pop(key, None))
+        found = gone, version, x.detach().permute(0, 2, 3, 1).contiguous()
+        _made[key] = found
+    return found[2]
 
 
 def _is_plain(x: Tensor, dims: int) -> bool:

@@ -14,6 +14,7 @@ from iptq_mm.intmath import QParams
 from iptq_mm.modes.shared_integers import share_integers
 from iptq_mm.native import library
 from iptq_mm.native.conversions import dequantize
+from iptq_mm.program.backends.native import roi_align
 from iptq_mm.program.backends.native.roi_align import accelerate
 from iptq_mm.program.backends.replacement import Replacement, restore
 
@@ -73,6 +74,24 @@ def test_integers_of_a_region(level, dtype, three_threads):
     assert torch.equal(quick(x, rois), expected)
     x.add_(1)  # no longer what the region made
     assert torch.equal(quick(x, rois), own(x, rois))
+
+
+def test_a_map_is_turned_once_until_it_changes():
+    own, quick = layers(3, 1.0, 2)
+    rois, x = boxes(5, 1, 20), torch.randn(1, 4, 9, 9)
+    for _ in range(2):
+        assert torch.equal(quick(x, rois), own(x, rois))
+    (kept,) = (made for made in roi_align._made.values() if made[0]() is x)
+    x.add_(1)
+    assert torch.equal(quick(x, rois), own(x, rois))
+    assert roi_align._made[id(x)][2] is not kept[2]
+    key = id(x)
+    del x, kept
+    assert key not in roi_align._made
+    with torch.inference_mode():
+        other = torch.randn(1, 4, 9, 9)
+        assert torch.equal(quick(other, rois), own(other, rois))
+    assert id(other) not in roi_align._made
 
 
 def test_what_mmcv_computes_itself(level, monkeypatch):
