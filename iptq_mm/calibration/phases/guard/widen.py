@@ -34,6 +34,8 @@ _FEW = 2
 #: Where other values leave more than the config asks for, values that could be widened
 #: need not make up for them: together they may cost as much as the others.
 _BESIDE = 2.0
+#: By what factor errors fall short of what is asked for, where it is not expected.
+_CLEARLY = 2.0
 
 
 @dataclass
@@ -108,17 +110,18 @@ class _Search:
         most = max(most, _BESIDE * self._error(self.values))
         costs = self._costs() if now > most else {}
         # Errors of values add up: as many as should do are taken at once, and what is
-        # left is measured. As they may add up to less than all values together lose,
-        # it is also measured after 1, 2, 4, ... values.
+        # left is measured. They may add up to less than all values together lose: it is
+        # also measured after 1, 2, 4, ... values, and is enough if it clearly is.
         for value in sorted(costs, key=lambda v: (-costs[v], v)):
             if now <= most:
                 break
             found.values.append(value)
             before -= costs[value]
-            count = len(found.values)
-            enough = not before > most or not math.isfinite(before)
-            if enough or count & (count - 1) == 0:
+            if not before > most or not math.isfinite(before):
                 now = before = self._error(found.values)
+            elif len(found.values).bit_count() == 1:
+                left = self._error(found.values)
+                now = left if left <= most / _CLEARLY else now
         found.after = _shown(now if now <= most else self._error(found.values))
         return found
 

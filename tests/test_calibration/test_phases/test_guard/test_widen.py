@@ -133,6 +133,20 @@ def test_what_spoils_an_output_is_widened_first(monkeypatch):
     assert search.choose().values == ['a']
 
 
+@pytest.mark.parametrize(('after_two', 'taken'), [(4e-3, 2), (9e-3, 8)])
+def test_costs_may_add_up_to_too_little(after_two, taken, monkeypatch):
+    """By their sum all eight would not do; two are enough if they clearly are."""
+    values = [*'abcdefgh']
+    search = object.__new__(widening._Search)
+    search.config, search.values = config(activation={'least_db': 20.0}), values
+    monkeypatch.setattr(search, '_called', lambda: True, raising=False)
+    errors = [0.1, 0.05, after_two, 8e-3, 7.5e-3, 7e-3, 6.5e-3, 6e-3, 1e-3]
+    monkeypatch.setattr(search, '_error', lambda v: errors[len(list(v))])
+    costs = {value: 1e-2 - 1e-4 * i for i, value in enumerate(values)}
+    monkeypatch.setattr(search, '_costs', lambda: costs)
+    assert search.choose().values == values[:taken]
+
+
 def test_a_region_that_no_image_calls(monkeypatch):
     search = object.__new__(widening._Search)
     search.config = config(activation={'least_db': 20.0})
