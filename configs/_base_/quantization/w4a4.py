@@ -20,7 +20,7 @@ quantization = dict(
             linear=dict(type='levels'), matmul=dict(type='levels')),
         # Where 4 bits leave less, whatever the range, the inputs of linear layers that
         # cost most have 16.
-        least_db=6.0),
+        least_db=5.0),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),

@@ -3,7 +3,11 @@ quantization = dict(
     regions=[],
     # Where a region gets the normalized image, it takes the pixels themselves: exact.
     pixels=True,
-    # No equalization: what it moves into weights is more than 16 levels bear.
+    # Of outliers alone: what equalization of all channels moves into weights is more than
+    # 16 levels bear.
+    equalization=[
+        dict(type='layer_norm', shift=False, beyond=8.0),
+        dict(type='attention', beyond=8.0)],
     # Guided: tokens that the outputs depend on count more.
     # Each 8 inputs of an output channel have a factor of 4 bits: a weight has 4.5.
     weight=dict(

@@ -19,7 +19,7 @@ quantization = dict(
             linear=dict(type='levels'), matmul=dict(type='levels')),
         # Where 6 bits leave less, whatever the range, the inputs of linear layers that
         # cost most have 16.
-        least_db=17.0),
+        least_db=12.0),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from ...registry import EQUALIZERS
-from .base import Equalized, Equalizer, Uses, limited, magnitudes
+from .base import (
+    Equalized,
+    Equalizer,
+    Uses,
+    check_beyond,
+    limited,
+    magnitudes,
+    outliers,
+)
 
 
 @EQUALIZERS.register_module('attention')
@@ -22,10 +30,19 @@ class AttentionEqualizer(Equalizer):
     Args:
         products: Whether queries and keys get factors.
         values: Whether values do.
+        beyond: Only channels of values that are larger than so many times their median
+            get a factor of their own; None: all. Weights of few bits have fewer uneven
+            columns then; factors of queries and keys cost them nothing.
+
+    Raises:
+        ValueError: If ``beyond`` is below 1.
     """
 
-    def __init__(self, products: bool = True, values: bool = True) -> None:
-        self.products, self.values = products, values
+    def __init__(
+        self, products: bool = True, values: bool = True, beyond: float | None = None
+    ) -> None:
+        check_beyond(beyond)
+        self.products, self.values, self.beyond = products, values, beyond
 
     def equalize(self, region: Equalized) -> int:
         """See the base class."""
@@ -35,7 +52,7 @@ class AttentionEqualizer(Equalizer):
                 done += _balance(region, uses, site, pairs)
         if self.values:
             for numbers in region.channels.carried.values():
-                done += _level(region, uses, numbers)
+                done += _level(region, uses, numbers, self.beyond)
         return done
 
 
@@ -58,7 +75,9 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
     return True
 
 
-def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
+def _level(
+    region: Equalized, uses: Uses, numbers: Tensor, beyond: float | None
+) -> bool:
     """Give values the range of what else their layer makes; False where none fits.
 
     Queries and keys may come out of the same layer, whose outputs have one scale:
@@ -78,7 +97,8 @@ def _level(region: Equalized, uses: Uses, numbers: Tensor) -> bool:
     by, others = torch.ones_like(amax), torch.ones_like(amax, dtype=torch.bool)
     others[index] = False
     widest = amax[others].max() if others.any() else amax.max()
-    by[index] = limited((widest if widest > 0 else amax.max()) / amax[index])
+    widest = widest if widest > 0 else amax.max()
+    by[index] = limited(widest / outliers(amax[index], beyond))
     region.scale_made(owner, by)
     for reader in readers:
         region.scale_read(reader, owner, 1 / by)

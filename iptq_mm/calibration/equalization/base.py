@@ -90,6 +90,29 @@ def magnitudes(ranges: Tensor) -> Tensor:
     return ranges.abs().amax(0)
 
 
+def outliers(amax: Tensor, beyond: float | None) -> Tensor:
+    """Magnitudes that only outliers have for themselves; the others have one together.
+
+    Factors made of them bring outliers down to the others, which keep their ratios.
+
+    Args:
+        amax: Largest magnitude of each channel, shape (C,).
+        beyond: How many times the median an outlier is larger than; None: every channel
+            counts as one.
+    """
+    usable = amax.isfinite() & (amax > 0)
+    if beyond is None or not usable.any():
+        return amax
+    large = usable & (amax > beyond * amax[usable].median())
+    return torch.where(large, amax, amax[usable & ~large].max())
+
+
+def check_beyond(beyond: float | None) -> None:
+    """Raise ValueError unless outliers are larger than the median."""
+    if beyond is not None and not beyond >= 1:
+        raise ValueError(f'beyond is 1 or more times the median, not {beyond}')
+
+
 def limited(factors: Tensor) -> Tensor:
     """Factors within the limit of their median, which those not finite get."""
     usable = factors.isfinite() & (factors > 0)

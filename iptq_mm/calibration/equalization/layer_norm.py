@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from ...registry import EQUALIZERS
-from .base import Equalized, Equalizer, Uses, limited, magnitudes
+from .base import (
+    Equalized,
+    Equalizer,
+    Uses,
+    check_beyond,
+    limited,
+    magnitudes,
+    outliers,
+)
 
 
 @EQUALIZERS.register_module('layer_norm')
@@ -27,15 +35,20 @@ class LayerNormEqualizer(Equalizer):
             factor is ``s**strength / w**(1 - strength)`` with ``w`` the largest
             weight of the channel, as in SmoothQuant (arXiv 2211.10438, eq. 4).
         shift: Whether to move the middle, too.
+        beyond: Only channels that are larger than so many times the median get a factor
+            of their own; None: all. Weights of few bits have fewer uneven columns then.
 
     Raises:
-        ValueError: If strength is not in (0, 1].
+        ValueError: If strength is not in (0, 1], or ``beyond`` is below 1.
     """
 
-    def __init__(self, strength: float = 1.0, shift: bool = True) -> None:
+    def __init__(
+        self, strength: float = 1.0, shift: bool = True, beyond: float | None = None
+    ) -> None:
+        check_beyond(beyond)
         if not 0 < strength <= 1:
             raise ValueError(f'strength is above 0 and at most 1, not {strength}')
-        self.strength, self.shift = strength, shift
+        self.strength, self.shift, self.beyond = strength, shift, beyond
 
     def equalize(self, region: Equalized) -> int:
         """See the base class."""
@@ -55,14 +68,15 @@ class LayerNormEqualizer(Equalizer):
         return done
 
     def _factors(self, region: Equalized, site: str, readers: list[str]) -> Tensor:
-        factor = magnitudes(region.ranges.values[site]) ** self.strength
+        amax = outliers(magnitudes(region.ranges.values[site]), self.beyond)
+        factor = amax**self.strength
         if self.strength < 1:
             largest = torch.zeros_like(factor)
             for reader in readers:
                 columns, index = region.channels.columns(reader, site)
                 weight = region.parameters[region.channels.affine[reader].weight]
-                amax = weight[:, columns].abs().amax(0).cpu()
-                largest.scatter_reduce_(0, index, amax, 'amax')
+                widest = weight[:, columns].abs().amax(0).cpu()
+                largest.scatter_reduce_(0, index, widest, 'amax')
             factor = factor / largest ** (1 - self.strength)
         return limited(factor)
 

@@ -6,6 +6,8 @@ from equalization_cases import equalized, error, magnitudes, uneven
 from region_models import Custom, deit, images, mmdet_swin, mmpretrain_swin, rows, vit
 from torch import nn
 
+from iptq_mm.calibration.equalization.attention import AttentionEqualizer
+
 CFG = dict(type='attention')
 BATCHES = [rows(seed=s) for s in range(3)]
 
@@ -84,6 +86,26 @@ def test_one_layer_for_all_three(wide):
         q, k, v = magnitudes(net, batches)[f'layers.{block}.attn.qkv/linear:0'].chunk(3)
         torch.testing.assert_close(q, k, rtol=1e-3, atol=0)
         torch.testing.assert_close(v, q.max().expand(32), rtol=1e-3, atol=0)
+
+
+def test_only_outliers_among_values_get_factors():
+    """The others keep their ratios, so that columns of weights do."""
+    module = attention()
+    module.v.weight[3] *= 100
+    module.v.bias[3] *= 100
+    before = magnitudes(module_net(module), BATCHES)['v/linear:0']
+    cfg = dict(CFG, products=False, beyond=8.0)
+    net, done = equalized(module, BATCHES, cfg)
+    assert done.sites == {'attention': 1}
+    after = magnitudes(net, BATCHES)['v/linear:0']
+    others = torch.arange(16) != 3
+    ratio = after / before
+    torch.testing.assert_close(ratio[others], ratio[0].expand(15), rtol=1e-4, atol=0)
+    torch.testing.assert_close(after[3], after[others].max(), rtol=1e-4, atol=0)
+    assert before[3] > 20 * before[others].max()
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+    with pytest.raises(ValueError, match='1 or more'):
+        AttentionEqualizer(beyond=0.5)
 
 
 @pytest.mark.parametrize(

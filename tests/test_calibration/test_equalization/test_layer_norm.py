@@ -85,6 +85,21 @@ def test_strength_weighs_ranges_against_weights():
     )
 
 
+def test_only_outliers_get_factors():
+    """Columns of the weight keep their ratios but for those of outliers."""
+    module = Custom(lambda self, x: self.last(x))
+    module.norm.weight[5] *= 200
+    net, done = equalized(module, BATCHES, dict(CFG, shift=False, beyond=8.0))
+    assert done.sites == {'layer_norm': 1}
+    by = net.backbone.last.weight / module.last.weight
+    others = torch.arange(by.shape[1]) != 5
+    torch.testing.assert_close(
+        by[:, others], by[:1, :1].expand(16, 15), rtol=1e-4, atol=0
+    )
+    assert by[0, 5] > 8 * by[0, 0]
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+
+
 @pytest.mark.parametrize('strength', [0, -0.5, 1.01, 2])
 def test_strength_is_above_0_and_at_most_1(strength):
     with pytest.raises(ConfigError, match=f'above 0 and at most 1, not {strength}'):
