@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         description='Draw plans that give every product bits of its own, quantize the '
         'model by each, and compare the error of the outputs with the sum of the '
         'errors of the sites, by which tools/search_bits.py chooses. Weights are '
-        'rounded to the nearest, as the prediction assumes. It holds for errors that '
+        'rounded to the nearest, which is quick. It holds for errors that '
         'are small beside the outputs: not for 3-bit weights in many sites.'
     )
     parser.add_argument('config', nargs='?', default=CONFIG)
@@ -93,6 +93,7 @@ class Bench:
             'quantization.weight.rounding': dict(_delete_=True, type='nearest'),
             'quantization.reconstruction.epochs': 0,
             'quantization.activation.guard_images': 0,
+            'quantization.activation.least_db': None,  # a plan has all bits
             'quantization.on_mismatch': 'warn',  # a bad plan is a figure, too
             'quantization.calibration.num_images': args.images,
             **args.cfg_options,

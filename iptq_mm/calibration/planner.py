@@ -13,7 +13,7 @@ from ..plan import RegionPlan, SitePlan
 from ..record import RegionRecord
 from ..registry import CODES, OBSERVERS
 from .codes.base import GRID_BITS, Codes
-from .config import QuantizationConfig
+from .config import WIDE, QuantizationConfig
 from .config.parts import ActivationConfig
 from .inputs.given import given_quantizers
 from .relu_ranges import Rectified, after_relu, before_relu
@@ -258,10 +258,10 @@ class Planner:
         """Bits at which a site wants an operand."""
         kind, wide = self.record.operations[site], self.config.wide
         if self._is_activation(site, position):
-            if self.record.sources[site][position] in self._widened:
+            if self.record.sources[site][position] in self.record.widened:
                 return wide.bits
             bits = self._overrides.activation_bits(site)
-            return bits or self.config.activation.bits
+            return wide.bits if bits == WIDE else bits or self.config.activation.bits
         if kind in PRODUCTS:
             return wide.attention or wide.bits
         most = {'gelu': wide.gelu, 'softmax': wide.softmax}.get(kind) or wide.bits

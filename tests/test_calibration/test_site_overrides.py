@@ -14,6 +14,7 @@ from region_models import (
     quantized,
     vit,
 )
+from torch import nn
 
 from iptq_mm.calibration import ConfigError, check_effects, check_patterns
 from iptq_mm.calibration.site_overrides import SiteOverrides
@@ -107,6 +108,31 @@ def test_inputs_of_linear_layers_may_be_wide(backbone, batches):
         for backend in ('reference', 'native'):
             use_backend(net, backend)
             assert all(map(torch.equal, net(batches[0]), expected))
+
+
+class Two(nn.Module):
+    """Two layers of one input."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.q, self.k = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        x = self.norm(x)
+        return self.q(x) + self.k(x)
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_a_wide_input_has_fewer_bits_for_another_layer(turned):
+    both = [
+        dict(where=r'.*\.q', activation=dict(bits=16)),
+        dict(where=r'.*\.k', activation=dict(bits=4)),
+    ]
+    overrides = both[::-1] if turned else both
+    plan = plan_with(Two(), [torch.randn(2, 3, 8) for _ in range(2)], *overrides)
+    assert plan.sites['norm/layer_norm:0'].output.bits == 16
+    assert [q.bits for q in plan.sites['k/linear:0'].inputs.values()] == [4]
+    assert not plan.sites['q/linear:0'].inputs
 
 
 def test_no_override_changes_nothing(backbone, batches):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -51,8 +53,9 @@ class AttentionEqualizer(Equalizer):
             for site, pairs in region.channels.products.items():
                 done += _balance(region, uses, site, pairs)
         if self.values:
-            for numbers in region.channels.carried.values():
-                done += _level(region, uses, numbers, self.beyond)
+            carried = region.channels.carried.values()
+            for numbers in carried:
+                done += _level(region, uses, numbers, carried, self.beyond)
         return done
 
 
@@ -76,7 +79,11 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
 
 
 def _level(
-    region: Equalized, uses: Uses, numbers: Tensor, beyond: float | None
+    region: Equalized,
+    uses: Uses,
+    numbers: Tensor,
+    carried: Iterable[Tensor],
+    beyond: float | None,
 ) -> bool:
     """Give values the range of what else their layer makes; False where none fits.
 
@@ -95,7 +102,9 @@ def _level(
     index = region.channels.index(owner, numbers)
     amax = magnitudes(region.ranges.values[owner])
     by, others = torch.ones_like(amax), torch.ones_like(amax, dtype=torch.bool)
-    others[index] = False
+    # Values of other products do not decide, either.
+    every = region.channels.index(owner, torch.cat(list(carried)))
+    others[every[(every >= 0) & (every < len(amax))]] = False
     widest = amax[others].max() if others.any() else amax.max()
     widest = widest if widest > 0 else amax.max()
     by[index] = limited(widest / outliers(amax[index], beyond))

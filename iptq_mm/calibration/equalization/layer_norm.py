@@ -35,8 +35,9 @@ class LayerNormEqualizer(Equalizer):
             factor is ``s**strength / w**(1 - strength)`` with ``w`` the largest
             weight of the channel, as in SmoothQuant (arXiv 2211.10438, eq. 4).
         shift: Whether to move the middle, too.
-        beyond: Only channels that are larger than so many times the median get a factor
-            of their own; None: all. Weights of few bits have fewer uneven columns then.
+        beyond: Only channels whose factor is larger than so many times the median have
+            one of their own; None: all. Weights of few bits have fewer uneven columns
+            then.
 
     Raises:
         ValueError: If strength is not in (0, 1], or ``beyond`` is below 1.
@@ -68,17 +69,16 @@ class LayerNormEqualizer(Equalizer):
         return done
 
     def _factors(self, region: Equalized, site: str, readers: list[str]) -> Tensor:
-        amax = outliers(magnitudes(region.ranges.values[site]), self.beyond)
-        factor = amax**self.strength
+        factor = magnitudes(region.ranges.values[site]) ** self.strength
         if self.strength < 1:
             largest = torch.zeros_like(factor)
             for reader in readers:
                 columns, index = region.channels.columns(reader, site)
                 weight = region.parameters[region.channels.affine[reader].weight]
-                widest = weight[:, columns].abs().amax(0).cpu()
-                largest.scatter_reduce_(0, index, widest, 'amax')
+                amax = weight[:, columns].abs().amax(0).cpu()
+                largest.scatter_reduce_(0, index, amax, 'amax')
             factor = factor / largest ** (1 - self.strength)
-        return limited(factor)
+        return limited(outliers(factor, self.beyond))
 
 
 def _linear_readers(uses: Uses, site: str) -> list[str]:

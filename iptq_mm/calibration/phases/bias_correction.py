@@ -66,6 +66,23 @@ def mean_loss(
     integer = codes.flatten(1).double().cpu() * scale.cpu()[:, None]
     lost = weight.flatten(1).double().cpu() @ seen.mean
     lost -= integer @ seen.moments.mean
+    return _by_output(lost, outputs)
+
+
+def weight_loss(error: Tensor, seen: SeenInputs, outputs: int) -> Tensor:
+    """The part of :func:`mean_loss` that the error of a weight makes, ``-e E[x_q]``.
+
+    Args:
+        error: What rounding added; dimension 0 is the output channel.
+        seen: The inputs of the weight.
+        outputs: See :func:`mean_loss`.
+    """
+    lost = error.flatten(1).double().cpu() @ seen.moments.mean
+    return -_by_output(lost, outputs)
+
+
+def _by_output(lost: Tensor, outputs: int) -> Tensor:
+    """The mean of the rows that share a bias."""
     return lost.view(outputs, -1).mean(1)
 
 

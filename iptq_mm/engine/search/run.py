@@ -65,6 +65,11 @@ def search_bits(
         for width in widths:
             if not 2 <= width <= 8 and width not in more:
                 raise ConfigError(f'{width} bits: use 2 to 8{" or 16" if more else ""}')
+    if all(width == WIDE for width in activations):
+        raise ConfigError(
+            f'--activations {WIDE} alone: not every operand may have so many bits; '
+            'name one of 2 to 8, too'
+        )
     read_budgets(budgets, [])  # mistakes in them show now
     cfg = read_config(config, checkpoint, cfg_options)
     check_checkpoint(cfg)

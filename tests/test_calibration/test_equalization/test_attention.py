@@ -88,6 +88,25 @@ def test_one_layer_for_all_three(wide):
         torch.testing.assert_close(v, q.max().expand(32), rtol=1e-3, atol=0)
 
 
+def attend_by_head(self, x):
+    """One layer for all three, and a product and a layer for each head."""
+    q, k, v = (part.chunk(2, -1) for part in self.qkv(x).chunk(3, -1))
+    one, two = ((q[i] * 0.25 @ k[i].mT).softmax(-1) @ v[i] for i in (0, 1))
+    return self.one(one) + self.two(two)
+
+
+def test_values_of_several_products_of_one_layer():
+    """Values of the other head do not say how wide values may be."""
+    parts = {name: nn.Linear(8, 16) for name in ('one', 'two')}
+    module = Custom(attend_by_head, qkv=nn.Linear(16, 48), **parts)
+    module.qkv.weight[32:] *= 100
+    module.qkv.bias[32:] *= 100
+    net, done = equalized(module, BATCHES, CFG)
+    assert done.sites == {'attention': 4}
+    q, _, v = magnitudes(net, BATCHES)['qkv/linear:0'].chunk(3)
+    torch.testing.assert_close(v, q.max().expand(16), rtol=1e-3, atol=0)
+
+
 def test_only_outliers_among_values_get_factors():
     """The others keep their ratios, so that columns of weights do."""
     module = attention()

@@ -92,6 +92,9 @@ def test_only_outliers_get_factors():
     net, done = equalized(module, BATCHES, dict(CFG, shift=False, beyond=8.0))
     assert done.sites == {'layer_norm': 1}
     by = net.backbone.last.weight / module.last.weight
+    both = dict(CFG, shift=False, beyond=8.0, strength=0.5)
+    half = equalized(module, BATCHES, both)[0].backbone.last.weight
+    assert len((half / module.last.weight)[0].round(decimals=3).unique()) == 2
     others = torch.arange(by.shape[1]) != 5
     torch.testing.assert_close(
         by[:, others], by[:1, :1].expand(16, 15), rtol=1e-4, atol=0

@@ -99,6 +99,58 @@ def test_weights_count_as_they_will_be_rounded():
     assert found['first/linear:0'].error(3, None) < 0.3 * site.error(3, None)
 
 
+class Upsampling(nn.Module):
+    """A transposed convolution, and a product with a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.first = nn.Conv2d(3, 8, 1)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.p = nn.Parameter(torch.randn(16, 5))
+
+    def forward(self, x):
+        return self.up(self.first(x)) @ self.p
+
+
+@torch.no_grad()
+def test_transposed_convolutions_and_products_with_parameters():
+    """A weight counts as its site gets it; a parameter belongs to every image."""
+    net = Upsampling()
+    weight = dict(rounding=dict(type='second_order'), bias_correction=True)
+    cfg, x = config(weight=weight), images(4, 3, 8, 8)
+    found, record, cfg = measured(net, [x], draws=200, cfg=cfg, moments=True)
+    (product,) = (seen for seen in found.values() if seen.operation == 'matmul')
+    assert not product.weight and product.images == 4
+    site = found['up/conv2d:0']
+    plan = Planner(record, cfg).plan('Upsampling')
+    inputs = measure(Net(net), {'backbone': plan}, Net(net), [x])['backbone']
+    made = rounded_weights(net, plan, record, cfg, inputs, [3])['up.weight', 3]
+    assert made.error.shape == (24, 8, 1, 1) and made.bias.shape == (24,)
+    up, real = copy.deepcopy(net.up), net(x)
+    places = made.error.view(6, 2, 2, 8).permute(3, 0, 1, 2)
+    up.weight += places
+    up.bias += made.bias.view(6, 4)[:, 0]
+    error = up(net.first(x)) @ net.p - real
+    wanted = error.flatten(1).square().sum(1) / real.flatten(1).square().sum(1)
+    by_outputs = site.weight_errors[3][0] / site.draws
+    assert by_outputs == pytest.approx(float(wanted.mean()), rel=0.3)
+
+
+@torch.no_grad()
+def test_wide_inputs_count_as_the_plan_takes_them():
+    """Without the clipping that suits few bits."""
+    module = nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 8))
+    module[0].weight[3] = 60
+    x = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
+    cfg = config(activation=dict(observer=dict(type='percentile', percentile=90.0)))
+    net = Net(module).eval()
+    records = observe(net, cfg, net, [x])
+    found = sensitivities(net, cfg, records, net, [x], (8, 16), 20)['backbone']
+    errors = found['1/linear:0'].activation_errors
+    assert 0 < max(errors[16]) < 1e-4 * max(errors[8])
+
+
 def test_every_product_of_a_vit():
     batches = [images(2, 3, 16, 16, seed=s) for s in range(2)]
     found, record, _ = measured(vit(dims=16, size=16), batches)

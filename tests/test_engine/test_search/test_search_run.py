@@ -52,5 +52,7 @@ def test_the_front_in_one_command(config, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, 'sensitivities', None)
     one = search_bits(config, budgets=['bytes=W4A8', 'loss=0.9'], **given)
     assert one.name == 'bits.py' and one.exists()
+    with pytest.raises(ConfigError, match='16 alone'):
+        search_bits(config, budgets=['bytes=W4A8'], **{**given, 'activations': (16,)})
     with pytest.raises(ConfigError, match='the least is'):
         search_bits(config, budgets=['bytes=10'], **given)

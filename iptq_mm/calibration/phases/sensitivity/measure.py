@@ -78,15 +78,19 @@ def sensitivities(
 
 def _quantizer(planner: Planner) -> ValueQuantizer:
     known: dict[tuple[str, int], QParams | None] = {}
+    wide = set(wide_inputs(planner.record))
 
-    wide = wide_inputs(planner.record)
+    def made(value: str, bits: int) -> QParams | None:
+        if bits != WIDE:
+            return planner.operand(value, bits)
+        if value not in wide:
+            return None
+        return planner.qparams(value, planner.config.wide.bits, narrow=False)
 
     def quantizer(value: str, bits: int) -> QParams | None:
-        if bits == WIDE and value not in wide:
-            return None
         key = value, bits
         if key not in known:
-            known[key] = planner.operand(value, bits)
+            known[key] = made(value, bits)
         return known[key]
 
     return quantizer

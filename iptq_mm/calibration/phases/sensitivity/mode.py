@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -117,29 +117,29 @@ class Sensing(Differentiating):
         seen.draws += self.images * self.draws
         payloads = [self.kept(o.payload) for o in operands]
         quantizers = [self._quantizers(o) for o in operands]
+        constant = [o.constant for o in operands]
 
         def use(gradient: Tensor) -> None:
             values = [payload.read() for payload in payloads]
-            for rows, g in self._by_image(operation, values, gradient, weight):
+            for rows, g in self._by_image(values, constant, gradient):
                 self._effects(seen, operation, quantizers, rows, attributes, g)
 
         self.watch(value, use)
 
     def _by_image(
-        self,
-        operation: Operation,
-        payloads: Sequence[Tensor],
-        gradient: Tensor,
-        weight: str,
-    ) -> Any:
+        self, operands: Sequence[Tensor], constant: Sequence[bool], gradient: Tensor
+    ) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Operands and gradient of each image; of all at once if rows are no images."""
-        count, (x, y) = self.images, payloads
-        parts = [x, gradient] if weight else [x, y, gradient]
+        count, given = self.images, zip(operands, constant, strict=True)
+        parts = [gradient, *(x for x, same in given if not same)]
         if any(len(part) % count for part in parts):
             count = 1
-        split = [part.chunk(count) if count > 1 else (part,) for part in parts]
-        for image in zip(*split, strict=True):
-            yield (image[0], y if weight else image[1]), image[-1]
+        each = [
+            [x] * count if same else x.chunk(count)
+            for x, same in zip(operands, constant, strict=True)
+        ]
+        for *image, g in zip(*each, gradient.chunk(count), strict=True):
+            yield image, g
 
     @torch.no_grad()
     def _effects(

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from ....kept_float import quantized_parameters
 from ....operations import TRANSPOSED, WEIGHTS
+from ....patches import transposed_rows
 from ....plan import ParameterPlan, RegionPlan
 from ....record import RegionRecord
 from ...config import QuantizationConfig
-from ..bias_correction import correctable_biases
+from ..bias_correction import correctable_biases, weight_loss
 from ..freeze import quantize_parameters
-from ..measure_mode import InputsByWeight, SeenInputs, seen_by
+from ..measure_mode import InputsByWeight, seen_by
 from ..plan_parameters import plan_parameters
 
 
@@ -25,9 +26,9 @@ class RoundedWeight(NamedTuple):
     """A weight of few bits beside the real one.
 
     Attributes:
-        error: What rounding added, the shape of the weight.
-        bias: What the layer's bias gets to make up for its mean, shape (outputs,);
-            None: no bias does.
+        error: What rounding added, the shape in which the site gets the weight.
+        bias: What the layer's bias gets to make up for its mean, for each row of the
+            weight; None: no bias does.
     """
 
     error: Tensor
@@ -58,31 +59,34 @@ def rounded_weights(
         widths: Bits to try.
     """
     real = {n: p.detach() for n, p in quantized_parameters(module)}
+    biases = correctable_biases(record, real) if config.weight.bias_correction else {}
     found: RoundedWeights = {}
     for bits in widths:
-        group = config.weight.group if bits < 8 else 0
-        weight = replace(config.weight, bits=bits, group=group)
+        weight = replace(config.weight, bits=bits)
         settings = replace(config, weight=weight, overrides=[])
         parameters = plan_parameters(module, record, settings)
         planned = replace(plan, parameters=dict(parameters))
         integers = quantize_parameters(module, planned, record, settings, inputs)
-        corrected = correctable_biases(record, real) if weight.bias_correction else {}
         for name, parameter in planned.parameters.items():
-            if parameter.role in WEIGHTS and parameter.role != TRANSPOSED:
-                seen = seen_by(name, inputs or {}) if name in corrected else None
-                error = _error(integers[name], parameter, real[name])
-                bias = None if seen is None else _made_up_for(error, seen)
-                found[name, bits] = RoundedWeight(error, bias)
+            if parameter.role not in WEIGHTS:
+                continue
+            error = _error(integers[name], parameter, real[name])
+            seen = seen_by(name, inputs or {}) if name in biases else None
+            bias = None
+            if seen is not None:
+                outputs = len(real[biases[name]])
+                bias = weight_loss(error, seen, outputs).to(error.device, error.dtype)
+                # Places of a transposed convolution's kernel share one.
+                bias = bias.repeat_interleave(len(error) // outputs)
+            found[name, bits] = RoundedWeight(error, bias)
         print_log(f'sensitivity: {plan.module}: weights of {bits} bits', 'current')
     return found
 
 
 def _error(integers: Tensor, plan: ParameterPlan, real: Tensor) -> Tensor:
+    """What rounding added to a weight, in the shape in which its site gets it."""
+    codes = integers.to(real.device)
+    if plan.role == TRANSPOSED:
+        codes, real = (transposed_rows(x)[..., None, None] for x in (codes, real))
     scale = plan.scales().to(real.device).view(-1, *[1] * (real.dim() - 1))
-    return (integers.to(real.device) * scale - real).to(real.dtype)
-
-
-def _made_up_for(error: Tensor, seen: SeenInputs) -> Tensor:
-    """What a bias gets where the weight has this error."""
-    mean = seen.moments.mean.to(error.device, error.dtype)
-    return -(error.flatten(1) @ mean)
+    return (codes * scale - real).to(real.dtype)
