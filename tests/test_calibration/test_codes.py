@@ -76,6 +76,17 @@ def test_no_levels_are_better_than_the_optimal_ones(count, qmin):
     assert mass.error(found) == pytest.approx(min(map(mass.error, every)))
 
 
+def test_values_are_clipped_where_that_saves_much_only():
+    """A finer grid is not worth what is clipped; one massive value is."""
+    x = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    x /= x.abs().max()
+    whole = OptimalLevels().qparams(seen(x), 6, True)
+    assert whole.scale * whole.qmax == pytest.approx(1.0, rel=1e-3)
+    x[0] = 20.0
+    clipped = OptimalLevels().qparams(seen(x), 6, True)
+    assert clipped.scale * clipped.qmax < 15
+
+
 def test_the_mass_is_that_of_the_values():
     x = torch.linspace(-1, 6, 30000)
     for levels in [None, (-3, 0, 1, 7, 40, 41, 60)]:
