@@ -18,8 +18,8 @@ SHARES = tuple(0.8**i for i in range(10))
 #: With less of the range, the error falls and then rises: where it is so many times the
 #: least, the search ends.
 _ENOUGH = 1.5
-#: Clipping at 0.8 of a range has to save more than a fifth of the error, and so on: what
-#: is clipped lies in the same rows and channels, and its errors do not average out.
+#: Clipping at 0.8 of a range has to save a fifth of the error, and so on: what is
+#: clipped lies in the same rows and channels, and its errors do not average out.
 _RELUCTANCE = 1.0
 
 
