@@ -188,12 +188,13 @@ struct ScalarVector<kUpper> {
   }
 };
 
-// Calls body(requantization of the right form).
-template <class Body>
+// Calls body(requantization of the right form). Upper: whether it is worth the code.
+template <bool Upper, class Body>
 inline void with_scalar(const Requantization& r, Body body) {
-  if (r.fits_int32 && r.shift < 32) body(ScalarVector<kQuick>(r));
-  else if (ScalarVector<kUpper>::suits(r)) body(ScalarVector<kUpper>(r));
-  else body(ScalarVector<kAny>(r));
+  if (r.fits_int32 && r.shift < 32) return body(ScalarVector<kQuick>(r));
+  if constexpr (Upper)
+    if (ScalarVector<kUpper>::suits(r)) return body(ScalarVector<kUpper>(r));
+  body(ScalarVector<kAny>(r));
 }
 
 // 64 words as a function of the low 6 bits of a word.

@@ -57,8 +57,8 @@ inline void score_rows(const Attention& a, const Limited& limits, i64 group, i64
   const auto last = [](const auto& made, auto... x) {
     return words ? made.unlimited(x...) : made(x...);
   };
-  const auto each = [&](const auto& make) {
-    with_scalar(a.score, [&](const auto& requantized) {
+  const auto each = [&](auto alone, const auto& make) {
+    with_scalar<decltype(alone)::value>(a.score, [&](const auto& requantized) {
       for (i64 r = 0; r < rows; ++r) {
         i32* to = scores + r * distance;
         place_scores(limits, to, a.keys,
@@ -67,14 +67,16 @@ inline void score_rows(const Attention& a, const Limited& limits, i64 group, i64
     });
   };
   if (a.additions == 0)
-    return each([&](const auto& score, __m512i x, i64, i64) { return last(score, x); });
+    return each(std::true_type(), [&](const auto& score, __m512i x, i64, i64) {
+      return last(score, x);
+    });
   with_sum(a.addition[0].sum, [&](const auto& first) {
     if (a.additions == 1)
-      return each([&](const auto& score, __m512i x, i64 r, i64 i) {
+      return each(std::false_type(), [&](const auto& score, __m512i x, i64 r, i64 i) {
         return last(first, score(x), addends(0, r, i));
       });
     with_sum(a.addition[1].sum, [&](const auto& second) {
-      each([&](const auto& score, __m512i x, i64 r, i64 i) {
+      each(std::false_type(), [&](const auto& score, __m512i x, i64 r, i64 i) {
         return last(second, first(score(x), addends(0, r, i)), addends(1, r, i));
       });
     });

@@ -189,7 +189,7 @@ void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance
 inline void store_results(const Requantization& r, i64 size, const i32* sums,
                           i64 distance, i64 rows, void* out, i64 type, i64 at,
                           i64 out_row) {
-  with_scalar(r, [&](const auto& requantized) {
+  with_scalar<false>(r, [&](const auto& requantized) {
     for (i64 row = 0; row < rows; ++row, sums += distance, at += out_row)
       for (i64 c = 0; c < size; c += kLanes)
         store_vector(requantized(load(sums + c)), first_lanes(size - c), out, type,
