@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import tiny_models
 import tiny_runs
 import torch
 from mmengine import load
+from mmengine.registry import DefaultScope
 
 # MKL reads it at its first product. Else the last bits of a float product depend on
 # where its operands lie in memory, on CPUs of Intel, and equal runs differ.
@@ -55,6 +57,12 @@ def pytest_collection_modifyitems(items):
         whole = WHOLE_RUNS.intersection(getattr(item, 'fixturenames', ()))
         if whole or {item.nodeid, item.nodeid.partition('[')[0]} & SLOW:
             item.add_marker('slow')
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope(monkeypatch):
+    """The default scope of one test is not that of the next."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
 
 
 @pytest.fixture

@@ -22,6 +22,12 @@ def cfg(tiny_data):
 
 
 @pytest.fixture
+def vit_cfg(tiny_data):
+    init_default_scope('mmpretrain')
+    return tiny_models.vit(tiny_data / 'classification')
+
+
+@pytest.fixture
 def det_cfg(tiny_data):
     init_default_scope('mmdet')
     return tiny_models.mask_rcnn(tiny_data / 'detection')

@@ -1,5 +1,4 @@
 import pytest
-import tiny_models
 from calibration_cases import files, loader, paths, settings
 
 from iptq_mm.calibration import QuantizationConfig
@@ -16,33 +15,31 @@ def held_out(cfg, images, seed=0):
 
 
 @pytest.mark.parametrize('images', [1, 2, 3, 20])
-def test_what_is_held_out_calibrates_nothing(tiny_data, images):
+def test_what_is_held_out_calibrates_nothing(tiny_data, vit_cfg, images):
     root = tiny_data / 'classification'
-    cfg = tiny_models.vit(root)
-    calibrating, kept = paths(loader(cfg)), paths(held_out(cfg, images))
+    calibrating, kept = paths(loader(vit_cfg)), paths(held_out(vit_cfg, images))
     assert len(kept) == min(images, 3) and not {*kept} & {*calibrating}
     assert {*kept} <= {*files(root, 'train')}
 
 
-def test_the_same_images_calibrate_with_a_guarantee(tiny_data):
-    cfg = tiny_models.vit(tiny_data / 'classification')
-    before = paths(loader(cfg))
-    cfg.quantization.guarantee = dict(ASKED, images=3)
-    assert paths(loader(cfg)) == before
+def test_the_same_images_calibrate_with_a_guarantee(vit_cfg):
+    before = paths(loader(vit_cfg))
+    vit_cfg.quantization.guarantee = dict(ASKED, images=3)
+    assert paths(loader(vit_cfg)) == before
 
 
-def test_an_image_that_a_given_dataset_has_twice_is_not_held_out(tiny_data):
-    cfg = tiny_models.vit(tiny_data / 'classification')
+def test_an_image_that_a_given_dataset_has_twice_is_not_held_out(vit_cfg):
     twice = dict(
-        dataset=dict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset] * 2)
+        dataset=dict(
+            type='ConcatDataset', datasets=[vit_cfg.train_dataloader.dataset] * 2
+        )
     )
-    cfg.quantization.calibration.dataloader = twice
-    assert settings(cfg).calibration.dataloader
-    calibrating, kept = paths(loader(cfg)), paths(held_out(cfg, 9))
+    vit_cfg.quantization.calibration.dataloader = twice
+    assert settings(vit_cfg).calibration.dataloader
+    calibrating, kept = paths(loader(vit_cfg)), paths(held_out(vit_cfg, 9))
     assert not {*kept} & {*calibrating} and len({*kept}) == len(kept)
 
 
-def test_nothing_is_left(tiny_data):
-    cfg = tiny_models.vit(tiny_data / 'classification')
-    cfg.quantization.calibration.num_images = 9
-    assert held_out(cfg, 3) is None
+def test_nothing_is_left(vit_cfg):
+    vit_cfg.quantization.calibration.num_images = 9
+    assert held_out(vit_cfg, 3) is None
