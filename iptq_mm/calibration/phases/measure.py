@@ -30,6 +30,7 @@ def measure(
     batches: Iterable,
     guided: bool = False,
     saved: Saved | None = None,
+    images: int = 1,
 ) -> RegionInputs:
     """Moments of the inputs of every weight, by region.
 
@@ -41,10 +42,12 @@ def measure(
         guided: Whether inputs count by the effect of an error at their output on the
             outputs of the region.
         saved: Keeps what that takes.
+        images: How many calibrate. The more there are, the fewer rows of each are
+            looked at (:func:`~iptq_mm.calibration.sampling.moment_rows`).
     """
     inputs: RegionInputs = {name: {} for name in plans}
     modes = {
-        name: Measuring(plan, inputs[name], guided, saved)
+        name: Measuring(plan, inputs[name], guided, saved, images)
         for name, plan in plans.items()
     }
     run_batches(model, modes, forward, batches)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ...patches import pair, patch_sums, patches
 from ...plan import RegionPlan
 from ...qtensor import QTensor
 from ..backward import Differentiating, Saved
+from ..sampling import drawn_rows, moment_rows, some_maps, window_strides
 
 #: Steps of the sum of the real inputs in one step of the quantized ones: integers,
 #: so that this sum, too, depends on no order, and that float32 holds up to 16 bits.
@@ -30,11 +30,6 @@ _USUAL_WEIGHT, _LARGEST_WEIGHT = 16, 2**12 - 1
 
 #: A layer with more inputs is rounded without moments, of which there are K * K.
 MAX_FEATURES = 4096
-#: Windows of a convolution that are looked at in a call and image, evenly spread. A
-#: detector's neck has a hundred thousand; fewer tell the same.
-MAX_WINDOWS = 2**14
-#: Positions of a small map: rather than some of its positions, some maps are left out.
-SMALL = 2**10
 
 
 class Inputs:
@@ -166,6 +161,7 @@ class Measuring(Differentiating):
         inputs: What is added to.
         guided: Whether gradients weight the rows.
         saved: See the base class.
+        calibrating: Images that calibrate; the more, the fewer rows of each one count.
     """
 
     def __init__(
@@ -174,9 +170,10 @@ class Measuring(Differentiating):
         inputs: InputsByWeight,
         guided: bool = False,
         saved: Saved | None = None,
+        calibrating: int = 1,
     ) -> None:
         super().__init__(int(guided), saved)
-        self.plan = plan
+        self.plan, self._calibrating = plan, calibrating
         self.channel_shifts = plan.channel_shifts
         self.inputs = inputs
 
@@ -217,18 +214,24 @@ class Measuring(Differentiating):
             qparams = operand_qparams(x, wanted, self.plan)
         assert isinstance(qparams, QParams)
         images = self.images if len(value) % self.images == 0 else 1
-        every, step, known = 1, 1, dict(attributes)
-        if attributes:
-            maps, positions = len(value) // images, value.shape[-2] * value.shape[-1]
-            every, step = _spread(maps, positions)
-            height, width = pair(attributes['stride'])
-            known['stride'] = step * height, step * width
+        shape, known = weight.payload.shape, dict(attributes)
         key = weight.source.removeprefix('parameter:'), qparams.scale
-        shape = weight.payload.shape
         if key not in self.inputs:
             self.inputs[key] = Inputs(shape[1:].numel(), qparams.scale)
         seen, channels = self.inputs[key], 1 if attributes else -1
-        looked_at = _some_maps(x.payload.detach(), images, every)
+        limit = moment_rows(shape[1:].numel(), self._calibrating)
+        limit *= self.images // images
+        every, step = 1, 1
+        if attributes:
+            maps, positions = len(value) // images, value.shape[-2] * value.shape[-1]
+            every, step = window_strides(maps, positions, limit)
+            height, width = pair(attributes['stride'])
+            known['stride'] = step * height, step * width
+
+        def some(x: Tensor) -> Tensor:
+            if attributes:
+                return some_maps(x, images, every)
+            return drawn_rows(x, images, limit)
 
         def see(real: Tensor, weights: Tensor | None = None) -> None:
             q = qparams.quantize(real)
@@ -237,33 +240,19 @@ class Measuring(Differentiating):
             else:
                 seen.update(q, real, weights)
 
+        looked_at = some(x.payload.detach())
         if not self.draws:
             see(looked_at)
             return
         kept = self.kept(looked_at)
 
         def update(gradient: Tensor) -> None:
+            gradient = some(gradient)
             if attributes:
-                gradient = _some_maps(gradient, images, every)[..., ::step, ::step]
-            weights = _row_weights(gradient, channels, images)
-            see(kept.read(), weights)
+                gradient = gradient[..., ::step, ::step]
+            see(kept.read(), _row_weights(gradient, channels, images))
 
         self.watch(value, update)
-
-
-def _spread(maps: int, positions: int) -> tuple[int, int]:
-    """Strides over maps, and over rows and columns of a map, that limit the windows."""
-    excess = maps * positions / MAX_WINDOWS
-    if excess <= 1:
-        return 1, 1
-    return (1, math.ceil(excess**0.5)) if positions > SMALL else (math.ceil(excess), 1)
-
-
-def _some_maps(x: Tensor, images: int, every: int) -> Tensor:
-    """Each ``every``-th map of each image."""
-    if every == 1:
-        return x
-    return x.unflatten(0, (images, -1))[:, ::every].flatten(0, 1)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from region_models import (
 from iptq_mm.calibration.phases import measure_mode
 from iptq_mm.calibration.phases.freeze import quantize_parameters
 from iptq_mm.calibration.phases.measure_mode import Inputs, Measuring
+from iptq_mm.calibration.sampling import drawn_rows
 from iptq_mm.modes import running
 from iptq_mm.patches import patches
 
@@ -155,13 +156,11 @@ def test_guided_rows_count_by_what_the_outputs_make_of_them():
 
 
 @pytest.mark.parametrize('guided', [False, True])
-@pytest.mark.parametrize('small', [50, 500])
-def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided, small):
+def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided):
     model = mmdet_swin()
     x = images(2, 3, 64, 48)  # 16 x 12 positions each
     net, plan, _ = calibrated(model, [x])
-    monkeypatch.setattr(measure_mode, 'MAX_WINDOWS', 100)
-    monkeypatch.setattr(measure_mode, 'SMALL', small)
+    monkeypatch.setattr(measure_mode, 'moment_rows', lambda features, images: 100)
     inputs = {}
     mode = Measuring(plan, inputs, guided)
     with torch.no_grad(), running(net, {'backbone': mode}):
@@ -170,16 +169,41 @@ def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided, small):
     (key,) = [key for key in inputs if key[0] == 'patch_embed.projection.weight']
     q = plan.inputs['input:0'].quantize(x)
     weight = model.patch_embed.projection.weight
-    if small == 50:  # each second position in both directions
-        seen = patches(q, weight.shape, (8, 8)).double()
-    else:  # the only map of each image
-        seen = patches(q, weight.shape, (4, 4)).double()
+    # Each second position in both directions.
+    seen = patches(q, weight.shape, (8, 8)).double()
     found = inputs[key].moments
     if guided:
         assert found.count > len(seen) and found.sum.any()
     else:
         assert found.count == len(seen)
         assert torch.equal(found.second, seen.T @ seen)
+
+
+@pytest.mark.parametrize('guided', [False, True])
+def test_some_rows_of_each_image_count(monkeypatch, guided):
+    module = Custom(lambda self, x: self.last(x))
+    batch = torch.randn(3, 40, 8, generator=torch.Generator().manual_seed(0))
+    net, plan, _ = calibrated(module, [batch])
+    monkeypatch.setattr(measure_mode, 'moment_rows', lambda features, images: 10)
+    asked = []
+    monkeypatch.setattr(
+        measure_mode, 'drawn_rows', lambda *a: asked.append(a[1:]) or drawn_rows(*a)
+    )
+    together, alone = {}, {}
+    for inputs, batches in ((together, [batch]), (alone, [*batch.split(1)])):
+        mode = Measuring(plan, inputs, guided, calibrating=3)
+        with torch.no_grad(), running(net, {'backbone': mode}):
+            for one in batches:
+                net(one)
+                mode.finish()
+    assert {*asked} == {(3, 10), (1, 10)}
+    for key, seen in together.items():
+        assert (seen.moments.count == 3 * 10) is not guided
+        assert torch.equal(seen.moments.second, alone[key].moments.second)
+        assert torch.equal(seen.fine, alone[key].fine)
+    q = plan.inputs['input:0'].quantize(drawn_rows(batch, 3, 10)).double().flatten(0, 1)
+    first = next(i for (name, _), i in together.items() if name == 'first.weight')
+    assert guided or torch.equal(first.moments.second, q.T @ q)
 
 
 def test_layers_of_very_many_inputs_are_left_out(monkeypatch):
