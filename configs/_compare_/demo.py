@@ -15,6 +15,8 @@ _NAIVE = {
     'quantization.activation.observer': dict(_delete_=True, type='minmax'),
     'quantization.activation.search_images': 0,
 }
+#: As many images as the presets have; `make demo` takes fewer.
+_IMAGES = 'quantization.calibration.num_images'
 _CONFIGS = {
     'ViT, W8A8': 'configs/demo/vit_demo_w8a8.py',
     'Swin, W8A8': 'configs/demo/swin_demo_w8a8.py',
@@ -23,7 +25,13 @@ _CONFIGS = {
 }
 
 settings = [
-    dict(name=f'{model}: {name}', config=config, options=options)
+    dict(
+        name=f'{model}: {name}',
+        config=config,
+        options={
+            _IMAGES: 500 if 'W4' in model else 128,
+            **options
+        })
     for model, config in _CONFIGS.items()
     for name, options in (('the preset', {}), ('naive', _NAIVE))
 ]
