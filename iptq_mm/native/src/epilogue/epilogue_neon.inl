@@ -1,15 +1,8 @@
-// The epilogue of the quick form, (4) to (7) in epilogue.inl, 16 columns at a time.
-//
-// sqdmull doubles the product, so that a shift of accumulators to the left is one less:
-//
-//   H = (2 * (acc << (up - 1)) * multiplier + (offset' << up)) >> 32
-//
-// Where up is 0, both summands are doubled, and the shift is one more.
+// What follows the requantization of channels_neon.inl, 16 columns at a time.
 #pragma once
 
-#include "arithmetic.inl"
+#include "epilogue/channels_neon.inl"
 #include "epilogue/line_neon.inl"
-#include "epilogue/targets.inl"
 #include "epilogue/word_sums_neon.inl"
 
 namespace iptq {
@@ -20,211 +13,139 @@ inline void post_row(const Gemm& g, i32* codes, i64 row, i64 column, i64 count);
 // Functions whose registers compilers would spill if they were one.
 #define IPTQ_APART __attribute__((noinline))
 
-// The constants of a panel's columns in their order.
-struct PanelConstants {
-  alignas(64) i32 multiplier[kTileColumns], shift[kTileColumns], left[kTileColumns];
-  alignas(64) i64 offset[kTileColumns];
-  bool moves;
-
-  void prepare(const Gemm& g, i64 column, i64 width) {
-    moves = false;
-    for (i64 c = 0; g.quick && c < width * kLanes; c += kLanes)
-      prepare_vector(g, column + c, c);
-  }
-
- private:
-  void prepare_vector(const Gemm& g, i64 at, i64 c) {
-    const i64 *evens = g.multiplier + at, *odds = evens + kLanes / 2;
-    for (i64 i = 0; i < kLanes / 2; i += 2) {
-      const int32x2_t even = vmovn_s64(vld1q_s64(evens + i));
-      const int32x2_t odd = vmovn_s64(vld1q_s64(odds + i));
-      vst1q_s32(multiplier + c + 2 * i,
-                vcombine_s32(vzip1_s32(even, odd), vzip2_s32(even, odd)));
-    }
-    for (i64 i = 0; i < kLanes; i += 4) {
-      const int32x4_t up = g.up ? vld1q_s32(g.up + at + i) : vdupq_n_s32(0);
-      const int32x4_t doubled = vreinterpretq_s32_u32(vceqzq_s32(up));  // or -1
-      const int32x4_t moved = vsubq_s32(vsubq_s32(up, vdupq_n_s32(1)), doubled);
-      moves = moves || (g.up && vmaxvq_s32(moved) > 0);
-      vst1q_s32(left + c + i, moved);
-      vst1q_s32(shift + c + i, vsubq_s32(doubled, vld1q_s32(g.shift + at + i)));
-      const int64x2_t even = vld1q_s64(g.offset + at + i / 2);
-      const int64x2_t odd = vld1q_s64(g.offset + at + kLanes / 2 + i / 2);
-      const int32x4_t by = vnegq_s32(doubled);
-      vst1q_s64(offset + c + i,
-                vshlq_s64(vzip1q_s64(even, odd), vmovl_s32(vget_low_s32(by))));
-      vst1q_s64(offset + c + i + 2, vshlq_s64(vzip2q_s64(even, odd), vmovl_high_s32(by)));
-    }
-  }
-};
-
-// Of 16 of them.
-template <bool Moves>
-struct SixteenChannels {
-  int32x4x4_t multiplier, shift, left;
-  int64x2x4_t first, second;  // offsets
-
-  SixteenChannels(const PanelConstants& p, i64 at)
-      : multiplier(vld1q_s32_x4(p.multiplier + at)),
-        shift(vld1q_s32_x4(p.shift + at)),
-        first(vld1q_s64_x4(p.offset + at)),
-        second(vld1q_s64_x4(p.offset + at + 8)) {
-    if (Moves) left = vld1q_s32_x4(p.left + at);
-  }
-
-  int32x4x4_t operator()(const i32* sums) const {
-    int32x4x4_t x = vld1q_s32_x4(sums);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      if (Moves) x.val[i] = vshlq_s32(x.val[i], left.val[i]);
-      const int32x4_t m = multiplier.val[i];
-      const int64x2_t low = vqdmull_s32(vget_low_s32(x.val[i]), vget_low_s32(m));
-      const int64x2_t high = vqdmull_high_s32(x.val[i], m);
-      const auto& offset = i < 2 ? first : second;
-      const int32x4_t h = vaddhn_high_s64(vaddhn_s64(low, offset.val[2 * i % 4]), high,
-                                          offset.val[2 * i % 4 + 1]);
-      x.val[i] = vshlq_s32(h, shift.val[i]);
-    }
-    return x;
-  }
-};
-
-// Calls body(row of the tile, column within it, codes) for 16 codes at a time.
-template <bool Moves, class Body>
-__attribute__((always_inline)) inline void requantize(const PanelConstants& p,
-                                                      const Targets& t, i64 width,
-                                                      const Body& body) {
-  const i64 rows = t.count, columns = width * kLanes;
-#pragma GCC unroll 1
-  for (i64 c = 0; c < columns; c += kLanes) {
-    const SixteenChannels<Moves> channels(p, c);
-#pragma GCC unroll 1
-    for (i64 r = 0; r < rows; ++r) body(r, c, channels(t.sums[r] + c));
-  }
-}
-
-template <class Body>
-inline void requantize(const PanelConstants& p, const Targets& t, i64 width,
-                       const Body& body) {
-  if (p.moves) requantize<true>(p, t, width, body);
-  else requantize<false>(p, t, width, body);
-}
-
 // Codes of a tile in words, which saturate.
 struct TileWords {
   alignas(64) i16 at[kTileRows][kTileColumns];
 
   IPTQ_APART TileWords(const PanelConstants& p, const Targets& t, i64 width) {
-    requantize(p, t, width, [&](i64 r, i64 c, const int32x4x4_t& x) {
-      store_pair(joined(x.val[0], x.val[1]), joined(x.val[2], x.val[3]), at[r] + c);
+    requantize_to_words(p, t, width, [this](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+      store_pair(a, b, at[r] + c);
     });
   }
-};
 
-// Where a tile's rows go: copies of what a compiler would read again after each store.
-template <class T>
-struct Output {
-  T* row[kTileRows];
-  i64 left;  // columns
-
-  Output(const Gemm& g, const Targets& t, i64 column) : left(g.n - column) {
-    for (i64 r = 0; r < t.count; ++r)
-      row[r] = static_cast<T*>(g.out) + t.target[r] * g.out_row + column;
+  IPTQ_APART void limit(const WordLimits& limits) {
+    for (auto& row : at)
+      for (i64 c = 0; c < kTileColumns; c += 8)
+        vst1q_s16(row + c, limits(vld1q_s16(row + c)));
   }
 };
 
-inline void store(uint8x16_t x, const Output<u8>& out, i64 r, i64 c) {
-  store_bytes(x, out.row[r] + c, out.left - c);
-}
+// Where a tile's rows go. Those that end within a vector are made in memory of their own,
+// and copied from there.
+template <class T>
+class Output {
+ public:
+  T* row[kTileRows];
 
-inline void store(int16x8_t low, int16x8_t high, const Output<i16>& out, i64 r, i64 c) {
-  store_words(low, high, out.row[r] + c, out.left - c);
-}
-
-// Calls make(two registers of words, row of the tile, column within it).
-template <class Make>
-__attribute__((always_inline)) inline void from_words(const PanelConstants& p,
-                                                      const Targets& t, i64 width,
-                                                      const Make& make) {
-  const TileWords words(p, t, width);
-  const i64 rows = t.count, columns = width * kLanes;
-#pragma GCC unroll 1
-  for (i64 r = 0; r < rows; ++r)
-#pragma GCC unroll 1
-    for (i64 c = 0; c < columns; c += kLanes) {
-      const int16x8x2_t x = vld1q_s16_x2(words.at[r] + c);
-      make(x.val[0], x.val[1], r, c);
+  Output(const Gemm& g, const Targets& t, i64 column, i64 width)
+      : rows_(t.count), columns_(width * kLanes), left_(g.n - column) {
+    T* const first = static_cast<T*>(g.out) + column;
+    for (i64 r = 0; r < t.count; ++r) row[r] = first + t.target[r] * g.out_row;
+    if (left_ >= columns_) return;
+    for (i64 r = 0; r < rows_; ++r) {
+      end_[r] = row[r];
+      row[r] = spare_[r];
     }
-}
+  }
+
+  ~Output() {
+    if (left_ >= columns_) return;
+    for (i64 r = 0; r < rows_; ++r) store_first(spare_[r], end_[r], left_);
+  }
+
+  // Calls make(row of the tile, column within it, where it goes) for each 16 columns.
+  template <class Make>
+  __attribute__((always_inline)) void each(const Make& make) const {
+    const i64 rows = rows_, columns = columns_;
+#pragma GCC unroll 1
+    for (i64 r = 0; r < rows; ++r) {
+      T* to = row[r];
+#pragma GCC unroll 1
+      for (i64 c = 0; c < columns; c += kLanes) make(r, c, to + c);
+    }
+  }
+
+ private:
+  i64 rows_, columns_, left_;
+  T* end_[kTileRows];
+  T spare_[kTileRows][kTileColumns];
+};
 
 IPTQ_APART void finish_bytes(const Gemm& g, const PanelConstants& p, const Targets& t,
-                         i64 column, i64 width) {
+                             i64 column, i64 width) {
   const ByteLimits limits(g.low, g.high);
-  const Output<u8> out(g, t, column);
-  requantize(p, t, width, [=](i64 r, i64 c, const int32x4x4_t& x) {
-    const int16x8_t low = joined(x.val[0], x.val[1]), high = joined(x.val[2], x.val[3]);
-    store(limits.always(joined(low, high)), out, r, c);
+  const Output<u8> out(g, t, column, width);
+  u8* const* to = out.row;
+  requantize_to_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    vst1q_u8(to[r] + c, limits.always(joined(a, b)));
   });
+}
+
+// A table of bytes by bytes: codes less the lowest one, which lie where results will.
+IPTQ_APART void finish_table(const Gemm& g, const PanelConstants& p, const Targets& t,
+                             i64 column, i64 width) {
+  const int16x8_t low = vdupq_n_s16(static_cast<i16>(g.low));
+  const uint8x16_t last = vdupq_n_u8(static_cast<u8>(g.high - g.low));
+  const Output<u8> out(g, t, column, width);
+  u8* const* to = out.row;
+  requantize_to_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    vst1q_u8(to[r] + c, vminq_u8(last, joined(vqsubq_s16(a, low), vqsubq_s16(b, low))));
+  });
+  const ByteTable table(g.table);
+  out.each([=](i64, i64, u8* at) { vst1q_u8(at, table(vld1q_u8(at))); });
 }
 
 IPTQ_APART void finish_line(const Gemm& g, const PanelConstants& p, const Targets& t,
-                        i64 column, i64 width) {
+                            i64 column, i64 width) {
+  TileWords words(p, t, width);
+  // Of all words but the least, which is far beyond the table, nothing is limited.
+  if (g.low > -INT16_MAX || g.high < INT16_MAX) words.limit(WordLimits(g.low, g.high));
   const LineVector line(g.line);
-  const Output<u8> out(g, t, column);
-  const WordLimits limits(g.low, g.high);
-  const bool limited = g.low > -INT16_MAX || g.high < INT16_MAX;
-  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
-    if (limited) {
-      a = limits(a);
-      b = limits(b);
-    }
-    store(line(a, b), out, r, c);
+  const Output<u8> out(g, t, column, width);
+  out.each([&, line](i64 r, i64 c, u8* to) {
+    const int16x8x2_t x = vld1q_s16_x2(words.at[r] + c);
+    vst1q_u8(to, line(x.val[0], x.val[1]));
   });
-}
-
-// A table of bytes by bytes: codes less the lowest one.
-IPTQ_APART void finish_table(const Gemm& g, const PanelConstants& p, const Targets& t,
-                         i64 column, i64 width) {
-  const ByteTable table(g.table);
-  const WordLimits limits(g.low, g.high);
-  const Output<u8> out(g, t, column);
-  const int16x8_t low = vdupq_n_s16(static_cast<i16>(g.low));
-  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
-    store(table(joined(vsubq_s16(limits(a), low), vsubq_s16(limits(b), low))), out, r, c);
-  });
+  const ByteLimits limits(g.line.low, g.line.high);
+  if (!limits.needed) return;
+  out.each([=](i64, i64, u8* to) { vst1q_u8(to, limits.always(vld1q_u8(to))); });
 }
 
 IPTQ_APART void finish_words(const Gemm& g, const PanelConstants& p, const Targets& t,
-                         i64 column, i64 width) {
+                             i64 column, i64 width) {
   const WordLimits limits(g.low, g.high);
-  const Output<i16> out(g, t, column);
-  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
-    store(limits(a), limits(b), out, r, c);
+  const Output<i16> out(g, t, column, width);
+  i16* const* to = out.row;
+  requantize_to_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+    store_pair(limits(a), limits(b), to[r] + c);
   });
 }
 
 IPTQ_APART void finish_word_sums(const Gemm& g, const PanelConstants& p, const Targets& t,
-                             i64 column, i64 width) {
+                                 i64 column, i64 width) {
+  const TileWords words(p, t, width);
   const WordLimits limits(g.low, g.high);
   const WordSum sum(g.sum);
-  const Output<i16> out(g, t, column);
+  const Output<i16> out(g, t, column, width);
   const i16* residual[kTileRows];
   for (i64 r = 0; r < t.count; ++r) residual[r] = residual_of(g, t.target[r]) + column;
-  from_words(p, t, width, [=](int16x8_t a, int16x8_t b, i64 r, i64 c) {
+  out.each([&, limits, sum](i64 r, i64 c, i16* to) {
+    const int16x8x2_t x = vld1q_s16_x2(words.at[r] + c);
     const int16x8x2_t other = vld1q_s16_x2(residual[r] + c);
-    store(sum(limits(a), other.val[0]), sum(limits(b), other.val[1]), out, r, c);
+    store_pair(sum(limits(x.val[0]), other.val[0]), sum(limits(x.val[1]), other.val[1]), to);
   });
 }
 
 // Whatever follows, in 32 bits.
-IPTQ_APART void finish_any(const Gemm& g, const PanelConstants& p, const Targets& t, i64 column,
-                       i64 width) {
+IPTQ_APART void finish_any(const Gemm& g, const PanelConstants& p, const Targets& t,
+                           i64 column, i64 width) {
   alignas(64) i32 codes[kTileRows][kTileColumns];
   const int32x4_t low = vdupq_n_s32(static_cast<i32>(g.low));
   const int32x4_t high = vdupq_n_s32(static_cast<i32>(g.high));
-  requantize(p, t, width, [&](i64 r, i64 c, int32x4x4_t x) {
-    for (int i = 0; i < 4; ++i) x.val[i] = vmaxq_s32(low, vminq_s32(high, x.val[i]));
-    for (int i = 0; i < 4; ++i) vst1q_s32(codes[r] + c + 4 * i, x.val[i]);
+  requantize<true>(p, t, width, [&](const auto& channels, const i32* sums, i64 r, i64 c) {
+    const int32x4x4_t x = channels.dwords(sums);
+    for (int i = 0; i < 4; ++i)
+      vst1q_s32(codes[r] + c + 4 * i, vmaxq_s32(low, vminq_s32(high, x.val[i])));
   });
   const i64 padded = width * kLanes;
   const i64 count = g.n - column < padded ? g.n - column : padded;

@@ -125,12 +125,14 @@ struct ByteTable {
   uint8x16x4_t part[4];
 
   explicit ByteTable(const void* table) {
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) part[i] = vld1q_u8_x4(static_cast<const u8*>(table) + 64 * i);
   }
 
   uint8x16_t operator()(uint8x16_t index) const {
     const uint8x16_t step = vdupq_n_u8(64);
     uint8x16_t made = vqtbl4q_u8(part[0], index);
+#pragma GCC unroll 3
     for (int i = 1; i < 4; ++i) {
       index = vsubq_u8(index, step);
       made = vqtbx4q_u8(made, part[i], index);
