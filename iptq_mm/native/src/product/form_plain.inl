@@ -23,7 +23,7 @@ enum RowKind { kBytes, kWidened, kWords };
 inline i64 formed_bytes(i64, i64) { return 0; }
 inline void form_rows(const char* const*, i64, i64, i64, i64, RowKind, char*) {}
 inline void pair_groups(const i8*, const i8*, i64, char*) {}
-inline void add_groups(const i8*, i64, i32*) {}
+inline void sum_groups(const i8*, i64, i64, i32*) {}
 inline bool widen_quickly(const i8*, i64, i16*) { return false; }
 inline void form_panels(const PanelLayout&, char*) {}
 

@@ -115,10 +115,8 @@ inline void unpack_bytes(const Gemm& g, const PanelLayout& panels, i64 panel, i6
 inline void shift_start(const Gemm& g, const PanelLayout& panels, i64 panel, i64 taps,
                         const char* b, i32* start) {
   const i64 columns = panels.width_of(panel) * kLanes;
-  const i8* weights = reinterpret_cast<const i8*>(b);
   i32 sums[kTileColumns] = {};
-  for (i64 i = 0; i < panels.groups * taps; ++i, weights += 4 * columns)
-    add_groups(weights, columns, sums);
+  sum_groups(reinterpret_cast<const i8*>(b), panels.groups * taps, columns, sums);
   for (i64 c = 0; c < columns; ++c)
     start[c] = static_cast<i32>(static_cast<u32>(g.start[panels.column(panel) + c]) +
                                 static_cast<u32>(sums[c]) * static_cast<u32>(kRowShift));

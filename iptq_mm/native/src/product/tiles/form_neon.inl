@@ -179,23 +179,32 @@ inline void form_split(const i16* rows, i64 distance, i64 count, i64 zero_point,
   else form_split_pairs<1>(rows, distance, count, zero_point, depth, to);
 }
 
-// Two groups of 4 depths, `size` bytes each, become one of 8.
+// Two groups of 4 depths, `size` bytes each, become one of 8. Sizes are whole vectors of
+// columns.
 inline void pair_groups(const i8* from, const i8* second, i64 size, char* to) {
-  i32* at = reinterpret_cast<i32*>(to);
-  for (i64 i = 0; i < size; i += 16, at += 8) {
-    const int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(from + i));
-    const int32x4_t y = vreinterpretq_s32_s8(vld1q_s8(second + i));
-    vst1q_s32(at, vzip1q_s32(x, y));
-    vst1q_s32(at + 4, vzip2q_s32(x, y));
-  }
+  for (i64 i = 0; i < size; i += 64, to += 128)
+#pragma GCC unroll 4
+    for (i64 j = 0; j < 64; j += 16) {
+      const int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(from + i + j));
+      const int32x4_t y = vreinterpretq_s32_s8(vld1q_s8(second + i + j));
+      vst2q_s32(reinterpret_cast<i32*>(to + 2 * j), {{x, y}});
+    }
 }
 
-// Adds a group's weights of each column to its sum.
-inline void add_groups(const i8* weights, i64 columns, i32* sums) {
+// Sums of each column's weights in groups of 4 depths; columns are whole vectors.
+inline void sum_groups(const i8* weights, i64 groups, i64 columns, i32* sums) {
 #ifdef IPTQ_DOTPROD
   const int8x16_t ones = vdupq_n_s8(1);
-  for (i64 c = 0; c < columns; c += 4)
-    vst1q_s32(sums + c, vdotq_s32(vld1q_s32(sums + c), vld1q_s8(weights + 4 * c), ones));
+  for (i64 c = 0; c < columns; c += kLanes) {
+    const i8* at = weights + 4 * c;
+    int32x4_t total[4] = {};
+    for (i64 g = 0; g < groups; ++g, at += 4 * columns) {
+      const int8x16x4_t x = vld1q_s8_x4(at);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) total[i] = vdotq_s32(total[i], x.val[i], ones);
+    }
+    for (int i = 0; i < 4; ++i) vst1q_s32(sums + c + 4 * i, total[i]);
+  }
 #endif
 }
 

@@ -26,7 +26,7 @@ struct Strip {
   i64 again;         // words as two bytes: the lower ones follow, times the same weights
   i64 step;          // from group to group of `b`
   const i32* start;
-  i64 start_step;    // from row to row; i8mm: from pair to pair
+  i64 start_step;    // from row to row; 0: all rows have the same
   i32* out;
   i64 out_step;
 };
@@ -34,32 +34,38 @@ struct Strip {
 #define IPTQ_LOAD4(first, last, from, by) \
   "ld1 {v" #first ".16b-v" #last ".16b}, [" from "], " by "\n"
 
-// Units twice a turn. Unit and Half are text; so are Start, Again and Store.
+// Four units a turn, after those that are left. Unit and Half are text; so are Start, Again
+// and Store.
 #define IPTQ_STRIP(Name, Pairs, Start, Unit, Half, Again, Store)                        \
   template <>                                                                           \
   inline void Name<Pairs>(const Strip& s) {                                             \
     const char *a = s.a, *b;                                                            \
-    const char *start = reinterpret_cast<const char*>(s.start), *next = start + 64;     \
+    const char* start = reinterpret_cast<const char*>(s.start);                         \
     i32* out = s.out;                                                                   \
     i64 turns, again = s.again;                                                         \
     asm volatile(Start                                                                  \
-                 "0: mov %[turns], %[all]\n"                                            \
-                 "mov %[b], %[weights]\n"                                               \
-                 "cbz %[odd], 1f\n" Unit                                                \
-                 "1: cbz %[turns], 3f\n"                                                \
-                 "2: " Unit Unit                                                        \
+                 "0: mov %[b], %[weights]\n"                                            \
+                 "cbz %[rest], 2f\n"                                                    \
+                 "mov %[turns], %[rest]\n"                                              \
+                 "1: " Unit                                                             \
                  "subs %[turns], %[turns], #1\n"                                        \
-                 "b.ne 2b\n"                                                            \
-                 "3: cbz %[half], 4f\n" Half                                            \
-                 "4: cbz %[again], 5f\n" Again                                          \
+                 "b.ne 1b\n"                                                            \
+                 "2: cbz %[fours], 4f\n"                                                \
+                 "mov %[turns], %[fours]\n"                                             \
+                 "3: " Unit Unit Unit Unit                                              \
+                 "subs %[turns], %[turns], #1\n"                                        \
+                 "b.ne 3b\n"                                                            \
+                 "4: cbz %[half], 5f\n" Half                                            \
+                 "5: cbz %[again], 6f\n" Again                                          \
                  "mov %[again], #0\n"                                                   \
                  "b 0b\n"                                                               \
-                 "5:\n" Store                                                           \
-                 : [a] "+&r"(a), [b] "=&r"(b), [start] "+&r"(start), [next] "+&r"(next), \
+                 "6:\n" Store                                                           \
+                 : [a] "+&r"(a), [b] "=&r"(b), [start] "+&r"(start),                     \
                    [out] "+&r"(out), [turns] "=&r"(turns), [again] "+&r"(again)         \
-                 : [weights] "r"(s.b), [all] "r"(s.units >> 1),                         \
-                   [odd] "r"(s.units & 1), [half] "r"(s.half), [step] "r"(s.step),      \
-                   [rest] "r"(s.step - 32), [pair] "r"(2 * s.step - 64),                \
+                 : [next] "r"(start + 32), [weights] "r"(s.b),                          \
+                   [fours] "r"(s.units >> 2), [rest] "r"(s.units & 3),                  \
+                   [half] "r"(s.half), [step] "r"(s.step),                              \
+                   [second] "r"(s.step - 32), [pair] "r"(2 * s.step - 64),              \
                    [start_step] "r"(s.start_step), [out_step] "r"(s.out_step)           \
                  : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", \
                    "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", \
@@ -102,7 +108,7 @@ struct Strip {
   IPTQ_WORDS(28, 29, 30, 31, 2, z, w)
 #define IPTQ_PAIRS_OF_DEPTHS              \
   "ld2 {v4.8h, v5.8h}, [%[b]], #32\n"     \
-  "ld2 {v6.8h, v7.8h}, [%[b]], %[rest]\n"
+  "ld2 {v6.8h, v7.8h}, [%[b]], %[second]\n"
 #define IPTQ_WORDS_HALF(P) IPTQ_A_##P IPTQ_PAIRS_OF_DEPTHS IPTQ_WORDS_##P(0, 1, 4, 5)
 #define IPTQ_WORDS_UNIT(P) IPTQ_WORDS_HALF(P) IPTQ_PAIRS_OF_DEPTHS IPTQ_WORDS_##P(2, 3, 6, 7)
 
@@ -177,10 +183,7 @@ IPTQ_WORD_STRIP(3)
   IPTQ_MM_##P(4, 12, 20, 28) IPTQ_MM_##P(5, 13, 21, 29)                            \
   IPTQ_MM_##P(6, 14, 22, 30) IPTQ_MM_##P(7, 15, 23, 31)
 
-// Sums of a pair of rows, from registers' form and to rows.
-#define IPTQ_FROM_PAIR(first, middle, second, last)                   \
-  IPTQ_LOAD4(first, middle, "%[start]", "%[start_step]")              \
-  IPTQ_LOAD4(second, last, "%[next]", "%[start_step]")
+// Sums of a pair of rows, to rows and from them.
 #define IPTQ_JOIN(zip, to, x, y) #zip " v" #to ".2d, v" #x ".2d, v" #y ".2d\n"
 #define IPTQ_TO_ROWS(s0, s1, s2, s3, s4, s5, s6, s7)                              \
   IPTQ_JOIN(zip1, 0, s0, s1) IPTQ_JOIN(zip1, 1, s2, s3)                           \
@@ -188,16 +191,30 @@ IPTQ_WORD_STRIP(3)
   IPTQ_JOIN(zip2, 4, s0, s1) IPTQ_JOIN(zip2, 5, s2, s3)                           \
   IPTQ_JOIN(zip2, 6, s4, s5) IPTQ_JOIN(zip2, 7, s6, s7)                           \
   IPTQ_TO(0, 3) IPTQ_TO(4, 7)
-#define IPTQ_FROM_1 IPTQ_FROM_PAIR(8, 11, 12, 15)
-#define IPTQ_FROM_2 IPTQ_FROM_1 IPTQ_FROM_PAIR(16, 19, 20, 23)
-#define IPTQ_FROM_3 IPTQ_FROM_2 IPTQ_FROM_PAIR(24, 27, 28, 31)
-#define IPTQ_TO_1 IPTQ_TO_ROWS(8, 9, 10, 11, 12, 13, 14, 15)
-#define IPTQ_TO_2 IPTQ_TO_1 IPTQ_TO_ROWS(16, 17, 18, 19, 20, 21, 22, 23)
-#define IPTQ_TO_3 IPTQ_TO_2 IPTQ_TO_ROWS(24, 25, 26, 27, 28, 29, 30, 31)
+#define IPTQ_FROM_ROWS(s0, s1, s2, s3, s4, s5, s6, s7)                            \
+  IPTQ_FROM(0, 3) IPTQ_FROM(4, 7)                                                 \
+  IPTQ_JOIN(zip1, s0, 0, 4) IPTQ_JOIN(zip2, s1, 0, 4)                             \
+  IPTQ_JOIN(zip1, s2, 1, 5) IPTQ_JOIN(zip2, s3, 1, 5)                             \
+  IPTQ_JOIN(zip1, s4, 2, 6) IPTQ_JOIN(zip2, s5, 2, 6)                             \
+  IPTQ_JOIN(zip1, s6, 3, 7) IPTQ_JOIN(zip2, s7, 3, 7)
+
+// The same sums for both rows of a pair, two columns in each register.
+#define IPTQ_REPEAT(s0, s1, s2, s3, from) \
+  "ld4r {v" #s0 ".2d, v" #s1 ".2d, v" #s2 ".2d, v" #s3 ".2d}, [" from "]\n"
+#define IPTQ_FROM_ONE(s0, s1, s2, s3, s4, s5, s6, s7) \
+  IPTQ_REPEAT(s0, s1, s2, s3, "%[start]") IPTQ_REPEAT(s4, s5, s6, s7, "%[next]")
+
+#define IPTQ_PAIRS_1(each) each(8, 9, 10, 11, 12, 13, 14, 15)
+#define IPTQ_PAIRS_2(each) IPTQ_PAIRS_1(each) each(16, 17, 18, 19, 20, 21, 22, 23)
+#define IPTQ_PAIRS_3(each) IPTQ_PAIRS_2(each) each(24, 25, 26, 27, 28, 29, 30, 31)
+#define IPTQ_FROM_PAIRS(P)                                           \
+  "cbnz %[start_step], 7f\n" IPTQ_PAIRS_##P(IPTQ_FROM_ONE) "b 0f\n"  \
+  "7: " IPTQ_PAIRS_##P(IPTQ_FROM_ROWS)
 
 // Panels have no half units here.
-#define IPTQ_BYTE_STRIP(P) \
-  IPTQ_STRIP(byte_strip, P, IPTQ_FROM_##P, IPTQ_MM_UNIT(P), "", IPTQ_SHIFT_##P, IPTQ_TO_##P)
+#define IPTQ_BYTE_STRIP(P)                                                        \
+  IPTQ_STRIP(byte_strip, P, IPTQ_FROM_PAIRS(P), IPTQ_MM_UNIT(P), "", IPTQ_SHIFT_##P, \
+             IPTQ_PAIRS_##P(IPTQ_TO_ROWS))
 
 #endif
 

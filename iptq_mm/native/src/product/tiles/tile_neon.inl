@@ -24,27 +24,6 @@ inline void run_strip(const Strip& strip) {
   else word_strip<Pairs>(strip);
 }
 
-// First sums of 16 columns as usmmla's registers have them, and how far pairs are apart.
-template <int Pairs>
-inline i64 form_start(const i32* start, i64 start_row, i32* to) {
-  if (start_row == 0) {
-    for (int i = 0; i < 4; ++i, to += 8) {
-      const int64x2_t s = vreinterpretq_s64_s32(vld1q_s32(start + 4 * i));
-      const int32x4_t low = vreinterpretq_s32_s64(vdupq_laneq_s64(s, 0));
-      const int32x4_t high = vreinterpretq_s32_s64(vdupq_laneq_s64(s, 1));
-      vst1q_s32(to, low);
-      vst1q_s32(to + 4, high);
-    }
-    return 0;
-  }
-  for (int p = 0; p < Pairs; ++p, start += 2 * start_row)
-    for (int i = 0; i < 8; ++i, to += 4) {
-      vst1_s32(to, vld1_s32(start + 2 * i));
-      vst1_s32(to + 2, vld1_s32(start + start_row + 2 * i));
-    }
-  return 128;
-}
-
 // `taps` taps of `groups` dwords each, whose units follow one another. Again: the upper
 // bytes of words are followed by the lower ones.
 template <int Pairs, bool Bytes>
@@ -57,17 +36,12 @@ void multiply_strips(const char* a, i64 taps, const char* b, i64 groups, i64 wid
   s.half = groups % 2;
   s.again = again;
   s.step = 64 * width;
+  s.start_step = 4 * start_row;
   s.out_step = 4 * out_row;
   for (i64 j = 0; j < width; ++j) {
     s.b = b + (Bytes && kFormsPanels ? 128 : 64) * j;
     s.out = out + kLanes * j;
     s.start = start + kLanes * j;
-    s.start_step = 4 * start_row;
-    i32 formed[Bytes && kFormsPanels ? 4 * 8 * Pairs : 1];
-    if constexpr (Bytes && kFormsPanels) {
-      s.start_step = form_start<Pairs>(s.start, start_row, formed);
-      s.start = formed;
-    }
     run_strip<Pairs, Bytes>(s);
   }
 }
