@@ -53,6 +53,12 @@ inline bool within_bytes(i64 low, i64 high) { return low >= 0 && high <= 255; }
 
 inline bool within_words(i64 low, i64 high) { return low >= INT16_MIN && high <= INT16_MAX; }
 
+// All bits of the first `count` lanes, of which there may be more or less.
+inline uint16x8_t first_words(i64 count) {
+  static const i16 lanes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  return vcgtq_s16(vdupq_n_s16(static_cast<i16>(count)), vld1q_s16(lanes));
+}
+
 // The first `count` of 16 elements of two registers, or of one, to memory.
 template <class T>
 inline void store_first(const T* from, T* to, i64 count) {
@@ -79,14 +85,16 @@ inline void store_words(int16x8_t low, int16x8_t high, i16* to, i64 count) {
   store_first(all, to, count);
 }
 
+// How QuickScalar shifts: sums to the left before, products to the right after, or neither.
+enum Shifts { kLeft, kRight, kNone };
+
 // One requantization of all columns, by (1) where its constants allow that. `largest` is
 // what the sums are at most in magnitude.
 struct QuickScalar {
-  bool fits;
-  int32x4_t multiplier, left, right;
+  bool fits, adds;  // whether by (1); whether there is a zero point
+  Shifts shifts;
+  int32x4_t multiplier, by;
   int16x8_t zero_point;
-  bool moves, rounds;  // whether they are shifted left before, or right after
-  bool adds;
 
   QuickScalar(const Requantization& r, i64 largest = INT32_MAX) : fits(false) {
     if (r.shift < 1 || r.shift > 62 || r.multiplier < 0 || r.multiplier > INT32_MAX) return;
@@ -97,26 +105,28 @@ struct QuickScalar {
     if (!within_words(r.low - zero, r.high - zero)) return;
     if (up > 0 && (up > 30 || largest > (INT32_MAX >> up))) return;
     fits = true;
-    moves = up > 0;
-    rounds = up < 0;
-    adds = zero != 0;
+    shifts = up > 0 ? kLeft : up < 0 ? kRight : kNone;
     multiplier = vdupq_n_s32(static_cast<i32>(r.multiplier));
-    left = vdupq_n_s32(moves ? static_cast<i32>(up) : 0);
-    right = vdupq_n_s32(rounds ? static_cast<i32>(up) : 0);
+    by = vdupq_n_s32(static_cast<i32>(up));
+    adds = zero != 0;
     zero_point = vdupq_n_s16(static_cast<i16>(zero));
   }
 
-  template <bool Rounds>
+  template <Shifts S>
   int32x4_t wide(int32x4_t x) const {
-    if (Rounds) return vrshlq_s32(vqdmulhq_s32(x, multiplier), right);
-    return vqrdmulhq_s32(vshlq_s32(x, left), multiplier);  // (1) with s = 31
+    if (S == kRight) return vrshlq_s32(vqdmulhq_s32(x, multiplier), by);
+    return vqrdmulhq_s32(S == kLeft ? vshlq_s32(x, by) : x, multiplier);  // (1), s = 31
   }
 
-  // Words saturate.
-  template <bool Rounds>
+  // Words, which saturate; and without the zero point.
+  template <Shifts S>
   int16x8_t operator()(int32x4_t low, int32x4_t high) const {
-    const int16x8_t x = joined(wide<Rounds>(low), wide<Rounds>(high));
-    return adds ? vqaddq_s16(x, zero_point) : x;
+    return vqaddq_s16(integers<S>(low, high), zero_point);
+  }
+
+  template <Shifts S>
+  int16x8_t integers(int32x4_t low, int32x4_t high) const {
+    return joined(wide<S>(low), wide<S>(high));
   }
 };
 

@@ -14,7 +14,7 @@ constexpr i64 kRowShift = 0;
 #ifndef IPTQ_AMX_TILES
 constexpr bool kSplitsWords = false;
 using SplitProbability = i16;
-inline void multiply_split(const i16*, i64, i64, i64, const PanelLayout&, const char*,
+inline void multiply_split(const i16*, i64, i64, const PanelLayout&, const char*,
                            const i32*, i32*, i64, char*) {}
 #endif
 

@@ -112,8 +112,8 @@ template <Operands P>
 void multiply_values(const Attention& a, const AttentionMemory<P>& m,
                      const PanelLayout& values, i64 rows) {
   if constexpr (P == kOfSplitWords)
-    multiply_split(m.p, m.p_row, rows, a.softmax.zero_point, values, m.values,
-                   m.value_start, m.sums, m.values_padded, m.form);
+    multiply_split(m.p, m.p_row, rows, values, m.values, m.value_start, m.sums,
+                   m.values_padded, m.form);
   else
     multiply<P == kOfBytes>(reinterpret_cast<const char*>(m.p), m.p_row * sizeof *m.p, rows,
                             values, m.values, m.value_start, m.sums, m.values_padded,
@@ -133,8 +133,9 @@ struct QueryRows {
 // before the results of this one: probabilities that were written just before are slow to
 // read for a product.
 template <Operands P>
-void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables& tables,
-                  const PanelLayout& values, i64 group, i64 first, i64 last) {
+void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Softmax& softmax,
+                  const Tables& tables, const PanelLayout& values, i64 group, i64 first,
+                  i64 last) {
   const auto multiply_tile = [&](i64 t) {
     const QueryRows rows(a, t);
     multiply_queries(a, m, a.q + a.q_at[group] + rows.first * a.q_row, rows.count);
@@ -146,7 +147,7 @@ void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Tables&
       const i64 rest = rows.count - r, count = rest < m.together ? rest : m.together;
       i32* scores = m.scores + r * m.keys_padded;
       const bool words = score_rows(a, group, rows.first + r, count, scores, m.keys_padded);
-      softmax_rows(a.softmax, tables, scores, m.keys_padded, count, a.keys, words,
+      softmax_rows(softmax, tables, scores, m.keys_padded, count, a.keys, words,
                    m.p + r * m.p_row, m.p_row);
     }
     if (t + 1 < last) multiply_tile(t + 1);
@@ -164,8 +165,8 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
   const AttentionGrid grid(a, tasks);
   const TileConfig config(0);
   const PanelLayout values = panels_of<bytes>(a.value_depth, a.keys);
-  // Split words are without it.
-  const i64 zero_point = P == kOfSplitWords ? 0 : a.softmax.zero_point;
+  Softmax softmax = a.softmax;
+  if (P == kOfSplitWords) softmax.zero_point = 0;  // split words are without it
   const i64 end = grid.units * (task + 1) / tasks;
   // What softmax leaves beyond the keys meets zeros.
   std::memset(m.p, 0, kTileRows * m.p_row * sizeof *m.p);
@@ -173,9 +174,10 @@ void attend(const Attention& a, i64 task, i64 tasks, char* scratch) {
     const i64 group = grid.group(unit);
     pack_columns<kByteProducts>(a.k + a.k_at[group], a.k_row, a.keys, a.depth,
                                 a.q_zero_point, m.keys, m.key_start);
-    pack_depths<bytes>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys, zero_point,
-                       m.values, m.value_start);
-    attend_tiles(a, m, tables, values, group, grid.first_tile(unit), grid.last_tile(unit));
+    pack_depths<bytes>(a.v + a.v_at[group], a.v_row, a.value_depth, a.keys,
+                       softmax.zero_point, m.values, m.value_start);
+    attend_tiles(a, m, softmax, tables, values, group, grid.first_tile(unit),
+                 grid.last_tile(unit));
   }
 }
 

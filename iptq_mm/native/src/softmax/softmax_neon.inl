@@ -12,90 +12,97 @@ namespace {
 // What a sum of products of bytes is at most, less zero points.
 inline i64 largest_score(const Attention& a) { return a.depth * 255 * 128; }
 
-template <bool Rounds>
-void word_scores(const QuickScalar& quick, const WordLimits& limits, i64 keys, i32* row) {
+// Sums become words, which fill half of a row. Those beyond the keys are the least, and
+// behind them is the largest one.
+template <Shifts S>
+void word_scores(const QuickScalar& scale, const WordLimits& range, i64 keys, i32* row) {
+  const QuickScalar quick = scale;
+  const WordLimits limits = range;
   i16* to = reinterpret_cast<i16*>(row);
-  for (i64 i = 0; i < keys; i += kLanes) {
+  int16x8_t largest = vdupq_n_s16(INT16_MIN);
+  const auto store = [&](int16x8_t x, int16x8_t y, i64 i) {
+    largest = vmaxq_s16(largest, vmaxq_s16(x, y));
+    store_pair(x, y, to + i);
+  };
+  const auto scores = [&](int32x4_t x, int32x4_t y) {
+    return limits(quick.integers<S>(x, y));
+  };
+  i64 i = 0;
+  for (; i + kLanes <= keys; i += kLanes) {
     const int32x4x4_t x = vld1q_s32_x4(row + i);
-    store_pair(limits(quick.operator()<Rounds>(x.val[0], x.val[1])),
-               limits(quick.operator()<Rounds>(x.val[2], x.val[3])), to + i);
+    store(scores(x.val[0], x.val[1]), scores(x.val[2], x.val[3]), i);
   }
-  for (i64 i = keys; i < ceil_div(keys, kLanes) * kLanes; ++i) to[i] = INT16_MIN;
+  if (i < keys) {
+    const int32x4x4_t x = vld1q_s32_x4(row + i);
+    const int16x8_t least = vdupq_n_s16(INT16_MIN);
+    store(vbslq_s16(first_words(keys - i), scores(x.val[0], x.val[1]), least),
+          vbslq_s16(first_words(keys - i - 8), scores(x.val[2], x.val[3]), least), i);
+    i += kLanes;
+  }
+  to[i] = vmaxvq_s16(largest);
 }
 
-// Accumulators of rows to scores, with what is added to them; whether they are words, which
-// fill half of a row. Those beyond the keys are the least, then.
+// Accumulators of rows to scores, with what is added to them; whether they are words.
 inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
                        i64 distance) {
   const Requantization& r = a.score;
   const QuickScalar quick(r, largest_score(a));
   if (!a.softmax.fine || a.softmax.form != kTables || a.softmax.table || a.additions ||
-      !quick.fits || !within_words(r.low, r.high)) {
+      !quick.fits || quick.adds || !within_words(r.low, r.high)) {
     any_score_rows(a, group, row, rows, scores, distance);
     return false;
   }
   const WordLimits limits(r.low, r.high);
-  for (i64 i = 0; i < rows; ++i, scores += distance) {
-    if (quick.rounds) word_scores<true>(quick, limits, a.keys, scores);
-    else word_scores<false>(quick, limits, a.keys, scores);
-  }
+  const auto each = quick.shifts == kLeft    ? word_scores<kLeft>
+                    : quick.shifts == kRight ? word_scores<kRight>
+                                             : word_scores<kNone>;
+  for (i64 i = 0; i < rows; ++i) each(quick, limits, a.keys, scores + i * distance);
   return true;
 }
 
-inline i16 largest_of(const i16* words, i64 count) {
-  int16x8_t largest = vld1q_s16(words);
-  for (i64 i = 8; i < count; i += 8) largest = vmaxq_s16(largest, vld1q_s16(words + i));
-  return vmaxvq_s16(largest);
-}
-
 // How far words lie below the largest, without signs; limited and coarsened.
+template <bool Coarse>
 struct WordDifferences {
   uint16x8_t largest, limit;
   int16x8_t down;
-  bool coarse;
 
   WordDifferences(const Softmax& s, i16 largest)
       : largest(vdupq_n_u16(static_cast<u16>(largest))),
         limit(vdupq_n_u16(static_cast<u16>(s.clamp < UINT16_MAX ? s.clamp : UINT16_MAX))),
-        down(vdupq_n_s16(static_cast<i16>(-s.down))),
-        coarse(s.down > 0) {}
+        down(vdupq_n_s16(static_cast<i16>(-s.down))) {}
 
   uint16x8_t operator()(int16x8_t score) const {
     const uint16x8_t d =
         vminq_u16(limit, vsubq_u16(largest, vreinterpretq_u16_s16(score)));
-    return coarse ? vrshlq_u16(d, down) : d;
+    return Coarse ? vrshlq_u16(d, down) : d;
   }
 };
 
 // Words become exponentials, and from the end on, since they take twice the room; their
-// sum. Those beyond the keys are zeros.
-inline i64 word_exponentials(const Softmax& s, const Tables& given, i32* scores, i64 keys) {
-  const Tables tables = given;
+// sum. Those beyond the keys are all the same, and no part of it.
+template <bool Coarse>
+i64 word_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys) {
   const i16* words = reinterpret_cast<const i16*>(scores);
   u32* e = reinterpret_cast<u32*>(scores);
   const i64 padded = ceil_div(keys, kLanes) * kLanes;
-  const WordDifferences differences(s, largest_of(words, padded));
+  const WordDifferences<Coarse> differences(s, words[padded]);
   uint64x2_t total = vdupq_n_u64(0);
   for (i64 i = padded - kLanes; i >= 0; i -= kLanes) {
     const int16x8x2_t x = vld1q_s16_x2(words + i);
-    uint32x4x4_t made = tables(differences(x.val[0]), differences(x.val[1]));
-    if (keys - i < kLanes) {
-      u32 all[kLanes];
-      vst1q_u32_x4(all, made);
-      for (i64 j = keys - i; j < kLanes; ++j) all[j] = 0;
-      made = vld1q_u32_x4(all);
-    }
+    const uint32x4x4_t made = tables(differences(x.val[0]), differences(x.val[1]));
     // Two are below 2**32.
     total = vpadalq_u32(total, vaddq_u32(made.val[0], made.val[1]));
     total = vpadalq_u32(total, vaddq_u32(made.val[2], made.val[3]));
+#pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) vst1q_u32(e + i + 4 * j, made.val[j]);
   }
-  return static_cast<i64>(vaddvq_u64(total));
+  const u64 others = static_cast<u64>(padded - keys) * e[padded - 1];
+  return static_cast<i64>(vaddvq_u64(total) - others);
 }
 
-// Exponentials to probabilities' codes, by (1) of vectors_neon.inl.
-inline void word_probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal,
-                               i16* p) {
+// Exponentials to probabilities' codes, by (1) of vectors_neon.inl. Words saturate.
+template <bool Limited>
+void word_probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, i16* p) {
   const int32x4_t factor = vdupq_n_s32(static_cast<i32>(reciprocal));
   const int32x4_t shift = vdupq_n_s32(static_cast<i32>(31 - s.quotient_shift));
   const uint16x8_t high = vdupq_n_u16(static_cast<u16>(s.high));
@@ -104,8 +111,9 @@ inline void word_probabilities(const Softmax& s, const i32* e, i64 keys, i64 rec
     return vreinterpretq_u32_s32(vrshlq_s32(vqdmulhq_s32(x, factor), shift));
   };
   const auto codes = [&](int32x4_t x, int32x4_t y) {
-    const uint16x8_t q = vqmovn_high_u32(vqmovn_u32(quotient(x)), quotient(y));
-    return vreinterpretq_s16_u16(vaddq_u16(vminq_u16(q, high), zero_point));
+    uint16x8_t q = vqmovn_high_u32(vqmovn_u32(quotient(x)), quotient(y));
+    if (Limited) q = vaddq_u16(vminq_u16(q, high), zero_point);
+    return vreinterpretq_s16_u16(q);
   };
   for (i64 i = 0; i < keys; i += kLanes) {
     const int32x4x4_t x = vld1q_s32_x4(e + i);
@@ -119,11 +127,14 @@ void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance
                i64 keys, bool words, T* p, i64 p_row) {
   if (!words) return any_quotients(s, scores, distance, rows, keys, p, p_row);
   for (i64 r = 0; r < rows; ++r, scores += distance, p += p_row) {
-    const i64 total = word_exponentials(s, tables, scores, keys);
+    const i64 total = s.down > 0 ? word_exponentials<true>(s, tables, scores, keys)
+                                 : word_exponentials<false>(s, tables, scores, keys);
     if constexpr (sizeof(T) == 2) {
       const i64 reciprocal = ((total >> 1) + s.one) / total;
       if (reciprocal <= INT32_MAX && s.quotient_shift >= 32 && s.high <= UINT16_MAX) {
-        word_probabilities(s, scores, keys, reciprocal, reinterpret_cast<i16*>(p));
+        const bool limited = s.high < UINT16_MAX || s.zero_point;
+        const auto divide = limited ? word_probabilities<true> : word_probabilities<false>;
+        divide(s, scores, keys, reciprocal, reinterpret_cast<i16*>(p));
         continue;
       }
     }
@@ -136,16 +147,20 @@ inline void store_results(const Requantization& r, i64 size, const i32* sums,
                           i64 distance, i64 rows, void* out, i64 type, i64 at,
                           i64 out_row) {
   const QuickScalar quick(r);
-  if (!quick.fits || !quick.rounds || type != kU8 || !within_bytes(r.low, r.high))
+  if (!quick.fits || quick.shifts != kRight || type != kU8 || !within_bytes(r.low, r.high))
     return any_store_results(r, size, sums, distance, rows, out, type, at, out_row);
   const ByteLimits limits(r.low, r.high);
-  for (i64 row = 0; row < rows; ++row, sums += distance, at += out_row)
-    for (i64 c = 0; c < size; c += kLanes) {
-      const int32x4x4_t x = vld1q_s32_x4(sums + c);
-      const uint8x16_t codes = joined(quick.operator()<true>(x.val[0], x.val[1]),
-                                      quick.operator()<true>(x.val[2], x.val[3]));
-      store_bytes(limits(codes), static_cast<u8*>(out) + at + c, size - c);
-    }
+  const auto codes = [&](const i32* from) {
+    const int32x4x4_t x = vld1q_s32_x4(from);
+    return limits.always(joined(quick.operator()<kRight>(x.val[0], x.val[1]),
+                                quick.operator()<kRight>(x.val[2], x.val[3])));
+  };
+  const i64 whole = size / kLanes * kLanes;
+  for (i64 row = 0; row < rows; ++row, sums += distance, at += out_row) {
+    u8* to = static_cast<u8*>(out) + at;
+    for (i64 c = 0; c < whole; c += kLanes) vst1q_u8(to + c, codes(sums + c));
+    if (whole < size) store_bytes(codes(sums + whole), to + whole, size - whole);
+  }
 }
 
 }  // namespace

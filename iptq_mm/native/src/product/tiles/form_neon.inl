@@ -129,18 +129,16 @@ inline void form_rows(const char* const* rows, i64 taps, i64 count, i64 from, i6
   else form_pairs<1>(rows, taps, count, from, bytes, kind, to);
 }
 
-// Words less a zero point as bytes, the upper ones first, and then the lower ones.
+// Words without signs as bytes, the upper ones first, and then the lower ones.
 template <int Pairs>
-void form_split_pairs(const i16* rows, i64 distance, i64 count, i64 zero_point, i64 depth,
-                      char* to) {
+void form_split_pairs(const i16* rows, i64 distance, i64 count, i64 depth, char* to) {
   const i64 units = units_of(depth);
   u8* upper = reinterpret_cast<u8*>(to);
   u8* lower = upper + 16 * Pairs * units;
-  const uint16x8_t zero = vdupq_n_u16(static_cast<u16>(zero_point));
   const uint8x16_t sign = vdupq_n_u8(kRowShift ? 0x80 : 0);
-  const u16* row[2 * Pairs];
+  const u8* row[2 * Pairs];
   for (i64 i = 0; i < 2 * Pairs; ++i)
-    row[i] = reinterpret_cast<const u16*>(rows + (i < count ? i : count - 1) * distance);
+    row[i] = reinterpret_cast<const u8*>(rows + (i < count ? i : count - 1) * distance);
   for (i64 u = 0; u < units; u += 2) {
     uint8x16_t high[2][3], low[2][3];
 #pragma GCC unroll 3
@@ -148,11 +146,9 @@ void form_split_pairs(const i16* rows, i64 distance, i64 count, i64 zero_point, 
       uint8x16_t above[2], below[2];
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
-        const uint16x8x2_t x = vld1q_u16_x2(row[2 * p + i] + 8 * u);
-        const auto first = vreinterpretq_u8_u16(vsubq_u16(x.val[0], zero));
-        const auto second = vreinterpretq_u8_u16(vsubq_u16(x.val[1], zero));
-        above[i] = vuzp2q_u8(first, second);
-        below[i] = vuzp1q_u8(first, second);
+        const uint8x16x2_t x = vld1q_u8_x2(row[2 * p + i] + 16 * u);
+        above[i] = vuzp2q_u8(x.val[0], x.val[1]);
+        below[i] = vuzp1q_u8(x.val[0], x.val[1]);
         if (kRowShift) {
           above[i] = veorq_u8(above[i], sign);
           below[i] = veorq_u8(below[i], sign);
@@ -172,11 +168,10 @@ void form_split_pairs(const i16* rows, i64 distance, i64 count, i64 zero_point, 
   }
 }
 
-inline void form_split(const i16* rows, i64 distance, i64 count, i64 zero_point, i64 depth,
-                       char* to) {
-  if (count > 4) form_split_pairs<3>(rows, distance, count, zero_point, depth, to);
-  else if (count > 2) form_split_pairs<2>(rows, distance, count, zero_point, depth, to);
-  else form_split_pairs<1>(rows, distance, count, zero_point, depth, to);
+inline void form_split(const i16* rows, i64 distance, i64 count, i64 depth, char* to) {
+  if (count > 4) form_split_pairs<3>(rows, distance, count, depth, to);
+  else if (count > 2) form_split_pairs<2>(rows, distance, count, depth, to);
+  else form_split_pairs<1>(rows, distance, count, depth, to);
 }
 
 // Two groups of 4 depths, `size` bytes each, become one of 8. Sizes are whole vectors of

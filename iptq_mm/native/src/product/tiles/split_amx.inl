@@ -75,7 +75,7 @@ inline void split_tile(const SplitRows& a, const char* b, i64 b_row, i64 depths,
 
 // out = a b of 16 rows of split words (panels.h) as softmax leaves them, less their zero
 // point. Whole registers of depths: TileConfig(0).
-inline void multiply_split(const SplitWord* a, i64 below, i64, i64, const PanelLayout& panels,
+inline void multiply_split(const SplitWord* a, i64 below, i64, const PanelLayout& panels,
                            const char* packed, const i32*, i32* out, i64 out_row, char*) {
   const SplitRows rows = {reinterpret_cast<const char*>(a), below, 2 * below, kTileDepth};
   const i64 depths = ceil_div(panels.groups, kTileGroups);

@@ -63,14 +63,13 @@ void formed_tile(const char* a, i64 taps, const char* b, i64 groups, i64 width,
   }
 }
 
-// out = start + a b of all panels, where `a` are up to kTileRows rows of words, less their
-// zero point without a sign, as two bytes each, and `start` is that of rows of bytes whose
-// zero point is 0.
-inline void multiply_split(const i16* a, i64 a_row, i64 rows, i64 zero_point,
-                           const PanelLayout& panels, const char* packed, const i32* start,
-                           i32* out, i64 out_row, char* form) {
+// out = start + a b of all panels, where `a` are up to kTileRows rows of words without
+// signs, as two bytes each, and `start` is that of rows of bytes whose zero point is 0.
+inline void multiply_split(const i16* a, i64 a_row, i64 rows, const PanelLayout& panels,
+                           const char* packed, const i32* start, i32* out, i64 out_row,
+                           char* form) {
   if constexpr (kByteProducts) {
-    form_split(a, a_row, rows, zero_point, panels.groups * 4, form);
+    form_split(a, a_row, rows, panels.groups * 4, form);
     const auto strips = rows > 4   ? multiply_strips<3, true>
                         : rows > 2 ? multiply_strips<2, true>
                                    : multiply_strips<1, true>;
