@@ -51,13 +51,13 @@ struct ColumnConstants {
 };
 
 // Those of a panel.
-struct PanelConstants {
+struct PanelChannels {
   alignas(64) ColumnConstants columns[kMaxWidth];
   bool moves;  // whether any accumulators are shifted to the left
 
   void prepare(const Gemm& g, i64 column, i64 width) {
     moves = false;
-    for (i64 i = 0; g.quick && i < width; ++i) {
+    for (i64 i = 0; i < width; ++i) {
       columns[i].prepare(g, column + kLanes * i);
       moves = moves || columns[i].moves();
     }
@@ -89,13 +89,21 @@ struct SixteenChannels {
     return vaddhn_high_s64(vaddhn_s64(low, offset[2 * i]), high, offset[2 * i + 1]);
   }
 
+  // Compilers would keep copies of lower halves if these never changed.
+  __attribute__((always_inline)) void change() {
+    asm volatile(""
+                 : "+w"(multiplier[0]), "+w"(multiplier[1]), "+w"(multiplier[2]),
+                   "+w"(multiplier[3]));
+  }
+
   // The codes of 16 sums: words.
   __attribute__((always_inline)) int16x8x2_t words(const i32* sums) const {
-    const int32x4x4_t x = vld1q_s32_x4(sums);
     int16x8_t made[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i)
-      made[i] = vreinterpretq_s16_s32(vqshlq_s32(upper(x.val[i], i), shift[i]));
+    for (int i = 0; i < 4; ++i) {
+      const int32x4_t x = vqshlq_s32(upper(vld1q_s32(sums + 4 * i), i), shift[i]);
+      made[i] = vreinterpretq_s16_s32(x);
+    }
     return {{vuzp2q_s16(made[0], made[1]), vuzp2q_s16(made[2], made[3])}};
   }
 
@@ -111,32 +119,46 @@ struct SixteenChannels {
   }
 };
 
-// Calls body(channels, sums of 16 columns, row of the tile, first of the columns).
+// A tile: where its sums are, which rows and columns of the product they are.
+struct TilePlace {
+  const i32* sums;
+  i64 row, rows, column, width;
+};
+
+// Calls body(channels, sums of 16 columns, row of the tile, first of the columns), for two
+// rows at a time: of an odd number, the last one has a partner that goes nowhere.
 template <bool Moves, class Body>
-__attribute__((always_inline)) inline void requantize(const PanelConstants& p,
-                                                      const Targets& t, i64 width,
-                                                      const Body& body) {
-  const i64 rows = t.count;
+__attribute__((always_inline)) inline void requantize(const PanelChannels& p,
+                                                      const TilePlace& t, const Body& body) {
+  const i64 rows = t.rows, columns = t.width * kLanes;
+  const i32* first = t.sums;
+  const ColumnConstants* constants = p.columns;
 #pragma GCC unroll 1
-  for (i64 i = 0; i < width; ++i) {
-    const SixteenChannels<Moves> channels(p.columns[i]);
+  for (i64 c = 0; c < columns; c += kLanes, first += kLanes) {
+    SixteenChannels<Moves> channels(*constants++);
+    const i32* sums = first;
 #pragma GCC unroll 1
-    for (i64 r = 0; r < rows; ++r) body(channels, t.sums[r] + kLanes * i, r, kLanes * i);
+    for (i64 r = 0; r < rows; r += 2, sums += 2 * kTileColumns) {
+      channels.change();
+      body(channels, sums, r, c);
+      body(channels, sums + kTileColumns, r + 1, c);
+    }
   }
 }
 
 // Calls body(two registers of words, row of the tile, column within it) for 16 codes at a
 // time.
 template <class Body>
-__attribute__((always_inline)) inline void requantize_to_words(const PanelConstants& p,
-                                                               const Targets& t, i64 width,
+__attribute__((always_inline)) inline void requantize_to_words(const PanelChannels& p,
+                                                               const TilePlace& t,
                                                                const Body& body) {
-  const auto each = [&](const auto& channels, const i32* sums, i64 r, i64 c) {
+  const auto each = [=](const auto& channels, const i32* sums, i64 r, i64 c)
+                        __attribute__((always_inline)) {
     const int16x8x2_t x = channels.words(sums);
     body(x.val[0], x.val[1], r, c);
   };
-  if (p.moves) requantize<true>(p, t, width, each);
-  else requantize<false>(p, t, width, each);
+  if (p.moves) requantize<true>(p, t, each);
+  else requantize<false>(p, t, each);
 }
 
 }  // namespace

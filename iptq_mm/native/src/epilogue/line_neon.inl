@@ -7,10 +7,14 @@
 namespace iptq {
 namespace {
 
+struct LineTables {
+  WordTable table, slope;
+};
+
 struct LineVector {
   enum { kFactor, kRelu, kUnit };  // lanes of `factors`
 
-  WordTable table, slope;
+  const LineTables& tables;
   int16x8_t factors, left, down;
   uint16x8_t end, fraction;
   int8x16_t segment;
@@ -27,9 +31,8 @@ struct LineVector {
            l.shift < 32;
   }
 
-  explicit LineVector(const Interpolation& l)
-      : table(l.table, 64),
-        slope(l.slope, 64),
+  LineVector(const Interpolation& l, const LineTables& tables)
+      : tables(tables),
         factors(words(0)),
         left(words(l.left - 1)),
         down(words(16 - l.shift)),
@@ -69,8 +72,8 @@ struct LineVector {
     const uint8x16_t index = vshlq_u8(
         vuzp2q_u8(vreinterpretq_u8_u16(first), vreinterpretq_u8_u16(second)), segment);
     uint16x8_t entry[2], rise[2];
-    table(index, entry[0], entry[1]);
-    slope(index, rise[0], rise[1]);
+    tables.table(index, entry[0], entry[1]);
+    tables.slope(index, rise[0], rise[1]);
     return joined(sum(a, entry[0], rise[0], first), sum(b, entry[1], rise[1], second));
   }
 

@@ -159,6 +159,7 @@ struct WordTable {
 
   WordTable(const void* words, i64 count) {
     const u8* from = static_cast<const u8*>(words);
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       const uint8x16x2_t two = vld2q_u8(from + (32 * i < 2 * count ? 32 * i : 0));
       low.val[i] = two.val[0];

@@ -96,6 +96,7 @@ inline i64 interleave_vectors(const u8* codes, i64 row, i64 columns, i8* to) {
   i64 c = 0;
   for (; c + kLanes <= columns; c += kLanes, to += 4 * kLanes) {
     int8x16_t x[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) x[i] = centred(vld1q_u8(codes + i * row + c));
     const auto words = [](int8x16_t v) { return vreinterpretq_s16_s8(v); };
     const int16x8_t a = words(vzip1q_s8(x[0], x[1])), b = words(vzip1q_s8(x[2], x[3]));

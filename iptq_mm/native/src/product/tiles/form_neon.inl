@@ -192,13 +192,15 @@ inline void sum_groups(const i8* weights, i64 groups, i64 columns, i32* sums) {
   const int8x16_t ones = vdupq_n_s8(1);
   for (i64 c = 0; c < columns; c += kLanes) {
     const i8* at = weights + 4 * c;
-    int32x4_t total[4] = {};
+    int32x4_t first = vdupq_n_s32(0), second = first, third = first, fourth = first;
     for (i64 g = 0; g < groups; ++g, at += 4 * columns) {
       const int8x16x4_t x = vld1q_s8_x4(at);
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) total[i] = vdotq_s32(total[i], x.val[i], ones);
+      first = vdotq_s32(first, x.val[0], ones);
+      second = vdotq_s32(second, x.val[1], ones);
+      third = vdotq_s32(third, x.val[2], ones);
+      fourth = vdotq_s32(fourth, x.val[3], ones);
     }
-    for (int i = 0; i < 4; ++i) vst1q_s32(sums + c + 4 * i, total[i]);
+    vst1q_s32_x4(sums + c, {{first, second, third, fourth}});
   }
 #endif
 }

@@ -38,7 +38,7 @@ struct Strip {
 // and Store.
 #define IPTQ_STRIP(Name, Pairs, Start, Unit, Half, Again, Store)                        \
   template <>                                                                           \
-  inline void Name<Pairs>(const Strip& s) {                                             \
+  __attribute__((always_inline)) inline void Name<Pairs>(const Strip& s) {              \
     const char *a = s.a, *b;                                                            \
     const char* start = reinterpret_cast<const char*>(s.start);                         \
     i32* out = s.out;                                                                   \

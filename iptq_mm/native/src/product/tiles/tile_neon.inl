@@ -27,9 +27,10 @@ inline void run_strip(const Strip& strip) {
 // `taps` taps of `groups` dwords each, whose units follow one another. Again: the upper
 // bytes of words are followed by the lower ones.
 template <int Pairs, bool Bytes>
-void multiply_strips(const char* a, i64 taps, const char* b, i64 groups, i64 width,
-                     const i32* start, i64 start_row, i32* out, i64 out_row,
-                     bool again = false) {
+__attribute__((noinline)) void multiply_strips(const char* a, i64 taps, const char* b,
+                                               i64 groups, i64 width, const i32* start,
+                                               i64 start_row, i32* out, i64 out_row,
+                                               bool again = false) {
   Strip s;
   s.a = a;
   s.units = taps * (groups / 2);
