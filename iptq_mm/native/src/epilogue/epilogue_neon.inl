@@ -2,6 +2,7 @@
 #pragma once
 
 #include "epilogue/channels_neon.inl"
+#include "epilogue/dword_sums_neon.inl"
 #include "epilogue/line_neon.inl"
 #include "epilogue/word_sums_neon.inl"
 
@@ -178,18 +179,14 @@ void PanelConstants::prepare(const Gemm& g, i64 column, i64 width) {
     if (g.post == kNothing) finish = finish_words;
     else if (g.post == kAdd && WordSum::fits(g.sum)) finish = finish_word_sums;
   }
-  if (finish == finish_line) lines = {WordTable(g.line.table, 64), WordTable(g.line.slope, 64)};
+  if (finish == finish_line)
+    lines = {WordTable(g.line.table, 64), WordTable(g.line.slope, 64)};
 }
 
 inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
                            i64 width, const PanelConstants& p) {
   if (g.quick) p.finish(g, p, {sums, row, rows, column, width});
   return g.quick;
-}
-
-// Sums of two rows; the first one becomes the result.
-inline void add_rows(const Sum& s, i32* a, const i32* b, i64 count) {
-  for (i64 i = 0; i < count; ++i) a[i] = add_requantized(a[i], b[i], s);
 }
 
 }  // namespace

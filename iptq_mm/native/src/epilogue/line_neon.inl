@@ -55,7 +55,8 @@ struct LineVector {
 
   // The offset is added to the sum where its upper half is taken.
   int16x8_t sum(int16x8_t x, uint16x8_t entries, uint16x8_t rises, uint16x8_t at) const {
-    const int16x8_t entry = vreinterpretq_s16_u16(entries), rise = vreinterpretq_s16_u16(rises);
+    const int16x8_t entry = vreinterpretq_s16_u16(entries);
+    const int16x8_t rise = vreinterpretq_s16_u16(rises);
     const int16x8_t along = vreinterpretq_s16_u16(vandq_u16(at, fraction));
     x = vmaxq_s16(x, vdupq_n_s16(0));
     int32x4_t low = vmull_laneq_s16(vget_low_s16(x), factors, kRelu);

@@ -17,18 +17,16 @@ inline const i16* residual_of(const Gemm& g, i64 target) {
 
 // The rows of a tile; those that go nowhere are left out.
 struct Targets {
-  i64 count, target[kTileRows];
+  i64 count = 0, target[kTileRows];
   const i32* sums[kTileRows];
 
   Targets(const Gemm& g, const i32* from, i64 row, i64 rows) {
-    i64 found = 0;
     for (i64 r = 0; r < rows; ++r, from += kTileColumns) {
       const i64 at = target_of(g, row + r);
       if (at < 0) continue;
-      target[found] = at;
-      sums[found++] = from;
+      target[count] = at;
+      sums[count++] = from;
     }
-    count = found;
   }
 };
 

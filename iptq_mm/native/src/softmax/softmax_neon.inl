@@ -4,88 +4,24 @@
 
 #include "isa/vectors_neon.inl"
 #include "softmax/exponentials_neon.inl"
+#include "softmax/scores_neon.inl"
 #include "softmax/softmax_any.inl"
 
 namespace iptq {
 namespace {
 
-// What a sum of products of bytes is at most, less zero points.
-inline i64 largest_score(const Attention& a) { return a.depth * 255 * 128; }
-
-// Sums become words, which fill half of a row. Those beyond the keys are the least, and
-// behind them is the largest one.
-template <Shifts S>
-void word_scores(const QuickScalar& scale, const WordLimits& range, i64 keys, i32* row) {
-  const QuickScalar quick = scale;
-  const WordLimits limits = range;
-  i16* to = reinterpret_cast<i16*>(row);
-  int16x8_t largest = vdupq_n_s16(INT16_MIN);
-  const auto store = [&](int16x8_t x, int16x8_t y, i64 i) {
-    largest = vmaxq_s16(largest, vmaxq_s16(x, y));
-    store_pair(x, y, to + i);
-  };
-  const auto scores = [&](int32x4_t x, int32x4_t y) {
-    return limits(quick.integers<S>(x, y));
-  };
-  i64 i = 0;
-  for (; i + kLanes <= keys; i += kLanes) {
-    const int32x4x4_t x = vld1q_s32_x4(row + i);
-    store(scores(x.val[0], x.val[1]), scores(x.val[2], x.val[3]), i);
-  }
-  if (i < keys) {
-    const int32x4x4_t x = vld1q_s32_x4(row + i);
-    const int16x8_t least = vdupq_n_s16(INT16_MIN);
-    store(vbslq_s16(first_words(keys - i), scores(x.val[0], x.val[1]), least),
-          vbslq_s16(first_words(keys - i - 8), scores(x.val[2], x.val[3]), least), i);
-    i += kLanes;
-  }
-  to[i] = vmaxvq_s16(largest);
-}
-
-// Accumulators of rows to scores, with what is added to them; whether they are words.
-inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
-                       i64 distance) {
-  const Requantization& r = a.score;
-  const QuickScalar quick(r, largest_score(a));
-  if (!a.softmax.fine || a.softmax.form != kTables || a.softmax.table || a.additions ||
-      !quick.fits || quick.adds || !within_words(r.low, r.high)) {
-    any_score_rows(a, group, row, rows, scores, distance);
-    return false;
-  }
-  const WordLimits limits(r.low, r.high);
-  const auto each = quick.shifts == kLeft    ? word_scores<kLeft>
-                    : quick.shifts == kRight ? word_scores<kRight>
-                                             : word_scores<kNone>;
-  for (i64 i = 0; i < rows; ++i) each(quick, limits, a.keys, scores + i * distance);
-  return true;
-}
-
-// How far words lie below the largest, without signs; limited and coarsened.
-template <bool Coarse>
-struct WordDifferences {
-  uint16x8_t largest, limit;
-  int16x8_t down;
-
-  WordDifferences(const Softmax& s, i16 largest)
-      : largest(vdupq_n_u16(static_cast<u16>(largest))),
-        limit(vdupq_n_u16(static_cast<u16>(s.clamp < UINT16_MAX ? s.clamp : UINT16_MAX))),
-        down(vdupq_n_s16(static_cast<i16>(-s.down))) {}
-
-  uint16x8_t operator()(int16x8_t score) const {
-    const uint16x8_t d =
-        vminq_u16(limit, vsubq_u16(largest, vreinterpretq_u16_s16(score)));
-    return Coarse ? vrshlq_u16(d, down) : d;
-  }
-};
-
-// Words become exponentials, and from the end on, since they take twice the room; their
-// sum. Those beyond the keys are all the same, and no part of it.
-template <bool Coarse>
-i64 word_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys) {
+// Words become exponentials of how far they lie below the largest, and from the end on,
+// since these take twice the room; their sum. Those beyond the keys are all the same, and no
+// part of it.
+inline i64 word_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys) {
   const i16* words = reinterpret_cast<const i16*>(scores);
   u32* e = reinterpret_cast<u32*>(scores);
   const i64 padded = ceil_div(keys, kLanes) * kLanes;
-  const WordDifferences<Coarse> differences(s, words[padded]);
+  const int16x8_t largest = vdupq_n_s16(words[padded]);
+  const uint16x8_t limit = vdupq_n_u16(static_cast<u16>(s.clamp));
+  const auto differences = [=](int16x8_t x) {
+    return vminq_u16(limit, vreinterpretq_u16_s16(vsubq_s16(largest, x)));
+  };
   uint64x2_t total = vdupq_n_u64(0);
   for (i64 i = padded - kLanes; i >= 0; i -= kLanes) {
     const int16x8x2_t x = vld1q_s16_x2(words + i);
@@ -127,8 +63,7 @@ void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance
                i64 keys, bool words, T* p, i64 p_row) {
   if (!words) return any_quotients(s, scores, distance, rows, keys, p, p_row);
   for (i64 r = 0; r < rows; ++r, scores += distance, p += p_row) {
-    const i64 total = s.down > 0 ? word_exponentials<true>(s, tables, scores, keys)
-                                 : word_exponentials<false>(s, tables, scores, keys);
+    const i64 total = word_exponentials(s, tables, scores, keys);
     if constexpr (sizeof(T) == 2) {
       const i64 reciprocal = ((total >> 1) + s.one) / total;
       if (reciprocal <= INT32_MAX && s.quotient_shift >= 32 && s.high <= UINT16_MAX) {
