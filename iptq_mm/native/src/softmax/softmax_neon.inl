@@ -10,30 +10,46 @@
 namespace iptq {
 namespace {
 
-// Words become exponentials of how far they lie below the largest, and from the end on,
-// since these take twice the room; their sum. Those beyond the keys are all the same, and no
-// part of it.
-inline i64 word_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys) {
-  const i16* words = reinterpret_cast<const i16*>(scores);
-  u32* e = reinterpret_cast<u32*>(scores);
+// Words of a few rows become exponentials of how far they lie below the largest, and from
+// the end on, since these take twice the room; their sums. Those beyond the keys are all the
+// same, and no part of it. Rows together read the tables once.
+template <int Rows>
+void word_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
+                       i64 keys, i64* sums) {
   const i64 padded = ceil_div(keys, kLanes) * kLanes;
-  const int16x8_t largest = vdupq_n_s16(words[padded]);
   const uint16x8_t limit = vdupq_n_u16(static_cast<u16>(s.clamp));
-  const auto differences = [=](int16x8_t x) {
-    return vminq_u16(limit, vreinterpretq_u16_s16(vsubq_s16(largest, x)));
-  };
-  uint64x2_t total = vdupq_n_u64(0);
-  for (i64 i = padded - kLanes; i >= 0; i -= kLanes) {
-    const int16x8x2_t x = vld1q_s16_x2(words + i);
-    const uint32x4x4_t made = tables(differences(x.val[0]), differences(x.val[1]));
-    // Two are below 2**32.
-    total = vpadalq_u32(total, vaddq_u32(made.val[0], made.val[1]));
-    total = vpadalq_u32(total, vaddq_u32(made.val[2], made.val[3]));
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) vst1q_u32(e + i + 4 * j, made.val[j]);
+  int16x8_t largest[Rows];
+  uint64x2_t total[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    largest[r] = vdupq_n_s16(reinterpret_cast<const i16*>(scores + r * distance)[padded]);
+    total[r] = vdupq_n_u64(0);
   }
-  const u64 others = static_cast<u64>(padded - keys) * e[padded - 1];
-  return static_cast<i64>(vaddvq_u64(total) - others);
+  for (i64 i = padded - kLanes; i >= 0; i -= kLanes) {
+    uint16x8_t d[Rows][2];
+    uint32x4x4_t made[Rows];
+#pragma GCC unroll 2
+    for (int r = 0; r < Rows; ++r) {
+      const i16* words = reinterpret_cast<const i16*>(scores + r * distance) + i;
+      d[r][0] = vreinterpretq_u16_s16(vsubq_s16(largest[r], vld1q_s16(words)));
+      d[r][1] = vreinterpretq_u16_s16(vsubq_s16(largest[r], vld1q_s16(words + 8)));
+    }
+#pragma GCC unroll 2
+    for (int r = 0; r < Rows; ++r)
+      made[r] = tables(vminq_u16(limit, d[r][0]), vminq_u16(limit, d[r][1]));
+#pragma GCC unroll 2
+    for (int r = 0; r < Rows; ++r) {
+      // Two are below 2**32.
+      total[r] = vpadalq_u32(total[r], vaddq_u32(made[r].val[0], made[r].val[1]));
+      total[r] = vpadalq_u32(total[r], vaddq_u32(made[r].val[2], made[r].val[3]));
+      u32* e = reinterpret_cast<u32*>(scores + r * distance) + i;
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) vst1q_u32(e + 4 * j, made[r].val[j]);
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    const u32 other = static_cast<u32>(scores[r * distance + padded - 1]);
+    sums[r] = static_cast<i64>(vaddvq_u64(total[r]) - static_cast<u64>(padded - keys) * other);
+  }
 }
 
 // Exponentials to probabilities' codes, by (1) of vectors_neon.inl. Words saturate.
@@ -62,8 +78,14 @@ template <class T>
 void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance, i64 rows,
                i64 keys, bool words, T* p, i64 p_row) {
   if (!words) return any_quotients(s, scores, distance, rows, keys, p, p_row);
-  for (i64 r = 0; r < rows; ++r, scores += distance, p += p_row) {
-    const i64 total = word_exponentials(s, tables, scores, keys);
+  i64 sums[kTileRows];
+  i64 r = 0;
+  for (; r + 2 <= rows; r += 2)
+    word_exponentials<2>(s, tables, scores + r * distance, distance, keys, sums + r);
+  if (r < rows)
+    word_exponentials<1>(s, tables, scores + r * distance, distance, keys, sums + r);
+  for (r = 0; r < rows; ++r, scores += distance, p += p_row) {
+    const i64 total = sums[r];
     if constexpr (sizeof(T) == 2) {
       const i64 reciprocal = ((total >> 1) + s.one) / total;
       if (reciprocal <= INT32_MAX && s.quotient_shift >= 32 && s.high <= UINT16_MAX) {
