@@ -60,9 +60,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def no_default_scope(monkeypatch):
+def no_default_scope():
     """The default scope of one test is not that of the next."""
-    monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
+    with pytest.MonkeyPatch.context() as patch:  # tests undo their own
+        patch.setattr(DefaultScope, '_instance_dict', OrderedDict())
+        yield
 
 
 @pytest.fixture

@@ -73,18 +73,19 @@ def _drawn(rows: int, limit: int) -> Tensor:
     return torch.randperm(rows, generator=generator)[:limit].sort().values
 
 
-def window_strides(maps: int, positions: int, limit: int) -> tuple[int, int]:
-    """Strides over the maps of an image, and over rows and columns of a map.
+def window_strides(maps: int, positions: int, limit: int) -> tuple[int, int, int]:
+    """Strides over the maps of an image, over rows, and over columns of a map.
 
     Args:
         maps: Of an image.
         positions: Of the kernel in a map.
-        limit: About how many windows of an image are looked at.
+        limit: How many windows of an image are looked at, about, and at most.
     """
     excess = maps * positions / limit
     every = max(1, min(math.ceil(excess), maps // SOME_MAPS))
     left = -(-maps // every) * positions / limit
-    return every, max(1, math.ceil(left**0.5))
+    rows = max(1, round(left**0.5))
+    return every, rows, max(1, math.ceil(left / rows))
 
 
 def some_maps(x: Tensor, images: int, every: int) -> Tensor:

@@ -36,7 +36,7 @@ def test_the_more_images_the_fewer_rows_of_each():
 
 def test_few_rows_are_not_drawn():
     x = torch.arange(24.0).view(4, 2, 3)
-    assert drawn_rows(x, 2, 4) is x
+    assert drawn_rows(x, 2, 4) is x and drawn_rows(x[:0], 1, 4).shape == (0, 2, 3)
 
 
 def test_each_image_gives_the_same_rows():
@@ -55,12 +55,14 @@ def test_each_image_gives_the_same_rows():
 @pytest.mark.parametrize(
     'maps, positions, limit, strides',
     [
-        (1, 500, 500, (1, 1)),
-        (1, 2000, 500, (1, 2)),
-        (1, 2001, 500, (1, 3)),
-        (20, 49, 500, (2, 1)),  # 490
-        (100, 196, 500, (12, 2)),  # 9 maps of 49
-        (7, 196, 500, (1, 2)),
+        (1, 500, 500, (1, 1, 1)),
+        (1, 501, 500, (1, 1, 2)),
+        (1, 2000, 500, (1, 2, 2)),
+        (1, 2001, 500, (1, 2, 3)),
+        (20, 49, 500, (2, 1, 1)),  # 490
+        (100, 196, 500, (12, 2, 2)),  # 9 maps of 49
+        (7, 196, 500, (1, 2, 2)),
+        (0, 196, 500, (1, 1, 1)),  # a head without proposals
     ],
 )
 def test_strides_over_windows(maps, positions, limit, strides):

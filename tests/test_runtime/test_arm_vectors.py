@@ -26,9 +26,9 @@ ARM = TARGETS['aarch64']
 ROWS = 9  # an odd tile of them at the end
 
 
-def product(r, n, bounds, ratio):
-    x = r.input((ROWS, 40), -128, 127, 1.0)
-    return linear(r, x, weights(n, 40), bounds, ratio)
+def product(r, n, bounds, ratio, depth=40):
+    x = r.input((ROWS, depth), -128, 127, 1.0)
+    return linear(r, x, weights(n, depth), bounds, ratio)
 
 
 def gelu(n, bounds, scale, out, name='interpolated_gelu'):
@@ -61,6 +61,8 @@ def cases():
             for ratio in (1.7, 0.01, 0.0003):
                 made = program(lambda r, n=n, b=bounds, f=ratio: product(r, n, b, f))
                 yield f'product {n} {bounds} {ratio}', made
+    # Deeper than a block: sums go on from those of rows.
+    yield 'deep', program(lambda r: product(r, 84, SIGNED_BYTES, 0.0003, depth=2600))
     for high in (255, 30000, 65535):
         for keys in (5, 16, 35, 64):
             yield f'attention {keys} {high}', attention((2,), 7, keys, 16, high)

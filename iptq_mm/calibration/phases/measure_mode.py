@@ -221,12 +221,12 @@ class Measuring(Differentiating):
         seen, channels = self.inputs[key], 1 if attributes else -1
         limit = moment_rows(shape[1:].numel(), self._calibrating)
         limit *= self.images // images
-        every, step = 1, 1
+        every, rows, columns = 1, 1, 1
         if attributes:
             maps, positions = len(value) // images, value.shape[-2] * value.shape[-1]
-            every, step = window_strides(maps, positions, limit)
+            every, rows, columns = window_strides(maps, positions, limit)
             height, width = pair(attributes['stride'])
-            known['stride'] = step * height, step * width
+            known['stride'] = rows * height, columns * width
 
         def some(x: Tensor) -> Tensor:
             if attributes:
@@ -249,7 +249,7 @@ class Measuring(Differentiating):
         def update(gradient: Tensor) -> None:
             gradient = some(gradient)
             if attributes:
-                gradient = gradient[..., ::step, ::step]
+                gradient = gradient[..., ::rows, ::columns]
             see(kept.read(), _row_weights(gradient, channels, images))
 
         self.watch(value, update)

@@ -104,6 +104,16 @@ class Run:
             return progress_of(batches, phase, total, unit, self.outlook)
         return some_batches(batches, phase, total, images, self.config, self.outlook)
 
+    def images(self) -> int:
+        """How many images calibrate, about, on all ranks together."""
+        batches, settings = self.batches, self.config.calibration
+        if isinstance(batches, ByImage):
+            return min(settings.num_images, len(batches.positions))
+        if isinstance(batches, Sized):
+            total = sum(dist.all_gather_object(len(batches)))
+            return min(settings.num_images, total * settings.batch_size)
+        return settings.num_images
+
     def first_images(self) -> Iterable[Any]:
         """The first image as a batch, and then all batches."""
         if isinstance(self.batches, ByImage):

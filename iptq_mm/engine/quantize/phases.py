@@ -195,8 +195,7 @@ def _wants_recalibration(config: QuantizationConfig) -> Any:
 
 def _measure(run: Run) -> None:
     batches, guided = run.progress('measure'), run.config.weight.guided
-    settings = run.config.calibration
-    saved, images = Saved(settings.gradient_memory_mb), settings.num_images
+    saved, images = Saved(run.config.calibration.gradient_memory_mb), run.images()
     found = measure(run.model, run.plans, run.forward, batches, guided, saved, images)
     for name, inputs in found.items():
         reduce_inputs(run.plans[name], inputs)

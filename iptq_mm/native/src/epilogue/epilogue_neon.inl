@@ -84,7 +84,7 @@ class Output {
  private:
   i64 rows_, columns_, left_;
   T* end_[kTileRows];
-  T spare_[kTileRows][kTileColumns];
+  mutable T spare_[kTileRows][kTileColumns];
 };
 
 IPTQ_APART void finish_bytes(const Gemm& g, const PanelConstants& p, const TilePlace& t) {

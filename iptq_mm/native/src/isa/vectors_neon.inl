@@ -78,13 +78,6 @@ inline void store_pair(int16x8_t low, int16x8_t high, i16* to) {
   vst1q_s16(to + 8, high);
 }
 
-inline void store_words(int16x8_t low, int16x8_t high, i16* to, i64 count) {
-  if (count >= kLanes) return store_pair(low, high, to);
-  i16 all[kLanes];
-  store_pair(low, high, all);
-  store_first(all, to, count);
-}
-
 // How QuickScalar shifts: sums to the left before, products to the right after, or neither.
 enum Shifts { kLeft, kRight, kNone };
 

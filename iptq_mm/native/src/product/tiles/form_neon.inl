@@ -182,7 +182,9 @@ inline void pair_groups(const i8* from, const i8* second, i64 size, char* to) {
     for (i64 j = 0; j < 64; j += 16) {
       const int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(from + i + j));
       const int32x4_t y = vreinterpretq_s32_s8(vld1q_s8(second + i + j));
-      vst2q_s32(reinterpret_cast<i32*>(to + 2 * j), {{x, y}});
+      // No braces among the arguments: what stores may be a macro.
+      const int32x4x2_t both = {{x, y}};
+      vst2q_s32(reinterpret_cast<i32*>(to + 2 * j), both);
     }
 }
 
@@ -200,7 +202,8 @@ inline void sum_groups(const i8* weights, i64 groups, i64 columns, i32* sums) {
       third = vdotq_s32(third, x.val[2], ones);
       fourth = vdotq_s32(fourth, x.val[3], ones);
     }
-    vst1q_s32_x4(sums + c, {{first, second, third, fourth}});
+    const int32x4x4_t made = {{first, second, third, fourth}};
+    vst1q_s32_x4(sums + c, made);
   }
 #endif
 }
