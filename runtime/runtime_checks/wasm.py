@@ -61,7 +61,8 @@ def _version() -> str:
     return found.group(1)
 
 
-def _compiler() -> list[str]:
+def compiler() -> list[str]:
+    """Returns the command of zig's clang."""
     if shutil.which('zig'):
         return ['zig', 'c++']
     return [sys.executable, '-m', 'ziglang', 'c++']
@@ -154,7 +155,7 @@ def _compile(source: Path, options: list[str], folder: Path) -> Path:
     made.parent.mkdir(exist_ok=True)
     version = f'-DIPTQ_VERSION="{_version()}"'
     run_tool(
-        [*_compiler(), *_FLAGS, *options, *includes, version, '-c', source, '-o', made]
+        [*compiler(), *_FLAGS, *options, *includes, version, '-c', source, '-o', made]
     )
     return made
 
@@ -169,7 +170,7 @@ def _build_all(folder: Path) -> Iterator[Path]:
         ]
         run_tool(
             [
-                *_compiler(),
+                *compiler(),
                 _TRIPLE,
                 *_LINK,
                 *shared,

@@ -2,6 +2,7 @@
 
 import subprocess
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from runtime_cases import written
 from runtime_checks.comparing import digest, predicted
 from runtime_checks.counting import instructions, missing
 from runtime_checks.targets import TARGETS
+from runtime_checks.wasm import WasmTarget, compiler
 
+import iptq_mm
 from iptq_mm.intmath import QParams
 from iptq_mm.program import run
 
@@ -47,6 +50,21 @@ def test_a_cpu_gets_what_it_has(aarch64, cpu, count, tmp_path):
         wanted = [x.numpy() for x in run(made, batch)]
         found = predicted(command, path, [x.numpy() for x in batch])
         assert digest(found) == digest(wanted)
+
+
+@pytest.mark.parametrize('level', LEVELS[1:])
+def test_clang_compiles_the_kernels(level, tmp_path):
+    """Its intrinsics are macros here and there; phones and Apple have no other."""
+    why = WasmTarget().missing_compiler()
+    if why:
+        warnings.warn(why, stacklevel=1)
+        pytest.skip(why)
+    kernels = Path(iptq_mm.__file__).parent / 'native' / 'src'
+    cpu = ['-target', 'aarch64-linux-musl', '-mcpu=generic+dotprod+i8mm']
+    what = ['-c', kernels / 'isa' / f'{level}.cpp', '-o', tmp_path / 'kernels.o']
+    command = [*compiler(), *cpu, '-std=c++20', '-O0', '-I', kernels, *what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize('cpu', ['cortex-a57', 'cortex-a76', 'max'])
