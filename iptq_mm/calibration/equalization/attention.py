@@ -12,6 +12,7 @@ from .base import (
     Equalized,
     Equalizer,
     Uses,
+    alone,
     check_beyond,
     limited,
     magnitudes,
@@ -32,9 +33,9 @@ class AttentionEqualizer(Equalizer):
     Args:
         products: Whether queries and keys get factors.
         values: Whether values do.
-        beyond: Only channels of values that are larger than so many times their median
-            get a factor of their own; None: all. Weights of few bits have fewer uneven
-            columns then; factors of queries and keys cost them nothing.
+        beyond: Only channels that are larger than so many times the median of queries,
+            keys or values get a factor of their own, and only attentions with such
+            channels any; None: all. Weights of few bits have fewer uneven columns then.
 
     Raises:
         ValueError: If ``beyond`` is below 1.
@@ -51,7 +52,7 @@ class AttentionEqualizer(Equalizer):
         uses, done = Uses(region.channels), 0
         if self.products:
             for site, pairs in region.channels.products.items():
-                done += _balance(region, uses, site, pairs)
+                done += _balance(region, uses, site, pairs, self.beyond)
         if self.values:
             carried = region.channels.carried.values()
             for numbers in carried:
@@ -59,8 +60,10 @@ class AttentionEqualizer(Equalizer):
         return done
 
 
-def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
-    """Balance queries with keys; False where factors cannot move."""
+def _balance(
+    region: Equalized, uses: Uses, site: str, pairs: Tensor, beyond: float | None
+) -> bool:
+    """Balance queries with keys; False where factors cannot move, or none is wanted."""
     if uses.of(pairs.flatten().tolist()) != {'products': [site]}:
         return False
     if any(len(side.unique()) != len(pairs) for side in pairs.T):
@@ -72,7 +75,10 @@ def _balance(region: Equalized, uses: Uses, site: str, pairs: Tensor) -> bool:
             return False
         found.append((owner, region.channels.index(owner, numbers)))
     queries, keys = (magnitudes(region.ranges.values[o])[i] for o, i in found)
-    factor = limited((keys / queries).sqrt())
+    some = outliers(queries, beyond) | outliers(keys, beyond)
+    if not some.any():
+        return False
+    factor = torch.where(some, limited((keys / queries).sqrt()), 1.0)
     for (owner, index), by in zip(found, (factor, 1 / factor), strict=True):
         region.scale_made(owner, by, index)
     return True
@@ -85,10 +91,13 @@ def _level(
     carried: Iterable[Tensor],
     beyond: float | None,
 ) -> bool:
-    """Give values the range of what else their layer makes; False where none fits.
+    """Give values the range of what else their layer makes.
 
     Queries and keys may come out of the same layer, whose outputs have one scale:
     values beyond theirs would leave them few levels.
+
+    Returns:
+        False where factors cannot move, or none is wanted.
     """
     owner = uses.linear_owner(numbers)
     if owner is None or owner not in region.ranges.values:
@@ -101,13 +110,16 @@ def _level(
         return False
     index = region.channels.index(owner, numbers)
     amax = magnitudes(region.ranges.values[owner])
+    some = outliers(amax[index], beyond)
+    if not some.any():
+        return False
     by, others = torch.ones_like(amax), torch.ones_like(amax, dtype=torch.bool)
     # Values of other products do not decide, either.
     every = region.channels.index(owner, torch.cat(list(carried)))
     others[every[(every >= 0) & (every < len(amax))]] = False
     widest = amax[others].max() if others.any() else amax.max()
     widest = widest if widest > 0 else amax.max()
-    by[index] = limited(widest / outliers(amax[index], beyond))
+    by[index] = limited(widest / alone(amax[index], some))
     region.scale_made(owner, by)
     for reader in readers:
         region.scale_read(reader, owner, 1 / by)

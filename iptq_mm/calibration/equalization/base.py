@@ -91,20 +91,33 @@ def magnitudes(ranges: Tensor) -> Tensor:
 
 
 def outliers(amax: Tensor, beyond: float | None) -> Tensor:
-    """Magnitudes that only outliers have for themselves; the others have one together.
-
-    Factors made of them bring outliers down to the others, which keep their ratios.
+    """Which channels get a factor of their own, bool, shape (C,).
 
     Args:
         amax: Largest magnitude of each channel, shape (C,).
         beyond: How many times the median an outlier is larger than; None: every channel
             counts as one.
     """
+    if beyond is None:
+        return torch.ones_like(amax, dtype=torch.bool)
     usable = amax.isfinite() & (amax > 0)
-    if beyond is None or not usable.any():
-        return amax
-    large = usable & (amax > beyond * amax[usable].median())
-    return torch.where(large, amax, amax[usable & ~large].max())
+    if not usable.any():
+        return usable
+    return usable & (amax > beyond * amax[usable].median())
+
+
+def alone(amax: Tensor, some: Tensor) -> Tensor:
+    """Magnitudes that only some channels have for themselves.
+
+    The others have the largest of theirs together. Factors made of them bring outliers
+    down to the others, which keep their ratios.
+
+    Args:
+        amax: Largest magnitude of each channel, shape (C,).
+        some: From :func:`outliers`.
+    """
+    rest = amax.isfinite() & (amax > 0) & ~some
+    return torch.where(some, amax, amax[rest].max()) if rest.any() else amax
 
 
 def check_beyond(beyond: float | None) -> None:

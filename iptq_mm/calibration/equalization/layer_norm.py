@@ -10,6 +10,7 @@ from .base import (
     Equalized,
     Equalizer,
     Uses,
+    alone,
     check_beyond,
     limited,
     magnitudes,
@@ -36,8 +37,8 @@ class LayerNormEqualizer(Equalizer):
             weight of the channel, as in SmoothQuant (arXiv 2211.10438, eq. 4).
         shift: Whether to move the middle, too.
         beyond: Only channels whose factor is larger than so many times the median have
-            one of their own; None: all. Weights of few bits have fewer uneven columns
-            then.
+            one of their own, and only LayerNorms with such channels any; None: all.
+            Weights of few bits have fewer uneven columns then.
 
     Raises:
         ValueError: If strength is not in (0, 1], or ``beyond`` is below 1.
@@ -58,17 +59,21 @@ class LayerNormEqualizer(Equalizer):
             if '/layer_norm:' not in site or site not in region.ranges.values:
                 continue
             readers = _linear_readers(uses, site)
-            if readers:
-                if self.shift:
-                    _center(region, site, readers)
-                by = self._factors(region, site, readers)
-                region.scale_made(site, 1 / by)
-                for reader in readers:
-                    region.scale_read(reader, site, by)
-                done += 1
+            if not readers:
+                continue
+            some = outliers(self._wanted(region, site, readers), self.beyond)
+            if not some.any():
+                continue
+            if self.shift:
+                _center(region, site, readers)
+            by = limited(alone(self._wanted(region, site, readers), some))
+            region.scale_made(site, 1 / by)
+            for reader in readers:
+                region.scale_read(reader, site, by)
+            done += 1
         return done
 
-    def _factors(self, region: Equalized, site: str, readers: list[str]) -> Tensor:
+    def _wanted(self, region: Equalized, site: str, readers: list[str]) -> Tensor:
         factor = magnitudes(region.ranges.values[site]) ** self.strength
         if self.strength < 1:
             largest = torch.zeros_like(factor)
@@ -78,7 +83,7 @@ class LayerNormEqualizer(Equalizer):
                 amax = weight[:, columns].abs().amax(0).cpu()
                 largest.scatter_reduce_(0, index, amax, 'amax')
             factor = factor / largest ** (1 - self.strength)
-        return limited(outliers(factor, self.beyond))
+        return factor
 
 
 def _linear_readers(uses: Uses, site: str) -> list[str]:

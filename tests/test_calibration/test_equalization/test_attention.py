@@ -127,6 +127,29 @@ def test_only_outliers_among_values_get_factors():
         AttentionEqualizer(beyond=0.5)
 
 
+@pytest.mark.parametrize('name', ['q', 'k'])
+def test_only_outliers_among_queries_and_keys_get_factors(name):
+    module = attention()
+    layer = getattr(module, name)
+    layer.weight[3] *= 100
+    layer.bias[3] *= 100
+    net, done = equalized(module, BATCHES, dict(CFG, values=False, beyond=8.0))
+    assert done.sites == {'attention': 1}
+    for side in ('q', 'k'):
+        rows, before = getattr(net.backbone, side).weight, getattr(module, side).weight
+        changed = (rows / before - 1).abs().amax(1) > 0.1
+        assert changed.nonzero().flatten().tolist() == [3]
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+
+
+def test_nothing_changes_without_outliers():
+    module = attention()
+    net, done = equalized(module, BATCHES, dict(CFG, beyond=100.0))
+    assert not done.sites.get('attention')
+    for new, old in zip(net.backbone.parameters(), module.parameters(), strict=True):
+        assert torch.equal(new, old)
+
+
 @pytest.mark.parametrize(
     ('model', 'sites'),
     [(vit, 4), (deit, 4), (mmpretrain_swin, 8), (mmdet_swin, 8)],

@@ -103,6 +103,14 @@ def test_only_outliers_get_factors():
     assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
 
 
+def test_nothing_changes_without_outliers():
+    module = Custom(lambda self, x: self.last(x))
+    net, done = equalized(module, BATCHES, dict(CFG, beyond=100.0))  # nor by the middle
+    assert not done.sites.get('layer_norm')
+    for new, old in zip(net.backbone.parameters(), module.parameters(), strict=True):
+        assert torch.equal(new, old)
+
+
 @pytest.mark.parametrize('strength', [0, -0.5, 1.01, 2])
 def test_strength_is_above_0_and_at_most_1(strength):
     with pytest.raises(ConfigError, match=f'above 0 and at most 1, not {strength}'):
