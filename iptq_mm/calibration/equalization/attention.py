@@ -14,6 +14,7 @@ from .base import (
     Uses,
     alone,
     check_beyond,
+    far_apart,
     limited,
     magnitudes,
     outliers,
@@ -34,8 +35,10 @@ class AttentionEqualizer(Equalizer):
         products: Whether queries and keys get factors.
         values: Whether values do.
         beyond: Only channels that are larger than so many times the median of queries,
-            keys or values get a factor of their own, and only attentions with such
-            channels any; None: all. Weights of few bits have fewer uneven columns then.
+            keys or values get a factor of their own; None: all. Weights of few bits
+            have fewer uneven columns then. Without such channels there are no factors,
+            unless the medians of queries and keys are that far apart, or those of
+            values and of what else their layer makes.
 
     Raises:
         ValueError: If ``beyond`` is below 1.
@@ -76,6 +79,8 @@ def _balance(
         found.append((owner, region.channels.index(owner, numbers)))
     queries, keys = (magnitudes(region.ranges.values[o])[i] for o, i in found)
     some = outliers(queries, beyond) | outliers(keys, beyond)
+    if far_apart(queries, keys, beyond):
+        some[:] = True
     if not some.any():
         return False
     factor = torch.where(some, limited((keys / queries).sqrt()), 1.0)
@@ -110,15 +115,15 @@ def _level(
         return False
     index = region.channels.index(owner, numbers)
     amax = magnitudes(region.ranges.values[owner])
-    some = outliers(amax[index], beyond)
-    if not some.any():
-        return False
     by, others = torch.ones_like(amax), torch.ones_like(amax, dtype=torch.bool)
     # Values of other products do not decide, either.
     every = region.channels.index(owner, torch.cat(list(carried)))
     others[every[(every >= 0) & (every < len(amax))]] = False
-    widest = amax[others].max() if others.any() else amax.max()
-    widest = widest if widest > 0 else amax.max()
+    rest = amax[others] if others.any() else amax
+    widest = rest.max() if rest.max() > 0 else amax.max()
+    some = outliers(amax[index], beyond)
+    if not some.any() and not far_apart(amax[index], rest, beyond):
+        return False
     by[index] = limited(widest / alone(amax[index], some))
     region.scale_made(owner, by)
     for reader in readers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -118,6 +119,20 @@ def alone(amax: Tensor, some: Tensor) -> Tensor:
     """
     rest = amax.isfinite() & (amax > 0) & ~some
     return torch.where(some, amax, amax[rest].max()) if rest.any() else amax
+
+
+def far_apart(one: Tensor, other: Tensor, beyond: float | None) -> bool:
+    """Whether the median of some channels is ``beyond`` times that of others, or more.
+
+    Args:
+        one: Largest magnitude of each channel.
+        other: The same of other channels.
+        beyond: None: they are not compared.
+    """
+    if beyond is None:
+        return False
+    low, high = sorted([float(one.median()), float(other.median())])
+    return low > 0 and low * beyond <= high < math.inf
 
 
 def check_beyond(beyond: float | None) -> None:

@@ -105,6 +105,11 @@ def test_values_of_several_products_of_one_layer():
     assert done.sites == {'attention': 4}
     q, _, v = magnitudes(net, BATCHES)['qkv/linear:0'].chunk(3)
     torch.testing.assert_close(v, q.max().expand(16), rtol=1e-3, atol=0)
+    # All are large, none is an outlier: they keep their ratios.
+    net, done = equalized(module, BATCHES, dict(CFG, products=False, beyond=8.0))
+    assert done.sites == {'attention': 2}
+    q, k, v = magnitudes(net, BATCHES)['qkv/linear:0'].chunk(3)
+    assert v.max() < 1.001 * max(q.max(), k.max()) and v.min() < 0.9 * v.max()
 
 
 def test_only_outliers_among_values_get_factors():
@@ -139,6 +144,23 @@ def test_only_outliers_among_queries_and_keys_get_factors(name):
         rows, before = getattr(net.backbone, side).weight, getattr(module, side).weight
         changed = (rows / before - 1).abs().amax(1) > 0.1
         assert changed.nonzero().flatten().tolist() == [3]
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
+
+
+@pytest.mark.parametrize('name', ['q', 'k'])
+@pytest.mark.parametrize('by', [100, 0.01])
+def test_queries_and_keys_that_are_far_apart_are_balanced(name, by):
+    """None of them is an outlier, but one side is."""
+    module = attention()
+    layer = getattr(module, name)
+    layer.weight *= by
+    layer.bias *= by
+    net, done = equalized(module, BATCHES, dict(CFG, values=False, beyond=8.0))
+    assert done.sites == {'attention': 1}
+    after = magnitudes(net, BATCHES)
+    torch.testing.assert_close(
+        after['q/linear:0'], after['k/linear:0'], rtol=1e-4, atol=0
+    )
     assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-5
 
 
