@@ -11,8 +11,8 @@ from torch import Tensor
 #: Elements of an image that a value is looked at by. The first stages of a detector
 #: have tens of millions; evenly spread rows tell the same.
 MAX_ELEMENTS = 2**19
-#: About how many rows of all images the moments of a layer's inputs are taken of, and how
-#: many for each input: the larger number counts. Of a detector's millions, most are alike.
+#: About how many rows of all images the moments of a layer's inputs are taken of, and
+#: how many for each input: the larger number counts. Most of a detector's are alike.
 MOMENT_ROWS, ROWS_FOR_AN_INPUT = 2**16, 64
 #: The least and the most rows of one image, whatever the number of images.
 LEAST_ROWS, MOST_ROWS = 2**9, 2**14
