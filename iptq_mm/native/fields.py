@@ -71,7 +71,7 @@ class Softmax(Fields):
 class ScoreAddition(Fields):
     """A tensor that is added to the scores of an attention."""
 
-    _fields_ = fields('*addend *at row', ('sum', Sum))
+    _fields_ = fields('*addend *at row most hides', ('sum', Sum))
 
 
 class View(Fields):

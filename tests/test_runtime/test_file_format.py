@@ -11,7 +11,12 @@ from iptq_mm.program.backends.native.file import format as file_format
 HEADER = Path(__file__).parents[2] / 'runtime/src/file/format.h'
 #: By version. If a field of a command changed, raise VERSION in both files and write
 #: the new digest here.
-LAYOUTS = {1: '5622e08b36d51b96', 2: 'c4148d94686d9207', 3: '0daca2165d7e0250'}
+LAYOUTS = {
+    1: '5622e08b36d51b96',
+    2: 'c4148d94686d9207',
+    3: '0daca2165d7e0250',
+    4: 'b3d18f63ff77e933',
+}
 
 
 def constants():

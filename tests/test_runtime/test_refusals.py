@@ -6,8 +6,11 @@ import subprocess
 import zlib
 
 import pytest
+from attention_case import attention
+from runtime_cases import written
 
-from iptq_mm.native.commands import KINDS, Gemm
+from iptq_mm.native.commands import KINDS, Attention, Gemm
+from iptq_mm.native.fields import ScoreAddition
 from iptq_mm.program.backends.native.file import format as file_format
 
 pytestmark = pytest.mark.slow
@@ -32,12 +35,17 @@ def with_number(contents, at, value):
     return bytes(made)
 
 
+def first(contents, command):
+    """Where the first command of a kind stands."""
+    at = number(contents, 56)
+    while (kind := number(contents, at)) != command.kind_number:
+        at += ctypes.sizeof(KINDS[kind])
+    return at
+
+
 def first_gemm(contents, field):
     """Where a field of the first matrix product stands."""
-    at = number(contents, 56)
-    while (kind := number(contents, at)) != Gemm.kind_number:
-        at += ctypes.sizeof(KINDS[kind])
-    return at + getattr(Gemm, field).offset
+    return first(contents, Gemm) + getattr(Gemm, field).offset
 
 
 def flipped(contents, at):
@@ -84,16 +92,35 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('name', CASES)
-def test_refused(host, vit_file, tmp_path, name):
-    change, message = CASES[name]
-    path = tmp_path / 'model.iptq'
-    path.write_bytes(change(vit_file.read_bytes()))
+def refuse(host, path, message):
+    """Make sure that a file is refused with a message that has this in it."""
     made = subprocess.run(
         [host / 'iptq-run', path, '--bench', '1'], capture_output=True, text=True
     )
     assert made.returncode == 1
     assert message in made.stderr and str(path) in made.stderr
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_refused(host, vit_file, tmp_path, name):
+    change, message = CASES[name]
+    path = tmp_path / 'model.iptq'
+    path.write_bytes(change(vit_file.read_bytes()))
+    refuse(host, path, message)
+
+
+@pytest.mark.parametrize(
+    'mask, hides', [('closed mask', 400000), ('mask', 400001), ('mask', -1)]
+)
+def test_masks_that_are_not_what_they_say(host, tmp_path, mask, hides):
+    """Of a row that is hidden as a whole, the sum of exponentials may be 0."""
+    made = attention((2,), 5, 40, 8, stages=(mask,))
+    path = written(made, tmp_path / 'model.iptq')
+    contents = path.read_bytes()
+    at = first(contents, Attention) + Attention.addition.offset
+    at += ScoreAddition.hides.offset
+    path.write_bytes(repaired(with_number(contents, at, hides)))
+    refuse(host, path, '(Attention): a mask is damaged')
 
 
 def test_repairing_alone_changes_nothing(host, vit_file, tmp_path):

@@ -122,9 +122,13 @@ struct ScoreAddition {
   Pointer<const i32> addend;  // tables of (queries, keys)
   Pointer<const i64> at;   // (groups,), where each group's table begins
   i64 row;                 // distance of a table's rows
+  i64 most;                // largest magnitude in the tables
+  // Of a mask, which has zeros in every row, the least magnitude of what is none: all of
+  // it is negative; else 0.
+  i64 hides;
   Sum sum;
 
-  IPTQ_FIELDS(ScoreAddition, addend, at, row, sum)
+  IPTQ_FIELDS(ScoreAddition, addend, at, row, most, hides, sum)
 };
 
 // Exponentials of softmaxes, see softmax/exponentials.inl. All but the first are

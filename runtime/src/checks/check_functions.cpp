@@ -46,6 +46,23 @@ void check(Check& c, const Softmax& s) {
   c.that((product * mantissa[0]) >> exponent[0] != 0, "the exponentials");
 }
 
+// A mask leaves something of every row: else a sum of exponentials might be 0.
+static void check_mask(Check& c, const Attention& a, const ScoreAddition& mask, i64 last) {
+  const Count size = Count(a.queries - 1) * mask.row + last + a.keys;
+  const i32* table = c.table<i32>(raw(mask.addend), size, "a mask");
+  const i64* at = c.table<i64>(raw(mask.at), a.groups, "a mask");
+  if (!c.ok()) return;
+  for (i64 r = 0; r < a.groups * a.queries; ++r) {
+    const i32* row = table + at[r / a.queries] + r % a.queries * mask.row;
+    bool leaves = false;
+    for (i64 i = 0; i < a.keys; ++i) {
+      leaves = leaves || row[i] == 0;
+      if (!c.that(row[i] == 0 || row[i] <= -mask.hides, "a mask")) return;
+    }
+    if (!c.that(leaves, "a mask")) return;
+  }
+}
+
 void check(Check& c, const Attention& a) {
   c.extent(a.groups, "groups");
   c.extent(a.queries, "queries");
@@ -76,9 +93,12 @@ void check(Check& c, const Attention& a) {
     const ScoreAddition& added = a.addition[i];
     const i64 at = c.largest<i64>(raw(added.at), a.groups, 0, "what is added to scores");
     c.distance(added.row, "what is added to scores");
+    c.distance(added.most, "what is added to scores");
+    c.distance(added.hides, "a mask");
     c.sum(added.sum);
     c.reads(raw(added.addend), 0, Count(a.queries - 1) * added.row + at + a.keys + -1, 4,
             "what is added to scores");
+    if (c.ok() && added.hides) check_mask(c, a, added, at);
   }
   check(c, a.softmax);
 }

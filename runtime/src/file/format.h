@@ -9,7 +9,7 @@ namespace file {
 constexpr u8 kMagic[8] = {0x89, 'I', 'P', 'T', 'Q', '\r', '\n', 0x1a};
 // Raised whenever a field of the file or of a command changes: older libraries refuse
 // newer files, and the other way round.
-constexpr u32 kVersion = 3;
+constexpr u32 kVersion = 4;
 constexpr u32 kHeaderBytes = 128;
 constexpr u64 kChecksumFrom = 32;  // what stands before is checked by itself
 constexpr u64 kAlignment = 64;

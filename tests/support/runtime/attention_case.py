@@ -7,6 +7,14 @@ from native_cases import SIGNED_BYTES, WIDE, add, function, program
 
 from iptq_mm.intmath import QParams, dyadic
 
+#: What masks add to the scores that they hide; one hides a whole row.
+MASKS = {
+    'mask': -400000,
+    'light mask': -30000,
+    'closed mask': -400000,
+    'mask that raises': -400000,
+}
+
 
 def attention(
     groups,
@@ -51,7 +59,12 @@ def attention(
                 scores = add(r, [scores, r.tensor(table, 'table')], shape, WIDE)
             else:
                 hidden = torch.rand(queries, keys, generator=generator) < 0.4
-                scores = r.add_constant(scores, hidden * -400000, shape)
+                mask = hidden * MASKS[stage]
+                if stage == 'closed mask':
+                    mask[queries // 2] = MASKS[stage]
+                if stage == 'mask that raises':
+                    mask[0, 0] = 100
+                scores = r.add_constant(scores, mask, shape)
         out = QParams(1.0 / high, 0, high)
         p = function(r, name, scores, scale, out, options=options)
         factor = dyadic(0.8 * 255 / (high * 127), 47)

@@ -146,8 +146,8 @@ void attend_tiles(const Attention& a, const AttentionMemory<P>& m, const Softmax
     for (i64 r = 0; r < rows.count; r += m.together) {
       const i64 rest = rows.count - r, count = rest < m.together ? rest : m.together;
       i32* scores = m.scores + r * m.keys_padded;
-      const bool words = score_rows(a, group, rows.first + r, count, scores, m.keys_padded);
-      softmax_rows(softmax, tables, scores, m.keys_padded, count, a.keys, words,
+      const Scores form = score_rows(a, group, rows.first + r, count, scores, m.keys_padded);
+      softmax_rows(softmax, tables, scores, m.keys_padded, count, a.keys, form,
                    m.p + r * m.p_row, m.p_row);
     }
     if (t + 1 < last) multiply_tile(t + 1);

@@ -71,8 +71,8 @@ inline void narrow_scores(i64 keys, i32* row) {
 
 // Sums of rows to scores, with what is added to them; whether they are words, which do
 // where differences beyond those of words are limited.
-inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
-                       i64 distance) {
+inline Scores score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
+                         i64 distance) {
   const Requantization& r = a.score;
   const QuickScalar quick(r, largest_score(a));
   const bool words = a.softmax.form == kTables && a.softmax.fine && !a.softmax.table &&
@@ -83,7 +83,7 @@ inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* sc
                       : quick.shifts == kRight ? word_scores<kRight>
                                                : word_scores<kNone>;
     for (i64 i = 0; i < rows; ++i) each(quick, limits, a.keys, scores + i * distance);
-    return true;
+    return kAsWords;
   }
   for (i64 i = 0; i < rows; ++i, scores += distance) {
     dword_scores(r, a.keys, scores);
@@ -94,7 +94,7 @@ inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* sc
     }
     if (words) narrow_scores(a.keys, scores);
   }
-  return words;
+  return words ? kAsWords : kAsNumbers;
 }
 
 }  // namespace

@@ -11,10 +11,10 @@ namespace iptq {
 namespace {
 
 // Scores of at most kTileRows rows become codes of probabilities; nothing is left of
-// them. Words: as score_rows left them.
+// them.
 template <class T>
 void softmax_rows(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
-                  i64 rows, i64 keys, bool words, T* p, i64 p_row) {
+                  i64 rows, i64 keys, Scores form, T* p, i64 p_row) {
   if constexpr (!std::is_same<T, SplitWord>::value) {
     if (s.form == kPowers) {
       for (i64 r = 0; r < rows; ++r)
@@ -22,7 +22,7 @@ void softmax_rows(const Softmax& s, const Tables& tables, i32* scores, i64 dista
       return;
     }
   }
-  quotients(s, tables, scores, distance, rows, keys, words, p, p_row);
+  quotients(s, tables, scores, distance, rows, keys, form, p, p_row);
 }
 
 // Elements that a row has room for; vectors go beyond its end.
@@ -45,7 +45,7 @@ void softmax_run(const void* command, i64 task, i64 tasks, char* scratch) {
   i32* p = scores + padded;
   for (i64 row = c.rows * task / tasks; row < end; ++row) {
     read_row(c.x_type, c.x_zero_point, c.x, row * c.x_row, 1, c.size, scores);
-    softmax_rows(c.softmax, tables, scores, padded, 1, c.size, false, p, padded);
+    softmax_rows(c.softmax, tables, scores, padded, 1, c.size, kAsNumbers, p, padded);
     write_row(c.out_type, 0, c.out, row * c.out_row, 1, c.size, p);
   }
 }

@@ -6,6 +6,10 @@
 namespace iptq {
 namespace {
 
+// What a row has: scores of 32 bits; words in its first half, as kernels for one
+// instruction set make them; or words of which INT16_MIN is what a mask hides.
+enum Scores { kAsNumbers, kAsWords, kAsHiddenWords };
+
 // Accumulators of rows to scores, with what is added to them; these are no words.
 inline void any_score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
                            i64 distance) {

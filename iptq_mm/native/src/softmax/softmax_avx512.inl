@@ -29,15 +29,27 @@ struct Differences {
 // The same of words, all of them unsigned.
 template <bool Coarse>
 struct WordDifferences {
-  __m512i largest, limit, but_one;
+  __m512i largest, limit, but_one, hidden;
 
-  WordDifferences(const Softmax& s, i32 largest)
-      : largest(words(largest)),
+  WordDifferences(const Softmax& s, __m512i largest)
+      : largest(largest),
         limit(words(s.clamp < UINT16_MAX ? s.clamp : UINT16_MAX)),
-        but_one(words(s.down - 1)) {}
+        but_one(words(s.down - 1)),
+        hidden(words(INT16_MIN)) {}
 
   __m512i operator()(__m512i scores) const {
-    const __m512i d = _mm512_min_epu16(limit, _mm512_sub_epi16(largest, scores));
+    return coarse(_mm512_min_epu16(limit, _mm512_sub_epi16(largest, scores)));
+  }
+
+  // The same of scores that may be hidden.
+  __m512i of_hidden(__m512i scores) const {
+    const __mmask32 among = _mm512_cmpneq_epi16_mask(scores, hidden);
+    const __m512i d = _mm512_mask_sub_epi16(limit, among, largest, scores);
+    return coarse(_mm512_min_epu16(limit, d));
+  }
+
+ private:
+  __m512i coarse(__m512i d) const {
     if (!Coarse) return d;
     return _mm512_avg_epu16(_mm512_srlv_epi16(d, but_one), _mm512_setzero_si512());
   }
@@ -139,10 +151,14 @@ i64 exponentials(const Exponential& exponential, const Differences<Coarse>& diff
 
 template <bool Coarse>
 i64 row_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 keys,
-                     bool words) {
-  if (words) {
+                     Scores form) {
+  if (form != kAsNumbers) {
     const i16* from = reinterpret_cast<const i16*>(scores);
     const WordDifferences<Coarse> differences(s, largest_of(from, keys));
+    if (form == kAsHiddenWords)
+      return looked_up(
+          tables, [&](i64 i) { return differences.of_hidden(load(from + i)); }, scores,
+          keys);
     return looked_up(
         tables, [&](i64 i) { return differences(load(from + i)); }, scores, keys);
   }
@@ -166,12 +182,12 @@ i64 row_exponentials(const Softmax& s, const Tables& tables, i32* scores, i64 ke
 // Step by step for all rows: those of one row wait for each other.
 template <class T>
 void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance,
-               i64 rows, i64 keys, bool words, T* p, i64 p_row) {
+               i64 rows, i64 keys, Scores form, T* p, i64 p_row) {
   i64 reciprocal[kTileRows];
   for (i64 r = 0; r < rows; ++r) {
     i32* row = scores + r * distance;
-    reciprocal[r] = s.down > 0 ? row_exponentials<true>(s, tables, row, keys, words)
-                               : row_exponentials<false>(s, tables, row, keys, words);
+    reciprocal[r] = s.down > 0 ? row_exponentials<true>(s, tables, row, keys, form)
+                               : row_exponentials<false>(s, tables, row, keys, form);
   }
   bool few = WordQuotients::suits(s);
   for (i64 r = 0; r < rows; ++r) {

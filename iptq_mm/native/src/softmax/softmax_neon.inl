@@ -76,8 +76,8 @@ void word_probabilities(const Softmax& s, const i32* e, i64 keys, i64 reciprocal
 // Scores become probabilities' codes.
 template <class T>
 void quotients(const Softmax& s, const Tables& tables, i32* scores, i64 distance, i64 rows,
-               i64 keys, bool words, T* p, i64 p_row) {
-  if (!words) return any_quotients(s, scores, distance, rows, keys, p, p_row);
+               i64 keys, Scores form, T* p, i64 p_row) {
+  if (form == kAsNumbers) return any_quotients(s, scores, distance, rows, keys, p, p_row);
   i64 sums[kTileRows];
   i64 r = 0;
   for (; r + 2 <= rows; r += 2)

@@ -12,16 +12,16 @@ struct Tables {
 };
 
 // Accumulators of rows to scores, with what is added to them; these are no words.
-inline bool score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
-                       i64 distance) {
+inline Scores score_rows(const Attention& a, i64 group, i64 row, i64 rows, i32* scores,
+                         i64 distance) {
   any_score_rows(a, group, row, rows, scores, distance);
-  return false;
+  return kAsNumbers;
 }
 
 // Scores become probabilities' codes.
 template <class T>
 void quotients(const Softmax& s, const Tables&, i32* scores, i64 distance, i64 rows,
-               i64 keys, bool, T* p, i64 p_row) {
+               i64 keys, Scores, T* p, i64 p_row) {
   any_quotients(s, scores, distance, rows, keys, p, p_row);
 }
 

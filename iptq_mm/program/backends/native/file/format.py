@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 MAGIC = b'\x89IPTQ\r\n\x1a'
 #: Raised whenever a field of the file or of a command changes.
-VERSION = 3
+VERSION = 4
 HEADER_BYTES = 128
 #: The checksum is that of everything from this byte on.
 CHECKSUM_FROM = 32

@@ -89,7 +89,14 @@ def _scores(context: EmitterContext, pattern: AttentionPattern) -> dict:
     groups = math.prod(q.shape[:-2])
     inside = {n.output for n in pattern.nodes}
     additions = [_addition(context, n, groups, inside) for n in pattern.additions]
-    empty: dict = {'addend': None, 'at': None, 'row': 0, 'sum': {}}
+    empty: dict = {
+        'addend': None,
+        'at': None,
+        'row': 0,
+        'most': 0,
+        'hides': 0,
+        'sum': {},
+    }
     q_at, q_row = group_offsets(q, -2)
     k_at, k_row = group_offsets(k, -2)
     return {
@@ -137,16 +144,19 @@ def _addition(
     table: Tensor | Address
     if isinstance(addend, int):
         table, at, row = _computed(context, addend, value)
-        most = context.program.values[addend].bound
+        most, hides = context.program.values[addend].bound, 0
     else:
         table, at = _table(context.tensor(addend), value, groups)
         row, most = value.shape[-1], int(table.abs().max())
+        hides = _hides(table, row)
     offset = 1 << (shift - 1) if shift else 0
     product = context.program.values[source].bound * abs(left) + most * abs(right)
     return {
         'addend': table,
         'at': at,
         'row': row,
+        'most': most,
+        'hides': hides,
         'sum': {
             'left': left,
             'right': right,
@@ -157,6 +167,18 @@ def _addition(
             'fits_int32': fits_int32(product, offset, shift),
         },
     }
+
+
+def _hides(tables: Tensor, keys: int) -> int:
+    """What a mask subtracts at least where it is not 0; 0: it is none.
+
+    A mask leaves something of every row.
+    """
+    rest = -tables[tables != 0]
+    if not rest.numel() or int(rest.min()) < 0:
+        return 0
+    whole = (tables.view(-1, keys) != 0).all(1).any()
+    return 0 if whole else int(rest.min())
 
 
 def _computed(

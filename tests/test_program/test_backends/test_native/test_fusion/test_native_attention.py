@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from attention_case import attention
+from attention_case import MASKS, attention
 from native_cases import SIGNED_BYTES, WIDE, add, check, function, matmul, move, program
 
 from iptq_mm.intmath import QParams
@@ -36,6 +36,20 @@ def test_any_scale(level, scale):
 )
 def test_biases_and_masks(level, stages):
     check(attention((4, 3), 10, 35, 16, stages=stages))
+
+
+@pytest.mark.parametrize('stages', [(), ('bias',)], ids=str)
+@pytest.mark.parametrize('mask', MASKS)
+@pytest.mark.parametrize('scale', [1e-6, 3e-4, 0.01])
+@pytest.mark.parametrize('keys', [17, 49, 64])
+def test_what_masks_hide(level, stages, mask, scale, keys):
+    """Differences of scores that are hidden are limited, if the mask hides enough."""
+    stages = (*stages, mask)
+    native = check(attention((4, 3), 10, keys, 16, scale=scale, stages=stages))
+    command = next(c for c in native.commands if isinstance(c, Attention))
+    hides = [a.hides for a in command.addition][: command.additions]
+    assert hides[-1] == (-MASKS[mask] if mask in ('mask', 'light mask') else 0)
+    assert hides[:-1] == [0] * (len(stages) - 1)
 
 
 @pytest.mark.parametrize(
