@@ -134,7 +134,8 @@ def _loops(
     shape = tuple(offsets.shape)
     made = AddressMap.by_strides(shape, out.strides, 0).of_elements()
     # The shared axis is the last loop.
-    common = common_strides([offsets.flatten(), made.flatten()])
+    flat = offsets.flatten()
+    common = common_strides([flat, made.flatten()])
     if common is None:
         return None
     sizes, strides = common
@@ -144,7 +145,7 @@ def _loops(
         strides[1].append(out.strides[axis])
     if not sizes:
         sizes, strides = [1], [[0], [0]]
-    return None if len(sizes) > DIMS else (sizes, strides, int(offsets.flatten()[0]))
+    return None if len(sizes) > DIMS else (sizes, strides, int(flat[0]))
 
 
 def _best_last(sizes: list[int], given: list[int], made: list[int]) -> None:

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from ....ir.moves import move
 
+#: Steps that are looked at first: most runs are short.
+_LOOK = 64
+
 
 @dataclass(frozen=True)
 class AddressMap:
@@ -136,22 +139,40 @@ def common_strides(flats: list[Tensor]) -> tuple[list[int], list[list[int]]] | N
         Sizes of the loops, and the strides of each tensor; None if there are no such
         loops.
     """
-    if not len(flats[0]) or any(int(flat.min()) < 0 for flat in flats):
+    if not len(flats[0]):
         return None
     sizes: list[int] = []
     strides: list[list[int]] = [[] for _ in flats]
-    while len(flats[0]) > 1:
-        steps = [flat.diff() for flat in flats]
-        differs = steps[0] != steps[0][0]
-        for step in steps[1:]:
-            differs |= step != step[0]
-        other = differs.nonzero()
-        run = int(other[0]) + 1 if len(other) else len(flats[0])
-        # Other steps may only lead from one run to the next.
-        if len(flats[0]) % run or bool(((other + 1) % run).any()):
+    rest = flats
+    while len(rest[0]) > 1:
+        run, steps = _first_run(rest)
+        if len(rest[0]) % run:
             return None
         sizes.insert(0, run)
         for made, step in zip(strides, steps, strict=True):
-            made.insert(0, int(step[0]))
-        flats = [flat[::run] for flat in flats]
+            made.insert(0, step)
+        rest = [flat[::run] for flat in rest]
+    for flat, made in zip(flats, strides, strict=True):
+        expected = flat[0]
+        for size, stride in zip(sizes, made, strict=True):
+            expected = expected[..., None] + torch.arange(size) * stride
+        if int(flat[0]) + sum(
+            min(0, stride * (size - 1))
+            for size, stride in zip(sizes, made, strict=True)
+        ) < 0 or not torch.equal(expected.flatten(), flat):
+            return None
     return sizes, strides
+
+
+def _first_run(flats: list[Tensor]) -> tuple[int, list[int]]:
+    """How many offsets of each tensor follow each other by one step; the steps."""
+    count = len(flats[0]) - 1
+    looked = _LOOK
+    while True:
+        steps = [flat[: looked + 1].diff() for flat in flats]
+        differs = torch.stack([step != step[0] for step in steps]).any(0)
+        if looked >= count or bool(differs.any()):
+            break
+        looked *= _LOOK
+    run = int(differs.int().argmax()) + 1 if bool(differs.any()) else count + 1
+    return run, [int(step[0]) for step in steps]
