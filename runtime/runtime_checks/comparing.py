@@ -20,6 +20,11 @@ def digest(outputs: Sequence[np.ndarray]) -> str:
     return made.hexdigest()[:16]
 
 
+def stacked(calls: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Returns the arrays of calls, each with a first dimension of the calls."""
+    return [np.stack(port) for port in zip(*calls, strict=True)]
+
+
 def predicted(
     command: Sequence[str],
     model: Path,

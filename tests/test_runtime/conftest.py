@@ -5,15 +5,27 @@ import warnings
 import pytest
 from program_cases import vit_program
 from runtime_cases import written
+from runtime_checks import c_file
 from runtime_checks.targets import SANITIZED, TARGETS
 
 
+def needed(missing):
+    """The test is skipped, with a warning, if something is missing."""
+    if missing:
+        warnings.warn(f'NOT TESTED: {missing}', stacklevel=3)
+        pytest.skip(missing)
+
+
 def built(target):
-    """The build of a target; the test is skipped, with a warning, without its tools."""
-    if target.missing():
-        warnings.warn(f'NOT TESTED: {target.missing()}', stacklevel=2)
-        pytest.skip(target.missing())
+    """The build of a target; the test is skipped without its tools."""
+    needed(target.missing())
     return target.build()
+
+
+@pytest.fixture
+def c_compiler():
+    """What compiles files of C."""
+    needed(c_file.missing())
 
 
 @pytest.fixture(scope='session')

@@ -1,8 +1,6 @@
 """Programs as freestanding C99, compiled without registers for floats."""
 
-import ctypes
 import functools
-import platform
 import re
 import shutil
 import subprocess
@@ -22,6 +20,7 @@ from native_cases import (
 )
 from program_cases import LONE, equal, integers
 from runtime_cases import every_function, models, single_nodes
+from runtime_checks.c_file import CFile
 
 from iptq_mm.intmath import QParams
 from iptq_mm.program import run
@@ -35,41 +34,18 @@ FLAGS = [
     *('-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wconversion'),
     *('-Wno-sign-conversion', '-ffreestanding', '-O1'),
 ]
-#: What keeps compilers from floats altogether.
-NO_FLOATS = {'x86_64': '-mgeneral-regs-only', 'aarch64': '-mgeneral-regs-only'}
 
 pytestmark = pytest.mark.skipif(
     shutil.which('gcc') is None, reason='no C compiler (gcc): apt-get install gcc'
 )
 
 
-def compiled(made, folder, name='made'):
-    """The function of a program's file, by ctypes: integers in, integers out."""
-    source = folder / f'{name}.c'
-    write_c(made, source)
-    library = folder / f'{name}.so'
-    machine = NO_FLOATS.get(platform.machine())
-    flags = [*FLAGS, *([machine] if machine else []), '-shared', '-fPIC']
-    subprocess.run(['gcc', *flags, source, '-o', library], check=True)
-    function = getattr(ctypes.CDLL(str(library)), f'{name}_run')
-
-    def call(inputs):
-        outputs = []
-        for port in made.outputs:
-            value = made.values[port.value]
-            outputs.append(torch.empty(value.shape, dtype=value.dtype))
-        given = [x.contiguous() for x in inputs]
-        function(*(ctypes.c_void_p(x.data_ptr()) for x in (*given, *outputs)))
-        return outputs
-
-    return call
-
-
 def check(made, folder, name='made'):
-    call = compiled(made, folder, name)
+    function = CFile(made, folder / f'{name}.c', FLAGS)
     for seed in range(2):
         for inputs in (integers(made, seed), extremes(made, seed)):
-            assert equal(run(made, inputs), call(inputs))
+            found = function([x.numpy() for x in inputs])
+            assert equal(run(made, inputs), [torch.from_numpy(x) for x in found])
 
 
 CASES = dict([*single_nodes(), *every_function()])
