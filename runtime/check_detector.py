@@ -5,11 +5,14 @@ python runtime/check_detector.py WORK_DIR/integer.py --images 20
 mmdet runs the quantized model with its own RoIAlign, decoding and NMS, in float32:
 boxes, scores and masks are compared within a tolerance. Python without mm and node have
 to give the same bits: the integers of all regions, boxes, scores, labels and masks.
+With --targets, iptq-run and the file of C run the program of each region (backbone,
+neck and RPN; each box head; each mask head) on the integers that entered it in Python.
 """
 
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,16 @@ import torch
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / 'python'))
 
+from iptq_runtime.detection import Detector  # noqa: E402
 from runtime_checks.comparing import digest  # noqa: E402
 from runtime_checks.detecting import (  # noqa: E402
     Differences,
     detected_in_node,
-    detector_in_python,
     pictures,
     pixel_bytes,
 )
+from runtime_checks.machines import NAMES, machines  # noqa: E402
+from runtime_checks.regions import RecordedModel, differing  # noqa: E402
 from runtime_checks.targets import TARGETS  # noqa: E402
 
 from iptq_mm.engine.export.detector import (  # noqa: E402
@@ -50,6 +55,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='integer.py that tools/quantize.py wrote')
     parser.add_argument('checkpoint', nargs='?')
     parser.add_argument('--images', type=int, default=20, help='how many (20)')
+    parser.add_argument(
+        '--targets', nargs='+', choices=NAMES, default=[], help='where regions are run'
+    )
     return parser.parse_args()
 
 
@@ -71,6 +79,21 @@ def node_differs(made: DetectorPrograms, images: list, wanted: list[str]) -> boo
     return differs
 
 
+def regions_differ(models: dict[str, RecordedModel], targets: list[str]) -> bool:
+    """Whether a machine gives other integers of a region, or none can be asked."""
+    for name, model in models.items() if targets else []:
+        print(f'{name}: {len(model.given)} calls, {model.digest}', flush=True)
+    found = []
+    for machine in machines(targets):
+        start = time.monotonic()
+        found.append(differing(models, machine))
+        said = 'the integers of Python'
+        if found[-1]:
+            said = f'OTHERS THAN IN PYTHON: {", ".join(found[-1])}'
+        print(f'{machine.name}: {said}, {time.monotonic() - start:.0f} s', flush=True)
+    return any(found) or bool(targets and not found)
+
+
 def mm_model(config: str, checkpoint: str | None) -> tuple[Any, Any, DetectorPrograms]:
     """The model, its test images one by one, and its programs."""
     from mmengine.runner import Runner
@@ -89,7 +112,8 @@ def main() -> int:
     """Run the script."""
     args = parse_args()
     model, loader, made = mm_model(args.config, args.checkpoint)
-    detector = detector_in_python(made)
+    models = {name: RecordedModel(program) for name, program in made.programs.items()}
+    detector = Detector(made.settings, models)
     first = made.programs[made.settings['trunk']['file']]
     images, wanted, beside = [], [], Differences()
     for batch, integers in pictures(model, first, loader, args.images):
@@ -102,6 +126,7 @@ def main() -> int:
     far |= beside.missing > 0
     if far:
         print('FARTHER THAN float32 explains')
+    far |= regions_differ(models, args.targets)
     return int(node_differs(made, images, wanted) or far)
 
 

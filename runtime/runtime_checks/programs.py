@@ -44,6 +44,9 @@ class ProgramModel:
         given = [torch.from_numpy(x) for x in inputs]
         if any(port.pixels for port in self._program.inputs):
             given = quantized_inputs(self._program, given, TORCH)
+        return self._run(given)
+
+    def _run(self, given: list[torch.Tensor]) -> list[np.ndarray]:
         return [x.numpy() for x in self._native.run(given)]
 
 

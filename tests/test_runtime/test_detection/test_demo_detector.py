@@ -23,6 +23,8 @@ from runtime_checks.detecting import (
     pictures,
     pixel_bytes,
 )
+from runtime_checks.machines import machines
+from runtime_checks.regions import RecordedModel, differing
 from runtime_checks.wasm import PACKAGE
 
 from iptq_mm.engine.export.detector import export_detector
@@ -114,6 +116,18 @@ def test_the_c_library_has_the_same_bits(demo, host, monkeypatch):
     assert detector.classes[0] == 'circle'
     picture = demo.pictures[0][:, :, ::-1]  # RGB, as the program takes it
     assert (pixels_of(picture) == demo.images[0]).all()
+
+
+def test_machines_have_the_integers_of_all_regions(demo, host, c_compiler):
+    """Each level of this machine, and the file of C."""
+    models = {name: RecordedModel(x) for name, x in demo.made.programs.items()}
+    found = Detector(demo.made.settings, models)(demo.images[0])
+    assert digest(found.arrays) == demo.digests[0]
+    assert len(models) == 7 and all(model.given for model in models.values())
+    for machine in machines(['host', 'c']):
+        assert differing(models, machine) == []
+    models['masks_2.iptq'].made[0][0].flat[-1] ^= 1
+    assert differing(models, machine) == ['masks_2.iptq']
 
 
 def test_what_is_no_detector_is_refused(demo, tmp_path):
