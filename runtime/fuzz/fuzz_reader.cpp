@@ -156,6 +156,7 @@ int main(int count, char** values) {
         std::ofstream(path, std::ios::binary)
             .write(reinterpret_cast<const char*>(bytes.data()),
                    static_cast<std::streamsize>(bytes.size()));
+        iptq_close(model);  // so that it is no leak
         return std::fprintf(stderr, "a run failed on file %ld: %s\n", n, path.c_str()), 1;
       }
     }

@@ -7,9 +7,10 @@ import zlib
 
 import pytest
 from attention_case import attention
+from program_cases import function_program
 from runtime_cases import written
 
-from iptq_mm.native.commands import KINDS, Attention, Gemm
+from iptq_mm.native.commands import KINDS, Attention, Gemm, Softmax, SoftmaxRows
 from iptq_mm.native.fields import ScoreAddition
 from iptq_mm.program.backends.native.file import format as file_format
 
@@ -91,6 +92,9 @@ CASES = {
     ),
 }
 
+#: Softmaxes whose exponentials are computed, or are codes.
+WITHOUT_TABLES = ['i_softmax', 'shiftmax', 'bit_softmax', 'log_int_softmax']
+
 
 def refuse(host, path, message):
     """Make sure that a file is refused with a message that has this in it."""
@@ -121,6 +125,18 @@ def test_masks_that_are_not_what_they_say(host, tmp_path, mask, hides):
     at += ScoreAddition.hides.offset
     path.write_bytes(repaired(with_number(contents, at, hides)))
     refuse(host, path, '(Attention): a mask is damaged')
+
+
+@pytest.mark.parametrize('name', WITHOUT_TABLES)
+def test_tables_of_a_form_without_tables(host, tmp_path, name):
+    """Kernels would load them: ``fine`` is at the constants, the others are nowhere."""
+    path = written(function_program(name, {}, 21), tmp_path / 'model.iptq')
+    contents = path.read_bytes()
+    fine = SoftmaxRows.softmax.offset + Softmax.fine.offset
+    at = first(contents, SoftmaxRows) + fine
+    assert number(contents, at) == 0
+    path.write_bytes(repaired(with_number(contents, at, 1 << 56)))
+    refuse(host, path, '(SoftmaxRows): the exponentials is damaged')
 
 
 def test_repairing_alone_changes_nothing(host, vit_file, tmp_path):
