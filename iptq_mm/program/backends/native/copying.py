@@ -11,10 +11,10 @@ from ....native.commands import Add, Copy, Gather
 from ....native.fields import DIMS
 from ....native.storage import Storage, storage_of
 from .context import EmitterContext
-from .layout.address_map import AddressMap, common_strides
+from .layout.address_map import AddressMap, ReshapedMap, common_strides
 from .layout.reorder import reorder_rows
 from .layout.steps import Address, Step
-from .layout.tensor_ref import TensorRef, collapsed
+from .layout.tensor_ref import TensorRef, collapsed, contiguous
 
 #: From so many adjacent elements on, an inner loop over them is worth it.
 _RUN = 8
@@ -130,6 +130,12 @@ def _loops(
     if x.address_map is None:
         sizes, strides = collapsed(x.shape, [x.strides, out.strides])
         return None if len(sizes) > DIMS else (sizes, strides, x.offset)
+    if isinstance(x.address_map, ReshapedMap):
+        source = x.address_map.source
+        sizes, strides = collapsed(
+            source.shape, [source.strides, contiguous(source.shape)]
+        )
+        return None if len(sizes) > DIMS else (sizes, strides, source.offset)
     axis, offsets = x.address_map.axis, x.address_map.offsets
     shape = tuple(offsets.shape)
     made = AddressMap.by_strides(shape, out.strides, 0).of_elements()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,14 @@ from ....ir.moves import move
 
 #: Steps that are looked at first: most runs are short.
 _LOOK = 64
+
+
+class Strided(NamedTuple):
+    """A tensor by strides, in elements."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,85 @@ class AddressMap:
             if found is not None:
                 return {'shape': _replaced(a['shape'], found)}, found
         return None
+
+
+class ReshapedMap:
+    """The map of a reshape of a strided tensor, made when it is first asked for.
+
+    A copy needs no map: its loops are those of the strided tensor.
+
+    Args:
+        source: The strided tensor.
+        shape: Shape of the value.
+
+    Attributes:
+        source: See above.
+        shape: See above.
+    """
+
+    def __init__(self, source: Strided, shape: tuple[int, ...]) -> None:
+        self.source, self.shape = source, shape
+
+    @cached_property
+    def made(self) -> AddressMap:
+        """The map."""
+        strided = AddressMap.by_strides(*self.source)
+        return strided.moved('reshape', {'shape': list(self.shape)})
+
+    @property
+    def offsets(self) -> Tensor:
+        """See :class:`AddressMap`."""
+        return self.made.offsets
+
+    @property
+    def axis(self) -> int | None:
+        """See :class:`AddressMap`."""
+        return self.made.axis
+
+    @property
+    def size(self) -> int:
+        """See :class:`AddressMap`."""
+        return self.made.size
+
+    def of_elements(self) -> Tensor:
+        """See :class:`AddressMap`."""
+        return self.made.of_elements()
+
+    def moved(
+        self, kind: str, attributes: dict[str, Any], **index: Tensor
+    ) -> AddressMap | ReshapedMap:
+        """The map after a move."""
+        if kind == 'reshape':
+            return ReshapedMap(self.source, tuple(attributes['shape']))
+        parts = _parts(self.source.shape, self.shape) if kind == 'permute' else None
+        if parts is None:
+            return self.made.moved(kind, attributes, **index)
+        dims = [d for part in attributes['dims'] for d in parts[part]]
+        source = Strided(
+            tuple(self.source.shape[d] for d in dims),
+            tuple(self.source.strides[d] for d in dims),
+            self.source.offset,
+        )
+        return ReshapedMap(source, tuple(self.shape[d] for d in attributes['dims']))
+
+
+def _parts(source: tuple[int, ...], made: tuple[int, ...]) -> list[range] | None:
+    """The dimensions of a tensor that each one of its reshape was made of.
+
+    None if one was divided.
+    """
+    parts, at = [], 0
+    for n in made:
+        begin, whole = at, 1
+        while whole < n and at < len(source):
+            whole *= source[at]
+            at += 1
+        if whole != n:
+            return None
+        parts.append(range(begin, at))
+    if any(n != 1 for n in source[at:]):
+        return None
+    return parts
 
 
 def _moved(

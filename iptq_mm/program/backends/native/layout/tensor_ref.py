@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .....native.storage import Storage
 from ....ir.moves import move
-from .address_map import AddressMap
+from .address_map import AddressMap, ReshapedMap, Strided
 from .steps import Address, Buffer, Step
 
 
@@ -38,7 +38,7 @@ class TensorRef:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int = 0
-    address_map: AddressMap | None = None
+    address_map: AddressMap | ReshapedMap | None = None
     producer: Step | None = None
 
     @classmethod
@@ -81,7 +81,7 @@ class TensorRef:
         """The same tensor with its dimensions in another order."""
         return self.moved('permute', {'dims': dims})
 
-    def as_address_map(self) -> AddressMap:
+    def as_address_map(self) -> AddressMap | ReshapedMap:
         """The address map, made of the strides if there is none."""
         if self.address_map is not None:
             return self.address_map
@@ -99,7 +99,12 @@ class TensorRef:
                 strides=view.stride(),
                 offset=int(view.storage_offset()),
             )
-        moved = self.as_address_map().moved(kind, attributes, **index)
+        moved: AddressMap | ReshapedMap
+        if kind == 'reshape' and self.address_map is None:
+            source = Strided(self.shape, self.strides, self.offset)
+            moved = ReshapedMap(source, tuple(attributes['shape']))
+        else:
+            moved = self.as_address_map().moved(kind, attributes, **index)
         return replace(
             self,
             shape=moved.shape,
@@ -117,9 +122,47 @@ class TensorRef:
                 return x.view(attributes['shape'])
             except RuntimeError:
                 return None
+        if kind == 'strided':
+            numbers = restrided(self.shape, self.strides, attributes)
+            return None if numbers is None else x.as_strided(*numbers)
         if kind in ('permute', 'expand', 'slice'):
             return move(kind, x, attributes)
         return None
+
+
+def restrided(
+    shape: tuple[int, ...], strides: tuple[int, ...], attributes: dict[str, Any]
+) -> tuple[list[int], list[int]] | None:
+    """The windows that a move ``strided`` makes of a strided tensor, by strides.
+
+    The move counts in elements of a contiguous tensor. Each of its strides has to be a
+    number of steps along one dimension, and all steps along a dimension stay within it.
+
+    Args:
+        shape: Shape of the tensor.
+        strides: Its strides.
+        attributes: Of the move.
+
+    Returns:
+        Sizes and strides; None if there are none.
+    """
+    if attributes['offset']:
+        return None
+    whole, reached = contiguous(shape), [0] * len(shape)
+    made = []
+    for n, stride in zip(attributes['shape'], attributes['strides'], strict=True):
+        d = next((d for d, w in enumerate(whole) if stride >= w > 0), None)
+        if n == 1 or stride == 0:
+            made.append(0)
+        elif d is None or stride % whole[d]:
+            return None
+        else:
+            steps = stride // whole[d]
+            reached[d] += (n - 1) * steps
+            made.append(steps * strides[d])
+    if any(r >= n for r, n in zip(reached, shape, strict=True)):
+        return None
+    return list(attributes['shape']), made
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
