@@ -127,6 +127,40 @@ def test_masks_that_are_not_what_they_say(host, tmp_path, mask, hides):
     refuse(host, path, '(Attention): a mask is damaged')
 
 
+@pytest.mark.parametrize(
+    'field, value', [('row', 39), ('row', 0), ('row', 2**40), ('most', -1)]
+)
+def test_tables_of_masks_that_overlap(host, tmp_path, field, value):
+    """Each is looked at as a whole when the file is opened."""
+    made = attention((2,), 5, 40, 8, stages=('mask',))
+    path = written(made, tmp_path / 'model.iptq')
+    contents = path.read_bytes()
+    at = first(contents, Attention) + Attention.addition.offset
+    at += getattr(ScoreAddition, field).offset
+    path.write_bytes(repaired(with_number(contents, at, value)))
+    refuse(host, path, '(Attention): ')
+
+
+def test_exponentials_that_do_not_add_up(host, tmp_path):
+    """Two of them have to fit 32 bits."""
+    made = function_program('table_softmax', {}, 21)
+    path = written(made, tmp_path / 'model.iptq')
+    contents = path.read_bytes()
+    at = first(contents, SoftmaxRows) + SoftmaxRows.softmax.offset
+    constants = number(contents, 96)
+    tables = {}
+    for name in ('fine', 'medium', 'mantissa', 'exponent'):
+        address = number(contents, at + getattr(Softmax, name).offset)
+        assert address >> 56 == 1
+        tables[name] = constants + address % 2**56
+    made = bytearray(contents)
+    for name in ('fine', 'medium', 'mantissa'):
+        struct.pack_into('<32H', made, tables[name], *[65535] * 32)
+    struct.pack_into('<32H', made, tables['exponent'], *[0] * 32)
+    path.write_bytes(repaired(bytes(made)))
+    refuse(host, path, '(SoftmaxRows): the exponentials is damaged')
+
+
 @pytest.mark.parametrize('name', WITHOUT_TABLES)
 def test_tables_of_a_form_without_tables(host, tmp_path, name):
     """Kernels would load them: ``fine`` is at the constants, the others are nowhere."""

@@ -46,16 +46,33 @@ void check(Check& c, const Softmax& s) {
   const u16* exponent = c.table<u16>(raw(s.exponent), 64, "the exponentials");
   const u32 product = static_cast<u32>(fine[0]) * medium[0] >> 16;
   c.that((product * mantissa[0]) >> exponent[0] != 0, "the exponentials");
+  // Kernels add two of them in 32 bits.
+  u32 most_fine = 0, most_medium = 0;
+  for (int i = 0; i < 32; ++i) {
+    most_fine = fine[i] > most_fine ? fine[i] : most_fine;
+    most_medium = medium[i] > most_medium ? medium[i] : most_medium;
+  }
+  const u64 within = static_cast<u64>(most_fine) * most_medium >> 16;
+  for (int i = 0; i < 64; ++i)
+    c.that(static_cast<i64>(within * mantissa[i] >> exponent[i]) <= kMost31,
+           "the exponentials");
 }
 
-// A mask leaves something of every row: else a sum of exponentials might be 0.
+// All tables of a mask leave something of every row: else a sum of exponentials might
+// be 0.
 static void check_mask(Check& c, const Attention& a, const ScoreAddition& mask, i64 last) {
+  // Tables side by side, so that all of them are no longer than the file.
+  const Count product = Count(a.queries) * mask.row;
+  if (!c.that(product.valid() && mask.row >= a.keys, "a mask")) return;
+  const i64 whole = product.value();
   const Count size = Count(a.queries - 1) * mask.row + last + a.keys;
   const i32* table = c.table<i32>(raw(mask.addend), size, "a mask");
   const i64* at = c.table<i64>(raw(mask.at), a.groups, "a mask");
+  for (i64 group = 0; c.ok() && group < a.groups; ++group)  // `last` among them
+    c.that(at[group] % whole == 0, "a mask");
   if (!c.ok()) return;
-  for (i64 r = 0; r < a.groups * a.queries; ++r) {
-    const i32* row = table + at[r / a.queries] + r % a.queries * mask.row;
+  for (i64 r = 0; r < last / whole * a.queries + a.queries; ++r) {
+    const i32* row = table + r * mask.row;
     bool leaves = false;
     for (i64 i = 0; i < a.keys; ++i) {
       leaves = leaves || row[i] == 0;

@@ -59,9 +59,10 @@ def attention(
                 scores = add(r, [scores, r.tensor(table, 'table')], shape, WIDE)
             else:
                 hidden = torch.rand(queries, keys, generator=generator) < 0.4
-                mask = hidden * MASKS[stage]
+                amount = -stage if isinstance(stage, int) else MASKS[stage]
+                mask = hidden * amount
                 if stage == 'closed mask':
-                    mask[queries // 2] = MASKS[stage]
+                    mask[queries // 2] = amount
                 if stage == 'mask that raises':
                     mask[0, 0] = 100
                 scores = r.add_constant(scores, mask, shape)

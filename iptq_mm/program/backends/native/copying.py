@@ -59,13 +59,20 @@ def rows(context: EmitterContext, x: TensorRef) -> tuple[TensorRef, int]:
         ``x`` itself or a copy, and the distance between rows, in elements.
     """
     size = x.shape[-1] if x.shape else 1
-    if x.address_map is None and x.shape and (size == 1 or x.strides[-1] == 1):
-        sizes, (strides,) = collapsed(x.shape[:-1], [x.strides[:-1]])
-        if sizes == [1]:
-            return x, size
-        if len(sizes) == 1 and strides[0] > 0:
-            return x, strides[0]
-    return dense(context, x), size
+    distance = row_distance(x)
+    return (dense(context, x), size) if distance is None else (x, distance)
+
+
+def row_distance(x: TensorRef) -> int | None:
+    """The distance between rows of contiguous elements; None if it is not one."""
+    if x.address_map is not None or not x.shape:
+        return None
+    if x.shape[-1] != 1 and x.strides[-1] != 1:
+        return None
+    sizes, (strides,) = collapsed(x.shape[:-1], [x.strides[:-1]])
+    if sizes == [1]:
+        return x.shape[-1]
+    return strides[0] if len(sizes) == 1 and strides[0] > 0 else None
 
 
 def as_torch(context: EmitterContext, value: int, pinned: bool = False) -> TensorRef:
@@ -93,7 +100,8 @@ def copied(
         storage: Storage of the copy.
         pinned: Whether it is an output: see :class:`.layout.steps.Buffer`.
     """
-    if x.address_map is not None and storage == x.storage and not pinned:
+    ordered = x.address_map is not None or x.has_dense_rows
+    if ordered and storage == x.storage and not pinned:
         reordered = reorder_rows(x)
         if reordered is not None:
             return reordered

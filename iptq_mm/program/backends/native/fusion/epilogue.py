@@ -146,7 +146,7 @@ def fuse_reshape(context: EmitterContext, node: Node) -> TensorRef | None:
     step = _product(x)
     if step is None or step.fields['post'] == ADD:
         return None
-    if len(x.shape) != 4 or x.order != [0, 2, 3, 1]:
+    if len(x.shape) != 4 or not x.permuted([0, 2, 3, 1]).is_whole:
         return None
     n, c, h, w = x.shape
     if len(made) != 6 or [made[0], *made[4:]] != [n, h, w] or made[1] * 16 < c:
@@ -196,7 +196,7 @@ def _with_residual(
     if product.shape[-1:] != (step.fields['n'],):
         return None
     order = step.fields['rows']
-    if not product.is_contiguous:
+    if not product.is_whole:
         order = None if order is not None else scatter_rows(product, step.fields['m'])
         if order is None:
             return None

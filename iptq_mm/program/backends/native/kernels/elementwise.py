@@ -38,7 +38,8 @@ def _operand(context: EmitterContext, node: Node, index: int) -> TensorRef:
     if isinstance(operand, str):
         return constant_ref(context.program.tensors[operand])
     x = context.operand(node, index)
-    return x if x.address_map is None else dense(context, x)
+    few = len(x.shape) <= DIMS or x.is_contiguous
+    return x if x.address_map is None and few else dense(context, x)
 
 
 def _spread(x: TensorRef, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from .....native.commands import I16, NOTHING, U8, Gemm
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
 from ..context import INT32, EmitterContext, Unsupported, emitter
-from ..copying import rows, stored
+from ..copying import row_distance, rows, stored
 from ..layout.reorder import inverse, row_order
 from ..layout.tensor_ref import TensorRef
 from .gemm import GemmBuilder
@@ -87,9 +87,10 @@ def by_rows(
     targets = None
     count = math.prod(x.shape[:-1])
     ready = x.storage.type == storage.type
-    if x.address_map is not None and ready:
+    ordered = x.address_map is not None or (x.has_dense_rows and not row_distance(x))
+    if ordered and ready and count * x.shape[-1] == x.buffer.size:
         order = row_order(x)
-        if order is not None and count * x.shape[-1] == x.buffer.size:
+        if order is not None:
             targets = inverse(order, count)
     if targets is not None:
         x = replace(TensorRef.new(x.storage, x.shape), buffer=x.buffer)

@@ -70,6 +70,17 @@ class TensorRef:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is contiguous and all that its buffer has."""
+        size = math.prod(self.shape) * self.storage.size
+        return self.is_contiguous and self.offset == 0 and size == self.buffer.size
+
+    @property
+    def has_dense_rows(self) -> bool:
+        """Whether elements along the last dimension are adjacent, by strides."""
+        return self.address_map is None and self.strides[-1:] == (1,)
+
+    @property
     def order(self) -> list[int] | None:
         """Dimensions from the outermost in memory; None if there are gaps."""
         if self.address_map is not None:

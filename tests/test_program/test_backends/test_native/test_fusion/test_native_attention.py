@@ -52,6 +52,19 @@ def test_what_masks_hide(level, stages, mask, scale, keys):
     assert hides[:-1] == [0] * (len(stages) - 1)
 
 
+@pytest.mark.parametrize('stages', [(), ('bias',)], ids=str)
+@pytest.mark.parametrize('scale', [3e-4, 0.01])
+@pytest.mark.parametrize('more', [-1, 0, 1])
+def test_masks_that_hide_just_enough(level, stages, scale, more):
+    """Or one too little, so that a hidden score may differ from the limit."""
+    made = attention((2,), 6, 40, 16, scale=scale, stages=(*stages, 'mask'))
+    native = check(made)
+    command = next(c for c in native.commands if isinstance(c, Attention))
+    reached = command.addition[0].sum if stages else command.score
+    enough = command.softmax.clamp + reached.high - reached.low
+    check(attention((2,), 6, 40, 16, scale=scale, stages=(*stages, enough + more)))
+
+
 @pytest.mark.parametrize(
     'stages',
     [
