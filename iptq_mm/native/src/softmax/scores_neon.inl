@@ -4,6 +4,7 @@
 
 #include "epilogue/dword_sums_neon.inl"
 #include "isa/vectors_neon.inl"
+#include "softmax/softmax_any.inl"
 
 namespace iptq {
 namespace {
