@@ -100,7 +100,7 @@ class WasmTarget:
         """The same without node."""
         if shutil.which('zig') or importlib.util.find_spec('ziglang'):
             return ''
-        return f'{self.name}: zig missing: pip install ziglang'
+        return f'{self.name}: zig missing: pip install "ziglang>=0.17"'
 
     def build(self, folder: Path | None = None) -> Path:
         """Builds the modules into the package, as far as they are not built.
