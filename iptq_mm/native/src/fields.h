@@ -123,8 +123,8 @@ struct ScoreAddition {
   Pointer<const i64> at;   // (groups,), where each group's table begins
   i64 row;                 // distance of a table's rows
   i64 most;                // largest magnitude in the tables
-  // Of a mask, which has zeros in every row, the least magnitude of what is none: all of
-  // it is negative; else 0.
+  // Of a mask (entries of 0 or less, one of 0 in every row), the least magnitude of the
+  // entries other than 0; of other tables, 0.
   i64 hides;
   Sum sum;
 

@@ -170,9 +170,9 @@ def _addition(
 
 
 def _hides(tables: Tensor, keys: int) -> int:
-    """What a mask subtracts at least where it is not 0; 0: it is none.
+    """The least that a mask subtracts where its entry is not 0; 0 if it is no mask.
 
-    A mask leaves something of every row.
+    A mask has entries of 0 or less, and one of 0 in every row.
     """
     rest = -tables[tables != 0]
     if not rest.numel() or int(rest.min()) < 0:

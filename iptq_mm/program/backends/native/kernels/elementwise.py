@@ -38,6 +38,7 @@ def _operand(context: EmitterContext, node: Node, index: int) -> TensorRef:
     if isinstance(operand, str):
         return constant_ref(context.program.tensors[operand])
     x = context.operand(node, index)
+    # Windows may have more dimensions than a command, a copy of them has fewer.
     few = len(x.shape) <= DIMS or x.is_contiguous
     return x if x.address_map is None and few else dense(context, x)
 
