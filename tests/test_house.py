@@ -1,6 +1,7 @@
 """The house is in order: imports, sizes of files and folders, names in documents."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import grimp
@@ -84,6 +85,14 @@ def test_no_long_file():
 def test_no_crowded_folder():
     crowded = house.crowded_folders(RELATIVE, FOLDER_SIZE)
     assert {str(folder) for folder in crowded} == set(VARIATIONS)
+
+
+def test_each_test_file_has_a_name_of_its_own():
+    # pytest imports test files by their names alone.
+    names = Counter(path.name for path in RELATIVE if path.parts[0] == 'tests')
+    twice = [n for n in names if names[n] > 1 and n.startswith('test_')]
+    assert len(names) > 100
+    assert twice == []
 
 
 def test_a_long_file_and_a_crowded_folder_are_found(tmp_path):
