@@ -39,7 +39,8 @@ class RegionRecord:
         outputs: Values that leave the region.
         parameters: Roles in which each parameter was used.
         channel_shifts: By LayerNorm site: the left shift of each channel of its input,
-            if they are not all 0; see :func:`~iptq_mm.modes.base.shift_channels`.
+            if they are not all 0; see
+            :func:`~iptq_mm.qtensor.channel_shifts.shift_channels`.
         clipping: The limit at which a value is clipped in low precision, relative to
             its largest magnitude, for values whose limit was searched.
         candidates: Errors of each candidate function at each non-linear site.

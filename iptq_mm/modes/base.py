@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from ..intmath import QParams, storage_dtype
+from ..intmath import QParams
 from ..kept_float import RETURNED, returned_name
 from ..operations import Operation
 from ..pixels import Pixels
 from ..plan import RegionPlan
 from ..qtensor import QTensor
+from ..qtensor.channel_shifts import dropped_bits, fewer_bits, shift_channels
 from ..qtensor.context import current_location, outside_regions
 from ..qtensor.errors import unsupported
 from ..qtensor.mode import Mode as ModeOfRules
@@ -40,7 +41,8 @@ class Mode(GivenInputs, ModeOfRules, ABC):
     Attributes:
         images: Images in the running batch.
         channel_shifts: By site: the left shift of each channel of its first operand,
-            see :func:`shift_channels`. Sites without shifts are not in it.
+            see :func:`~iptq_mm.qtensor.channel_shifts.shift_channels`. Sites without
+            shifts are not in it.
         trains: Whether the module may be in training mode.
     """
 
@@ -164,7 +166,19 @@ class Mode(GivenInputs, ModeOfRules, ABC):
             return inputs
         x, *parameters = inputs
         assert x is not None
-        return [shift_channels(x, self.channel_shifts[site]), *parameters]
+        shifted = shift_channels(x, self.channel_shifts[site])
+        fewer = fewer_bits(shifted.qparams)
+        return [shifted if fewer is None else self.coarser(shifted, fewer), *parameters]
+
+    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+        """A value whose channels were shifted, with the bits that sites take.
+
+        Args:
+            x: The value.
+            qparams: Its quantizer then, see
+                :func:`~iptq_mm.qtensor.channel_shifts.fewer_bits`.
+        """
+        return dropped_bits(x, qparams)
 
     def next_site(self, operation: Operation) -> str:
         """The name of the next site of an operation in the running module."""
@@ -215,37 +229,6 @@ def _first_source(tree: Any) -> str:
     """Source of the first QTensor in a tree of arguments."""
     each = (x.source for x in tree_flatten(tree)[0] if isinstance(x, QTensor))
     return next(each, 'constant')
-
-
-def shift_channels(x: QTensor, shifts: Sequence[int]) -> QTensor:
-    """Each channel (last dimension) times ``2**shift``: a left shift of its integers.
-
-    This undoes the Power-of-Two Factor of FQ-ViT (Lin et al., arXiv 2111.13824, section
-    3.2). Equalization divided the channels with a wide range by ``2**shift``, so that
-    one scale serves all of them; the operation that needs the original values gets
-    ``q << shift``.
-
-    Args:
-        x: Shape (..., C).
-        shifts: C integers, 0 or more.
-
-    Returns:
-        A tensor with the same scale. The range of its quantizer, if it has one, is that
-        of ``x`` shifted by the largest shift.
-    """
-    by, qparams, payload = torch.tensor(shifts), x.qparams, x.payload
-    if isinstance(qparams, QParams):
-        most = int(by.max())
-        qparams = QParams(qparams.scale, qparams.qmin << most, qparams.qmax << most)
-    if x.is_integer:
-        assert isinstance(qparams, QParams)
-        dtype = storage_dtype(qparams.qmin, qparams.qmax)
-        payload = payload.to(dtype) << by.to(payload.device, dtype)
-    else:
-        payload = payload * (2.0**by).to(payload.device, payload.dtype)
-    other = x.like(payload)
-    other.qparams = qparams
-    return other
 
 
 def operand_qparams(x: QTensor, wanted: QParams, plan: RegionPlan) -> QParams:

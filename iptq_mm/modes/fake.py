@@ -67,6 +67,10 @@ class Fake(PlannedInputs, Mode):
             for i, x in enumerate(inputs)
         ]
 
+    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+        """See the base class; rounded."""
+        return QTensor(fake_quantize(x.payload, qparams), qparams, x.source)
+
     def made(
         self,
         site: str,

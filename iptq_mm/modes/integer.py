@@ -22,6 +22,7 @@ from ..out_of_range import (
 from ..pixels import Pixels
 from ..plan import RegionPlan, SitePlan
 from ..qtensor import QTensor
+from ..qtensor.channel_shifts import shifted_away
 from ..qtensor.context import current_location
 from ..qtensor.errors import unsupported
 from .base import FIRST, PIXELS, Mode, operand_qparams, quantized_constant
@@ -164,6 +165,13 @@ class Integer(IntegerInputs, Mode):
         for position, wanted in plan.inputs.items():
             operands[position] = self._requantize_to(site, operands[position], wanted)
         return list(self.operands(site, operands))
+
+    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+        """See the base class."""
+        assert isinstance(x.qparams, QParams)
+        factor = Dyadic(1, shifted_away(x.qparams))
+        payload = self._requantized('', x.payload, factor, qparams)
+        return QTensor(payload, qparams, x.source)
 
     def planned(self, operation: Operation) -> tuple[str, SitePlan]:
         """Name and plan of the next site of the running module.

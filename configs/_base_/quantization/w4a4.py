@@ -4,7 +4,9 @@ quantization = dict(
     # Where a region gets the normalized image, it takes the pixels themselves: exact.
     pixels=True,
     # What equalization moves into weights costs them less than LayerNorm's outputs gain.
-    equalization=[dict(type='layer_norm'), dict(type='attention')],
+    equalization=[
+        dict(type='layer_norm'), dict(type='attention'),
+        dict(type='power_of_two', max_power=4, linear=True)],
     # Guided: tokens that the outputs depend on count more.
     # Each 16 inputs of an output channel have a factor of 4 bits: a weight has 4.25.
     weight=dict(

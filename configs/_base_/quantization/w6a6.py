@@ -3,7 +3,9 @@ quantization = dict(
     regions=[],
     # Where a region gets the normalized image, it takes the pixels themselves: exact.
     pixels=True,
-    equalization=[dict(type='layer_norm'), dict(type='attention')],
+    equalization=[
+        dict(type='layer_norm'), dict(type='attention'),
+        dict(type='power_of_two', max_power=4, linear=True)],
     # Guided: tokens that the outputs depend on count more.
     # Each 16 inputs of an output channel have a factor of 2 bits: a weight has 6.13.
     weight=dict(
@@ -19,7 +21,7 @@ quantization = dict(
             linear=dict(type='levels'), matmul=dict(type='levels')),
         # Where 6 bits leave less, whatever the range, the inputs of linear layers that
         # cost most have 16.
-        least_db=12.0),
+        least_db=16.0),
     # The residual stream, attention scores and attention probabilities.
     wide=dict(bits=16, observer=dict(type='minmax')),
     criterion=dict(type='output_error', tolerance=0.05),

@@ -5,8 +5,11 @@ quantization = dict(
     # Where a region gets the normalized image, it takes the pixels themselves: exact.
     pixels=True,
     # Channels with like ranges, exactly: factors move from the outputs of LayerNorm,
-    # from queries, keys and values into the parameters around them.
-    equalization=[dict(type='layer_norm'), dict(type='attention')],
+    # from queries, keys and values, and from a residual stream that linear layers read
+    # into the parameters around them.
+    equalization=[
+        dict(type='layer_norm'), dict(type='attention'),
+        dict(type='power_of_two', max_power=4, linear=True)],
     weight=dict(
         bits=8, observer=dict(type='minmax'), rounding=dict(type='second_order'),
         bias_correction=True),

@@ -34,7 +34,6 @@ ANALYSES = ('site', 'whole-model')
 #: with 6 a third of its accuracy, with 4 none.
 _SOUND = {'weight': 3, 'activation': 4, 'wide': 8}
 #: Of the inputs of LayerNorm.
-_MOST_BITS = 16
 
 
 @dataclass
@@ -226,7 +225,6 @@ class QuantizationConfig:
                 'quantization.overrides keeps modules float, which a reconstruction '
                 'cannot go through yet: use reconstruction=dict(epochs=0)'
             )
-        self._check_powers()
         self._check_analysis()
         try:
             CRITERIA.build(dict(self.criterion)).check(self.candidates)
@@ -260,14 +258,4 @@ class QuantizationConfig:
                 'that all sites before it made, too: use '
                 "criterion=dict(_delete_=True, type='sqnr_difference') or "
                 "analysis='site'"
-            )
-
-    def _check_powers(self) -> None:
-        added = sum(EQUALIZERS.build(dict(c)).added_bits for c in self.equalization)
-        if self.wide.bits + added > _MOST_BITS:
-            raise ConfigError(
-                f'quantization.wide.bits={self.wide.bits}: LayerNorm takes at most '
-                f'{_MOST_BITS} bits, and quantization.equalization adds {added} by '
-                f'powers of two; use at most {_MOST_BITS - added}, or a smaller '
-                'max_power'
             )

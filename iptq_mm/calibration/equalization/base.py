@@ -30,7 +30,8 @@ class Equalized:
         channels: Which channel arrives where.
         ranges: Of the channels of its sites; they follow the parameters.
         powers: By site, the powers of two by which it multiplies the channels of
-            its first operand, see :func:`~iptq_mm.modes.base.shift_channels`.
+            its first operand, see
+            :func:`~iptq_mm.qtensor.channel_shifts.shift_channels`.
     """
 
     parameters: Parameters
@@ -70,12 +71,7 @@ class Equalizer(ABC):
     Factors by channel, divided out of the parameters that make a value and
     multiplied into those that use it, give channels like ranges: one scale then
     serves them all. Subclasses register in ``EQUALIZERS``.
-
-    Attributes:
-        added_bits: How many bits its powers of two add to an operand at most.
     """
-
-    added_bits: int = 0
 
     @abstractmethod
     def equalize(self, region: Equalized) -> int:

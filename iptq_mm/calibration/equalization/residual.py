@@ -33,30 +33,43 @@ class PowerOfTwoFactor(Equalizer):
     less the smallest of them. Of a single input, the widest channel so falls by
     ``2**K``, none lies above it then, and none has coarser steps than without.
 
+    A shifted value beyond the 16 bits that LayerNorm takes loses its lowest bits, see
+    :func:`~iptq_mm.qtensor.channel_shifts.fewer_bits`.
+
     Args:
-        max_power: ``K``; 3 in the paper. LayerNorm gets so many bits more.
+        max_power: ``K``; 3 in the paper.
+        linear: Only values that linear layers read, with the ratios ``r_c`` of what
+            these read. So it is in transformers that normalize the residual stream
+            itself (BERT, Swin V2): its channels enter linear layers with few bits.
 
     Raises:
-        ValueError: If it is no integer from 1 to 8.
+        ValueError: If ``max_power`` is no integer from 1 to 8.
     """
 
-    def __init__(self, max_power: int = 3) -> None:
+    def __init__(self, max_power: int = 3, linear: bool = False) -> None:
         if not (isinstance(max_power, int) and 1 <= max_power <= 8):
             raise ValueError(f'max_power is an integer from 1 to 8, not {max_power}')
-        self.added_bits = max_power
+        self._most, self._linear = max_power, linear
 
     def equalize(self, region: Equalized) -> int:
         """See the base class."""
         uses, done = Uses(region.channels), 0
         for members in joined(region.channels):
             readers = _readers(uses, members)
-            if readers and all(_writable(region, uses, m, members) for m in members):
+            deciding = sum(map(self._counts, readers))
+            if self._linear and not any(m in region.channels.sums for m in members):
+                continue  # what one LayerNorm makes: see ``layer_norm``
+            if deciding and all(_writable(region, uses, m, members) for m in members):
                 powers = self._powers(region, members, readers)
                 if powers.any():
                     _divide(region, members, powers)
                     _multiply(region, members, powers, readers)
-                    done += sum(reader in region.powers for reader in readers)
+                    done += deciding
         return done
+
+    def _counts(self, reader: str) -> bool:
+        """Whether the ranges of what a site reads decide."""
+        return _is_layer_norm(reader) is not self._linear
 
     def _powers(
         self, region: Equalized, members: list[str], readers: list[str]
@@ -67,13 +80,13 @@ class PowerOfTwoFactor(Equalizer):
             read = any(
                 len(region.channels.columns(reader, name)[0])
                 for reader in readers
-                if _is_layer_norm(reader)
+                if self._counts(reader)
             )
             if read:
                 width = magnitudes(region.ranges.values[name])
                 widths += width / width.max().clamp_min(_TINY)
         relative = widths / widths.max().clamp_min(_TINY)
-        powers = (self.added_bits + relative.log2().ceil()).clamp_min(0).long()
+        powers = (self._most + relative.log2().ceil()).clamp_min(0).long()
         return powers - powers.min()
 
 

@@ -36,8 +36,8 @@ class Equalization:
 
     Attributes:
         powers: By region, the powers of two that sites multiply their operands by from
-            now on, see :func:`~iptq_mm.modes.base.shift_channels`. The new parameters
-            are equivalent to the old ones only together with these powers.
+            now on, see :func:`~iptq_mm.qtensor.channel_shifts.shift_channels`. The new
+            parameters are equivalent to the old ones only together with these powers.
         sites: By equalizer, how many sites got factors.
     """
 

@@ -234,7 +234,14 @@ class Measuring(Differentiating):
             return drawn_rows(x, images, limit)
 
         def see(real: Tensor, weights: Tensor | None = None) -> None:
-            q = qparams.quantize(real)
+            q, scale = qparams.quantize(real), qparams.scale
+            # What is clipped is left out of the mean error, which biases make up for in
+            # every row: massive values are clipped in a few.
+            low, high = (
+                qparams.qmin - 0.5,
+                qparams.qmax + 0.5,
+            )  # what rounds to the ends
+            real = real.clamp(low * scale, high * scale)
             if attributes:
                 seen.update_windows(q, real, shape, known, weights)
             else:

@@ -155,6 +155,26 @@ def test_guided_rows_count_by_what_the_outputs_make_of_them():
     assert (seen.real_mean - mean).abs().max() <= seen.moments.scale / 512
 
 
+def test_what_is_clipped_is_no_part_of_the_mean():
+    """A massive value would move all other rows: it counts to the end of the range."""
+    module = Custom(lambda self, x: self.last(x))
+    usual = rows(20, seed=1)
+    net, plan, _ = calibrated(module, [usual])
+    qparams = plan.inputs['input:0']
+    massive = usual.clone()
+    massive[0, 3] = 1e4
+    means = []
+    for batch in (usual, massive):
+        inputs, _ = measured(net, plan, [batch])
+        seen = next(i for (name, _), i in inputs.items() if name == 'first.weight')
+        assert (seen.real_mean - seen.moments.mean).abs().max() < qparams.scale / 2
+        means.append(seen.real_mean)
+    moved = (means[1] - means[0]).abs()
+    end = (qparams.qmax + 1) * qparams.scale
+    assert 0 < moved[3] <= (end - float(usual[0, 3])) / len(usual)
+    assert moved[:3].max() == moved[4:].max() == 0
+
+
 @pytest.mark.parametrize('guided', [False, True])
 def test_large_maps_are_looked_at_here_and_there(monkeypatch, guided):
     model = mmdet_swin()

@@ -82,7 +82,7 @@ class CandidateValues:
         if operation.kind in _BY_ELEMENT and span < q.numel():
             table = self._table(site, function, x, constants, out)
             if table is not None:
-                index = q.flatten().to(torch.int32).sub_(x.qparams.qmin)
+                index = q.flatten().to(torch.int32) - x.qparams.qmin
                 return table.to(device).index_select(0, index).view(q.shape)
         config, made = self._configs.get(id(function)), None
         if config is not None and self._kernel is not None and q.numel():

@@ -112,6 +112,7 @@ class _Search:
         # Errors of values add up: as many as should do are taken at once, and what is
         # left is measured. They may add up to less than all values together lose: it is
         # also measured after 1, 2, 4, ... values, and is enough if it clearly is.
+        too_few = 0
         for value in sorted(costs, key=lambda v: (-costs[v], v)):
             if now <= most:
                 break
@@ -121,9 +122,30 @@ class _Search:
                 now = before = self._error(found.values)
             elif len(found.values).bit_count() == 1:
                 left = self._error(found.values)
-                now = left if left <= most / _CLEARLY else now
-        found.after = _shown(now if now <= most else self._error(found.values))
+                if left <= most / _CLEARLY:
+                    now = left
+                else:
+                    too_few = len(found.values)
+        found.values = self._fewer(found.values, too_few, most / _CLEARLY)
+        found.after = _shown(self._error(found.values))
         return found
+
+    def _fewer(self, values: list[str], too_few: int, most: float) -> list[str]:
+        """The first of some values that leave an error of at most ``most``; else all.
+
+        Args:
+            values: Costliest first.
+            too_few: So many of them do not.
+            most: What they shall leave.
+        """
+        enough = len(values)
+        while enough - too_few > 1:
+            middle = (too_few + enough) // 2
+            if self._error(values[:middle]) <= most:
+                enough = middle
+            else:
+                too_few = middle
+        return values[:enough]
 
     def _costs(self) -> dict[str, float]:
         """The error that each value makes by itself, all others being floats."""

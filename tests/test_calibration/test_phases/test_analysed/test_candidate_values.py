@@ -44,6 +44,20 @@ def test_elementwise_functions(cfg, rows):
         assert torch.equal(values, expected)
 
 
+def test_a_lookup_leaves_the_integers_as_they_are():
+    """Those of 32 bits, too, as a wide range that is not symmetric has."""
+    x = operand(400)
+    x = QTensor(x.payload.int(), x.qparams)
+    before, function = x.payload.clone(), FUNCTIONS.build(dict(type='i_gelu'))
+    constants = function.prepare(FunctionSite(x.qparams, OUT))
+    made = CandidateValues()
+    first, again = (
+        made('a', OPERATIONS['gelu'], function, [x], {}, constants, OUT)
+        for _ in range(2)
+    )
+    assert torch.equal(x.payload, before) and torch.equal(first, again)
+
+
 def test_a_table_is_made_once_for_the_same_constants(monkeypatch):
     function, x, made = FUNCTIONS.build(dict(type='i_gelu')), operand(400), []
     constants = function.prepare(FunctionSite(x.qparams, OUT))

@@ -147,6 +147,31 @@ def test_costs_may_add_up_to_too_little(after_two, taken, monkeypatch):
     assert search.choose().values == values[:taken]
 
 
+@pytest.mark.parametrize(
+    ('clear_after', 'taken'), [(1, 1), (2, 2), (3, 3), (5, 5), (6, 6), (8, 8), (9, 8)]
+)
+def test_between_too_few_and_enough_it_is_measured_by_halves(
+    clear_after, taken, monkeypatch
+):
+    """All eight would do by their sum; fewer that clearly do are found."""
+    values = [*'abcdefgh']
+    search = object.__new__(widening._Search)
+    search.config, search.values = config(activation={'least_db': 20.0}), values
+    monkeypatch.setattr(search, '_called', lambda: True, raising=False)
+    errors = [0.1, *(4e-3 if n >= clear_after else 8e-3 for n in range(1, 8)), 4e-3]
+    measured = []
+
+    def error(found):
+        measured.append(len(list(found)))
+        return errors[measured[-1]]
+
+    monkeypatch.setattr(search, '_error', error)
+    costs = {value: 1.25e-2 - 1e-5 * i for i, value in enumerate(values)}
+    monkeypatch.setattr(search, '_costs', lambda: costs)
+    assert search.choose().values == values[:taken]
+    assert len(measured) <= 10
+
+
 def test_a_region_that_no_image_calls(monkeypatch):
     search = object.__new__(widening._Search)
     search.config = config(activation={'least_db': 20.0})
