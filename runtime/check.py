@@ -35,6 +35,12 @@ def parse_args() -> argparse.Namespace:
         '--emulated-images', type=int, help='how many under emulation; default: all'
     )
     parser.add_argument('--targets', nargs='+', choices=NAMES, default=[*NAMES])
+    parser.add_argument(
+        '--levels',
+        nargs='+',
+        metavar='LEVEL',
+        help='only these instruction sets of the targets (portable, avx2, i8mm, ...)',
+    )
     return parser.parse_args()
 
 
@@ -67,7 +73,7 @@ def main() -> int:
     expected = {n: digest([x[:n] for x in wanted]) for n in (few, len(inputs))}
     print(f'Python, native: {len(inputs)} images, {expected[len(inputs)]}', flush=True)
     wrong = compared = 0
-    for machine in machines(args.targets):
+    for machine in machines(args.targets, args.levels):
         count = few if machine.emulated else len(inputs)
         start = time.monotonic()
         made = digest(machine.integers(program, [x[:count] for x in given]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,14 @@ class Machine:
     integers: Callable[[Program, Sequence[np.ndarray]], list[np.ndarray]]
 
 
-def machines(names: Iterable[str]) -> Iterator[Machine]:
+def machines(
+    names: Iterable[str], levels: Container[str] | None = None
+) -> Iterator[Machine]:
     """Yields what can be built and run here; says aloud what cannot.
 
     Args:
         names: Some of :data:`NAMES`.
+        levels: Only these instruction sets of targets that have several; None: all.
     """
     for name in names:
         missing = c_file.missing() if name == 'c' else TARGETS[name].missing()
@@ -49,14 +52,16 @@ def machines(names: Iterable[str]) -> Iterator[Machine]:
         elif name == 'c':
             yield Machine('c', False, _of_c_file)
         else:
-            yield from _levels(name)
+            yield from _levels(name, levels)
 
 
-def _levels(name: str) -> Iterator[Machine]:
+def _levels(name: str, wanted: Container[str] | None) -> Iterator[Machine]:
     target = TARGETS[name]
     command = target.command(target.build())
 
     for level in target.levels(command):
+        if wanted is not None and level not in wanted:
+            continue
 
         def integers(
             program: Program, inputs: Sequence[np.ndarray], level: str = level

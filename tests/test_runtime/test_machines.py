@@ -35,6 +35,15 @@ def test_one_digest(check, host, c_compiler):
     assert lines[1].startswith('host, ') and lines[-1].startswith('c: 3 images')
 
 
+def test_some_levels(check, host):
+    _, run = check
+    made = run('--images', '1', '--targets', 'host', '--levels', 'portable')
+    assert made.code == 0
+    assert [line.split(':')[0] for line in compared(made)[1:]] == ['host, portable']
+    made = run('--images', '1', '--targets', 'host', '--levels', 'unknown')
+    assert made.code == 1 and 'nothing was compared' in made.out
+
+
 def test_another_digest(check, monkeypatch):
     """One integer of one image is another one."""
 
@@ -53,7 +62,7 @@ def test_another_digest(check, monkeypatch):
 
     module, run = check
     found = [Machine('one', True, wanted), Machine('other', False, others)]
-    monkeypatch.setattr(module, 'machines', lambda names: found)
+    monkeypatch.setattr(module, 'machines', lambda names, levels: found)
     made = run('--images', '3', '--emulated-images', '2')
     assert made.code == 1
     _, one, other = compared(made)
@@ -71,6 +80,6 @@ def test_what_is_missing_is_said_aloud(monkeypatch, capsys):
 
 def test_nothing_compared_is_no_success(check, monkeypatch):
     module, run = check
-    monkeypatch.setattr(module, 'machines', lambda names: [])
+    monkeypatch.setattr(module, 'machines', lambda names, levels: [])
     made = run('--images', '1')
     assert made.code == 1 and 'nothing was compared' in made.out
