@@ -9,6 +9,7 @@ from torch import nn
 from iptq_mm.calibration import analyse, assign, freeze_regions, observe
 from iptq_mm.program import use_backend
 from iptq_mm.program.audit import audit_model
+from iptq_mm.program.runtime.step_times import native_programs, step_times
 
 CFG = dict(type='power_of_two', linear=True)
 ROWS = [rows(seed=s) for s in range(3)]
@@ -103,3 +104,14 @@ def test_few_bits_hold_more_of_the_stream(norm):
     for backend in ('reference', 'native', 'onnx'):
         use_backend(net, backend)
         assert same(net(NEW), integers)
+
+
+def test_native_shifts_and_rounds_in_one_command():
+    net, done = found(PostNorm(), CFG)
+    use_backend(net, 'native')
+    net(NEW)
+    (native,) = native_programs(net).values()
+    kinds = [step.kinds for step in step_times(native, 1)]
+    shifts = [k for k in kinds if 'shift_channels' in k]
+    assert len(shifts) == len(done.powers['backbone']) == 2
+    assert all('requantize' in k for k in shifts)

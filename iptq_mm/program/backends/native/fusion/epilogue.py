@@ -23,13 +23,16 @@ from dataclasses import replace
 
 import torch
 
-from .....native.commands import ADD, I16, RESCALE, TABLE, U8
+from .....intmath import Dyadic
+from .....native.commands import ADD, I16, RESCALE, TABLE, U8, Multiply
 from ....ir.graph import Node
 from ..context import INT32, EmitterContext
 from ..copying import rows
 from ..kernels.gelu import line_fields, tabulated
 from ..kernels.gemm import EpilogueSum, GemmBuilder
+from ..kernels.requantization import requantization
 from ..layout.reorder import row_order, scatter_rows
+from ..layout.steps import Address
 from ..layout.tensor_ref import TensorRef
 
 #: Returns where the result of a fused node is; None: the rule does not apply.
@@ -126,10 +129,33 @@ def fuse_requantize(context: EmitterContext, node: Node) -> TensorRef | None:
     x, value = context.operand(node, 0), context.value(node)
     step = _product(x)
     multiplier, shift = (context.number(node, n) for n in ('multiplier', 'shift'))
+    if multiplier == 1 and x.producer is not None and x.producer.command is Multiply:
+        return _upper_bits(context, node, x, shift)
     if step is None or not step.plain or abs(multiplier) >= INT32:
         return None
     step.extend(RESCALE, EpilogueSum(multiplier, 0, shift, value.low, value.high))
     return step.store(x.in_new_buffer(context.storage(value)))
+
+
+def _upper_bits(
+    context: EmitterContext, node: Node, x: TensorRef, shift: int
+) -> TensorRef | None:
+    """``requantize(x * y)`` without a multiplier: the rounding of the product.
+
+    So the channels of a value are shifted, and lose their lowest bits.
+    """
+    step, value = x.producer, context.value(node)
+    assert step is not None
+    made = context.program.values[node.values[0]]
+    if step.fused or step.fields['result']['shift'] or made.bound >= INT32:
+        return None
+    out = x.in_new_buffer(context.storage(value))
+    result = requantization(Dyadic(1, shift), value, out.storage.zero_point, made.bound)
+    # All of it is written, however a move sees it by now.
+    written = {'data': Address(out.buffer, 0), 'type': out.storage.type}
+    view = {**step.fields['out'], **written}
+    step.fields = {**step.fields, 'out': view, 'result': result}
+    return replace(out, producer=step)
 
 
 def fuse_reshape(context: EmitterContext, node: Node) -> TensorRef | None:

@@ -170,13 +170,14 @@ def cat(context: EmitterContext, node: Node) -> TensorRef:
 def mul(context: EmitterContext, node: Node) -> TensorRef:
     """An elementwise product."""
     operands = [_operand(context, node, i) for i in range(2)]
-    factor = context.factor(node)
-    return _multiplied(context, node, operands, factor)
+    step, out = _multiplied(context, node, operands, context.factor(node))
+    context.append(step)
+    return out
 
 
 def _multiplied(
     context: EmitterContext, node: Node, operands: list[TensorRef], factor: Dyadic
-) -> TensorRef:
+) -> tuple[Step, TensorRef]:
     value, out = _result(context, node, operands)
     fields = _fields(out, out.shape, operands)
     if factor.shift:
@@ -187,8 +188,7 @@ def _multiplied(
             'multiplier': 1,
             **{k: whole[k] for k in ('offset', 'shift', 'low', 'high')},
         }
-    context.append(Step(Multiply, fields))
-    return out
+    return Step(Multiply, fields), out
 
 
 @emitter('shift_channels')
@@ -199,7 +199,7 @@ def shift_channels(context: EmitterContext, node: Node) -> TensorRef:
         _operand(context, node, 0),
         constant_ref(torch.ones_like(powers) << powers),
     ]
-    return _multiplied(context, node, operands, Dyadic(1, 0))
+    return context.emit(*_multiplied(context, node, operands, Dyadic(1, 0)))
 
 
 @emitter('gelu', 'unary', 'to_levels')
