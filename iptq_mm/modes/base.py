@@ -168,12 +168,16 @@ class Mode(GivenInputs, ModeOfRules, ABC):
         assert x is not None
         shifted = shift_channels(x, self.channel_shifts[site])
         fewer = fewer_bits(shifted.qparams)
-        return [shifted if fewer is None else self.coarser(shifted, fewer), *parameters]
+        return [
+            shifted if fewer is None else self.coarser(site, shifted, fewer),
+            *parameters,
+        ]
 
-    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
         """A value whose channels were shifted, with the bits that sites take.
 
         Args:
+            site: The site.
             x: The value.
             qparams: Its quantizer then, see
                 :func:`~iptq_mm.qtensor.channel_shifts.fewer_bits`.

@@ -11,6 +11,7 @@ from ..intmath import QParams
 from ..operations import TRANSPOSED, NonLinear, Operation, SiteInputs
 from ..plan import RegionPlan
 from ..qtensor import QTensor, WeightQParams
+from ..qtensor.channel_shifts import dropped_bits
 from ..registry import FUNCTIONS
 from ..rounding import NearestRounding
 from .base import Mode, operand_qparams
@@ -67,9 +68,9 @@ class Fake(PlannedInputs, Mode):
             for i, x in enumerate(inputs)
         ]
 
-    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
         """See the base class; rounded."""
-        return QTensor(fake_quantize(x.payload, qparams), qparams, x.source)
+        return dropped_bits(x, qparams, rounded=True)
 
     def made(
         self,

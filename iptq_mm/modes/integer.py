@@ -166,7 +166,7 @@ class Integer(IntegerInputs, Mode):
             operands[position] = self._requantize_to(site, operands[position], wanted)
         return list(self.operands(site, operands))
 
-    def coarser(self, x: QTensor, qparams: QParams) -> QTensor:
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
         """See the base class."""
         assert isinstance(x.qparams, QParams)
         factor = Dyadic(1, shifted_away(x.qparams))

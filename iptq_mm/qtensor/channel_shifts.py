@@ -49,8 +49,8 @@ def fewer_bits(qparams: Any) -> QParams | None:
     """The quantizer of a shifted value without the lowest bits that are too many.
 
     Example: 16 bits and a shift of 4 are 20 bits. Without the 4 lowest ones, the scale
-    is 16 times as large. The value loses nothing that it had if one scale served all
-    channels as they were.
+    is 16 times as large. If the channel with the widest range has the largest shift,
+    this is the scale that would serve all channels as they were.
 
     Returns:
         None: there is no quantizer, or none of its bits is too many.
@@ -70,18 +70,22 @@ def shifted_away(qparams: QParams) -> int:
     return qparams.bound.bit_length() + 1 - MOST_BITS
 
 
-def dropped_bits(x: QTensor, qparams: QParams) -> QTensor:
+def dropped_bits(x: QTensor, qparams: QParams, rounded: bool = False) -> QTensor:
     """A value at the scale of a quantizer of :func:`fewer_bits`.
 
     Args:
-        x: The value; integers are rounded, halves up, and saturated. Floats stay.
+        x: The value; integers are rounded, halves up, and saturated.
         qparams: The quantizer.
+        rounded: Whether floats are, too; else they stay.
     """
     assert isinstance(x.qparams, QParams)
     payload = x.payload
     if x.is_integer:
         factor = Dyadic(1, shifted_away(x.qparams))
         payload = qparams.saturate(requantize(payload, factor))
+    elif rounded:
+        q = (payload.double() / qparams.scale + 0.5).floor_()
+        payload = qparams.dequantize(q.clamp_(qparams.qmin, qparams.qmax))
     other = x.like(payload)
     other.qparams = qparams
     return other

@@ -8,7 +8,7 @@ quantization = dict(
     equalization=[
         dict(type='layer_norm', shift=False, beyond=8.0),
         dict(type='attention', beyond=8.0),
-        dict(type='power_of_two', max_power=4, linear=True)],
+        dict(type='power_of_two', max_power=4, linear=True, beyond=8.0)],
     # Guided: tokens that the outputs depend on count more.
     # Each 8 inputs of an output channel have a factor of 4 bits: a weight has 3.5.
     weight=dict(

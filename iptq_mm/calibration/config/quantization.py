@@ -33,7 +33,8 @@ ANALYSES = ('site', 'whole-model')
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
 _SOUND = {'weight': 3, 'activation': 4, 'wide': 8}
-#: Of the inputs of LayerNorm.
+#: Of channels of an operand: plans have 4 bits for them, sums 31.
+_MOST_SHIFT = 15
 
 
 @dataclass
@@ -226,10 +227,19 @@ class QuantizationConfig:
                 'cannot go through yet: use reconstruction=dict(epochs=0)'
             )
         self._check_analysis()
+        self._check_powers()
         try:
             CRITERIA.build(dict(self.criterion)).check(self.candidates)
         except ValueError as error:
             raise ConfigError(f'quantization.criterion: {error}') from error
+
+    def _check_powers(self) -> None:
+        total = sum(EQUALIZERS.build(dict(c)).max_power for c in self.equalization)
+        if total > _MOST_SHIFT:
+            raise ConfigError(
+                'quantization.equalization: the powers of two of all equalizers add up '
+                f'to {total}; use smaller max_power, of {_MOST_SHIFT} together'
+            )
 
     def _check_analysis(self) -> None:
         if self.analysis not in ANALYSES:

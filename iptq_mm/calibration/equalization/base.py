@@ -71,7 +71,12 @@ class Equalizer(ABC):
     Factors by channel, divided out of the parameters that make a value and
     multiplied into those that use it, give channels like ranges: one scale then
     serves them all. Subclasses register in ``EQUALIZERS``.
+
+    Attributes:
+        max_power: The largest power of two that it leaves to a site.
     """
+
+    max_power: int = 0
 
     @abstractmethod
     def equalize(self, region: Equalized) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from ...modes.base import Mode
 from ...operations import Operation
@@ -53,6 +54,7 @@ class Channels(Mode):
 
     def fold(self, func: Any, args: tuple, kwargs: dict) -> Any:
         """See the base class; a result of one parameter is used as that one."""
+        args, kwargs = tree_map(_double, (args, kwargs))
         result = super().fold(func, args, kwargs)
         sources = {x.source for x in tree_leaves((args, kwargs)) if _is_parameter(x)}
         if len(sources) > 1 or not all(map(_is_parameter, tree_leaves(result))):
@@ -246,6 +248,12 @@ def _numbered(first: int, shape: torch.Size, axis: int) -> Tensor:
 
 def _dim(x: QTensor | None) -> int:
     return 0 if x is None else x.payload.dim()
+
+
+def _double(x: Any) -> Any:
+    """A float tensor of the model, a buffer say, in the type of channel numbers."""
+    plain = isinstance(x, Tensor) and not isinstance(x, QTensor)
+    return x.double() if plain and x.is_floating_point() else x
 
 
 def _is_parameter(x: Any) -> bool:

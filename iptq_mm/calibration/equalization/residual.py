@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
 from ...registry import EQUALIZERS
-from .base import Equalized, Equalizer, Uses, magnitudes, scale
+from .base import (
+    Equalized,
+    Equalizer,
+    Uses,
+    alone,
+    check_beyond,
+    magnitudes,
+    outliers,
+    scale,
+)
 from .channel_map import PARAMETER, ChannelMap
 
 #: Stands for a range of 0 in divisions.
 _TINY = 1e-300
+#: Bits of 16 that the input of a LayerNorm may lose for the sake of linear layers.
+_LOST = 2
 
 
 @EQUALIZERS.register_module('power_of_two')
@@ -40,16 +53,24 @@ class PowerOfTwoFactor(Equalizer):
         max_power: ``K``; 3 in the paper.
         linear: Only values that linear layers read, with the ratios ``r_c`` of what
             these read. So it is in transformers that normalize the residual stream
-            itself (BERT, Swin V2): its channels enter linear layers with few bits.
+            itself (BERT): its channels enter linear layers with few bits. The largest
+            power is ``K`` or less, such that no LayerNorm loses more than 2 of its 16
+            bits.
+        beyond: Only channels that are larger than so many times the median have powers
+            of their own, and only values with such channels any; None: all.
 
     Raises:
-        ValueError: If ``max_power`` is no integer from 1 to 8.
+        ValueError: If ``max_power`` is no integer from 1 to 8, or ``beyond`` below 1.
     """
 
-    def __init__(self, max_power: int = 3, linear: bool = False) -> None:
+    def __init__(
+        self, max_power: int = 3, linear: bool = False, beyond: float | None = None
+    ) -> None:
+        check_beyond(beyond)
         if not (isinstance(max_power, int) and 1 <= max_power <= 8):
             raise ValueError(f'max_power is an integer from 1 to 8, not {max_power}')
-        self._most, self._linear = max_power, linear
+        self.max_power = max_power
+        self._linear, self._beyond = linear, beyond
 
     def equalize(self, region: Equalized) -> int:
         """See the base class."""
@@ -76,18 +97,44 @@ class PowerOfTwoFactor(Equalizer):
     ) -> Tensor:
         """``alpha``, int64, shape (C,)."""
         widths = torch.zeros(region.channels.sizes[members[0]], dtype=torch.float64)
-        for name in members:
-            read = any(
-                len(region.channels.columns(reader, name)[0])
-                for reader in readers
-                if self._counts(reader)
-            )
-            if read:
-                width = magnitudes(region.ranges.values[name])
-                widths += width / width.max().clamp_min(_TINY)
+        for width in _read(region, members, filter(self._counts, readers)):
+            widths += width / width.max().clamp_min(_TINY)
+        widths = alone(widths, outliers(widths, self._beyond))
         relative = widths / widths.max().clamp_min(_TINY)
-        powers = (self._most + relative.log2().ceil()).clamp_min(0).long()
-        return powers - powers.min()
+        powers = (self.max_power + relative.log2().ceil()).clamp_min(0).long()
+        powers = powers - powers.min()
+        if self._linear:
+            normalized = _read(region, members, filter(_is_layer_norm, readers))
+            powers = _with_bits(powers, list(normalized))
+        return powers
+
+
+def _read(
+    region: Equalized, members: list[str], readers: Iterable[str]
+) -> Iterator[Tensor]:
+    """Largest magnitudes of the channels of those members that some sites read."""
+    readers = list(readers)
+    for name in members:
+        if any(len(region.channels.columns(r, name)[0]) for r in readers):
+            yield magnitudes(region.ranges.values[name])
+
+
+def _with_bits(powers: Tensor, widths: list[Tensor]) -> Tensor:
+    """The powers, less what would cost the inputs of LayerNorms too many bits.
+
+    A shifted value has as many more bits as the largest power, and loses them again,
+    while its range falls by as much only if the widest channels have that power.
+
+    Args:
+        powers: Shape (C,).
+        widths: Largest magnitudes of the channels of each input.
+    """
+    for most in range(int(powers.max()), 0, -1):
+        fewer = powers.clamp_max(most)
+        scales = [float((w / 2.0**fewer).max() * 2**most / w.max()) for w in widths]
+        if all(scale <= 2**_LOST for scale in scales):
+            return fewer
+    return torch.zeros_like(powers)
 
 
 def joined(channels: ChannelMap) -> list[list[str]]:

@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ...intmath import QParams
 from ...modes.fake import Fake, fake_quantize
 from ...operations import NonLinear, Operation
 from ...plan import RegionPlan
 from ...qtensor import QTensor
+from ...qtensor.channel_shifts import dropped_bits
 from ...statistics import Statistics
 from ..report.sensitivity import PARTS
 
@@ -63,6 +65,11 @@ class OneSite(Fake):
             elif not (here and 'inputs' in self.parts):
                 rounded.payload = x.payload  # at the scale of the integer model
         return taken
+
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
+        """See the base class."""
+        here = site == self.only and 'inputs' in self.parts
+        return dropped_bits(x, qparams, rounded=here)
 
     def made(
         self,

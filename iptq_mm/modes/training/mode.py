@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from ...functions import Constants
 from ...intmath import QParams, storage_dtype
-from ...intmath.dyadic import dyadic, requantize
+from ...intmath.dyadic import Dyadic, dyadic, requantize
 from ...intmath.weight_codes import most_code
 from ...operations import NonLinear, Operation
 from ...plan import RegionPlan, SitePlan
 from ...qtensor import QTensor, WeightQParams
 from ...qtensor.carried import Carried
+from ...qtensor.channel_shifts import shifted_away
 from ...rounding.groups import factors_of
 from ..base import Mode, operand_qparams
 from ..blocks import in_blocks
@@ -234,11 +235,21 @@ class Training(Integer):
         assert isinstance(x.payload, Carried)
         wanted = operand_qparams(x, wanted, self.plan)
         ratio = x.qparams.scale / wanted.scale
-        factor = dyadic(ratio, x.qparams.bound.bit_length() + 1)
-        integers = integers_of(x)
-        wide = requantize(integers.payload, factor)
-        numbers = Requantized.apply(x.payload.numbers, wide, ratio, wanted)
-        return QTensor(Carried.wrap(numbers), wanted, x.source)
+        return _at(x, wanted, dyadic(ratio, x.qparams.bound.bit_length() + 1))
+
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
+        """See the base class."""
+        assert isinstance(x.qparams, QParams)
+        return _at(x, qparams, Dyadic(1, shifted_away(x.qparams)))
+
+
+def _at(x: QTensor, wanted: QParams, factor: Dyadic) -> QTensor:
+    """A carried tensor at another scale, saturated."""
+    assert isinstance(x.qparams, QParams) and isinstance(x.payload, Carried)
+    wide = requantize(integers_of(x).payload, factor)
+    ratio = x.qparams.scale / wanted.scale
+    numbers = Requantized.apply(x.payload.numbers, wide, ratio, wanted)
+    return QTensor(Carried.wrap(numbers), wanted, x.source)
 
 
 def factors_by_name(

@@ -86,3 +86,24 @@ class Stream(Custom):
         if self.body:
             return self.body(self, x)
         return self.last(self.norm(x + self.branch(self.norm2(x))))
+
+
+class PostNorm(Stream):
+    """Two blocks that normalize the stream itself, as those of BERT."""
+
+    def __init__(self, norm=True):
+        super().__init__(None, **{f'n{i}': nn.LayerNorm(16) for i in range(3)})
+        self.up, self.down = nn.Linear(16, 32), nn.Linear(32, 16)
+        self.normalize = norm
+        with torch.no_grad():  # weights make little of a channel that is large
+            for i in range(2):
+                self.get_submodule(f'n{i}').weight[5] = 40.0
+            self.up.weight[:, 5] /= 40
+            self.branch.weight[:, 5] /= 40
+
+    def forward(self, x):
+        x = self.n0(self.first(x) + self.p)
+        x = x + self.down(nn.functional.gelu(self.up(x)))
+        x = self.n1(x) if self.normalize else x
+        x = x + self.branch(x)
+        return self.last(self.n2(x))

@@ -261,3 +261,20 @@ def test_repeats_are_dropped_and_nothing_else(shape, data):
     for dim, size in enumerate(found.shape[:-1]):
         first = found.narrow(dim, 0, min(size, 1))
         assert size < 2 or not torch.equal(first.expand_as(found), found)
+
+
+def test_parameters_that_are_computed_with_a_buffer():
+    """A table of positions, say, as Swin V2 makes its biases of one."""
+
+    class Tabled(Custom):
+        def __init__(self):
+            super().__init__(None)
+            self.register_buffer('table', torch.rand(5, 16))
+
+        def forward(self, x):
+            x = self.last(self.norm(self.first(x)))
+            return x + nn.functional.linear(self.table, self.last.weight)[0]
+
+    channels = mapped(Tabled(), rows())
+    assert channels.uses['last.weight'] == {LAST, '/add:0'}
+    assert '/layer_norm:' in ' '.join(channels.affine)

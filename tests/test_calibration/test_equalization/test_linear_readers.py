@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from equalization_cases import Stream, computed, equalized, error
+from equalization_cases import PostNorm, Stream, computed, equalized, error
 from region_models import config, rows, same, sqnr
 from torch import nn
 
@@ -21,27 +21,6 @@ def repeatable():
     torch.manual_seed(0)
     with torch.no_grad():
         yield
-
-
-class PostNorm(Stream):
-    """Two blocks that normalize the stream itself, as those of BERT."""
-
-    def __init__(self, norm=True):
-        super().__init__(None, **{f'n{i}': nn.LayerNorm(16) for i in range(3)})
-        self.up, self.down = nn.Linear(16, 32), nn.Linear(32, 16)
-        self.normalize = norm
-        with torch.no_grad():  # weights make little of a channel that is large
-            for i in range(2):
-                self.get_submodule(f'n{i}').weight[5] = 40.0
-            self.up.weight[:, 5] /= 40
-            self.branch.weight[:, 5] /= 40
-
-    def forward(self, x):
-        x = self.n0(self.first(x) + self.p)
-        x = x + self.down(nn.functional.gelu(self.up(x)))
-        x = self.n1(x) if self.normalize else x
-        x = x + self.branch(x)
-        return self.last(self.n2(x))
 
 
 def found(module, *equalizers):
@@ -68,7 +47,7 @@ def test_what_linear_layers_read_has_like_ranges():
 
 
 def test_where_linear_layers_alone_read_the_stream():
-    """As in Swin V2, whose blocks add what they normalized: no shift is left."""
+    """Blocks may add what they normalized: no shift is left."""
 
     class Added(PostNorm):
         def forward(self, x):

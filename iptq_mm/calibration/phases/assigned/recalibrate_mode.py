@@ -15,6 +15,7 @@ from ....modes.fake import rounded_parameter
 from ....operations import NonLinear, Operation, SiteInputs
 from ....plan import RegionPlan
 from ....qtensor import QTensor
+from ....qtensor.channel_shifts import dropped_bits
 from ....record import Prepared, RegionRecord
 from ....registry import FUNCTIONS
 
@@ -91,6 +92,10 @@ class Recalibrating(Mode):
             value = operation.real(payloads, attributes)
         self._see(site, value)
         return QTensor(rounded(value, plan.output), plan.output, site)
+
+    def coarser(self, site: str, x: QTensor, qparams: QParams) -> QTensor:
+        """See the base class; rounded."""
+        return dropped_bits(x, qparams, rounded=True)
 
     def _see(self, name: str, value: Tensor) -> None:
         if name in self._values:

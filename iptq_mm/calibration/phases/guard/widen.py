@@ -90,6 +90,7 @@ class _Search:
     ) -> None:
         self.images, self.record, self.config = images, record, config
         self.produced: dict = {}
+        self._errors: dict[tuple[str, ...], float] = {}
         self.values = widenable(record, config)
 
     def plan(self, values: Iterable[str]) -> RegionPlan:
@@ -120,6 +121,8 @@ class _Search:
             before -= costs[value]
             if not before > most or not math.isfinite(before):
                 now = before = self._error(found.values)
+                if now > most:
+                    too_few = len(found.values)
             elif len(found.values).bit_count() == 1:
                 left = self._error(found.values)
                 if left <= most / _CLEARLY:
@@ -132,6 +135,8 @@ class _Search:
 
     def _fewer(self, values: list[str], too_few: int, most: float) -> list[str]:
         """The first of some values that leave an error of at most ``most``; else all.
+
+        Of more values it is taken to be less.
 
         Args:
             values: Costliest first.
@@ -163,7 +168,11 @@ class _Search:
         return any(dist.all_gather_object(bool(self.images.calls)))
 
     def _error(self, values: Iterable[str]) -> float:
-        return self._mean(Ranged(self.plan(values)))
+        """The error with some values wide, measured once."""
+        key = tuple(values)
+        if key not in self._errors:
+            self._errors[key] = self._mean(Ranged(self.plan(key)))
+        return self._errors[key]
 
     def _mean(self, mode: Ranged, calls: slice = slice(None)) -> float:
         errors = self.images.errors(mode, calls).tolist()
