@@ -19,6 +19,7 @@ from ...calibration.phases.reconstruct import Reconstructed
 from ...calibration.region_check.check import RegionChecker
 from ...modes.attributes import Attributes
 from ...plan import RegionPlan
+from ...utils.heap import give_back
 from .outlook import Outlook
 from .progress import (
     ByImage,
@@ -214,6 +215,7 @@ class Phase(NamedTuple):
         finished = self.name in run.state.seconds
         began = time.perf_counter()
         self.run(run)
+        give_back()
         seconds = time.perf_counter() - began
         if run.outlook is not None:
             run.outlook.finish(self.name, seconds)
