@@ -46,14 +46,14 @@ def shift_channels(x: QTensor, shifts: Sequence[int]) -> QTensor:
 
 
 def fewer_bits(qparams: Any) -> QParams | None:
-    """The quantizer of a shifted value without the lowest bits that are too many.
+    """The quantizer of a shifted value, without the bits beyond ``MOST_BITS``.
 
     Example: 16 bits and a shift of 4 are 20 bits. Without the 4 lowest ones, the scale
     is 16 times as large. If the channel with the widest range has the largest shift,
     this is the scale that would serve all channels as they were.
 
     Returns:
-        None: there is no quantizer, or none of its bits is too many.
+        None: there is no quantizer, or it has no more bits than that.
     """
     if not isinstance(qparams, QParams):
         return None
@@ -71,11 +71,11 @@ def shifted_away(qparams: QParams) -> int:
 
 
 def dropped_bits(x: QTensor, qparams: QParams, rounded: bool = False) -> QTensor:
-    """A value at the scale of a quantizer of :func:`fewer_bits`.
+    """A shifted value without its lowest bits: requantized by a right shift.
 
     Args:
         x: The value; integers are rounded, halves up, and saturated.
-        qparams: The quantizer.
+        qparams: Its new quantizer, from :func:`fewer_bits`.
         rounded: Whether floats are, too; else they stay.
     """
     assert isinstance(x.qparams, QParams)

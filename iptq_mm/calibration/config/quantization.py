@@ -33,7 +33,7 @@ ANALYSES = ('site', 'whole-model')
 #: Bits of the narrowest presets. With 8 wide bits, DeiT-Tiny has 9 dB at the logits,
 #: with 6 a third of its accuracy, with 4 none.
 _SOUND = {'weight': 3, 'activation': 4, 'wide': 8}
-#: Of channels of an operand: plans have 4 bits for them, sums 31.
+#: Largest left shift of a channel, as plans keep it. 16 bits then become 31.
 _MOST_SHIFT = 15
 
 

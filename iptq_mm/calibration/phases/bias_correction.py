@@ -3,7 +3,8 @@
 A layer computes ``W_q E[x_q]`` in the mean where the float model has ``W E[x]``. The
 difference is added to its bias (Nagel et al., arXiv 1906.04721, section 4.2): rounding
 errors of weights and of inputs alike. What is clipped is no part of it, ``x`` has the
-range of ``x_q``: a massive value that few rows have would move all others.
+range of ``x_q``: a massive value that few rows have would move all others. Neither is
+that of a channel which is clipped in every row.
 """
 
 from __future__ import annotations
