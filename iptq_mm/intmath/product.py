@@ -66,13 +66,32 @@ def float32_precision() -> str:
 
 @lru_cache(maxsize=1)
 def int8_product_is_exact() -> bool:
-    """Whether ``torch._int_mm`` uses VNNI here.
+    """Whether ``torch._int_mm`` is exact and quick here: whether it uses VNNI.
 
-    Without VNNI, some kernels add pairs of products in saturating 16 bits. With
-    VNNI the product is exact and four times as fast.
+    Without VNNI, its kernels add pairs of products in saturating 16 bits. That the CPU
+    has VNNI is not enough: ``ONEDNN_MAX_CPU_ISA`` may forbid it, so that products which
+    would saturate are tried.
     """
+    return hasattr(torch, '_int_mm') and _cpu_has_vnni() and _saturates_nowhere()
+
+
+def _cpu_has_vnni() -> bool:
+    """Whether the CPU has products of bytes for vectors of 256 or 512 bits."""
     probe = getattr(torch.cpu, '_is_vnni_supported', lambda: False)
-    return bool(probe()) and hasattr(torch, '_int_mm')
+    capabilities = getattr(torch.cpu, 'get_capabilities', dict)
+    return bool(probe()) or bool(capabilities().get('avx_vnni'))
+
+
+def _saturates_nowhere() -> bool:
+    """Whether the largest products of bytes are added up exactly."""
+    for rows, depth, columns in ((1, 2, 1), (17, 64, 33)):
+        for byte in (-128, 127):
+            left = torch.full((rows, depth), byte, dtype=torch.int8)
+            right = torch.full((columns, depth), 127, dtype=torch.int8)
+            made = torch._int_mm(_dense(left), _dense(right).t())
+            if not bool((made == byte * 127 * depth).all()):
+                return False
+    return True
 
 
 def integer_matmul(a: Tensor, b: Tensor, bound: int) -> Tensor:

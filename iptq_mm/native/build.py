@@ -50,6 +50,9 @@ _X86_UNITS = {
         '-mprefer-vector-width=512',
     ],
 }
+#: Products of bytes in 256 bits, which GCC 11 and Clang 12 know first.
+_AVXVNNI_UNIT = 'isa/avxvnni.cpp'
+_AVXVNNI = ['-mavx2', '-mavxvnni']
 _ARM64 = ['-DIPTQ_ARM64']
 #: Of GCC, 10.3 is the first that knows all of them, of Clang 11. Memory is read and
 #: written as numbers of several widths.
@@ -84,7 +87,9 @@ def signature() -> str:
     The library has that of its own sources: ``library.py`` compares them.
     """
     digest = hashlib.sha256(platform.machine().encode())
-    digest.update(repr([_FLAGS, _UNITS, _X86_UNITS, _AMX, _ARM64_UNITS]).encode())
+    digest.update(
+        repr([_FLAGS, _UNITS, _X86_UNITS, _AMX, _AVXVNNI, _ARM64_UNITS]).encode()
+    )
     paths = (path for path in SOURCES.rglob('*') if path.suffix in _SOURCE_SUFFIXES)
     for name, path in sorted(
         (path.relative_to(SOURCES).as_posix(), path) for path in paths
@@ -134,6 +139,9 @@ def build(target: str | os.PathLike | None = None) -> Path:
     if x86 and _knows_amx(command):
         flags.append('-DIPTQ_AMX')
         units[_AMX_UNIT] = [*_X86_UNITS['isa/avx512.cpp'], *_AMX]
+    if x86 and _compiles(command, _AVXVNNI, ''):
+        flags.append('-DIPTQ_AVXVNNI')
+        units[_AVXVNNI_UNIT] = _AVXVNNI
     if _is_arm64() and _knows_arm64(command):
         flags += _ARM64
         units.update(_ARM64_UNITS)

@@ -18,8 +18,8 @@ from .commands import Command
 from .layout import differences
 
 #: Environment variable: the instruction set to use instead of the best of the CPU,
-#: portable, avx2, avx512vnni, avx512vnni+vbmi or amx, on ARM neon, dotprod or i8mm; or
-#: none for no library at all, as on a machine without a compiler.
+#: portable, avx2, avxvnni, avx512vnni, avx512vnni+vbmi or amx, on ARM neon, dotprod or
+#: i8mm; or none for no library at all, as on a machine without a compiler.
 ISA_VARIABLE = 'IPTQ_MM_NATIVE_ISA'
 
 #: Differences that an error lists.

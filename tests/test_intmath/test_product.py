@@ -1,5 +1,8 @@
 """Products of integers: every fast path is the int64 reference, bit for bit."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -194,3 +197,22 @@ def test_reference_products_are_those_of_one_thread():
     with reference_products(), ThreadPoolExecutor(1) as pool:
         assert pool.submit(carrier, 1).result() == torch.float32
         assert carrier(1) == torch.int64
+
+
+@pytest.mark.parametrize('isa', ['AVX2', 'AVX512_CORE', 'ALL'])
+def test_products_where_onednn_may_not_use_all_of_the_cpu(isa):
+    code = """
+import torch
+from iptq_mm.intmath.product import int8_product_is_exact, integer_linear
+x, weight = torch.full((3, 8), 255), torch.full((5, 8), 127, dtype=torch.int8)
+made = integer_linear(x, weight, 2**30, shift=128)
+assert (made == 255 * 127 * 8).all(), made
+print(int8_product_is_exact())
+"""
+    environment = {**os.environ, 'ONEDNN_MAX_CPU_ISA': isa}
+    made = subprocess.run(
+        [sys.executable, '-c', code], env=environment, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    if isa != 'ALL':  # nothing between these has products of bytes
+        assert made.stdout.strip() == 'False'

@@ -23,7 +23,7 @@ CONTENDERS: dict[str, Contender] = {
         IntegerModel('integer_onnx', 'onnx'),
         IntegerModel('integer_compiled', 'compiled'),
         IntegerModel('integer_native', 'native'),
-        *map(NativeLevel, ('avx2', 'avx512vnni+vbmi', 'amx')),
+        *map(NativeLevel, ('avx2', 'avxvnni', 'avx512vnni+vbmi', 'amx')),
     )
 }
 REFERENCE = next(iter(CONTENDERS))

@@ -18,8 +18,10 @@
 #if defined(IPTQ_ARM64) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
-#ifdef IPTQ_AMX
+#if defined(IPTQ_AMX) || defined(IPTQ_AVXVNNI)
 #include <cpuid.h>
+#endif
+#ifdef IPTQ_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -107,79 +109,110 @@ struct Run {
 
 void work(void* run) { static_cast<Run*>(run)->work(); }
 
-struct Level {
-  const char* name;
-  Kernels (*kernels)();
-  bool permutes;
+bool always() { return true; }
+
+#ifdef IPTQ_X86
+// Features of the CPU that the operating system lets programs use.
+struct Features {
+  bool avx2, avx512, vbmi;
+
+  Features() {
+    __builtin_cpu_init();
+    avx2 = __builtin_cpu_supports("avx2");
+    avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512vnni");
+    vbmi = avx512 && __builtin_cpu_supports("avx512vbmi");
+  }
 };
 
-const Level kLevels[] = {
-#if defined(__wasm_relaxed_simd__)
-    {"simd128+relaxed", simd128_kernels, false},
-#elif defined(__wasm__)
-    {"simd128", simd128_kernels, false},
-#else
-    {"portable", portable_kernels, false},
+bool has_avx2() { return Features().avx2; }
+bool has_avx512() { return Features().avx512; }
+bool has_vbmi() { return Features().vbmi; }
 #endif
-#ifdef IPTQ_X86
-    {"avx2", avx2_kernels, false},
-    {"avx512vnni", avx512vnni_kernels, false},
-    {"avx512vnni+vbmi", avx512vnni_kernels, true},
+
+#ifdef IPTQ_AVXVNNI
+// Compilers know the name of this feature since GCC 12 and Clang 17 only.
+bool has_avxvnni() {
+  constexpr unsigned kAvxVnni = 1u << 4;
+  unsigned a = 0, b, c, d;
+  return Features().avx2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
+}
 #endif
-#ifdef IPTQ_AMX
-    {"amx", amx_kernels, true},
-#endif
-#ifdef IPTQ_ARM64
-    {"neon", neon_kernels, false},
-    {"dotprod", dotprod_kernels, false},
-    {"i8mm", i8mm_kernels, false},
-#endif
-};
 
 #ifdef IPTQ_AMX
 // Whether the CPU has AMX with its products of bytes, and Linux lets the process use it:
 // it has to be asked once, since threads need more room for their registers then.
-bool amx_allowed() {
+bool has_amx() {
   constexpr unsigned kTiles = 1u << 24, kBytes = 1u << 25;
   constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
   unsigned a, b, c, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (!Features().vbmi || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   if (!(d & kTiles) || !(d & kBytes)) return false;
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
 #endif
 
-int detected_level() {
 #ifdef IPTQ_ARM64
 #ifdef __linux__
-  // From the kernel's headers, of which old ones do not have the second.
-  constexpr unsigned long kProducts = 1ul << 20, kMatrices = 1ul << 13;
-  if (!(getauxval(AT_HWCAP) & kProducts)) return 1;
-  return getauxval(AT_HWCAP2) & kMatrices ? 3 : 2;
+// From the kernel's headers, of which old ones do not have the second.
+bool has_products() { return getauxval(AT_HWCAP) & 1ul << 20; }
+bool has_matrices() { return has_products() && getauxval(AT_HWCAP2) & 1ul << 13; }
 #else
-  return 1;
+bool has_products() { return false; }
+bool has_matrices() { return false; }
 #endif
+#endif
+
+struct Level {
+  const char* name;
+  Kernels (*kernels)();
+  bool (*here)();  // whether this machine can run them
+  bool permutes;
+};
+
+// In the order of their speed.
+const Level kLevels[] = {
+#if defined(__wasm_relaxed_simd__)
+    {"simd128+relaxed", simd128_kernels, always, false},
+#elif defined(__wasm__)
+    {"simd128", simd128_kernels, always, false},
+#else
+    {"portable", portable_kernels, always, false},
 #endif
 #ifdef IPTQ_X86
-  __builtin_cpu_init();
-  auto has_avx512 = __builtin_cpu_supports("avx512f") &&
-                    __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512vnni");
-  const bool permutes = has_avx512 && __builtin_cpu_supports("avx512vbmi");
+    {"avx2", avx2_kernels, has_avx2, false},
+#ifdef IPTQ_AVXVNNI
+    {"avxvnni", avxvnni_kernels, has_avxvnni, false},
+#endif
+    {"avx512vnni", avx512vnni_kernels, has_avx512, false},
+    {"avx512vnni+vbmi", avx512vnni_kernels, has_vbmi, true},
+#endif
 #ifdef IPTQ_AMX
-  if (permutes && amx_allowed()) return 4;
+    {"amx", amx_kernels, has_amx, true},
 #endif
-  if (has_avx512) return permutes ? 3 : 2;
-  if (__builtin_cpu_supports("avx2")) return 1;
+#ifdef IPTQ_ARM64
+    {"neon", neon_kernels, always, false},
+    {"dotprod", dotprod_kernels, has_products, false},
+    {"i8mm", i8mm_kernels, has_matrices, false},
 #endif
-  return 0;
-}
+};
+constexpr int kMostLevels = sizeof kLevels / sizeof *kLevels;
 
-int best_level() {
-  static const int best = detected_level();
-  return best;
+// The levels of this machine.
+struct Available {
+  const Level* level[kMostLevels];
+  int count = 0;
+
+  Available() {
+    for (const Level& each : kLevels)
+      if (each.here()) level[count++] = &each;
+  }
+};
+
+const Available& available() {
+  static const Available levels;
+  return levels;
 }
 
 std::atomic<int> level{-1};
@@ -187,11 +220,12 @@ std::atomic<int> level{-1};
 }  // namespace
 
 const char* level_name(int level) {
-  return level >= 0 && level <= best_level() ? kLevels[level].name : nullptr;
+  const Available& levels = available();
+  return level >= 0 && level < levels.count ? levels.level[level]->name : nullptr;
 }
 
 int current_level() {
-  if (level < 0) level = best_level();
+  if (level < 0) level = available().count - 1;
   return level;
 }
 
@@ -201,12 +235,12 @@ int use_level(int wanted) {
 }
 
 i64 scratch_bytes(const void* command) {
-  const Kernels kernels = kLevels[current_level()].kernels();
+  const Kernels kernels = available().level[current_level()]->kernels();
   return kernels[*static_cast<const i64*>(command)].scratch(command);
 }
 
 void execute(const void* const* commands, i64 count, i64 threads, Parallel parallel) {
-  const Level& used = kLevels[current_level()];
+  const Level& used = *available().level[current_level()];
   Kernels kernels = used.kernels();
 #ifdef IPTQ_X86
   permutes_bytes.store(used.permutes, std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // The epilogue of the quick form, (4) to (7) in epilogue.inl, a vector at a time.
 #pragma once
 
-#include "epilogue/lines_avx512.inl"
+#include "epilogue/lines/line_avx512.inl"
 #include "epilogue/no_constants.inl"
 #include "epilogue/targets.inl"
 #include "epilogue/word_sums_avx512.inl"

@@ -3,7 +3,7 @@
 
 #include "epilogue/channels_neon.inl"
 #include "epilogue/dword_sums_neon.inl"
-#include "epilogue/line_neon.inl"
+#include "epilogue/lines/line_neon.inl"
 #include "epilogue/word_sums_neon.inl"
 
 namespace iptq {

@@ -1,9 +1,9 @@
 // The kernels for x86 with AVX2.
-#include "epilogue/epilogue_plain.inl"
-#include "normalization/layer_norm_plain.inl"
+#include "epilogue/epilogue_avx2.inl"
+#include "normalization/layer_norm_avx2.inl"
 #include "product/packing/pack_plain.inl"
-#include "product/tiles/tile_plain.inl"
-#include "softmax/softmax_plain.inl"
+#include "product/tiles/tile_avx2.inl"
+#include "softmax/softmax_avx2.inl"
 #include "isa/kernels.inl"
 
 namespace iptq {

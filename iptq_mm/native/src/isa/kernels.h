@@ -27,6 +27,9 @@ Kernels i8mm_kernels();
 #endif
 #ifdef IPTQ_X86
 Kernels avx2_kernels();
+#ifdef IPTQ_AVXVNNI
+Kernels avxvnni_kernels();
+#endif
 Kernels avx512vnni_kernels();
 #ifdef IPTQ_AMX
 Kernels amx_kernels();

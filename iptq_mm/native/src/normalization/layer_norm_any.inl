@@ -17,13 +17,14 @@ inline Moments any_moments_of(const i16* x, i64 size) {
   return m;
 }
 
-// gamma * y / root + beta, to codes; y = x * factor - centre, which fits 32 bits.
-inline void any_normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
-                           i64 reciprocal, i64 target) {
+// gamma * y / root + beta, to codes, from a column on; y = x * factor - centre, which fits
+// 32 bits.
+inline void any_normalized(const LayerNorm& n, const i16* x, i64 column, i64 factor,
+                           i64 centre, i64 reciprocal, i64 target) {
   constexpr i64 kBlock = 256;
   const u32 size = static_cast<u32>(factor), sum = static_cast<u32>(centre);
   i32 codes[kBlock];
-  for (i64 c = 0; c < n.size; c += kBlock) {
+  for (i64 c = column; c < n.size; c += kBlock) {
     const i64 count = n.size - c < kBlock ? n.size - c : kBlock;
     for (i64 i = 0; i < count; ++i) {
       const i32 y = static_cast<i32>(static_cast<u32>(x[c + i]) * size - sum);

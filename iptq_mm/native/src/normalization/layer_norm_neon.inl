@@ -81,7 +81,7 @@ struct NormVector {
 inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
                        i64 reciprocal, i64 target) {
   if (n.size % 16 || !NormVector::fits(n, factor, centre, reciprocal))
-    return any_normalized(n, x, factor, centre, reciprocal, target);
+    return any_normalized(n, x, 0, factor, centre, reciprocal, target);
   const NormVector row(n, factor, centre, reciprocal);
   const i32* gamma = n.multiplier;
   const i64 *beta = n.addend, size = n.size, at = target * n.out_row;

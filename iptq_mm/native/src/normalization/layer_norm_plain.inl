@@ -10,7 +10,7 @@ inline Moments moments_of(const i16* x, i64 size) { return any_moments_of(x, siz
 
 inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
                        i64 reciprocal, i64 target) {
-  any_normalized(n, x, factor, centre, reciprocal, target);
+  any_normalized(n, x, 0, factor, centre, reciprocal, target);
 }
 
 // fqvit_layernorm: nothing by hand.

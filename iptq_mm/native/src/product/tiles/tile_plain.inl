@@ -1,56 +1,13 @@
-// Register tiles of int16 products for compilers to vectorize. Sixteen columns at
-// a time: vpmaddwd with AVX2, pmaddwd with SSE2, whatever there is elsewhere.
+// Register tiles of int16 products for compilers to vectorize, sixteen columns at a time:
+// pmaddwd with SSE2, whatever there is elsewhere.
 #pragma once
 
 #include "product/form_plain.inl"
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 
 namespace iptq {
 namespace {
 
 constexpr bool kByteProducts = false;
-
-#ifdef __AVX2__
-
-template <int Rows>
-void strip(const char* const* a, i64 taps, const char* b, i64 step, i64 groups,
-           const i32* start, i64 start_row, i32* out, i64 out_row) {
-  __m256i sum[Rows][2];
-#pragma GCC unroll 6
-  for (int i = 0; i < Rows; ++i) {
-    const i32* from = start + i * start_row;
-    sum[i][0] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    sum[i][1] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 8));
-  }
-  for (i64 t = 0; t < taps; ++t, a += kTileRows) {
-    const char* row[Rows];
-#pragma GCC unroll 6
-    for (int i = 0; i < Rows; ++i) row[i] = a[i];
-    for (i64 g = 0; g < groups; ++g) {
-      __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-      __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + 32));
-#pragma GCC unroll 6
-      for (int i = 0; i < Rows; ++i) {
-        i32 pair;
-        __builtin_memcpy(&pair, row[i] + 4 * g, 4);
-        __m256i value = _mm256_set1_epi32(pair);
-        sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(value, low));
-        sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(value, high));
-      }
-      b += step;
-    }
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < Rows; ++i) {
-    i32* row = out + i * out_row;
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row), sum[i][0]);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 8), sum[i][1]);
-  }
-}
-
-#else
 
 template <int Rows>
 void strip(const char* const* a, i64 taps, const char* b, i64 step, i64 groups,
@@ -75,8 +32,6 @@ void strip(const char* const* a, i64 taps, const char* b, i64 step, i64 groups,
     __builtin_memcpy(out + i * out_row, sum, sizeof sum);
   }
 }
-
-#endif
 
 // out = start + a b: `a` points at rows of pairs of int16 for each tap, `b` is a panel
 // of them. Starts lie by columns (`start_row` 0), or like the results.

@@ -1,4 +1,4 @@
-// interpolated_gelu of 16 numbers, in lanes of 16 bits; see lines_avx512.inl. Its results
+// interpolated_gelu of 16 numbers, in lanes of 16 bits; see line_avx512.inl. Its results
 // are not limited.
 #pragma once
 
