@@ -45,7 +45,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='resident memory of each, in processes of their own',
     )
-    parser.add_argument('--out', type=Path, help='JSON file; its table beside it, .md')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='JSON file; beside it its table, .md, and with --scaling a picture, .png',
+    )
     return parser.parse_args()
 
 
@@ -58,6 +62,7 @@ def main() -> int:
     from bench.machine import facts
     from bench.measure import measure
     from bench.memory import memory
+    from bench.picture import draw, grown
     from bench.report import case_table, machine_lines, report, summaries
 
     from iptq_mm.utils.files import atomic_write
@@ -91,6 +96,8 @@ def main() -> int:
         if args.out:
             atomic_write(args.out, json.dumps(results, indent=1) + '\n')
             atomic_write(args.out.with_suffix('.md'), report(results))
+            if args.scaling and grown(results['cases']):
+                draw(results, args.out.with_suffix('.png'))
     for table in summaries(results):
         print(f'\n{table}')
     return int(wrong)
