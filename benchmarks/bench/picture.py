@@ -51,6 +51,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         ValueError: If no two cases differ in one thing.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     groups = grown(results['cases'])
     if not groups:
@@ -61,6 +62,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
         _draw_lines(axis, series)
         axis.set_title(name)
         axis.set_ylabel('ms an image')
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(ScalarFormatter())
+        axis.tick_params(which='minor', labelsize='x-small')
     axes[0].legend()
     kind = path.suffix[1:]
     write_whole(path, lambda beside: figure.savefig(beside, dpi=110, format=kind))
