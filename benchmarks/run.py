@@ -62,8 +62,8 @@ def main() -> int:
     from bench.machine import facts
     from bench.measure import measure
     from bench.memory import memory
-    from bench.picture import draw, grown
-    from bench.report import case_table, machine_lines, report, summaries
+    from bench.reports.picture import draw, grown
+    from bench.reports.tables import case_table, machine_lines, report, summaries
 
     from iptq_mm.utils.files import atomic_write
 

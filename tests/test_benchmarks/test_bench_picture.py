@@ -1,7 +1,7 @@
 """How times grow, as a picture."""
 
 import pytest
-from bench.picture import draw, grown
+from bench.reports.picture import draw, grown
 
 
 def case(name, **seconds):

@@ -1,7 +1,7 @@
 """Tables from plain data."""
 
 import pytest
-from bench.report import case_table, growth, overview, report
+from bench.reports.tables import case_table, growth, overview, report
 
 
 def entry(*seconds, **more):

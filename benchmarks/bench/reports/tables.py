@@ -7,7 +7,7 @@ from typing import Any
 
 from iptq_mm.utils.markdown import table
 
-from .interleave import Spread, ratios, spread
+from ..interleave import Spread, ratios, spread
 
 #: The contender that the second ratio is about.
 OURS = 'integer_native'
