@@ -8,7 +8,7 @@ rounded, in any order of summation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -78,8 +78,8 @@ def int8_product_is_exact() -> bool:
 def _cpu_has_vnni() -> bool:
     """Whether the CPU has products of bytes for vectors of 256 or 512 bits."""
     probe = getattr(torch.cpu, '_is_vnni_supported', lambda: False)
-    capabilities = getattr(torch.cpu, 'get_capabilities', dict)
-    return bool(probe()) or bool(capabilities().get('avx_vnni'))
+    capabilities: Callable = getattr(torch.cpu, 'get_capabilities', dict)
+    return bool(probe() or capabilities().get('avx_vnni', False))
 
 
 def _saturates_nowhere() -> bool:

@@ -28,7 +28,7 @@ from .....native.commands import ADD, I16, RESCALE, TABLE, U8, Multiply
 from ....ir.graph import Node
 from ..context import INT32, EmitterContext
 from ..copying import rows
-from ..kernels.gelu import line_fields, tabulated
+from ..kernels.gelu import codes_once, line_fields, tabulated
 from ..kernels.gemm import EpilogueSum, GemmBuilder
 from ..kernels.requantization import requantization
 from ..layout.reorder import row_order, scatter_rows
@@ -73,13 +73,9 @@ def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
     if x.address_map is not None or out.type not in (U8, I16):
         return None
     source = context.program.values[node.values[0]]
-    table = tabulated(context, node).to(torch.int64) + out.zero_point
+    codes = codes_once(context, node, out)
     bytes_in = x.storage.type == U8
     step.zero_point = -source.low if bytes_in else 0
-    dtype = torch.uint8 if out.type == U8 else torch.int16
-    # Kernels read four bytes at a time.
-    codes = torch.zeros(max(256, -(-len(table) // 4) * 4), dtype=dtype)
-    codes[: len(table)] = table.to(dtype)
     step.extend(TABLE, None, table=codes, table_type=out.type)
     name = (node.function or {}).get('type')
     if out.type == U8 and not bytes_in and name == 'interpolated_gelu':

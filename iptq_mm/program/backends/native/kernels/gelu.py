@@ -6,13 +6,18 @@ table of 65536 entries.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from weakref import WeakValueDictionary
+
 import torch
 from torch import Tensor
 
+from .....native.commands import U8
 from .....native.storage import Storage
 from ....ir.graph import Node, Value
 from ....ir.semantics import node_function
 from ..context import INT32, EmitterContext, Unsupported
+from .weights import content_of
 
 _I16 = 2**15
 
@@ -44,6 +49,55 @@ def tabulated(context: EmitterContext, node: Node, drop: int = 0) -> Tensor:
         name = (node.function or {}).get('type')
         raise Unsupported(f'{name}, whose results depend on whole rows')
     return table
+
+
+#: Tables of codes in use, by all that decides what is in them: programs for other
+#: numbers of rows, or other sizes of images, share them.
+_IN_USE: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
+
+
+def codes_once(context: EmitterContext, node: Node, out: Storage) -> Tensor:
+    """Codes of :func:`tabulated`; computed anew only if no program has them.
+
+    Args:
+        context: The context.
+        node: The node of the function.
+        out: Of its result, bytes or 16 bits.
+
+    Returns:
+        uint8 or int16, at least 256, and a multiple of four: kernels read four bytes at
+        a time. It is shared: not to be changed.
+
+    Raises:
+        Unsupported: See :func:`tabulated`.
+    """
+    dtype = torch.uint8 if out.type == U8 else torch.int16
+    values = context.program.values
+    key = (
+        *(
+            (v.low, v.high, v.dtype)
+            for v in (values[node.values[0]], context.value(node))
+        ),
+        (node.kind, repr(node.function), repr(sorted(node.attributes.items()))),
+        tuple(_constants(context, node)),
+        (out.zero_point, dtype),
+    )
+    codes = _IN_USE.get(key)
+    if codes is None:
+        table = tabulated(context, node).to(torch.int64) + out.zero_point
+        codes = torch.zeros(max(256, -(-len(table) // 4) * 4), dtype=dtype)
+        codes[: len(table)] = table.to(dtype)
+        _IN_USE[key] = codes
+    return codes
+
+
+def _constants(context: EmitterContext, node: Node) -> Iterator[tuple]:
+    """Names and contents of a node's constants."""
+    for name, constant in sorted(node.constants.items()):
+        if isinstance(constant, str):
+            yield name, content_of(context.constant(node, name))
+        else:
+            yield name, constant
 
 
 def line_fields(

@@ -44,6 +44,7 @@ from .weights import (
     by_taps,
     constants_once,
     packed_once,
+    row_sums,
 )
 
 
@@ -165,7 +166,7 @@ class GemmBuilder(Step):
     def _channel_fields(self) -> dict:
         made = constants_once(self.factors, self.bound, self.clamp, self.zero_point)
         self.constants = made
-        sums = self.weight.sum((1, 2), dtype=torch.int64) * -self.input_zero_point
+        sums = row_sums(self.weight) * -self.input_zero_point
         start = torch.zeros(len(made.shift), dtype=torch.int32)
         start[: len(sums)] = sums.to(torch.int32)
         return {

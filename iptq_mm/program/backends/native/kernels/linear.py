@@ -16,6 +16,7 @@ from ..copying import row_distance, rows, stored
 from ..layout.reorder import inverse, row_order
 from ..layout.tensor_ref import TensorRef
 from .gemm import GemmBuilder
+from .weights import row_sums
 
 _INT64 = 2**63
 
@@ -123,7 +124,7 @@ def _moved(
     Raises:
         Unsupported: If 64 bits do not hold them.
     """
-    sums = weight.sum((1, 2), dtype=torch.int64).tolist()
+    sums = row_sums(weight).tolist()
     columns = zip(offset.tolist(), multiplier.tolist(), sums, strict=True)
     made = [b - f * zero_point * s for b, f, s in columns]
     if max(map(abs, made), default=0) >= _INT64:
@@ -159,7 +160,7 @@ def emit_product(
     """
     value = context.value(node)
     out = into or TensorRef.new(context.storage(value), shape)
-    magnitudes = weight.int().abs().sum((1, 2), dtype=torch.int64)
+    magnitudes = row_sums(weight, magnitudes=True)
     bound = magnitudes * _input(context, node).bound
     halves = bool(len(bound)) and int(bound.max()) >= INT32
     if halves and x.storage.type == U8:

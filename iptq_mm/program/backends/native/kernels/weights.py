@@ -45,6 +45,8 @@ from ....ir.shared_factors import Shared, shared_factors
 #: Adjacent depths of a group, and bytes that one instruction multiplies and adds.
 _GROUP = 4
 _INT64 = 2**63
+#: Integers of 8 bits of which float32 adds up as many exactly, in any order.
+_EXACT_IN_FLOAT32 = 2**24 // 2**7
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +77,14 @@ _CONSTANTS_IN_USE: WeakValueDictionary[tuple, ChannelConstants] = WeakValueDicti
 def packed_once(weight: Tensor) -> PackedWeights:
     """What :func:`pack` makes of a weight; packed anew only if no program uses it."""
     # Not by address: a weight of few bits is unpacked anew for each program.
-    key = _content(weight)
+    key = content_of(weight)
     made = _IN_USE.get(key)
     if made is None:
         made = _IN_USE[key] = pack(weight)
     return made
 
 
-def _content(tensor: Tensor) -> tuple:
+def content_of(tensor: Tensor) -> tuple:
     """A key that is equal for tensors of equal integers, shape and type."""
     content = tensor.contiguous().numpy().data
     digest = hashlib.blake2b(content, digest_size=16).digest()
@@ -129,6 +131,25 @@ def pack(weight: Tensor) -> PackedWeights:
             parts_of_factors.append((less[:, 0::2] | (less[:, 1::2] << 4)).flatten())
         factors = torch.cat(parts_of_factors)
     return PackedWeights(torch.cat(parts), width, bits, shared.group, factors)
+
+
+def row_sums(weight: Tensor, magnitudes: bool = False) -> Tensor:
+    """Exact sums of the weights of each channel, or of their magnitudes.
+
+    Floats, since torch adds integers one after the other: a program for another size of
+    images sums all weights up again.
+
+    Args:
+        weight: int8 or int16, shape (n, taps, depth).
+        magnitudes: Whether signs do not matter.
+
+    Returns:
+        int64, shape (n,).
+    """
+    rows = weight.flatten(1)
+    few = weight.dtype == torch.int8 and rows.shape[1] <= _EXACT_IN_FLOAT32
+    wide = rows.to(torch.float32 if few else torch.float64)
+    return (wide.abs_() if magnitudes else wide).sum(1).long()
 
 
 def by_taps(weight: Tensor) -> Tensor:
@@ -179,7 +200,7 @@ def constants_once(
         clamp: See there.
         zero_point: See there.
     """
-    key = *map(_content, (*factors, bound)), clamp, zero_point
+    key = *map(content_of, (*factors, bound)), clamp, zero_point
     made = _CONSTANTS_IN_USE.get(key)
     if made is None:
         multiplier, offset, shift = factors

@@ -48,6 +48,24 @@ def test_gelu_is_part_of_the_product(level, name, bounds, scale, n):
     assert bool(table) == (name == 'interpolated_gelu')
 
 
+def test_programs_share_tables():
+    """Those of the same function: programs for other sizes of images have it, too."""
+
+    def of(name='poly_gelu', rows=8, scale=3e-4, zero_point=-9):
+        def build(r):
+            x = r.input((rows, 40), -128, 127, 1.0)
+            wide = linear(r, x, weights(5, 40), WIDE, WIDE[1] / 20000)
+            return function(r, name, wide, scale, QParams(0.02, zero_point, 246))
+
+        return check(program(build))
+
+    first = of()
+    table = gemms(first)[0].table
+    assert gemms(of(rows=3))[0].table == table
+    others = [of(scale=4e-4), of(zero_point=-8), of(name='interpolated_gelu')]
+    assert all(gemms(other)[0].table != table for other in others)
+
+
 @pytest.mark.parametrize(
     'name, bounds, scale',
     [

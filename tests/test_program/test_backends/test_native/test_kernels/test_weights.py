@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from native_cases import WIDE, check, gemms, linear, program, weights
 
 from iptq_mm.native.commands import LANES
-from iptq_mm.program.backends.native.kernels.weights import channel_constants, pack
+from iptq_mm.program.backends.native.kernels.weights import (
+    channel_constants,
+    pack,
+    row_sums,
+)
 from iptq_mm.program.runtime.dynamic_rows.proof import with_rows
 
 
@@ -68,6 +72,17 @@ def test_which_form():
         factors = [torch.tensor([x, x]) for x in (3, 5, 20)]
         made = channel_constants(*factors, torch.tensor(bounds), (-128, 127), 128)
         assert made.quick == quick
+
+
+@pytest.mark.parametrize('dtype', [torch.int8, torch.int16])
+@pytest.mark.parametrize('shape', [(0, 2, 3), (3, 0, 2), (5, 2, 3), (2, 1, 140_000)])
+def test_row_sums_are_exact(dtype, shape):
+    least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    drawn = torch.randint(least, most + 1, shape, generator=torch.manual_seed(0))
+    for weight in (drawn, torch.full(shape, least), torch.full(shape, most)):
+        made = row_sums(weight.to(dtype)), row_sums(weight.to(dtype), magnitudes=True)
+        assert torch.equal(made[0], weight.sum((1, 2)))
+        assert torch.equal(made[1], weight.abs().sum((1, 2)))
 
 
 def test_programs_share_packed_weights():
