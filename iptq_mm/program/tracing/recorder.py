@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
+import torch
 from torch import Tensor
 
 from ...intmath import storage_dtype
@@ -68,8 +68,7 @@ class Recorder:
         if narrow and tensor.numel():
             tensor = tensor.to(storage_dtype(int(tensor.min()), int(tensor.max())))
         tensor = tensor.contiguous()
-        digest = hashlib.sha256(_bytes(tensor)).digest()
-        key = (tensor.dtype, tuple(tensor.shape), digest)
+        key = self._key(tensor)
         if key not in self._names:
             count, free = 1, name
             while free in self._tensors:
@@ -79,6 +78,22 @@ class Recorder:
                 mine = self._pool[key] = tensor.clone()
             self._names[key], self._tensors[free] = free, mine
         return self._names[key]
+
+    def _key(self, tensor: Tensor) -> tuple:
+        """A key that a tensor shares with equal ones of this program and of the pool.
+
+        Most weights are those of other programs: to compare them is quicker than to
+        compute a digest.
+        """
+        known = tensor.dtype, tuple(tensor.shape), _checksum(tensor)
+        others = 0
+        while True:
+            key = *known, others
+            name = self._names.get(key)
+            same = self._pool.get(key) if name is None else self._tensors[name]
+            if same is None or torch.equal(same, tensor):
+                return key
+            others += 1
 
     def node(
         self,
@@ -202,6 +217,11 @@ class Recorder:
         return len(self.values) - 1
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    # A view would not do: a tensor of one element may have any stride.
-    return tensor.numpy().tobytes()
+def _checksum(tensor: Tensor) -> int:
+    """A number that equal tensors share."""
+    flat = tensor.flatten()
+    aligned = flat.storage_offset() * flat.element_size() % 8 == 0
+    # One element may have any stride.
+    if aligned and flat.nbytes % 8 == 0 and flat.stride(0) == 1:
+        flat = flat.view(torch.int64)  # fewer and quicker additions
+    return int(flat.sum(dtype=torch.int64))

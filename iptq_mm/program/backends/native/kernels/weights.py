@@ -32,12 +32,13 @@ One channel that breaks a condition sends the whole product to the exact form.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from .....native.commands import LANES
 from ....ir.shared_factors import Shared, shared_factors
@@ -72,6 +73,8 @@ class PackedWeights:
 #: for other numbers of rows, or other sizes of images, share them.
 _IN_USE: WeakValueDictionary[tuple, PackedWeights] = WeakValueDictionary()
 _CONSTANTS_IN_USE: WeakValueDictionary[tuple, ChannelConstants] = WeakValueDictionary()
+#: Versions and digests of tensors that live: those of programs, which share them.
+_DIGESTS: MutableMapping[Tensor, tuple[int, bytes]] = WeakTensorKeyDictionary()
 
 
 def packed_once(weight: Tensor) -> PackedWeights:
@@ -86,9 +89,24 @@ def packed_once(weight: Tensor) -> PackedWeights:
 
 def content_of(tensor: Tensor) -> tuple:
     """A key that is equal for tensors of equal integers, shape and type."""
-    content = tensor.contiguous().numpy().data
-    digest = hashlib.blake2b(content, digest_size=16).digest()
+    whole = tensor if tensor._base is None else tensor._base
+    if whole.is_inference() or not (
+        whole.is_contiguous()
+        and tensor.is_contiguous()
+        and tensor.data_ptr() == whole.data_ptr()
+        and tensor.nbytes == whole.nbytes
+    ):
+        return tuple(tensor.shape), tensor.dtype, _digest(tensor)
+    version, digest = _DIGESTS.get(whole, (None, b''))
+    if version != whole._version:
+        digest = _digest(whole)
+        _DIGESTS[whole] = whole._version, digest
     return tuple(tensor.shape), tensor.dtype, digest
+
+
+def _digest(tensor: Tensor) -> bytes:
+    content = tensor.contiguous().numpy().data
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def pack(weight: Tensor) -> PackedWeights:

@@ -9,6 +9,7 @@ from native_cases import WIDE, check, gemms, linear, program, weights
 from iptq_mm.native.commands import LANES
 from iptq_mm.program.backends.native.kernels.weights import (
     channel_constants,
+    content_of,
     pack,
     row_sums,
 )
@@ -97,3 +98,20 @@ def test_programs_share_packed_weights():
     assert gemms(few)[0].weights == gemms(many)[0].weights
     made.tensors['weight'].neg_()
     assert gemms(check(made))[0].weights != gemms(few)[0].weights
+
+
+def test_a_digest_is_that_of_the_content():
+    weight = torch.arange(48, dtype=torch.int8).view(6, 8)
+    first = content_of(weight)
+    assert content_of(weight) == content_of(weight.clone()) == first
+    assert content_of(weight[:, None]) == ((6, 1, 8), torch.int8, first[2])
+    parts = [weight[1:], weight.flip(0), weight.t(), weight[:, ::2], weight[:3]]
+    assert len({content_of(part) for part in [weight, *parts]}) == 6
+    weight[0, 0] = 7
+    assert content_of(weight) != first
+    assert content_of(weight) == content_of(weight.clone())
+    with torch.inference_mode():
+        inside = torch.arange(48, dtype=torch.int8).view(6, 8)
+        assert content_of(inside) == first
+        inside.neg_()
+        assert content_of(inside) != first
