@@ -9,9 +9,11 @@ rounded, in any order of summation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -72,7 +74,11 @@ def int8_product_is_exact() -> bool:
     has VNNI is not enough: ``ONEDNN_MAX_CPU_ISA`` may forbid it, so that products which
     would saturate are tried.
     """
-    return hasattr(torch, '_int_mm') and _cpu_has_vnni() and _saturates_nowhere()
+    if not hasattr(torch, '_int_mm') or not _cpu_has_vnni():
+        return False
+    # Modes and default devices are those of a thread: the caller may be tracing.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_saturates_nowhere).result()
 
 
 def _cpu_has_vnni() -> bool:
@@ -85,11 +91,11 @@ def _cpu_has_vnni() -> bool:
 def _saturates_nowhere() -> bool:
     """Whether the largest products of bytes are added up exactly."""
     for rows, depth, columns in ((1, 2, 1), (17, 64, 33)):
-        for byte in (-128, 127):
-            left = torch.full((rows, depth), byte, dtype=torch.int8)
-            right = torch.full((columns, depth), 127, dtype=torch.int8)
+        for a, b in product((-128, 127), repeat=2):
+            left = torch.full((rows, depth), a, dtype=torch.int8)
+            right = torch.full((columns, depth), b, dtype=torch.int8)
             made = torch._int_mm(_dense(left), _dense(right).t())
-            if not bool((made == byte * 127 * depth).all()):
+            if not bool((made == a * b * depth).all()):
                 return False
     return True
 

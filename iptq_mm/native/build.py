@@ -139,7 +139,7 @@ def build(target: str | os.PathLike | None = None) -> Path:
     if x86 and _knows_amx(command):
         flags.append('-DIPTQ_AMX')
         units[_AMX_UNIT] = [*_X86_UNITS['isa/avx512.cpp'], *_AMX]
-    if x86 and _compiles(command, _AVXVNNI, ''):
+    if x86 and _knows_avxvnni(command):
         flags.append('-DIPTQ_AVXVNNI')
         units[_AVXVNNI_UNIT] = _AVXVNNI
     if _is_arm64() and _knows_arm64(command):
@@ -170,6 +170,12 @@ def _knows_arm64(command: str) -> bool:
     line = 'uint8x16x4_t f(const uint8_t* p) { return vld1q_u8_x4(p); }'
     source = f'#include <arm_neon.h>\n{line}'
     return _compiles(command, _ARM64_UNITS['isa/i8mm.cpp'], source)
+
+
+def _knows_avxvnni(command: str) -> bool:
+    """Whether the compiler knows it, and the assembler what the compiler writes."""
+    line = '__m256i f(__m256i a) { return _mm256_dpbusd_avx_epi32(a, a, a); }'
+    return _compiles(command, _AVXVNNI, f'#include <immintrin.h>\n{line}')
 
 
 def _knows_amx(command: str) -> bool:

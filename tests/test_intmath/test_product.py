@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from iptq_mm.intmath import product
@@ -216,3 +217,11 @@ print(int8_product_is_exact())
     assert made.returncode == 0, made.stderr
     if isa != 'ALL':  # nothing between these has products of bytes
         assert made.stdout.strip() == 'False'
+
+
+@pytest.mark.parametrize('mode', [FakeTensorMode, lambda: torch.device('meta')])
+def test_products_are_tried_outside_of_the_caller_s_modes(mode):
+    expected = product.int8_product_is_exact()
+    product.int8_product_is_exact.cache_clear()
+    with mode():  # as a caller that traces
+        assert product.int8_product_is_exact() == expected

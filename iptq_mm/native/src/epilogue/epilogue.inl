@@ -20,9 +20,10 @@
 //   offset' = offset + (z << shift)                                            (3)
 //
 // The exact form (requantize_row) is (3) in 64 bits, for any constants. The quick form
-// (quick_row, and ChannelVector of AVX512) needs the upper 32 bits of each 64-bit product
-// only, which a vector holds twice as many of. Both summands are doubled until the shift
-// is at least 32, and the shift is done in two steps, which rounds down as one does:
+// (quick_row, and ChannelVector of AVX2 and AVX512) needs the upper 32 bits of each
+// 64-bit product only, which a vector holds twice as many of. Both summands are doubled
+// until the shift is at least 32, and the shift is done in two steps, which rounds down
+// as one does:
 //
 //   up = max(0, 32 - shift)
 //   code = clamp(H >> (shift + up - 32), low + z, high + z)

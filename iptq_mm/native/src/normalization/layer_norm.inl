@@ -74,6 +74,18 @@ inline void scaled_by_powers(const LayerNorm& n, const i16* x, const Centred& ro
   }
 }
 
+// Of any row: kernels add up totals of 32 bits.
+inline Moments all_moments_of(const i16* x, i64 size) {
+  constexpr i64 kMost = i64{1} << 18;
+  Moments all{0, 0};
+  for (i64 c = 0; c < size; c += kMost) {
+    const Moments m = moments_of(x + c, size - c < kMost ? size - c : kMost);
+    all.total += m.total;
+    all.squares += m.squares;
+  }
+  return all;
+}
+
 // A row and what it will be multiplied by.
 struct NormRow {
   const i16* x;
@@ -85,7 +97,7 @@ struct NormRow {
   NormRow() = default;
 
   NormRow(const LayerNorm& n, const i16* x, i64 target) : x(x), target(target) {
-    const Moments m = moments_of(x, n.size);
+    const Moments m = all_moments_of(x, n.size);
     const Centred exact = Centred::exact(m, static_cast<u64>(n.size));
     centred = n.form == kIViT ? exact : Centred::rounded(m, n.size, n.up);
     squares = n.form == kIBERT ? centred.squares : exact.squares;

@@ -80,9 +80,9 @@ struct NarrowNorm {
 inline void normalized(const LayerNorm& n, const i16* x, i64 factor, i64 centre,
                        i64 reciprocal, i64 target) {
   i64 c = 0;
-  const bool bytes = n.out_type == kU8, words = n.out_type == kI16;
-  if ((bytes || words) && WordLimits::hold(n.low, n.high) &&
-      NarrowNorm::suits(n, factor, centre, reciprocal)) {
+  const bool bytes = n.out_type == kU8 && n.low >= 0 && n.high <= 255;
+  const bool words = n.out_type == kI16 && WordLimits::hold(n.low, n.high);
+  if ((bytes || words) && NarrowNorm::suits(n, factor, centre, reciprocal)) {
     const NarrowNorm norm(n, factor, centre, reciprocal);
     const i64 to = target * n.out_row;
     for (; c + kLanes <= n.size; c += kLanes) {

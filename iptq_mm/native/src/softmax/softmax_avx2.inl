@@ -110,8 +110,9 @@ void word_codes(const Softmax& s, const i32* e, i64 keys, i64 reciprocal, T* p) 
       store(p + i + kVector, _mm256_add_epi32(second, zero));
     } else if constexpr (sizeof(T) == 2) {
       store(p + i, _mm256_add_epi16(q, zero_point));
-    } else {
-      store_bytes(_mm256_add_epi16(q, zero_point), kLanes, p + i);
+    } else {  // the lower bytes of words, whatever these are
+      const __m256i code = _mm256_and_si256(_mm256_add_epi16(q, zero_point), words(0xFF));
+      store_bytes(code, kLanes, p + i);
     }
   }
 }
