@@ -53,7 +53,8 @@ class LastCall(NamedTuple):
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the memory of tensors, what several of them share only once."""
-    storages = (tensor.untyped_storage() for tensor in tensors)
+    different = {id(tensor): tensor for tensor in tensors}  # programs share most
+    storages = (tensor.untyped_storage() for tensor in different.values())
     return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ...kept_float import kept_float
 from ...modes import Integer, Mode, regions_in
 from ...modes.inputs.entering import entering, given_count
+from ...utils.collection import held_back_collection
 from ..backends.base import Executable, backend_named
 from ..backends.replacement import restore
 from ..ir.graph import Program
@@ -165,7 +166,7 @@ class Session:
         any_rows = None if rows is None else cache.find_any_rows(row_key)
         if any_rows is not None:
             return any_rows, self._sized(cache, row_key, any_rows, device)
-        with self._making:
+        with self._making, held_back_collection():
             found = cache.find(key)
             if found is not None:  # another thread made it meanwhile
                 return found.traced, found.executable
