@@ -61,7 +61,7 @@ class Equalized:
             by: Factor of each channel of ``name``, shape (C,).
         """
         columns, index = self.channels.columns(site, name)
-        weight = self.parameters[self.channels.affine[site].weight]
+        weight = self.parameters[self.channels.weights[site]]
         scale(weight, 1, by[index], columns)
 
 
@@ -188,6 +188,11 @@ class Uses:
         return affine is not None and all(
             self.map.uses[name] == {site} for name in affine if name is not None
         )
+
+    def scalable(self, reader: str) -> bool:
+        """Whether a site has a weight of its own, whose columns can take factors."""
+        weight = self.map.weights.get(reader)
+        return weight is not None and self.map.uses[weight] == {reader}
 
     def of(self, channels: Iterable[int]) -> dict[str, list[str]] | None:
         """Sites that use any of the channels, by how they do.

@@ -30,7 +30,10 @@ class ChannelMap:
     Attributes:
         first: Number of channel 0 of each site and parameter.
         sizes: How many channels it has.
-        affine: Parameters of the linear, convolution and LayerNorm sites.
+        affine: Parameters of the linear, convolution and LayerNorm sites, where all of
+            them are parameters as such.
+        weights: Of the same sites, the weight that is a parameter as such, whatever the
+            bias is: BEiT and Swin V2 put theirs together.
         uses: By parameter, the sites that use it, and whatever else does.
         features: By linear or LayerNorm site, the channel that each input feature
             holds, int64, shape (K,); UNKNOWN where that is not one channel.
@@ -47,6 +50,7 @@ class ChannelMap:
     first: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     affine: dict[str, Affine] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
     uses: dict[str, set[str]] = field(default_factory=dict)
     features: dict[str, Tensor] = field(default_factory=dict)
     gains: dict[str, float] = field(default_factory=dict)

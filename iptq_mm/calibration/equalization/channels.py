@@ -129,9 +129,14 @@ class Channels(Mode):
     def _note_parameters(self, site: str, inputs: Sequence[QTensor | None]) -> None:
         """Keep the names of a layer's parameters, if they are parameters as such."""
         given = [x for x in inputs[1:] if x is not None]
-        if inputs[1] is None or not all(x.whole for x in given):
+        if inputs[1] is None or not inputs[1].whole:
             return
-        names = [x.source.removeprefix(PARAMETER) for x in given]
+        names = [x.source.removeprefix(PARAMETER) for x in given if x.whole]
+        if not self.map.keep(self.map.weights, site, names[0]):
+            self.map.use(names[0], 'another call')
+            self.map.use(self.map.weights[site], 'another call')
+        if len(names) < len(given):
+            return
         affine = Affine(names[0], names[1] if names[1:] else None)
         if not self.map.keep(self.map.affine, site, affine):
             for name in (*names, *filter(None, self.map.affine[site])):

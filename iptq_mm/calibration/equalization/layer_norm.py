@@ -65,7 +65,7 @@ class LayerNormEqualizer(Equalizer):
             if not some.any():
                 continue
             if self.shift:
-                _center(region, site, readers)
+                _center(region, uses, site, readers)
             by = limited(alone(self._wanted(region, site, readers), some))
             region.scale_made(site, 1 / by)
             for reader in readers:
@@ -79,7 +79,7 @@ class LayerNormEqualizer(Equalizer):
             largest = torch.zeros_like(factor)
             for reader in readers:
                 columns, index = region.channels.columns(reader, site)
-                weight = region.parameters[region.channels.affine[reader].weight]
+                weight = region.parameters[region.channels.weights[reader]]
                 amax = weight[:, columns].abs().amax(0).cpu()
                 largest.scatter_reduce_(0, index, amax, 'amax')
             factor = factor / largest ** (1 - self.strength)
@@ -92,12 +92,19 @@ def _linear_readers(uses: Uses, site: str) -> list[str]:
     readers = found.get('features', [])
     if found.keys() != {'features'} or not all('/linear:' in r for r in readers):
         return []
-    return readers if all(map(uses.movable, [site, *readers])) else []
+    if not uses.movable(site) or not all(map(uses.scalable, readers)):
+        return []
+    return readers
 
 
-def _center(region: Equalized, site: str, readers: list[str]) -> None:
-    """Move the middle of each channel's range into the biases of the readers."""
+def _center(region: Equalized, uses: Uses, site: str, readers: list[str]) -> None:
+    """Move the middle of each channel's range into the biases of the readers.
+
+    Nothing is done unless all of them have a bias of their own.
+    """
     channels, parameters = region.channels, region.parameters
+    if not all(map(uses.movable, readers)):
+        return
     bias = channels.affine[site].bias
     biases = [channels.affine[r].bias for r in readers]
     if bias is None or None in biases or site in region.ranges.padded:
@@ -107,6 +114,6 @@ def _center(region: Equalized, site: str, readers: list[str]) -> None:
     region.ranges.values[site] -= middle
     for reader, name in zip(readers, biases, strict=True):
         columns, index = channels.columns(reader, site)
-        weight = parameters[channels.affine[reader].weight]
+        weight = parameters[channels.weights[reader]]
         seen = channels.gains[reader] * middle[index].to(weight.device)
         parameters[name] += weight[:, columns] @ seen  # type: ignore[index]

@@ -151,7 +151,7 @@ def _readers(uses: Uses, members: list[str]) -> list[str]:
     found = uses.of(c for name in members for c in uses.map.channels(name)) or {}
     readers = found.pop('features', [])
     linear = [r for r in readers if not _is_layer_norm(r)]
-    if not found.keys() <= {'sums'} or not all(map(uses.movable, linear)):
+    if not found.keys() <= {'sums'} or not all(map(uses.scalable, linear)):
         return []
     return readers
 

@@ -41,6 +41,36 @@ def test_all_channels_span_minus_one_to_one():
     torch.testing.assert_close(high, torch.ones(16), rtol=1e-5, atol=1e-5)
 
 
+def _put_together(self, x):
+    """As the bias of queries, keys and values in BEiT."""
+    bias = torch.cat([self.last.bias[:4], torch.zeros(8), self.last.bias[12:]])
+    return nn.functional.linear(x, self.last.weight, bias)
+
+
+@pytest.mark.parametrize(
+    'body', [_put_together, lambda self, x: self.last(x) + self.last.bias]
+)
+def test_a_bias_that_nothing_can_be_moved_into(body):
+    module = uneven(Custom(body, last=nn.Linear(16, 16)), 'norm.weight')
+    net, done = equalized(module, BATCHES, CFG)
+    assert done.sites == {'layer_norm': 1}
+    assert torch.equal(net.backbone.last.bias, module.last.bias)
+    low, high = ranges(net.backbone)
+    largest = torch.maximum(-low, high)
+    torch.testing.assert_close(largest, torch.ones(16), rtol=1e-5, atol=1e-5)
+    assert 0 < error(module(BATCHES[0]), net(BATCHES[0])) < 1e-6
+
+
+def test_a_weight_that_others_use_stays():
+    def body(self, x):
+        bias = torch.cat([self.last.bias[:8], torch.zeros(8)])
+        made = nn.functional.linear(x, self.last.weight, bias)
+        return made + nn.functional.linear(self.last.weight, self.last.weight)[0]
+
+    module = uneven(Custom(body, last=nn.Linear(16, 16)), 'norm.weight')
+    assert equalized(module, BATCHES, CFG)[1].sites == {'layer_norm': 0}
+
+
 @pytest.mark.parametrize('shift', [True, False])
 @pytest.mark.parametrize('strength', [0.3, 1.0])
 @pytest.mark.parametrize(
@@ -184,7 +214,6 @@ REFUSED = {
     'another LayerNorm': lambda self, x: self.last(x) + self.other(x),
     'a reader that is called twice': lambda self, x: self.last(self.last(x)),
     'weights of the reader are shared': lambda self, x: self.tied(self.last(x)),
-    'bias used elsewhere': lambda self, x: self.last(x) + self.last.bias,
     'norm used elsewhere': lambda self, x: self.last(x) + self.norm.bias,
     'called twice': lambda self, x: self.last(self.norm(self.tied(x))),
 }
