@@ -4,7 +4,7 @@ from .base import Contender, Prepared, Unavailable
 from .integer import IntegerModel
 from .levels import NativeLevel
 from .onnxruntime import OnnxRuntime, OnnxRuntimeInt8
-from .openvino import OpenVino
+from .openvino import OpenVino, OpenVinoThroughput
 from .pytorch import Compiled, Eager
 
 #: All of them by name; the first is what others are compared with.
@@ -18,6 +18,7 @@ CONTENDERS: dict[str, Contender] = {
         OpenVino('openvino', False, 'f32'),
         OpenVino('openvino_int8_f32', True, 'f32'),
         OpenVino('openvino_int8', True, None),
+        OpenVinoThroughput('openvino_int8_throughput'),
         IntegerModel('integer_eager', None),
         IntegerModel('integer_reference', 'reference'),
         IntegerModel('integer_onnx', 'onnx'),

@@ -36,6 +36,62 @@ class OpenVino(Contender):
         return Prepared(inference(model, self.precision, case.images()), tensors_of)
 
 
+class OpenVinoThroughput(Contender):
+    """The images of a batch one by one, as many at a time as OpenVINO finds best.
+
+    Args:
+        name: Of the contender.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def prepare(self, case: Case) -> Prepared:
+        """See the base class."""
+        refuse_detectors(case)
+        model = case.once('openvino_images', lambda: one_by_one(case))
+        compiled = package('openvino').compile_model(
+            model, 'CPU', _properties('THROUGHPUT')
+        )
+        queue = package('openvino').AsyncInferQueue(compiled)
+        images = [x.numpy() for x in case.images().split(1)]
+        results: list[Any] = [None] * len(images)
+
+        def keep(request: Any, number: int) -> None:
+            results[number] = [o.data.copy() for o in request.output_tensors]
+
+        queue.set_callback(keep)
+
+        def call() -> list[Any]:
+            for number, image in enumerate(images):
+                queue.start_async([image], number, share_inputs=True)
+            queue.wait_all()
+            return results
+
+        return Prepared(call, _together)
+
+
+def one_by_one(case: Case) -> Any:
+    """The model of a case for single images, quantized by NNCF's recipe."""
+    batches = [case.images(seed) for seed in range(1, CALIBRATION_BATCHES + 1)]
+    images = [image for batch in batches for image in batch.split(1)]
+    return for_transformers(converted(case.floats, images[0]), images)
+
+
+def _together(results: list[Any]) -> list[Tensor]:
+    """The outputs of all images, as those of a batch."""
+    outputs = zip(*results, strict=True)
+    return [torch.cat([torch.from_numpy(x) for x in each]) for each in outputs]
+
+
+def _properties(hint: str) -> dict[str, Any]:
+    return {
+        'PERFORMANCE_HINT': hint,
+        'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+        'ENABLE_CPU_PINNING': False,
+    }
+
+
 def inference(model: Any, precision: str | None, *inputs: Tensor) -> Callable[[], Any]:
     """One inference of a model in OpenVINO, on the threads that torch has.
 
@@ -44,11 +100,7 @@ def inference(model: Any, precision: str | None, *inputs: Tensor) -> Callable[[]
         precision: See :class:`OpenVino`.
         inputs: Its inputs.
     """
-    properties = {
-        'PERFORMANCE_HINT': 'LATENCY',
-        'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-        'ENABLE_CPU_PINNING': False,
-    }
+    properties = _properties('LATENCY')
     if precision:
         properties['INFERENCE_PRECISION_HINT'] = precision
     compiled = package('openvino').compile_model(model, 'CPU', properties)

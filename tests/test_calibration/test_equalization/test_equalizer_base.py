@@ -55,6 +55,7 @@ def channel_map():
     for name in 'ab':
         channels.number(f'{name}/linear:0', 3)
         channels.affine[f'{name}/linear:0'] = Affine(f'{name}.weight', f'{name}.bias')
+        channels.weights[f'{name}/linear:0'] = f'{name}.weight'
         for parameter in ('weight', 'bias'):
             channels.use(f'{name}.{parameter}', f'{name}/linear:0')
     channels.features['b/linear:0'] = torch.tensor([3, 2, 0, 1])
@@ -111,3 +112,7 @@ def test_linear_owner():
     assert uses.linear_owner(torch.tensor([1, 2])) is None
     assert not uses.movable('a/linear:0') and uses.movable('b/linear:0')
     assert not uses.movable('d/linear:0')
+    # Columns of a weight can take factors, whoever uses the bias.
+    assert uses.scalable('a/linear:0') and not uses.scalable('d/linear:0')
+    channels.use('a.weight', 'd/linear:0')
+    assert not uses.scalable('a/linear:0')
