@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -91,7 +90,7 @@ def _cpu_has_vnni() -> bool:
 def _saturates_nowhere() -> bool:
     """Whether the largest products of bytes are added up exactly."""
     for rows, depth, columns in ((1, 2, 1), (17, 64, 33)):
-        for a, b in product((-128, 127), repeat=2):
+        for a, b in ((-128, -128), (-128, 127), (127, -128), (127, 127)):
             left = torch.full((rows, depth), a, dtype=torch.int8)
             right = torch.full((columns, depth), b, dtype=torch.int8)
             made = torch._int_mm(_dense(left), _dense(right).t())

@@ -49,6 +49,8 @@ class OpenVinoThroughput(Contender):
     def prepare(self, case: Case) -> Prepared:
         """See the base class."""
         refuse_detectors(case)
+        if case.batch == 1:
+            raise Unavailable('openvino_int8 has no more than one image either')
         model = case.once('openvino_images', lambda: one_by_one(case))
         compiled = package('openvino').compile_model(
             model, 'CPU', _properties('THROUGHPUT')

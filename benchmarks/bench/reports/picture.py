@@ -19,8 +19,8 @@ def grown(cases: list[dict[str, Any]]) -> dict[str, Series]:
         cases: Of one run, named ``NETWORK:HxW:bBATCH``.
 
     Returns:
-        By ``'NETWORK, size'`` and ``'NETWORK, batch'``, in growing order; at least two
-        cases each.
+        By ``'NETWORK, size'`` and ``'NETWORK, batch of HxW'``, in growing order; at
+        least two cases each.
     """
     found: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
     for case in cases:

@@ -186,6 +186,19 @@ inline bool with_form(const Constants& c, Body body) {
   return true;
 }
 
+// Sums of 64 bits, and 8 unsigned numbers of 32 bits more.
+inline __m256i added(__m256i sums, __m256i x) {
+  sums = _mm256_add_epi64(sums, _mm256_and_si256(x, _mm256_set1_epi64x(0xFFFFFFFF)));
+  return _mm256_add_epi64(sums, odd_lanes(x));
+}
+
+// The sum of four numbers of 64 bits.
+inline i64 sum_of_lanes(__m256i x) {
+  i64 lanes[4];
+  store(lanes, x);
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
+}
+
 // Lanes below `count` of 8: all ones.
 inline __m256i first_lanes(i64 count) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

@@ -7,22 +7,15 @@
 namespace iptq {
 namespace {
 
-inline i64 sum_of_lanes(__m256i x) {
-  i64 lanes[4];
-  store(lanes, x);
-  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
-}
-
 // Of int16: sums of pairs, those of squares unsigned.
 inline Moments moments_of(const i16* x, i64 size) {
-  const __m256i ones = words(1), low = _mm256_set1_epi64x(0xFFFFFFFF);
+  const __m256i ones = words(1);
   __m256i total = _mm256_setzero_si256(), squares = total;
   i64 c = 0;
   for (; c + kLanes <= size; c += kLanes) {
     const __m256i v = load(x + c), pairs = _mm256_madd_epi16(v, v);
     total = _mm256_add_epi32(total, _mm256_madd_epi16(v, ones));
-    squares = _mm256_add_epi64(squares, _mm256_and_si256(pairs, low));
-    squares = _mm256_add_epi64(squares, odd_lanes(pairs));
+    squares = added(squares, pairs);
   }
   Moments rest = any_moments_of(x + c, size - c);
   i32 totals[kVector];

@@ -64,7 +64,6 @@ inline i64 looked_up(const Softmax& s, const Tables& tables, i32* scores, i64 ke
     return coarse(_mm256_permute4x64_epi64(d, 0xD8));
   };
   __m256i total = _mm256_setzero_si256();
-  const __m256i low = _mm256_set1_epi64x(0xFFFFFFFF);
   for (i64 i = 0; i < keys; i += 2 * kLanes) {
     __m256i made[4];
     tables(sixteen(i), sixteen(i + kLanes), made);
@@ -75,15 +74,10 @@ inline i64 looked_up(const Softmax& s, const Tables& tables, i32* scores, i64 ke
       store(scores + at, made[j]);
     }
     // Two are below 2**32.
-    for (int j = 0; j < 4; j += 2) {
-      const __m256i both = _mm256_add_epi32(made[j], made[j + 1]);
-      total = _mm256_add_epi64(total, _mm256_and_si256(both, low));
-      total = _mm256_add_epi64(total, odd_lanes(both));
-    }
+    for (int j = 0; j < 4; j += 2)
+      total = added(total, _mm256_add_epi32(made[j], made[j + 1]));
   }
-  i64 lanes[4];
-  store(lanes, total);
-  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
+  return sum_of_lanes(total);
 }
 
 // Exponentials to codes of probabilities, by a reciprocal of 32 bits and a shift by 33 to
