@@ -66,14 +66,17 @@ def _library_loads(package: Path) -> bool:
 
     Only an attempt tells: no version number says whether the CUDA libraries
     that the file was linked against are there. Where it succeeds, nothing is
-    lost, since torchvision then finds the library loaded.
+    lost, since torchvision then finds the library loaded. The file is ``_C.so`` up to
+    torchvision 0.28, ``_C_stable.so`` since: a library that is overlooked here would
+    define the schemas a second time, which ends the process.
     """
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = package / f'_C{suffix}'
-        if path.is_file():
-            try:
-                torch.ops.load_library(str(path))
-            except (ImportError, OSError):
-                return False
-            return True
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    for path in sorted(package.glob('_C*')):
+        if not path.name.endswith(suffixes):
+            continue
+        try:
+            torch.ops.load_library(str(path))
+        except (ImportError, OSError):
+            continue
+        return True
     return False

@@ -98,6 +98,19 @@ def test_a_sound_library_is_left_alone(tmp_path):
     assert _succeeds(_bare(code, REPORT), tmp_path) == 'False False False'
 
 
+@pytest.mark.parametrize('name', ['_C.so', '_C_stable.so', '_C_stable.abi3.so'])
+def test_the_library_is_found_by_any_name(name, tmp_path):
+    _package(tmp_path, None)
+    (tmp_path / 'torchvision' / name).write_bytes(b'a library')
+    (tmp_path / 'torchvision' / '_C_notes.txt').write_text('none')
+    code = """
+        import torch
+        torch.ops.load_library = print
+    """
+    out = _succeeds(_bare(code, REPORT), tmp_path).splitlines()
+    assert out == [str(tmp_path / 'torchvision' / name), 'False False False']
+
+
 def test_an_imported_torchvision_is_left_alone():
     code = "import sys, types; sys.modules['torchvision'] = types.ModuleType('tv')"
     assert _succeeds(_bare(code, REPORT)) == 'False False False'

@@ -53,7 +53,11 @@ class QuantizedModel:
         self.report = report
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model."""
+        """Run the model: on one batch, of the forms that ``quantize`` takes (a dict has
+        the model's keyword arguments), or on the model's own arguments.
+        """
+        if len(args) == 1 and not kwargs:
+            return self._call(self.model, args[0])
         return self.model(*args, **kwargs)
 
     def save(self, path: str | os.PathLike) -> None:

@@ -113,16 +113,20 @@ def test_the_result(model, quantized):
 
 
 def test_batches_of_any_form(quantized, model):
-    """The same numbers make the same plan."""
+    """The same numbers make the same plan, and the model takes the same batches."""
     expected = quantized.plan['model'].to_dict()
+    first = images()[0]
+    answer = quantized.model(first)['logits']
     labels = torch.zeros(2), 'name'
-    for batches in (
-        ((x, *labels) for x in images()),
-        [dict(image=x) for x in images()],
-        torch.utils.data.DataLoader(torch.cat(images()), batch_size=2),
+    for batches, batch in (
+        (((x, *labels) for x in images()), (first, *labels)),
+        ([dict(image=x) for x in images()], dict(image=first)),
+        (torch.utils.data.DataLoader(torch.cat(images()), batch_size=2), first),
     ):
         made = iptq_mm.quantize(model, batches, settings=FEW)
         assert made.plan['model'].to_dict() == expected
+        assert torch.equal(made(batch)['logits'], answer)
+    assert torch.equal(quantized(image=first)['logits'], answer)
     own = iptq_mm.quantize(
         model,
         [[dict(x=x)] for x in images()],
@@ -130,6 +134,7 @@ def test_batches_of_any_form(quantized, model):
         forward=lambda model, batch: model(batch[0]['x']),
     )
     assert own.plan['model'].to_dict() == expected
+    assert torch.equal(own([dict(x=first)])['logits'], answer)
 
 
 def test_as_many_samples_as_the_preset_wants(model):
