@@ -53,8 +53,10 @@ class QuantizedModel:
         self.report = report
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model: on one batch, of the forms that ``quantize`` takes (a dict has
-        the model's keyword arguments), or on the model's own arguments.
+        """Run the model on a batch, or on arguments of its own.
+
+        A single argument is a batch of the forms that :func:`iptq_mm.quantize` takes: a
+        dict has keyword arguments.
         """
         if len(args) == 1 and not kwargs:
             return self._call(self.model, args[0])
