@@ -182,6 +182,8 @@ class CalibrationConfig:
         batch_size: Images in a batch.
         dataloader: A dataloader config; None: the training dataset with the
             pipeline of the test dataset.
+        mirrored: Whether each image calibrates once more, with left and right
+            exchanged: for those who have few images.
         recalibrate: Whether ranges are taken again from the model that runs the chosen
             functions on quantized values (the third stage of IPTQ-ViT): ``'all'`` in
             one pass, ``'order'`` in several, in the order of execution, each with the
@@ -199,6 +201,7 @@ class CalibrationConfig:
     analysis_images: int = 32
     batch_size: int = 8
     dataloader: dict | None = None
+    mirrored: bool = False
     recalibrate: str | None = None
     function_ranges: str | None = None
     # No result depends on it.

@@ -45,4 +45,11 @@ def preset_settings(
         'calibration': {'batch_size': max(1, batch_size)},
     }
     cfg.merge_from_dict({'quantization': own})
-    return QuantizationConfig.from_dict(cfg.quantization, cfg.get('candidates'))
+    made = QuantizationConfig.from_dict(cfg.quantization, cfg.get('candidates'))
+    for name in ('dataloader', 'mirrored'):
+        if getattr(made.calibration, name):
+            raise ConfigError(
+                f'calibration.{name} is for configs; here `batches` calibrate as they '
+                'are: give those that are wanted'
+            )
+    return made

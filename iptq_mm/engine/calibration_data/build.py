@@ -9,7 +9,7 @@ from typing import Any
 from mmengine import dist
 from mmengine.dataset import worker_init_fn
 from mmengine.registry import FUNCTIONS as COLLATE_FUNCTIONS
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from ...calibration.config import ConfigError, QuantizationConfig
 from .choice import Choice, choose
@@ -17,6 +17,7 @@ from .datasets import built, dataset_of, explained, is_given, options_of
 from .description import describe_calibration, log_description
 from .evaluated import EvaluatedImages
 from .loader import CalibrationLoader
+from .mirrored import WithMirrored
 from .reading import CalibrationImages
 from .training_set import training_images
 
@@ -45,7 +46,9 @@ def build_calibration_dataloader(
             batches than ranks, or images that the evaluation uses are among them.
     """
     dataset, options, chosen = _chosen(cfg, quantization, seed)
-    images = CalibrationImages(dataset, chosen.images, chosen.spares)
+    chosen_images = CalibrationImages(dataset, chosen.images, chosen.spares)
+    mirrored = quantization.calibration.mirrored
+    images = WithMirrored(chosen_images) if mirrored else chosen_images
     loader = _loader(images, options, quantization.calibration.batch_size, seed)
     log_description(describe_calibration(loader, quantization))
     return loader
@@ -107,7 +110,7 @@ def _chosen(
 
 
 def _loader(
-    images: CalibrationImages, options: dict[str, Any], size: int, seed: int
+    images: Subset, options: dict[str, Any], size: int, seed: int
 ) -> CalibrationLoader:
     workers = options.get('num_workers', 0)
     return CalibrationLoader(

@@ -27,17 +27,22 @@ def describe_calibration(
         quantization: What it was made for.
 
     Returns:
-        ``images``, how many calibrate; ``asked``, how many the config asks for;
+        ``images``, how many calibrate; ``mirrored``, whether each does so once more,
+        mirrored; ``asked``, how many the config asks for;
         ``total``, how many there are to choose from; ``batches`` of all ranks and
         ``batch_size``; ``data_sets``, by dataset its ``name`` and number of
         ``images``.
     """
     images: Any = loader.dataset
-    size = quantization.calibration.batch_size
-    named = (_named(located(images.dataset, i)[0]) for i in images.indices)
+    calibration = quantization.calibration
+    size, count = calibration.batch_size, len(images)
+    if calibration.mirrored:
+        count //= 2
+    named = (_named(located(images.dataset, i)[0]) for i in images.indices[:count])
     return {
-        'images': len(images),
-        'asked': quantization.calibration.num_images,
+        'images': count,
+        'mirrored': calibration.mirrored,
+        'asked': calibration.num_images,
         'total': len(images.dataset),
         'batches': -(-len(images) // size),
         'batch_size': size,
@@ -53,9 +58,10 @@ def log_description(calibration: Mapping[str, Any]) -> None:
     sources = ', '.join(
         f'{part["name"]} ({part["images"]})' for part in calibration['data_sets']
     )
+    again = ', each mirrored, too' if calibration['mirrored'] else ''
     print_log(
         f'calibration: {_counted(images)} of {calibration["total"]}, asked for '
-        f'{asked}, from {sources}',
+        f'{asked}, from {sources}{again}',
         'current',
     )
     if images < asked:

@@ -167,6 +167,9 @@ def test_settings_in_place_of_those_of_a_preset():
     for _ in range(2):  # the marks are still there
         config = preset_settings('w8a8', ['model'], 4, other)
         assert config.activation.observer == dict(type='minmax')
+    mirrored = dict(calibration=dict(mirrored=True))
+    with pytest.raises(ConfigError, match='calibration.mirrored is for configs'):
+        preset_settings('w8a8', ['model'], 4, mirrored)
     with pytest.raises(ConfigError, match="no preset 'w9': there are"):
         preset_settings('w9', ['model'], 4, None)
 

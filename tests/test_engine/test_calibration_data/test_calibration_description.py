@@ -24,6 +24,7 @@ def test_description(cfg, tmp_path, monkeypatch):
     alone = described()
     assert alone == dict(
         images=24,
+        mirrored=False,
         asked=24,
         total=24,
         batches=5,
@@ -35,6 +36,14 @@ def test_description(cfg, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(dist, 'get_dist_info', lambda: (1, 3))
     assert described() == alone
+
+
+def test_mirrored_images_are_no_more_images(cfg, logged):
+    asked = dict(num_images=9, batch_size=4, mirrored=True)
+    found = describe_calibration(loader(cfg, **asked), settings(cfg, **asked))
+    assert found['images'] == found['data_sets'][0]['images'] == 9
+    assert found['mirrored'] and found['batches'] == 5
+    assert any(text.endswith('(9), each mirrored, too') for _, text in logged)
 
 
 @pytest.mark.parametrize('asked', [4, 8, 9, 128, 1])
