@@ -15,7 +15,10 @@ of IPTQ-ViT (`iptq`), or these and tables (`tables`, the preset).
 128 images calibrate: what is compared does not depend on it, and rows take less time.
 
 Images are normalized and quantized here (`pixels=False`)."""
-options = {'quantization.pixels': False}
+options = {
+    'quantization.pixels': False,
+    'quantization.calibration.mirrored': False
+}
 
 _PRESETS = {
     'W8A8': ('configs/deit/deit-tiny_w8a8_in1k-sample.py', {

@@ -1,5 +1,5 @@
-# Each calibration image once more, mirrored (`calibration.mirrored`): DeiT-Tiny W4A8, whose
-# blocks learn for as many steps either way.
+# Each calibration image once more, mirrored (`calibration.mirrored`): DeiT-Tiny with few
+# bits, whose blocks learn for as many steps either way.
 _base_ = '../_base_/calibration/held_out.py'
 title = 'Mirrored calibration images: DeiT-Tiny'
 notes = """
@@ -19,7 +19,8 @@ _ROWS = {
 }
 settings = [
     dict(
-        name=f'W4A8: {name}',
-        config='configs/deit/deit-tiny_w4a8_in1k-sample.py',
-        options=options) for name, options in _ROWS.items()
+        name=f'{bits.upper()}: {name}',
+        config=f'configs/deit/deit-tiny_{bits}_in1k-sample.py',
+        options=options) for bits in ('w4a8', 'w4a4', 'w3a8', 'w6a6')
+    for name, options in _ROWS.items()
 ]

@@ -8,7 +8,10 @@ all narrow* has 8-bit scores, probabilities and inputs of GELU besides. *without
 preset's own 500 in the first row.
 
 Images are normalized and quantized here (`pixels=False`)."""
-options = {'quantization.pixels': False}
+options = {
+    'quantization.pixels': False,
+    'quantization.calibration.mirrored': False
+}
 
 _CONFIG = 'configs/deit/deit-tiny_{}_in1k-sample.py'
 _NEAREST = {'quantization.weight.rounding': dict(_delete_=True, type='nearest')}

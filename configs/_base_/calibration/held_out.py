@@ -29,6 +29,8 @@ options = {
     _HELD_OUT,
     'test_dataloader.dataset.pipeline':
     _pipeline,
+    'quantization.calibration.mirrored':
+    False,
     # Presets of few bits have it, for many times the time of the other phases.
     'quantization.reconstruction.epochs':
     0,
