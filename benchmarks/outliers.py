@@ -88,6 +88,7 @@ class Bench:
 
         path = CONFIGS / f'deit-tiny_{setting}_in1k-sample.py'
         options = {
+            'quantization.calibration.mirrored': False,
             'quantization.calibration.num_images': self.args.images,
             'quantization.activation.guard_images': self.args.guard,
         }

@@ -95,6 +95,7 @@ class Bench:
             'quantization.activation.guard_images': 0,
             'quantization.activation.least_db': None,  # a plan has all bits
             'quantization.on_mismatch': 'warn',  # a bad plan is a figure, too
+            'quantization.calibration.mirrored': False,
             'quantization.calibration.num_images': args.images,
             **args.cfg_options,
         }

@@ -39,7 +39,9 @@ _NARROW = {
     f'quantization.wide.{name}': 8
     for name in ('attention', 'softmax', 'gelu')
 }
-_IMAGES = {'quantization.calibration.num_images': 128}
+# As often as blocks learned before images were mirrored.
+_ONCE = {'quantization.reconstruction.epochs': 4}
+_IMAGES = {**_ONCE, 'quantization.calibration.num_images': 128}
 _COMMON = {
     'the preset': {},
     'naive': _NAIVE,
@@ -96,7 +98,7 @@ _PARTS = {
     },
     'w4a8': {
         **{name: {**_IMAGES, **options} for name, options in _COMMON.items()},
-        'the preset': {},
+        'the preset': _ONCE,
         'the preset, 128 images': _IMAGES,
         'without guidance': {**_IMAGES, 'quantization.weight.guided': False},
         'with learned rounding': {

@@ -67,8 +67,8 @@ def _library_loads(package: Path) -> bool:
     Only an attempt tells: no version number says whether the CUDA libraries
     that the file was linked against are there. Where it succeeds, nothing is
     lost, since torchvision then finds the library loaded. The file is ``_C.so`` up to
-    torchvision 0.28, ``_C_stable.so`` since: a library that is overlooked here would
-    define the schemas a second time, which ends the process.
+    torchvision 0.28 and ``_C_stable.so`` since. Were it overlooked here, torchvision
+    would load it later and define the schemas a second time, which ends the process.
     """
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     for path in sorted(package.glob('_C*')):
