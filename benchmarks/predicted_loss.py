@@ -80,6 +80,7 @@ class Bench:
     """
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
+        from iptq_mm.calibration.phases.sensitivity.forms import weight_forms
         from iptq_mm.engine.calibration_data import build_calibration_dataloader
         from iptq_mm.engine.loading.models import build_model, read_config
         from iptq_mm.engine.quantize.model import started
@@ -100,9 +101,12 @@ class Bench:
             **args.cfg_options,
         }
         self._args, cfg = args, read_config(args.config, None, options)
-        widths = sorted({*args.weights, *args.activations})
-        found, _ = measure_model(cfg, folder, widths, False)
-        self.units = product_units(found, CostTable(), args.weights, args.activations)
+        group = (cfg.quantization.get('weight') or {}).get('group') or 0
+        forms = weight_forms(args.weights, [group])
+        found, _ = measure_model(cfg, folder, forms, args.activations, False)
+        self.units = product_units(
+            found, CostTable(), args.weights, args.activations, group
+        )
         settings, seed = search_settings(cfg), args.seed
         loader = build_calibration_dataloader(cfg, settings, seed)
         held = study_batches(cfg, settings, loader, args.judge, args.split, seed)

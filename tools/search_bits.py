@@ -45,6 +45,14 @@ def parse_args() -> argparse.Namespace:
         help='their bits; 16: inputs of linear layers may have so many',
     )
     parser.add_argument(
+        '--groups',
+        type=int,
+        nargs='+',
+        default=[],
+        help='sizes of groups of weights that share a factor, beside that of the '
+        'config; 0: no groups',
+    )
+    parser.add_argument(
         '--functions',
         action='store_true',
         help='choose the functions by the same budgets, too',
@@ -66,6 +74,7 @@ def main() -> int:
         costs=args.costs,
         weights=args.weights,
         activations=args.activations,
+        groups=args.groups,
         functions=args.functions,
         cfg_options=args.cfg_options,
     )

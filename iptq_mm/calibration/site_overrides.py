@@ -63,13 +63,19 @@ class SiteOverrides:
 
         A weight is covered if its module is, or a site that uses it.
         """
+        return self._of_weight(parameter, 'bits')
+
+    def weight_group(self, parameter: str) -> int | None:
+        """Inputs of a weight that share a factor; None: as the config has it."""
+        return self._of_weight(parameter, 'group')
+
+    def _of_weight(self, parameter: str, part: str) -> int | None:
         found = None
         places = [parameter.rpartition('.')[0] + '/', *self._users.get(parameter, [])]
         for i, override in enumerate(self._overrides):
-            if override.weight.bits is not None and any(
-                self._covers(i, place) for place in places
-            ):
-                found = override.weight.bits
+            said = getattr(override.weight, part)
+            if said is not None and any(self._covers(i, place) for place in places):
+                found = said
         return found
 
     def function(self, site: str) -> dict[str, Any] | None:
@@ -203,7 +209,7 @@ def check_effects(
         if override.keep_float:
             continue
         found = {effect for region in resolved for effect in region.effects(i)}
-        wanted = [*override.bits, *(['function'] if override.function else [])]
+        wanted = [*override.precisions, *(['function'] if override.function else [])]
         if not found and '/' in override.where:
             sites = {
                 _joined(name, site): None

@@ -69,6 +69,22 @@ def test_of_two_overrides_the_later_counts(backbone, batches):
     assert plan.parameters['layers.1.ffn.layers.1.weight'].bits == 4
 
 
+def test_groups_of_weights(backbone, batches):
+    plan = plan_with(
+        backbone,
+        batches,
+        dict(where=r'backbone\.layers\.0', weight=dict(group=8)),
+        dict(where=r'.*layers\.1\.attn\.qkv/linear:0', weight=dict(bits=3, group=0)),
+        dict(where=r'.*layers\.1\.ffn.*', weight=dict(bits=8)),
+        weight=dict(bits=4, group=4),
+    )
+    found = {n: (p.bits, p.group) for n, p in plan.parameters.items()}
+    assert found['layers.0.attn.qkv.weight'] == (4, 8)
+    assert found['layers.1.attn.qkv.weight'] == (3, 0)
+    assert found['layers.1.attn.proj.weight'] == (4, 4)
+    assert found['layers.1.ffn.layers.1.weight'] == (8, 0)
+
+
 def test_bits_of_activations(backbone, batches):
     plan = plan_with(
         backbone,

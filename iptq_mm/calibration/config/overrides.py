@@ -10,6 +10,7 @@ from typing import Any
 from ...functions import function_name
 from ...registry import FUNCTIONS
 from .candidates import check_function
+from .parts import check_group
 from .reading import ConfigError, build, check_type, meant
 
 #: Bits that an override gives the inputs of linear layers: those of wide values.
@@ -18,13 +19,25 @@ WIDE = 16
 
 @dataclass
 class Precision:
-    """Precision of the weights, or of the activations, that an override covers.
+    """Precision of the activations that an override covers.
 
     Attributes:
         bits: Bits of an integer; None: those of the config.
     """
 
     bits: int | None = None
+
+
+@dataclass
+class WeightPrecision(Precision):
+    """Precision of the weights that an override covers.
+
+    Attributes:
+        group: So many inputs of an output channel share a factor, 0: none do; None: as
+            many as the config has it. Weights of 8 bits have no factors.
+    """
+
+    group: int | None = None
 
 
 @dataclass
@@ -48,7 +61,7 @@ class Override:
     """
 
     where: str
-    weight: Precision = field(default_factory=Precision)
+    weight: WeightPrecision = field(default_factory=WeightPrecision)
     activation: Precision = field(default_factory=Precision)
     function: dict | str | None = None
     keep_float: bool = False
@@ -58,6 +71,13 @@ class Override:
         """The bits that it sets, by ``weight`` and ``activation``."""
         parts = {'weight': self.weight.bits, 'activation': self.activation.bits}
         return {name: bits for name, bits in parts.items() if bits is not None}
+
+    @property
+    def precisions(self) -> list[str]:
+        """Of ``weight`` and ``activation``, those of which it says something."""
+        weight = self.weight.bits is not None or self.weight.group is not None
+        activation = self.activation.bits is not None
+        return ['weight'] * weight + ['activation'] * activation
 
     def matches(self, *names: str) -> bool:
         """Whether the pattern matches one of these names, each as a whole."""
@@ -95,8 +115,8 @@ def _read(
             f'weight=dict(bits=8)), not {given!r}'
         )
     parts = {
-        name: build(Precision, given[name], f'{at}.{name}')
-        for name in ('weight', 'activation')
+        name: build(kind, given[name], f'{at}.{name}')
+        for name, kind in (('weight', WeightPrecision), ('activation', Precision))
         if name in given
     }
     override: Override = build(Override, {**given, **parts}, at)
@@ -110,18 +130,20 @@ def _read(
         wide = ' or 16' if name == 'activation' else ''
         if not (2 <= bits <= 8 or (wide and bits == WIDE)):
             raise ConfigError(f'{at}.{name}.bits={bits}: use 2 to 8{wide}')
+    check_group(override.weight.group, override.weight.bits, f'{at}.weight')
     if override.function is not None:
         override.function = _function(override.function, candidates, f'{at}.function')
-    said = bool(override.bits) or override.function is not None
+    said = bool(override.precisions) or override.function is not None
     if override.keep_float and said:
         raise ConfigError(
-            f'{at} keeps modules float and gives them bits or a function: use two '
-            'overrides for two patterns'
+            f'{at} keeps modules float and gives them bits, groups or a function: use '
+            'two overrides for two patterns'
         )
     if not (said or override.keep_float):
         raise ConfigError(
             f'{at} (where={override.where!r}) says nothing: add weight=dict(bits=...), '
-            'activation=dict(bits=...), function=... or keep_float=True'
+            'weight=dict(group=...), activation=dict(bits=...), function=... or '
+            'keep_float=True'
         )
     return override
 

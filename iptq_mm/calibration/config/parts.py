@@ -47,16 +47,28 @@ class WeightConfig:
         Args:
             where: Its key in the config, for the message.
         """
-        if self.group and (self.group < 2 or most_factor(self.bits) < 2):
-            raise ConfigError(
-                f'{where}.group={self.group} with bits={self.bits}: use 2 or more '
-                'inputs, and 2 to 7 bits; or 0'
-            )
+        check_group(self.group, self.bits, where)
         if self.bits > 8 and self.rounding.get('type') != 'nearest':
             raise ConfigError(
                 f'{where}.bits={self.bits}: {self.rounding.get("type")!r} rounds to at '
                 f"most 8 bits; use {where}.rounding=dict(_delete_=True, type='nearest')"
             )
+
+
+def check_group(group: int | None, bits: int | None, where: str) -> None:
+    """Raise ConfigError if no weight of so many bits has such groups.
+
+    Args:
+        group: Inputs that share a factor; 0: none do; None: not given.
+        bits: Bits of the weight; None: not given.
+        where: The key of the weight in the config, for the message.
+    """
+    if group and (group < 2 or (bits is not None and most_factor(bits) < 2)):
+        beside = '' if bits is None else f' with bits={bits}'
+        raise ConfigError(
+            f'{where}.group={group}{beside}: use 2 or more inputs, and 2 to 7 bits; '
+            'or 0'
+        )
 
 
 @dataclass

@@ -46,7 +46,8 @@ def plan_parameters(
             rows = transposed_rows(value) if role == TRANSPOSED else value
             bits = overrides.weight_bits(name) or config.weight.bits
             scale: Tensor = observer.scales(rows, bits)
-            group = config.weight.group
+            group = overrides.weight_group(name)
+            group = config.weight.group if group is None else group
             alike = role == TRANSPOSED or rows[0].numel() <= group
             if alike or most_factor(bits) < 2:
                 group = 0

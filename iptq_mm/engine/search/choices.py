@@ -9,6 +9,7 @@ from typing import Any
 from ...calibration import ConfigError
 from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
+from ...calibration.phases.sensitivity.forms import WeightForm, weight_forms
 from ...criteria import CandidateErrors
 from ...intmath.weight_codes import factor_bits
 from .costs import CostTable
@@ -32,6 +33,7 @@ class Choice:
         bytes: Of the weight.
         ms: Milliseconds of the native kernels for one image.
         bit_operations: Multiplications times the bits of both operands.
+        group: Inputs of the weight that share a factor; None: as the config has it.
     """
 
     weight: int | None = None
@@ -41,6 +43,7 @@ class Choice:
     bytes: float = 0.0
     ms: float = 0.0
     bit_operations: float = 0.0
+    group: int | None = None
 
     def cost(self, name: str) -> float:
         """One of :data:`COSTS`."""
@@ -52,6 +55,8 @@ class Choice:
         said: dict[str, Any] = {}
         if self.weight is not None:
             said['weight'] = dict(bits=self.weight)
+            if self.group is not None:
+                said['weight']['group'] = self.group
         if self.activation is not None:
             said['activation'] = dict(bits=self.activation)
         if self.function:
@@ -78,6 +83,7 @@ def product_units(
     weights: Sequence[int],
     activations: Sequence[int],
     group: int = 0,
+    groups: Sequence[int] = (),
 ) -> list[Unit]:
     """The units of all products.
 
@@ -87,6 +93,7 @@ def product_units(
         weights: Bits that weights may have.
         activations: Bits that operands may have.
         group: ``weight.group`` of the config: inputs that share a factor.
+        groups: Other sizes of groups that weights may have.
 
     Raises:
         ConfigError: If a width was not tried, or the table lacks a kernel.
@@ -97,13 +104,17 @@ def product_units(
             name = f'{region}.{site}' if not site.startswith('/') else region + site
             shared = f'{region} {seen.weight}' if seen.weight else name
             together.setdefault(shared, []).append((name, seen))
+    plain = weight_forms(weights, [group])
+    forms = weight_forms(weights, [group, *groups])
     units = []
     for members in together.values():
         unit = Unit([name for name, _ in members])
         has_weight = bool(members[0][1].weight)
-        for weight in weights if has_weight else [None]:
-            for activation in _activations(members, activations):
-                unit.choices.append(_choice(members, table, weight, activation, group))
+        operands = _activations(members, activations)
+        for form in forms if has_weight else [None]:
+            own = form is None or form in plain
+            for activation in operands:
+                unit.choices.append(_choice(members, table, form, activation, own))
         units.append(unit)
     return units
 
@@ -122,41 +133,47 @@ def _activations(
 def _choice(
     members: Sequence[tuple[str, SiteSensitivity]],
     table: CostTable,
-    weight: int | None,
+    form: WeightForm | None,
     activation: int | None,
-    group: int,
+    own: bool,
 ) -> Choice:
+    """The choice of a form and width; ``own``: the group is that of the config."""
+    bits = None if form is None else form.bits
     loss = nanoseconds = operations = 0.0
     for name, seen in members:
         if (activation is not None and activation not in seen.activation_errors) or (
-            weight is not None and weight not in seen.weight_errors
+            form is not None and form not in seen.weight_errors
         ):
-            raise ConfigError(
-                f"site '{name}': the sensitivity of W{weight or '-'}A{activation} was "
-                f'not measured, only of {sorted(seen.activation_errors)} bits'
+            tried = sorted(
+                {*seen.activation_errors, *map(str, seen.weight_errors)}, key=str
             )
-        loss += seen.error(weight, activation)
-        nanoseconds += table.product(name, seen.kernel, weight, activation)
+            raise ConfigError(
+                f"site '{name}': the sensitivity of W{form or '-'}A{activation} was "
+                f'not measured, only of {tried} (bits, or bits/group of weights)'
+            )
+        loss += seen.error(form, activation)
+        nanoseconds += table.product(name, seen.kernel, bits, activation)
         other = activation or PIXEL_BITS
-        operations += seen.multiplications * (weight or other) * other
+        operations += seen.multiplications * (bits or other) * other
     return Choice(
-        weight,
+        bits,
         activation,
         '',
         loss,
-        _bytes(members[0][1], weight, group) if weight else 0.0,
+        _bytes(members[0][1], form) if form else 0.0,
         nanoseconds * 1e-6,
         operations,
+        None if own or form is None else form.group,
     )
 
 
-def _bytes(seen: SiteSensitivity, bits: int, group: int) -> float:
+def _bytes(seen: SiteSensitivity, form: WeightForm) -> float:
     """Bytes of the codes of a weight, and of the factors of their groups."""
-    total = seen.numbers * bits
+    total = seen.numbers * form.bits
     rows = seen.kernel['shapes'][1][0]
     inputs = seen.numbers // rows
-    if group and inputs > group:
-        total += rows * -(-inputs // group) * factor_bits(bits)
+    if form.group and inputs > form.group:
+        total += rows * -(-inputs // form.group) * factor_bits(form.bits)
     return total / 8
 
 
@@ -190,7 +207,8 @@ def total(chosen: Sequence[Choice], cost: str) -> float:
 def uniform(units: Sequence[Unit], weight: int, activation: int) -> list[Choice]:
     """The choices of a model that has the same bits everywhere.
 
-    Non-linear sites have the function of the least loss.
+    Groups are those of the config. Non-linear sites have the function of the least
+    loss.
 
     Raises:
         ConfigError: If a unit has no such choice.
@@ -201,6 +219,7 @@ def uniform(units: Sequence[Unit], weight: int, activation: int) -> list[Choice]
             choice
             for choice in unit.choices
             if choice.weight in (None, weight)
+            and choice.group is None
             and choice.activation in (None, activation)
         ]
         if not fitting:

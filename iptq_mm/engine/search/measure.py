@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from ...calibration import QuantizationConfig, check_patterns, observe
 from ...calibration.config import OUTPUT_ERROR
 from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
+from ...calibration.phases.sensitivity.forms import WeightForm
 from ...calibration.phases.sensitivity.measure import sensitivities
 from ...calibration.regions import check_regions, expanded
 from ...record import RegionRecord
@@ -30,7 +31,7 @@ from ..quantize.state import state_key
 from .costs import CostTable, measured
 
 #: Increased when the same settings give other sensitivities.
-VERSION = 2
+VERSION = 3
 
 
 def search_settings(cfg: Config) -> QuantizationConfig:
@@ -46,7 +47,11 @@ def search_settings(cfg: Config) -> QuantizationConfig:
 
 
 def measure_model(
-    cfg: Config, folder: Path, widths: Sequence[int], functions: bool
+    cfg: Config,
+    folder: Path,
+    forms: Sequence[WeightForm],
+    widths: Sequence[int],
+    functions: bool,
 ) -> tuple[Sensitivities, dict[str, RegionRecord]]:
     """The sensitivities of a model's sites, and its records.
 
@@ -56,7 +61,8 @@ def measure_model(
     Args:
         cfg: The whole config of a float model.
         folder: The work dir.
-        widths: Bits to try.
+        forms: Of weights, those to try.
+        widths: Of activations, the bits to try.
         functions: Whether the times of functions are measured, too.
 
     Raises:
@@ -67,7 +73,7 @@ def measure_model(
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     loader = build_calibration_dataloader(cfg, settings, seed)
     described = repr((seed, cfg.get('train_dataloader')))
-    wanted = repr((VERSION, sorted(widths)))
+    wanted = repr((VERSION, *map(str, sorted(forms)), *sorted(widths)))
     key = state_key(model, settings.described() + wanted, described)
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / 'analysis.state'
@@ -81,8 +87,9 @@ def measure_model(
         images = settings.calibration.analysis_images
         batches = some_batches(loader, 'sensitivity', len(loader), images, settings)
         inputs = done_until('measure', run, after='analyse').inputs
+        tried = sorted(forms), sorted(widths)
         found = sensitivities(
-            model, settings, records, run.forward, batches, sorted(widths), 1, inputs
+            model, settings, records, run.forward, batches, *tried, inputs=inputs
         )
         sites = {
             region: {site: seen.to_dict() for site, seen in of_region.items()}

@@ -136,7 +136,7 @@ def write_front(
 
 
 def _row(point: Point) -> list[str]:
-    bits = Counter(c.weight for c in point.chosen if c.weight is not None)
+    bits = Counter(_form(c) for c in point.chosen if c.weight is not None)
     figures = point.figures
     return [
         point.name,
@@ -146,6 +146,12 @@ def _row(point: Point) -> list[str]:
         f'{point.predicted_db:.1f}',
         ', '.join(f'{n} of {width}' for width, n in sorted(bits.items())),
     ]
+
+
+def _form(choice: Choice) -> str:
+    """What a table says of the weight of a choice."""
+    group = '' if choice.group is None else f' (groups of {choice.group})'
+    return f'{choice.weight}{group}'
 
 
 def _settings(points: Sequence[Point], base: str | os.PathLike, folder: Path) -> str:

@@ -11,7 +11,9 @@ from mmengine.logging import print_log
 
 from ...calibration import ConfigError
 from ...calibration.config import WIDE
+from ...calibration.config.parts import check_group
 from ...calibration.phases.sensitivity.effects import Sensitivities
+from ...calibration.phases.sensitivity.forms import weight_forms
 from ...program.runtime.function_times import check_function_times
 from ...utils.files import atomic_write
 from ..loading.models import check_checkpoint, read_config
@@ -32,6 +34,7 @@ def search_bits(
     costs: str | None = None,
     weights: Sequence[int] = (3, 4, 5, 6, 8),
     activations: Sequence[int] = (4, 6, 8),
+    groups: Sequence[int] = (),
     functions: bool = False,
     cfg_options: dict[str, Any] | None = None,
 ) -> Path:
@@ -50,6 +53,7 @@ def search_bits(
         weights: Bits that weights may have.
         activations: Bits that operands of products may have; 16 is for inputs of
             linear layers.
+        groups: Sizes of groups that weights may have beside that of the config.
         functions: Whether functions are chosen by the same budgets; else the config's
             criterion chooses them when a point is quantized.
         cfg_options: Overrides, by dotted key.
@@ -70,6 +74,8 @@ def search_bits(
             f'--activations {WIDE} alone: not every operand may have so many bits; '
             'name one of 2 to 8, too'
         )
+    for group in groups:
+        check_group(group, None, '--groups: weight')
     read_budgets(budgets, [])  # mistakes in them show now
     cfg = read_config(config, checkpoint, cfg_options)
     check_checkpoint(cfg)
@@ -83,11 +89,11 @@ def search_bits(
             ) from error
     table = None if costs is None else CostTable.load(costs)
     folder = Path(work_dir or f'work_dirs/{Path(config).stem}_bits')
-    widths = sorted({*weights, *activations})
-    found, records = measure_model(cfg, folder, widths, functions)
-    table = table or _measured(found, folder / 'costs.json')
     group = ((cfg.get('quantization') or {}).get('weight') or {}).get('group') or 0
-    units = product_units(found, table, weights, activations, group)
+    forms = weight_forms(weights, [group, *groups])
+    found, records = measure_model(cfg, folder, forms, activations, functions)
+    table = table or _measured(found, folder / 'costs.json')
+    units = product_units(found, table, weights, activations, group, groups)
     if functions:
         units += function_units({n: r.candidates for n, r in records.items()})
     wanted = read_budgets(budgets, units)

@@ -24,6 +24,7 @@ from iptq_mm.calibration import (
     search_ranges,
 )
 from iptq_mm.calibration.backward import saved
+from iptq_mm.calibration.phases.sensitivity.forms import weight_forms
 from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.engine.study.replaying import ReplayingFloat
@@ -231,7 +232,8 @@ def moments(net, cfg, records, batches):
 
 
 def effects_of_bits(net, cfg, records, batches):
-    found = sensitivities(net, cfg, records, net, batches)
+    tried = weight_forms((3, 8), [0]), (3, 8)
+    found = sensitivities(net, cfg, records, net, batches, *tried)
     return {
         site: (seen.weight_errors, seen.activation_errors)
         for site, seen in found['backbone'].items()

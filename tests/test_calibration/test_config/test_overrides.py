@@ -19,6 +19,14 @@ def test_what_an_override_says():
     assert function.function == {'type': 'poly_gelu'} and not function.bits
 
 
+def test_groups_alone_are_something_said():
+    one, two = read(
+        dict(where='.*', weight=dict(group=0)), dict(where='.*', weight=dict(bits=3))
+    )
+    assert one.precisions == two.precisions == ['weight']
+    assert not one.bits and one.weight.group == 0
+
+
 def test_a_pattern_matches_whole_names():
     (override,) = read(dict(where=r'backbone\.layers\.1', weight=dict(bits=4)))
     assert override.matches('neck', 'backbone.layers.1')
@@ -41,6 +49,9 @@ def test_a_function_may_have_options_of_its_own():
         (dict(where='a', weight=4), 'weight is a dict'),
         (dict(where='a', weight=dict(bits=9)), 'use 2 to 8'),
         (dict(where='a', weight=dict(bits=16)), 'use 2 to 8'),
+        (dict(where='a', weight=dict(group=1)), 'use 2 or more inputs'),
+        (dict(where='a', weight=dict(bits=8, group=8)), 'with bits=8: use 2 or more'),
+        (dict(where='a', activation=dict(group=8)), "no option 'group'"),
         (dict(where='a', activation=dict(bits=1)), 'use 2 to 8 or 16'),
         (dict(where='a', activation=dict(bits=12)), 'use 2 to 8 or 16'),
         (dict(where='a(', weight=dict(bits=4)), 'no regular expression'),

@@ -1,6 +1,7 @@
 """What each width does to the outputs, against what it does."""
 
 import copy
+import json
 import random
 
 import pytest
@@ -11,12 +12,21 @@ from torch import nn
 
 from iptq_mm.calibration import measure, observe
 from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
+from iptq_mm.calibration.phases.sensitivity.forms import (
+    WeightForm,
+    weight_form,
+    weight_forms,
+)
 from iptq_mm.calibration.phases.sensitivity.measure import sensitivities
 from iptq_mm.calibration.phases.sensitivity.rounded import rounded_weights
 from iptq_mm.calibration.planner import Planner
 from iptq_mm.registry import OBSERVERS
 
 WIDTHS = (3, 4, 5, 6, 8)
+
+
+def forms(*widths, group=0):
+    return weight_forms(widths or WIDTHS, [group])
 
 
 class Linears(nn.Module):
@@ -38,7 +48,8 @@ def measured(backbone, batches, draws=1, cfg=None, moments=False):
     if moments:
         plan = Planner(records['backbone'], cfg).plan(type(backbone).__name__)
         inputs = measure(net, {'backbone': plan}, net, batches)
-    found = sensitivities(net, cfg, records, net, batches, WIDTHS, draws, inputs)
+    tried = forms(group=cfg.weight.group), WIDTHS
+    found = sensitivities(net, cfg, records, net, batches, *tried, draws, inputs)
     return found['backbone'], records['backbone'], cfg
 
 
@@ -58,7 +69,7 @@ def test_it_is_the_relative_error_of_the_outputs():
         error = x @ (rounded - net.first.weight).t() @ net.last.weight.t()
         wanted = float((error.square().sum(1) / power).mean())
         site = found['first/linear:0']
-        assert site.weight_errors[bits][0] / site.draws == pytest.approx(
+        assert site.weight_errors[WeightForm(bits)][0] / site.draws == pytest.approx(
             wanted, rel=0.2
         )
 
@@ -85,18 +96,19 @@ def test_weights_count_as_they_will_be_rounded():
     nearest, _, _ = measured(net, [x], draws=1)
     plan = Planner(record, cfg).plan('Linears')
     inputs = measure(Net(net), {'backbone': plan}, Net(net), [x])['backbone']
-    made = rounded_weights(net, plan, record, cfg, inputs, WIDTHS)
-    for bits in WIDTHS:
-        rounded = made['first.weight', bits]
+    made = rounded_weights(net, plan, record, cfg, inputs, forms(group=4))
+    for form in forms(group=4):
+        rounded = made['first.weight', form]
         lost = x @ rounded.error.t() + rounded.bias
         assert float(lost.mean().abs()) < 1e-2 * float(lost.abs().max())
         wanted = float(((lost @ net.last.weight.t()).square().sum(1) / power).mean())
         site = found['first/linear:0']
-        by_outputs, by_channels = site.weight_errors[bits]
+        by_outputs, by_channels = site.weight_errors[form]
         assert by_outputs / site.draws == pytest.approx(wanted, rel=0.3)
         assert wanted / 3 < by_channels / site.draws < 3 * wanted
     site = nearest['first/linear:0']
-    assert found['first/linear:0'].error(3, None) < 0.3 * site.error(3, None)
+    grouped = found['first/linear:0'].error(WeightForm(3, 4), None)
+    assert grouped < 0.3 * site.error(WeightForm(3), None)
 
 
 class Upsampling(nn.Module):
@@ -125,7 +137,8 @@ def test_transposed_convolutions_and_products_with_parameters():
     site = found['up/conv2d:0']
     plan = Planner(record, cfg).plan('Upsampling')
     inputs = measure(Net(net), {'backbone': plan}, Net(net), [x])['backbone']
-    made = rounded_weights(net, plan, record, cfg, inputs, [3])['up.weight', 3]
+    made = rounded_weights(net, plan, record, cfg, inputs, forms(3))
+    made = made['up.weight', WeightForm(3)]
     assert made.error.shape == (24, 8, 1, 1) and made.bias.shape == (24,)
     up, real = copy.deepcopy(net.up), net(x)
     places = made.error.view(6, 2, 2, 8).permute(3, 0, 1, 2)
@@ -133,7 +146,7 @@ def test_transposed_convolutions_and_products_with_parameters():
     up.bias += made.bias.view(6, 4)[:, 0]
     error = up(net.first(x)) @ net.p - real
     wanted = error.flatten(1).square().sum(1) / real.flatten(1).square().sum(1)
-    by_outputs = site.weight_errors[3][0] / site.draws
+    by_outputs = site.weight_errors[WeightForm(3)][0] / site.draws
     assert by_outputs == pytest.approx(float(wanted.mean()), rel=0.3)
 
 
@@ -146,7 +159,9 @@ def test_wide_inputs_count_as_the_plan_takes_them():
     cfg = config(activation=dict(observer=dict(type='percentile', percentile=90.0)))
     net = Net(module).eval()
     records = observe(net, cfg, net, [x])
-    found = sensitivities(net, cfg, records, net, [x], (8, 16), 20)['backbone']
+    found = sensitivities(net, cfg, records, net, [x], forms(8), (8, 16), 20)[
+        'backbone'
+    ]
     errors = found['1/linear:0'].activation_errors
     assert 0 < max(errors[16]) < 1e-4 * max(errors[8])
 
@@ -188,7 +203,8 @@ def test_it_ranks_plans_as_their_integers_do():
             bits = [
                 generator.choice(WIDTHS[i : i + 2]) for i in (level % 4, level // 3)
             ]
-            loss += seen.error(bits[0] if seen.weight else None, bits[1])
+            form = WeightForm(bits[0]) if seen.weight else None
+            loss += seen.error(form, bits[1])
             more = dict(weight=dict(bits=bits[0])) if seen.weight else {}
             where = f'backbone{site}' if site[0] == '/' else f'backbone.{site}'
             overrides.append(dict(where=where, activation=dict(bits=bits[1]), **more))
@@ -207,3 +223,27 @@ def test_fewer_bits_are_never_better_by_chance():
     assert eight == 9e-5 / 2 and four == 2e-3 / 2
     assert eight < six < 1.01 * eight
     assert seen.error(None, 5) == 0  # not measured
+
+
+def test_finer_forms_of_weights_are_never_worse_by_chance():
+    coarse, fine, more = WeightForm(4, 16), WeightForm(4, 8), WeightForm(5, 32)
+    errors = {coarse: [0, 1e-3], fine: [0, 2e-3], more: [0, 3e-3], (8, 0): [0, 4e-3]}
+    seen = SiteSensitivity(
+        'linear',
+        'w',
+        draws=1,
+        weight_errors={WeightForm(*f): e for f, e in errors.items()},
+    )
+    assert seen.error(WeightForm(8), None) == 4e-3
+    assert all(4e-3 < seen.error(form, None) < 4.1e-3 for form in (coarse, fine, more))
+    assert seen.error(coarse, None) >= seen.error(fine, None)
+    # Five bits with larger groups are neither coarser nor finer than four.
+    assert coarse.steps_to(more) is None and more.steps_to(coarse) is None
+    assert seen.error(WeightForm(3, 8), None) == 0  # not measured
+    again = SiteSensitivity.from_dict(json.loads(json.dumps(seen.to_dict())))
+    assert again == seen
+
+
+def test_forms_without_factors_are_one():
+    assert weight_form(8, 16) == WeightForm(8) and weight_form(4, 16).group == 16
+    assert weight_forms([4, 8], [8, 16]) == [(4, 8), (4, 16), (8, 0)]

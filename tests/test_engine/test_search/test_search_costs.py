@@ -6,6 +6,7 @@ import pytest
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
+from iptq_mm.calibration.phases.sensitivity.forms import weight_forms
 from iptq_mm.engine.search.budgets import read_budgets
 from iptq_mm.engine.search.choices import product_units, total, uniform
 from iptq_mm.engine.search.costs import CostTable, measured, products_of
@@ -25,13 +26,15 @@ def kernel(kind='linear', shapes=((1, 5, 16), (32, 16)), given=(0, 0)):
 
 def site(kind='linear', weight='a.weight', error=1e-3, **options):
     errors = {bits: [error * 4.0**-bits] * 2 for bits in (3, 4, 6, 8)}
+    forms = weight_forms(errors, (0, 4, 8, 16))
+    of_forms = {f: [error * 4.0**-f.bits * (f.group or 64)] * 2 for f in forms}
     return SiteSensitivity(
         kind,
         weight,
         512 if weight else 0,
         2560.0,
         kernel(kind, **options),
-        dict(errors) if weight else {},
+        of_forms if weight else {},
         dict(errors),
         4,
         4,
@@ -96,6 +99,21 @@ def test_factors_of_groups_have_bytes(table):
         unit.choices for unit in product_units(FOUND, table, [4, 8], [8], group=16)
     )
     assert four.bytes == 512 * 4 / 8  # a row has 16 inputs: no group
+
+
+def test_groups_are_a_choice(table):
+    """The config's group is said of no weight, the others are."""
+    units = product_units(FOUND, table, [4, 8], [8], 8, groups=[4, 16])
+    found = {c.group: (c.weight, c.bytes) for c in units[0].choices[:3]}
+    assert found == {4: (4, 320), None: (4, 288), 16: (4, 256)}
+    eight = units[0].choices[3]
+    assert (eight.weight, eight.group) == (8, None)
+    first = units[0].choices[0]
+    assert first.override['weight'] == dict(bits=4, group=4)
+    assert eight.override['weight'] == dict(bits=8)
+    losses = [choice.loss for choice in units[0].choices]
+    assert losses[3] < losses[0] < losses[1] < losses[2]
+    assert total(uniform(units, 4, 8), 'bytes') == 2 * 288
 
 
 def test_sites_that_share_a_weight_have_one_choice(table):

@@ -52,7 +52,26 @@ def test_the_front_in_one_command(config, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, 'sensitivities', None)
     one = search_bits(config, budgets=['bytes=W4A8', 'loss=0.9'], **given)
     assert one.name == 'bits.py' and one.exists()
+    with pytest.raises(ConfigError, match='--groups: weight.group=1: use 2 or more'):
+        search_bits(config, budgets=['bytes=W4A8'], groups=[1], **given)
     with pytest.raises(ConfigError, match='16 alone'):
         search_bits(config, budgets=['bytes=W4A8'], **{**given, 'activations': (16,)})
     with pytest.raises(ConfigError, match='the least is'):
         search_bits(config, budgets=['bytes=10'], **given)
+
+
+def test_groups_are_searched(config, tmp_path):
+    path = search_bits(
+        config,
+        budgets=['bytes=W4A8'],
+        weights=[4, 5],
+        activations=[8],
+        groups=[8],
+        work_dir=str(tmp_path),
+        cfg_options={'quantization.weight.bits': 4, 'quantization.weight.group': 4},
+    )
+    cfg = Config.fromfile(path)
+    assert cfg.quantization.weight.group == 4
+    said = [one.get('weight') for one in cfg.quantization.overrides]
+    assert dict(bits=5, group=8) in said
+    read_settings(cfg)

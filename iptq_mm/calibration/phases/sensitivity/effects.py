@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .forms import WeightForm
+
 #: By how much the error grows at least with each bit less. Estimates on a few images
 #: are noisy: fewer bits may seem to err less, and a search would choose them.
 _LEAST_LOSS = 1e-3
+#: What an image has of two sums, see :class:`SiteSensitivity`.
+Sums = tuple[float, float]
 
 
 @dataclass
@@ -33,7 +37,7 @@ class SiteSensitivity:
         kernel: What decides about the time of its kernel, for one image: ``kind``,
             ``shapes`` of the operands, ``output`` (its shape), ``attributes``,
             ``given_bits`` of operands whose bits are no choice (else 0), ``out_bits``.
-        weight_errors: By bits of the weight.
+        weight_errors: By form of the weight.
         activation_errors: By bits of the operands that are no weight.
         draws: Images times draws.
         images: Number of images.
@@ -44,67 +48,72 @@ class SiteSensitivity:
     numbers: int = 0
     multiplications: float = 0.0
     kernel: dict[str, Any] = field(default_factory=dict)
-    weight_errors: dict[int, list[float]] = field(default_factory=dict)
+    weight_errors: dict[WeightForm, list[float]] = field(default_factory=dict)
     activation_errors: dict[int, list[float]] = field(default_factory=dict)
     draws: int = 0
     images: int = 0
 
-    def add(
-        self, errors: dict[int, list[float]], bits: int, effect: float, spread: float
-    ) -> None:
+    @staticmethod
+    def add(errors: dict[Any, list[float]], key: Any, effects: Sums) -> None:
         """Add what an image has of both sums to one of the two dicts.
 
         Args:
             errors: One of them.
-            bits: The width.
-            effect: ``g . e``.
-            spread: The sum of the squares of its parts.
+            key: Bits, or the form of the weight.
+            effects: ``g . e``, and the sum of the squares of its parts.
         """
-        sums = errors.setdefault(bits, [0.0, 0.0])
+        effect, spread = effects
+        sums = errors.setdefault(key, [0.0, 0.0])
         sums[0] += effect**2
         sums[1] += spread
 
-    def error(self, weight: int | None, activation: int | None) -> float:
+    def error(self, weight: WeightForm | None, activation: int | None) -> float:
         """Relative squared error of the outputs with these bits.
 
         Args:
-            weight: Bits of the weight; None: it has none.
+            weight: Form of the weight; None: it has none.
             activation: Bits of the other operands; None: they have no choice.
         """
         if not self.draws:
             return 0.0
         total = 0.0
         if activation is not None:
-            found = self.activation_errors.items()
-            total += _at(activation, {bits: max(sums) for bits, sums in found})
+            total += max(
+                (
+                    max(sums) * (1 + _LEAST_LOSS) ** (more - activation)
+                    for more, sums in self.activation_errors.items()
+                    if activation in self.activation_errors and more >= activation
+                ),
+                default=0.0,
+            )
         if weight is not None:
-            errors = {bits: sums[1] for bits, sums in self.weight_errors.items()}
-            total += _at(weight, errors)
+            total += max(
+                (
+                    sums[1] * (1 + _LEAST_LOSS) ** steps
+                    for form, sums in self.weight_errors.items()
+                    if weight in self.weight_errors
+                    and (steps := weight.steps_to(form)) is not None
+                ),
+                default=0.0,
+            )
         return total / self.draws
 
     def to_dict(self) -> dict[str, Any]:
         """A dict of plain types."""
-        return asdict(self)
+        errors = {str(form): sums for form, sums in self.weight_errors.items()}
+        return {**asdict(self), 'weight_errors': errors}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SiteSensitivity:
         """Inverse of :meth:`to_dict`, through JSON or not."""
         given = dict(data)
-        for name in ('weight_errors', 'activation_errors'):
-            given[name] = {int(bits): e for bits, e in given[name].items()}
+        for name, read in (
+            ('weight_errors', WeightForm.read),
+            ('activation_errors', int),
+        ):
+            given[name] = {read(key): sums for key, sums in given[name].items()}
         return cls(**given)
 
 
 #: By region and site.
 Sensitivities = dict[str, dict[str, SiteSensitivity]]
-
-
-def _at(bits: int, errors: dict[int, float]) -> float:
-    """The error at so many bits, more than with any more of them; 0 if not known."""
-    if bits not in errors:
-        return 0.0
-    return max(
-        error * (1 + _LEAST_LOSS) ** (more - bits)
-        for more, error in errors.items()
-        if more >= bits
-    )

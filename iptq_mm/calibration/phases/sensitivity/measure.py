@@ -18,11 +18,9 @@ from ...region_order import inputs_from_producers, producers_first
 from ...site_overrides import wide_inputs
 from ..measure import RegionInputs
 from .effects import Sensitivities
+from .forms import WeightForm
 from .mode import Sensing, ValueQuantizer
 from .rounded import rounded_weights
-
-#: Widths that are tried.
-WIDTHS = (3, 4, 5, 6, 8)
 
 
 def sensitivities(
@@ -31,13 +29,14 @@ def sensitivities(
     records: dict[str, RegionRecord],
     forward: Forward,
     batches: Iterable,
-    widths: Sequence[int] = WIDTHS,
+    forms: Sequence[WeightForm] = (),
+    widths: Sequence[int] = (),
     draws: int = 1,
     inputs: RegionInputs | None = None,
 ) -> Sensitivities:
-    """What each width of weights and of activations does to the outputs, by site.
+    """What each form of weights and width of activations does to the outputs, by site.
 
-    One pass over the batches serves all widths. Weights are rounded as the config has
+    One pass over the batches serves all of them. Weights are rounded as the config has
     it, and biases make up for their mean errors; learned blocks make less of it.
 
     Args:
@@ -46,7 +45,8 @@ def sensitivities(
         records: From the phases that observe and analyse.
         forward: Runs a batch.
         batches: Calibration batches.
-        widths: Bits to try.
+        forms: Of weights, those to try.
+        widths: Of activations, the bits to try.
         draws: Passes backward for a batch.
         inputs: From :func:`~..measure.measure`, if the config wants it.
     """
@@ -54,7 +54,6 @@ def sensitivities(
     modes: dict[str, Mode] = {}
     saved = Saved(config.calibration.gradient_memory_mb)
     plans: dict[str, RegionPlan] = {}
-    narrow = [bits for bits in widths if bits != WIDE]
     for name, record in producers_first(records):
         planner = Planner(record, config, inputs_from_producers(record, plans))
         module = model.get_submodule(name)
@@ -64,7 +63,7 @@ def sensitivities(
             plans[name],
             found[name],
             widths,
-            rounded_weights(*given, narrow) if draws else {},
+            rounded_weights(*given, forms) if draws else {},
             _quantizer(planner),
             draws,
             saved,

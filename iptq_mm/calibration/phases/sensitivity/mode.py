@@ -16,7 +16,8 @@ from ....qtensor import QTensor
 from ...backward import Differentiating, Saved
 from ...config import WIDE
 from ...site_overrides import PRODUCTS
-from .effects import SiteSensitivity
+from .effects import SiteSensitivity, Sums
+from .forms import WeightForm
 from .rounded import RoundedWeight, RoundedWeights
 
 #: Gives the quantizer of a value with so many bits; None: its bits are given.
@@ -34,8 +35,9 @@ class Sensing(Differentiating):
     Args:
         plan: Quantizers of all values.
         found: What is added to, by site.
-        widths: Bits to try; 16: of inputs that linear layers may take wide.
-        weights: What rounding does to every weight; none are needed without draws.
+        widths: Bits of operands to try; 16: of inputs that linear layers may take wide.
+        weights: What rounding does to every weight, in each form to try; none are
+            needed without draws.
         quantizer: See :data:`ValueQuantizer`.
         draws: See the base class.
         saved: See the base class.
@@ -54,7 +56,10 @@ class Sensing(Differentiating):
         super().__init__(draws, saved)
         self.plan, self.channel_shifts = plan, plan.channel_shifts
         self.found, self.widths = found, widths
-        self._weights, self._quantizer = weights, quantizer
+        self._quantizer = quantizer
+        self._weights: dict[str, dict[WeightForm, RoundedWeight]] = {}
+        for (name, form), rounded in weights.items():
+            self._weights.setdefault(name, {})[form] = rounded
 
     def enter(self, name: str, value: Tensor) -> QTensor:
         """See the base class."""
@@ -159,15 +164,14 @@ class Sensing(Differentiating):
             if bits == WIDE and bits not in quantizers[0]:
                 continue
             found = _effects(operands[0], at_first, quantizers[0].get(bits))
-            if seen.weight and bits != WIDE:
-                rounded = self._weights[seen.weight, bits]
-                channel = 1 if operation.kind == 'conv2d' else -1
-                effects = _of_weight(rounded, at_second, gradient, channel)
-                seen.add(seen.weight_errors, bits, *effects)
-            elif not seen.weight:
+            if not seen.weight:
                 other = _effects(operands[1], at_second, quantizers[1].get(bits))
                 found = found[0] + other[0], found[1] + other[1]
-            seen.add(seen.activation_errors, bits, *found)
+            seen.add(seen.activation_errors, bits, found)
+        channel = 1 if operation.kind == 'conv2d' else -1
+        for form, rounded in self._weights.get(seen.weight, {}).items():
+            effects = _of_weight(rounded, at_second, gradient, channel)
+            seen.add(seen.weight_errors, form, effects)
 
     def _quantizers(self, x: QTensor) -> dict[int, QParams]:
         """Quantizers of an operand as it arrives, by bits."""
@@ -179,7 +183,7 @@ class Sensing(Differentiating):
         return found
 
 
-def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> tuple[float, float]:
+def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> Sums:
     """The effects of rounding an operand; 0 if its bits are given."""
     if q is None:
         return 0.0, 0.0
@@ -192,7 +196,7 @@ def _effects(value: Tensor, gradient: Tensor, q: QParams | None) -> tuple[float,
 
 def _of_weight(
     rounded: RoundedWeight, at_weight: Tensor, at_output: Tensor, channel: int
-) -> tuple[float, float]:
+) -> Sums:
     """The effect of a rounded weight; its square, with output channels apart.
 
     Within a channel errors cancel: that is what rounding by the inputs makes them do.
@@ -205,7 +209,7 @@ def _of_weight(
     return float(effects.sum()), float(effects.square().sum())
 
 
-def _sums(error: Tensor, gradient: Tensor) -> tuple[float, float]:
+def _sums(error: Tensor, gradient: Tensor) -> Sums:
     """``g . e`` and ``g^2 . e^2``."""
     effects = error * gradient
     total = float(effects.sum(dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""What rounding does to the weights of a region, at each width."""
+"""What rounding does to the weights of a region, in each form."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..bias_correction import correctable_biases, weight_loss
 from ..freeze import quantize_parameters
 from ..measure_mode import InputsByWeight, seen_by
 from ..plan_parameters import plan_parameters
+from .forms import WeightForm
 
 
 class RoundedWeight(NamedTuple):
@@ -35,8 +36,8 @@ class RoundedWeight(NamedTuple):
     bias: Tensor | None = None
 
 
-#: By name of the weight and its bits.
-RoundedWeights = dict[tuple[str, int], RoundedWeight]
+#: By name of the weight and its form.
+RoundedWeights = dict[tuple[str, WeightForm], RoundedWeight]
 
 
 @torch.no_grad()
@@ -46,23 +47,23 @@ def rounded_weights(
     record: RegionRecord,
     config: QuantizationConfig,
     inputs: InputsByWeight | None,
-    widths: Sequence[int],
+    forms: Sequence[WeightForm],
 ) -> RoundedWeights:
-    """Every weight of a region at every width, rounded as the phase freeze does it.
+    """Every weight of a region in every form, rounded as the phase freeze does it.
 
     Args:
         module: The region's float module.
         plan: Its plan.
         record: Which parameters meet at a site.
-        config: Observer, groups, rounding and bias correction of weights.
+        config: Observer, rounding and bias correction of weights.
         inputs: Moments of the inputs of weights; None: they were not measured.
-        widths: Bits to try.
+        forms: Those to try.
     """
     real = {n: p.detach() for n, p in quantized_parameters(module)}
     biases = correctable_biases(record, real) if config.weight.bias_correction else {}
     found: RoundedWeights = {}
-    for bits in widths:
-        weight = replace(config.weight, bits=bits)
+    for form in forms:
+        weight = replace(config.weight, bits=form.bits, group=form.group)
         settings = replace(config, weight=weight, overrides=[])
         parameters = plan_parameters(module, record, settings)
         planned = replace(plan, parameters=dict(parameters))
@@ -78,8 +79,11 @@ def rounded_weights(
                 bias = weight_loss(error, seen, outputs).to(error.device, error.dtype)
                 # Places of a transposed convolution's kernel share one.
                 bias = bias.repeat_interleave(len(error) // outputs)
-            found[name, bits] = RoundedWeight(error, bias)
-        print_log(f'sensitivity: {plan.module}: weights of {bits} bits', 'current')
+            found[name, form] = RoundedWeight(error, bias)
+        group = f', groups of {form.group}' if form.group else ''
+        print_log(
+            f'sensitivity: {plan.module}: weights of {form.bits} bits{group}', 'current'
+        )
     return found
 
 
