@@ -9,6 +9,7 @@ import argparse
 import copy
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -87,6 +88,7 @@ class Bench:
         from iptq_mm.engine.quantize.phases import PHASES
         from iptq_mm.engine.search.choices import product_units
         from iptq_mm.engine.search.costs import CostTable
+        from iptq_mm.engine.search.images import search_images
         from iptq_mm.engine.search.measure import measure_model, search_settings
         from iptq_mm.engine.study.inputs import study_batches
 
@@ -108,8 +110,14 @@ class Bench:
             found, CostTable(), args.weights, args.activations, group
         )
         settings, seed = search_settings(cfg), args.seed
-        loader = build_calibration_dataloader(cfg, settings, seed)
-        held = study_batches(cfg, settings, loader, args.judge, args.split, seed)
+        settings, loader, sensing = search_images(cfg, settings, seed)
+        # Images that neither calibrate nor have told what few bits cost.
+        seen = len(loader.dataset) + len(sensing.dataset)
+        more = replace(settings.calibration, num_images=seen)
+        seen = build_calibration_dataloader(
+            cfg, replace(settings, calibration=more), seed
+        )
+        held = study_batches(cfg, settings, seen, args.judge, args.split, seed)
         self._judging, self.floats = list(held.loader), build_model(cfg)
         self._cfg, batches = cfg, list(loader)
         model = copy.deepcopy(self.floats)

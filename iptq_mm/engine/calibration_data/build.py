@@ -55,9 +55,12 @@ def build_calibration_dataloader(
 
 
 def build_held_out_dataloader(
-    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
+    cfg: Mapping[str, Any],
+    quantization: QuantizationConfig,
+    seed: int,
+    images: int | None = None,
 ) -> DataLoader | None:
-    """The dataloader of images that calibrate nothing, for ``quantization.guarantee``.
+    """The dataloader of images that calibrate nothing.
 
     They come from the same dataset, at random, and are neither among those that
     :func:`build_calibration_dataloader` chooses with these arguments nor among those of
@@ -67,6 +70,7 @@ def build_held_out_dataloader(
         cfg: See there.
         quantization: See there.
         seed: See there.
+        images: How many at most; None: those of ``quantization.guarantee``.
 
     Returns:
         None if there are none.
@@ -74,15 +78,19 @@ def build_held_out_dataloader(
     Raises:
         ConfigError: See there.
     """
-    dataset, options, chosen = _chosen(cfg, quantization, seed)
+    wanted = quantization.guarantee.images if images is None else images
+    dataset, options, chosen = _chosen(cfg, quantization, seed, wanted)
     if not chosen.held_out:
         return None
-    images = CalibrationImages(dataset, chosen.held_out)
-    return _loader(images, options, quantization.calibration.batch_size, seed)
+    held_out = CalibrationImages(dataset, chosen.held_out)
+    return _loader(held_out, options, quantization.calibration.batch_size, seed)
 
 
 def _chosen(
-    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
+    cfg: Mapping[str, Any],
+    quantization: QuantizationConfig,
+    seed: int,
+    held_out: int = 0,
 ) -> tuple[Any, dict[str, Any], Choice]:
     """The dataset, options of its dataloader, and the images of it."""
     calibration = quantization.calibration
@@ -104,7 +112,7 @@ def _chosen(
         EvaluatedImages(cfg),
         dataset_of(given if own else cfg.get('train_dataloader')),
         once=not own,
-        held_out=quantization.guarantee.images,
+        held_out=held_out,
     )
     return dataset, options, chosen
 

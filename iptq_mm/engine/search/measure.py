@@ -20,15 +20,15 @@ from ...calibration.phases.sensitivity.measure import sensitivities
 from ...calibration.regions import check_regions, expanded
 from ...record import RegionRecord
 from ...utils.files import atomic_write
-from ..calibration_data import build_calibration_dataloader
 from ..loading.example import example_batch
 from ..loading.models import build_model, new_model, read_config, unwrapped
 from ..quantize.kernel_times import measure_times
 from ..quantize.model import done_until, started
-from ..quantize.progress import some_batches
+from ..quantize.progress import progress_of
 from ..quantize.settings import read_settings
 from ..quantize.state import state_key
 from .costs import CostTable, measured
+from .images import search_images
 
 #: Increased when the same settings give other sensitivities.
 VERSION = 3
@@ -71,7 +71,7 @@ def measure_model(
     settings = search_settings(cfg)
     model: Any = unwrapped(build_model(cfg))
     seed = (cfg.get('randomness') or {}).get('seed') or 0
-    loader = build_calibration_dataloader(cfg, settings, seed)
+    settings, loader, judging = search_images(cfg, settings, seed)
     described = repr((seed, cfg.get('train_dataloader')))
     wanted = repr((VERSION, *map(str, sorted(forms)), *sorted(widths)))
     key = state_key(model, settings.described() + wanted, described)
@@ -84,8 +84,7 @@ def measure_model(
     path = folder / 'sensitivity.json'
     found = _kept(path, key)
     if found is None:
-        images = settings.calibration.analysis_images
-        batches = some_batches(loader, 'sensitivity', len(loader), images, settings)
+        batches = progress_of(judging, 'sensitivity', len(judging))
         inputs = done_until('measure', run, after='analyse').inputs
         tried = sorted(forms), sorted(widths)
         found = sensitivities(
