@@ -130,9 +130,12 @@ def test_only_one_criterion_pays_for_gradients():
     assert build('output_error', draws=3).draws == 3
 
 
-def affecting(systematic, uncorrelated, cost=1.0):
+def affecting(systematic, uncorrelated, cost=1.0, draws=6):
     return CandidateErrors(
-        output_error=6 * systematic, weighted_error=6 * uncorrelated, draws=6, cost=cost
+        output_error=draws * systematic,
+        weighted_error=draws * uncorrelated,
+        draws=draws,
+        cost=cost,
     )
 
 
@@ -164,6 +167,24 @@ def test_output_error_takes_the_cheapest_that_is_good_enough():
     assert choice(floor_db=30.0) == 'cheap' == choice(floor_db=10.0)
     candidates['broken'] = affecting(math.nan, math.nan, cost=0.0)
     assert choice(tolerance=0.05) == 'close'
+
+
+@pytest.mark.parametrize(
+    ('draws', 'chosen'), [(32, 'lucky'), (128, 'plain'), (2048, 'costly')]
+)
+def test_output_error_does_not_pay_for_luck(draws, chosen):
+    """The fewer draws there are, the more of a difference may be chance."""
+    candidates = dict(
+        costly=affecting(1e-4, 1e-4, 9.0, draws),
+        plain=affecting(1.3e-4, 1.01e-4, 8.0, draws),
+        lucky=affecting(1.6e-4, 1.01e-4, 7.0, draws),
+        # What is hardly noisy tells these, however few draws there are.
+        coarse=affecting(1.4e-4, 1.4e-4, 1.0, draws),
+        biased=affecting(9e-4, 1e-4, 1.0, draws),
+    )
+    assert build('output_error', tolerance=0.05).choose('gelu', candidates) == chosen
+    exact = build('output_error', kind='systematic', tolerance=0.05)
+    assert exact.choose('gelu', candidates) == 'costly'
 
 
 def test_output_error_without_gradients():
