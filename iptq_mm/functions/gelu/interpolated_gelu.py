@@ -17,9 +17,6 @@ RANGE = 4.5
 #: Line segments over the range. The error of one is at most ``h^2 / 8 * max|GELU''|``,
 #: which is 5e-4.
 SEGMENTS = 64
-#: Rounding a constant changes the output by about ``2**-_ERROR_BITS`` at most.
-_ERROR_BITS = 7
-
 
 class _Widths(NamedTuple):
     """Bits of the intermediate values.
@@ -28,17 +25,32 @@ class _Widths(NamedTuple):
         fraction: Bits of the position within a segment.
         entry: Bits of the table: its entries are at most ``2**entry``.
         relu: Bits of the multiplier of the input.
+        error: Rounding a constant changes the output by about ``2**-error`` at most.
     """
 
     fraction: int
     entry: int
     relu: int
+    error: int
 
 
 #: For outputs of at most 8 bits. Every factor has 16 bits: position, table and slope
 #: fit 16-bit lanes, and the 64 entries fit two 512-bit registers.
-_LOW = _Widths(fraction=9, entry=15, relu=15)
-_HIGH = _Widths(fraction=14, entry=24, relu=24)
+_LOW = _Widths(fraction=9, entry=15, relu=15, error=7)
+#: For others, whose steps are smaller; with more of them in a step of the input, fewer
+#: bits of the position.
+_MIDDLE, _LEAST_FRACTION = _LOW._replace(error=4), 6
+#: For outputs that these cannot serve.
+_HIGH = _Widths(fraction=14, entry=24, relu=24, error=7)
+
+
+def _widths(site: FunctionSite) -> _Widths:
+    """The lowest widths whose errors are small beside that of the interpolation."""
+    if site.out.bits <= 8:
+        return _LOW
+    exponent = math.frexp(site.x.scale / site.out.scale)[1]
+    fraction = min(_MIDDLE.fraction, _MIDDLE.relu - _MIDDLE.error - exponent)
+    return _MIDDLE._replace(fraction=fraction) if fraction >= _LEAST_FRACTION else _HIGH
 
 
 @FUNCTIONS.register_module('interpolated_gelu')
@@ -60,18 +72,18 @@ class InterpolatedGELU(GELUFunction):
                 too small for 64 bits.
         """
         check_input(self, site)
-        widths = _LOW if site.out.bits <= 8 else _HIGH
+        widths = _widths(site)
         step = min(RANGE, site.x.bound * site.x.scale) / SEGMENTS
         x = torch.arange(SEGMENTS + 1, dtype=torch.float64) * step
         rest = (self.reference(x, site.approximate) - x) / site.out.scale
         # If the integer 1 is beyond the table already, a larger ratio changes nothing.
         end = SEGMENTS << widths.fraction
         ratio = min(site.x.scale / step * 2.0**widths.fraction, end)
-        position_shift = max(0, 16 - math.frexp(ratio)[1])
+        position_shift = min(16, max(0, 16 - math.frexp(ratio)[1]))
         multiplier = round(ratio * 2.0**position_shift)
         relu = site.x.scale / site.out.scale
-        shift = min(site.x.bits + _ERROR_BITS - 2, widths.relu - math.frexp(relu)[1])
-        shift = max(shift, widths.fraction + _ERROR_BITS)
+        shift = min(site.x.bits + widths.error - 2, widths.relu - math.frexp(relu)[1])
+        shift = max(shift, widths.fraction + widths.error)
         if math.frexp(relu)[1] + shift + site.x.bits > ADDEND_BITS:
             raise ValueError(
                 f'an output scale of {site.out.scale:.3g} is far too small for an '

@@ -73,7 +73,18 @@ void finish_looked_up(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 col
               });
 }
 
-// The table's function computed, rather than looked up.
+// The table's function computed, rather than looked up, with results of 16 bits.
+void finish_interpolated_words(const Gemm& g, const i32* sums, i64 row, i64 rows,
+                               i64 column, i64 width) {
+  const LineVector line(g.line, g.low, g.high);
+  const WordLimits limits(g.line.low, g.line.high);
+  finish_rows(g, sums, row, rows, column, width,
+              [&](__m256i words, i64 target, i64 at, i64 count) {
+                store_words(limits(line(words)), count, result<i16>(g, target, at));
+              });
+}
+
+// The same with results of 8 bits.
 void finish_interpolated(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column,
                          i64 width) {
   const LineVector line(g.line, g.low, g.high);
@@ -129,7 +140,9 @@ inline bool finish_quickly(const Gemm& g, const i32* sums, i64 row, i64 rows, i6
   if (g.post != kTable) return false;
   if (g.table_type == kU8 && bytes)
     return finish(LineVector::fits(g.line) ? finish_interpolated : finish_looked_up<u8>);
-  return g.table_type == kI16 && words && finish(finish_looked_up<i16>);
+  if (g.table_type != kI16 || !words) return false;
+  return finish(LineVector::fits(g.line) ? finish_interpolated_words
+                                         : finish_looked_up<i16>);
 }
 
 // Sums of two rows; the first one becomes the result.

@@ -138,6 +138,17 @@ void finish_plain_words(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 c
                           [](__m512i codes, i64, i64, __mmask32) { return codes; });
 }
 
+// interpolated_gelu with results of 16 bits.
+template <int Width, bool Up>
+void finish_interpolated_words(const Gemm& g, const i32* sums, i64 row, i64 rows,
+                               i64 column) {
+  const LineVector line(g.line, INT16_MIN, INT16_MAX);
+  const WordLimits limits(g.line.low, g.line.high);
+  finish_words<Width, Up>(
+      g, sums, row, rows, column,
+      [&](__m512i codes, i64, i64, __mmask32) { return limits(line(codes)); });
+}
+
 template <int Width, bool Up>
 void finish_word_sums(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column) {
   const WordSum sum(g.sum);
@@ -233,6 +244,8 @@ bool finish_width(const Gemm& g, const i32* sums, i64 row, i64 rows, i64 column)
     finish_bytes<Width, Up, Interpolated>(g, sums, row, rows, column);
   else if (table)
     finish_lookups<Width, Up, u8>(g, sums, row, rows, column);
+  else if (words && g.post == kTable && g.table_type == kI16 && g.line.table)
+    finish_interpolated_words<Width, Up>(g, sums, row, rows, column);
   else if (g.post == kTable && g.table_type == kI16 && g.out_type == kI16)
     finish_lookups<Width, Up, i16>(g, sums, row, rows, column);
   else if (words && g.post == kNothing)

@@ -78,7 +78,7 @@ def fuse_table(context: EmitterContext, node: Node) -> TensorRef | None:
     step.zero_point = -source.low if bytes_in else 0
     step.extend(TABLE, None, table=codes, table_type=out.type)
     name = (node.function or {}).get('type')
-    if out.type == U8 and not bytes_in and name == 'interpolated_gelu':
+    if not bytes_in and name == 'interpolated_gelu':
         step.fields['line'] = line_fields(context, node, source, value, out)
     return step.store(x.in_new_buffer(out))
 

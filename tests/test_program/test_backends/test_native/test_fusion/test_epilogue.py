@@ -48,6 +48,27 @@ def test_gelu_is_part_of_the_product(level, name, bounds, scale, n):
     assert bool(table) == (name == 'interpolated_gelu')
 
 
+@pytest.mark.parametrize(
+    ('bounds', 'scale', 'out', 'line'),
+    [
+        (WIDE, 3e-4, QParams(3e-4, -600, 32000), True),
+        (WIDE, 3e-4, QParams(1.2e-4, -32767, 32767), True),
+        ((-2000, 3000), 2e-3, QParams(2e-3, -300, 2900), True),
+        ((-2000, 32767), 6e-4, QParams(3e-4, -600, 32767), True),
+        ((-9, 32767), 6e-4, QParams(8e-6, -32768, 32767), False),
+    ],
+)
+@pytest.mark.parametrize('n', [5, 16, 33, 64, 84])
+def test_gelu_with_results_of_words(level, bounds, scale, out, line, n):
+    def build(r):
+        x = r.input((8, 40), -128, 127, 1.0)
+        wide = linear(r, x, weights(n, 40), bounds, bounds[1] / 20000)
+        return function(r, 'interpolated_gelu', wide, scale, out)
+
+    (gemm,) = gemms(check(program(build)))
+    assert gemm.post == TABLE and bool(gemm.line.table) == line
+
+
 def test_programs_share_tables():
     """Those of the same function: programs for other sizes of images have it, too."""
 
