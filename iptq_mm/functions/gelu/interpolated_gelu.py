@@ -18,6 +18,7 @@ RANGE = 4.5
 #: which is 5e-4.
 SEGMENTS = 64
 
+
 class _Widths(NamedTuple):
     """Bits of the intermediate values.
 
