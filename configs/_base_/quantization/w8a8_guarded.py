@@ -3,4 +3,9 @@
 # Models with massive values need it; the others lose nothing but time
 # (benchmarks/outliers.py). Large images take too long: detectors have w8a8.py.
 _base_ = './w8a8.py'
-quantization = dict(activation=dict(guard_images=16))
+quantization = dict(
+    activation=dict(
+        guard_images=16,
+        # Chosen on held-out images of DeiT-Tiny: there 8 bits leave 23.6 dB at the outputs
+        # of the backbone. 28 take 4 to 8 of 48 inputs.
+        least_db=28.0))
