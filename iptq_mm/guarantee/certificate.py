@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -81,10 +82,12 @@ class Guarantee:
         grid = threshold_grid(largest)
         certain = certified_from(answers, grid, agreement, confidence, guarded)
         if certain is None:
+            count = len(answers)
             wrong = int(failures(answers, grid[-1], guarded).sum())
+            most = math.floor(1e4 * smallest_rate(count - wrong, count, confidence))
             raise ValueError(
-                f'{len(answers)} held-out images do not bear out an agreement of '
-                f'{agreement} with confidence {confidence}'
+                f'{count} held-out images do not bear out an agreement of {agreement} '
+                f'with confidence {confidence}, at most {most / 1e4:g}'
                 + (f': the wider model itself differs on {wrong}' if wrong else '')
             )
         # All statements from `certain` on hold at once, so the choice is free.

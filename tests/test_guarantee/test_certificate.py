@@ -36,6 +36,19 @@ def test_a_wider_model_that_is_wrong_is_refused():
         Guarantee.of(answers, 0.01, LARGEST, **{**ASKED, 'guarded': True})
 
 
+def test_what_is_refused_says_how_much_would_be_borne_out():
+    answers = drawn(372, torch.Generator().manual_seed(3))
+    answers.differ[:] = answers.wide_differs[:] = False
+    answers.wide_differs[0] = True
+    answers.margins[0] = 0
+    asked = {**ASKED, 'guarded': True, 'confidence': 0.95}
+    with pytest.raises(
+        ValueError, match='with confidence 0.95, at most 0.9873: the wid'
+    ):
+        Guarantee.of(answers, 0.01, LARGEST, **{**asked, 'agreement': 0.99})
+    assert Guarantee.of(answers, 0.01, LARGEST, **{**asked, 'agreement': 0.9873})
+
+
 def test_a_dict_gives_it_back():
     found, _ = made()
     assert Guarantee.from_dict({**found.to_dict(), 'evaluation': {}}) == found
