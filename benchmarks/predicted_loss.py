@@ -99,6 +99,7 @@ class Bench:
             'quantization.activation.least_db': None,  # a plan has all bits
             'quantization.on_mismatch': 'warn',  # a bad plan is a figure, too
             'quantization.calibration.mirrored': False,
+            'randomness.seed': args.seed,
             'quantization.calibration.num_images': args.images,
             **args.cfg_options,
         }

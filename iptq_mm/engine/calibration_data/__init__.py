@@ -3,6 +3,7 @@
 from .build import (
     build_calibration_dataloader,
     build_held_out_dataloader,
+    build_judging_dataloader,
     describe_calibration,
     loaders_of,
 )
@@ -12,6 +13,7 @@ from .trained import refuse_evaluated
 __all__ = [
     'build_calibration_dataloader',
     'build_held_out_dataloader',
+    'build_judging_dataloader',
     'describe_calibration',
     'explained',
     'loaders_of',

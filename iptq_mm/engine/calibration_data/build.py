@@ -45,22 +45,21 @@ def build_calibration_dataloader(
         ConfigError: If there is no dataset, no file of it, no image in it, fewer
             batches than ranks, or images that the evaluation uses are among them.
     """
-    dataset, options, chosen = _chosen(cfg, quantization, seed)
-    chosen_images = CalibrationImages(dataset, chosen.images, chosen.spares)
+    source = _Source(cfg, quantization, seed)
+    chosen = source.chosen(quantization.guarantee.images)
+    chosen_images = CalibrationImages(source.dataset, chosen.images, chosen.spares)
     mirrored = quantization.calibration.mirrored
     images = WithMirrored(chosen_images) if mirrored else chosen_images
-    loader = _loader(images, options, quantization.calibration.batch_size, seed)
+    size = quantization.calibration.batch_size
+    loader = _loader(images, source.options, size, seed)
     log_description(describe_calibration(loader, quantization))
     return loader
 
 
 def build_held_out_dataloader(
-    cfg: Mapping[str, Any],
-    quantization: QuantizationConfig,
-    seed: int,
-    images: int | None = None,
+    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
 ) -> DataLoader | None:
-    """The dataloader of images that calibrate nothing.
+    """The dataloader of images that calibrate nothing, for ``quantization.guarantee``.
 
     They come from the same dataset, at random, and are neither among those that
     :func:`build_calibration_dataloader` chooses with these arguments nor among those of
@@ -70,7 +69,6 @@ def build_held_out_dataloader(
         cfg: See there.
         quantization: See there.
         seed: See there.
-        images: How many at most; None: those of ``quantization.guarantee``.
 
     Returns:
         None if there are none.
@@ -78,43 +76,90 @@ def build_held_out_dataloader(
     Raises:
         ConfigError: See there.
     """
-    wanted = quantization.guarantee.images if images is None else images
-    dataset, options, chosen = _chosen(cfg, quantization, seed, wanted)
-    if not chosen.held_out:
-        return None
-    held_out = CalibrationImages(dataset, chosen.held_out)
-    return _loader(held_out, options, quantization.calibration.batch_size, seed)
+    source = _Source(cfg, quantization, seed)
+    return source.loader(source.chosen(quantization.guarantee.images).held_out)
 
 
-def _chosen(
-    cfg: Mapping[str, Any],
-    quantization: QuantizationConfig,
-    seed: int,
-    held_out: int = 0,
-) -> tuple[Any, dict[str, Any], Choice]:
-    """The dataset, options of its dataloader, and the images of it."""
-    calibration = quantization.calibration
-    given = calibration.dataloader
-    own = is_given(given)
-    if own:
-        dataset, options = _given_images(given), options_of(given)
-    else:
-        dataset, options = training_images(cfg)
-    if len(dataset) == 0:
-        raise ConfigError(
-            'the calibration set is empty: check data_root, ann_file and data_prefix '
-            'of quantization.calibration.dataloader or train_dataloader'
+def build_judging_dataloader(
+    cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int, images: int
+) -> tuple[DataLoader | None, int]:
+    """The dataloader of images that calibrate nothing and certify nothing.
+
+    Where there are not enough of them, fewer images calibrate, but at least half.
+
+    Args:
+        cfg: See :func:`build_calibration_dataloader`.
+        quantization: See there.
+        seed: See there.
+        images: How many.
+
+    Returns:
+        The dataloader, None if there is no image; and how many images calibrate.
+
+    Raises:
+        ConfigError: See there.
+    """
+    source, certifying = _Source(cfg, quantization, seed), quantization.guarantee.images
+    chosen = source.chosen(certifying + images)
+    judging = {*chosen.held_out} - {*source.chosen(certifying).held_out}
+    count = len(chosen.images)
+    fewer = max(-(-count // 2), count - max(0, images - len(judging)))
+    if fewer < count:
+        judging |= {*chosen.images} - {*source.chosen(0, fewer).images}
+    return source.loader(sorted(judging)), fewer
+
+
+class _Source:
+    """The dataset that calibration images come from.
+
+    Args:
+        cfg: See :func:`build_calibration_dataloader`.
+        quantization: See there.
+        seed: See there.
+    """
+
+    def __init__(
+        self, cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
+    ) -> None:
+        self._cfg, self._seed = cfg, seed
+        self._calibration = quantization.calibration
+        given = self._calibration.dataloader
+        self._own = is_given(given)
+        if self._own:
+            self.dataset, self.options = _given_images(given), options_of(given)
+        else:
+            self.dataset, self.options = training_images(cfg)
+        if len(self.dataset) == 0:
+            raise ConfigError(
+                'the calibration set is empty: check data_root, ann_file and '
+                'data_prefix of quantization.calibration.dataloader or '
+                'train_dataloader'
+            )
+
+    def chosen(self, held_out: int = 0, images: int | None = None) -> Choice:
+        """The images of it; of fewer, those are the first in random order.
+
+        Args:
+            held_out: How many more are held out.
+            images: How many calibrate; None: as the config has it.
+        """
+        given = self._calibration.dataloader
+        return choose(
+            self.dataset,
+            self._calibration.num_images if images is None else images,
+            self._seed,
+            EvaluatedImages(self._cfg),
+            dataset_of(given if self._own else self._cfg.get('train_dataloader')),
+            once=not self._own,
+            held_out=held_out,
         )
-    chosen = choose(
-        dataset,
-        calibration.num_images,
-        seed,
-        EvaluatedImages(cfg),
-        dataset_of(given if own else cfg.get('train_dataloader')),
-        once=not own,
-        held_out=held_out,
-    )
-    return dataset, options, chosen
+
+    def loader(self, held_out: list[int]) -> DataLoader | None:
+        """The dataloader of images that calibrate nothing; None if there are none."""
+        if not held_out:
+            return None
+        images = CalibrationImages(self.dataset, held_out)
+        return _loader(images, self.options, self._calibration.batch_size, self._seed)
 
 
 def _loader(

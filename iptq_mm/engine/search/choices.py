@@ -11,7 +11,7 @@ from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities, SiteSensitivity
 from ...calibration.phases.sensitivity.forms import WeightForm, weight_forms
 from ...criteria import CandidateErrors
-from ...intmath.weight_codes import factor_bits
+from ...intmath.weight_codes import factor_bits, most_factor
 from .costs import CostTable
 
 #: Bits of an operand without a choice.
@@ -33,7 +33,8 @@ class Choice:
         bytes: Of the weight.
         ms: Milliseconds of the native kernels for one image.
         bit_operations: Multiplications times the bits of both operands.
-        group: Inputs of the weight that share a factor; None: as the config has it.
+        group: Inputs of the weight that share a factor; None: it bears no factors.
+        own: Whether the group is that of the config.
     """
 
     weight: int | None = None
@@ -44,6 +45,7 @@ class Choice:
     ms: float = 0.0
     bit_operations: float = 0.0
     group: int | None = None
+    own: bool = True
 
     def cost(self, name: str) -> float:
         """One of :data:`COSTS`."""
@@ -152,7 +154,7 @@ def _choice(
                 f'not measured, only of {tried} (bits, or bits/group of weights)'
             )
         loss += seen.error(form, activation)
-        nanoseconds += table.product(name, seen.kernel, bits, activation)
+        nanoseconds += table.product(name, seen.kernel, form, activation)
         other = activation or PIXEL_BITS
         operations += seen.multiplications * (bits or other) * other
     return Choice(
@@ -163,7 +165,8 @@ def _choice(
         _bytes(members[0][1], form) if form else 0.0,
         nanoseconds * 1e-6,
         operations,
-        None if own or form is None else form.group,
+        form.group if form and most_factor(form.bits) > 1 else None,
+        own,
     )
 
 
@@ -219,7 +222,7 @@ def uniform(units: Sequence[Unit], weight: int, activation: int) -> list[Choice]
             choice
             for choice in unit.choices
             if choice.weight in (None, weight)
-            and choice.group is None
+            and choice.own
             and choice.activation in (None, activation)
         ]
         if not fitting:

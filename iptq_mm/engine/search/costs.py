@@ -14,6 +14,8 @@ from typing import Any
 from ...calibration import ConfigError
 from ...calibration.config import WIDE
 from ...calibration.phases.sensitivity.effects import Sensitivities
+from ...calibration.phases.sensitivity.forms import WeightForm
+from ...program.ir.shared_factors import GROUPS
 from ...program.runtime.product_times import LoneProduct, product_times
 from ...utils.files import atomic_write
 
@@ -40,15 +42,15 @@ class CostTable:
         self,
         site: str,
         kernel: Mapping[str, Any],
-        weight: int | None,
+        weight: WeightForm | None,
         activation: int | None,
     ) -> float:
-        """Nanoseconds of a product.
+        """Nanoseconds of a product, without the time that factors of groups take.
 
         Args:
             site: Its name, for the message.
             kernel: See ``SiteSensitivity.kernel``.
-            weight: Bits of the weight; None: it has none.
+            weight: Form of the weight; None: it has none.
             activation: Bits of its other operands; None: they have no choice.
 
         Returns:
@@ -103,12 +105,14 @@ class CostTable:
 
 
 def lone_product(
-    kernel: Mapping[str, Any], weight: int | None, activation: int | None
+    kernel: Mapping[str, Any], weight: WeightForm | None, activation: int | None
 ) -> LoneProduct:
     """The product whose time stands for that of a site with certain bits."""
     first, second = (bits or activation or 8 for bits in kernel['given_bits'])
     if weight is not None:
-        second = next(bits for bits in KERNEL_BITS if weight <= bits)
+        # Other groups have their codes in bytes, multiplied out.
+        packed = not weight.group or weight.group in GROUPS
+        second = next(b for b in KERNEL_BITS if weight.bits <= b and (packed or b == 8))
     return LoneProduct(
         kernel['kind'],
         tuple(map(tuple, kernel['shapes'])),
@@ -154,8 +158,9 @@ def products_of(found: Sensitivities) -> dict[str, LoneProduct]:
     for sites in found.values():
         for seen in sites.values():
             wide = (WIDE,) if seen.operation == 'linear' else ()
-            for weight in KERNEL_BITS if seen.weight else (None,):
+            for bits in KERNEL_BITS if seen.weight else (None,):
                 for activation in (8, *wide):
+                    weight = None if bits is None else WeightForm(bits)
                     lone = lone_product(seen.kernel, weight, activation)
                     products[product_key(lone)] = lone
     return products

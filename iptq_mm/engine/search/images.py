@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 from torch.utils.data import DataLoader
 
 from ...calibration import ConfigError, QuantizationConfig
-from ..calibration_data import build_calibration_dataloader, build_held_out_dataloader
+from ..calibration_data import build_calibration_dataloader, build_judging_dataloader
 from ..calibration_data.loader import CalibrationLoader
 
 #: How many images tell what few bits cost.
@@ -38,7 +38,7 @@ def search_images(
     """Choose the images of a search, none of them any of the evaluation.
 
     Where the calibration data have no other images left, fewer calibrate, but at least
-    half of them.
+    half of them. Those of a guarantee do neither.
 
     Args:
         cfg: The whole config.
@@ -48,27 +48,15 @@ def search_images(
     Raises:
         ConfigError: See :func:`build_calibration_dataloader`; or there is but one.
     """
-    calibrating = build_calibration_dataloader(cfg, settings, seed)
-    judging = build_held_out_dataloader(cfg, settings, seed, JUDGING)
-    missing = JUDGING - _images(judging)
-    if missing > 0:
-        count = min(settings.calibration.num_images, _images(calibrating))
-        fewer = max(-(-count // 2), count - missing)
-        print_log(
-            f'search: {fewer} of {count} images calibrate, the others judge', 'current'
-        )
-        calibration = replace(settings.calibration, num_images=fewer)
-        settings = replace(settings, calibration=calibration)
-        calibrating = build_calibration_dataloader(cfg, settings, seed)
-        judging = build_held_out_dataloader(cfg, settings, seed, JUDGING)
+    judging, count = build_judging_dataloader(cfg, settings, seed, JUDGING)
     if judging is None:
         raise ConfigError(
             'a search needs two calibration images at least: one calibrates, another '
             'tells what few bits cost'
         )
+    if count < settings.calibration.num_images:
+        print_log(f'search: {count} images calibrate, others judge', 'current')
+        calibration = replace(settings.calibration, num_images=count)
+        settings = replace(settings, calibration=calibration)
+    calibrating = build_calibration_dataloader(cfg, settings, seed)
     return SearchImages(settings, calibrating, judging)
-
-
-def _images(loader: DataLoader | None) -> int:
-    """How many images a loader has."""
-    return 0 if loader is None else len(cast(Sized, loader.dataset))

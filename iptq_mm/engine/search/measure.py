@@ -73,7 +73,7 @@ def measure_model(
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     settings, loader, judging = search_images(cfg, settings, seed)
     described = repr((seed, cfg.get('train_dataloader')))
-    wanted = repr((VERSION, *map(str, sorted(forms)), *sorted(widths)))
+    wanted = repr((VERSION, *map(str, sorted(forms)), *sorted({*widths})))
     key = state_key(model, settings.described() + wanted, described)
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / 'analysis.state'
@@ -86,7 +86,7 @@ def measure_model(
     if found is None:
         batches = progress_of(judging, 'sensitivity', len(judging))
         inputs = done_until('measure', run, after='analyse').inputs
-        tried = sorted(forms), sorted(widths)
+        tried = sorted(forms), sorted({*widths})
         found = sensitivities(
             model, settings, records, run.forward, batches, *tried, inputs=inputs
         )

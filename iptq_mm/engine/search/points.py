@@ -150,7 +150,7 @@ def _row(point: Point) -> list[str]:
 
 def _form(choice: Choice) -> str:
     """What a table says of the weight of a choice."""
-    group = '' if choice.group is None else f' (groups of {choice.group})'
+    group = '' if choice.own else f' (groups of {choice.group})'
     return f'{choice.weight}{group}'
 
 

@@ -26,7 +26,8 @@ class _Widths(NamedTuple):
         fraction: Bits of the position within a segment.
         entry: Bits of the table: its entries are at most ``2**entry``.
         relu: Bits of the multiplier of the input.
-        error: Rounding a constant changes the output by about ``2**-error`` at most.
+        error: Bits that a product has below the output's step, beside those of the
+            position.
     """
 
     fraction: int
@@ -38,15 +39,17 @@ class _Widths(NamedTuple):
 #: For outputs of at most 8 bits. Every factor has 16 bits: position, table and slope
 #: fit 16-bit lanes, and the 64 entries fit two 512-bit registers.
 _LOW = _Widths(fraction=9, entry=15, relu=15, error=7)
-#: For others, whose steps are smaller; with more of them in a step of the input, fewer
-#: bits of the position.
-_MIDDLE, _LEAST_FRACTION = _LOW._replace(error=4), 6
+#: For others, whose steps are smaller. The multiplier of the input has no more bits: a
+#: large output may be a step off. With more output steps in one of the input, the
+#: position has fewer bits; with fewer than these, its rounding costs as much as the
+#: interpolation.
+_MIDDLE, _LEAST_FRACTION = _LOW._replace(error=4), 8
 #: For outputs that these cannot serve.
 _HIGH = _Widths(fraction=14, entry=24, relu=24, error=7)
 
 
 def _widths(site: FunctionSite) -> _Widths:
-    """The lowest widths whose errors are small beside that of the interpolation."""
+    """The lowest widths that leave about the error of the interpolation."""
     if site.out.bits <= 8:
         return _LOW
     exponent = math.frexp(site.x.scale / site.out.scale)[1]

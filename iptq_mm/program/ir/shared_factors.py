@@ -16,7 +16,7 @@ from torch import Tensor
 from .packed_tensors import largest_factors
 
 #: Sizes of groups, in the order in which they are tried: a larger one takes less.
-_GROUPS = (32, 16, 8)
+GROUPS = (32, 16, 8)
 #: Largest magnitude of a code, and largest factor: both have 4 bits.
 _CODE, _FACTOR = 7, 16
 #: Columns that tell at little cost that there are no factors.
@@ -43,7 +43,7 @@ def shared_factors(weight: Tensor) -> Shared:
     Args:
         weight: int8, shape (n, taps, depth).
     """
-    for group in _GROUPS:
+    for group in GROUPS:
         if _factors(weight[:_FEW], group) is None:
             continue
         factors = _factors(weight, group)

@@ -126,9 +126,10 @@ def test_the_score_that_decided_is_that_of_the_chosen_one(vit_run):
     assert tried
     for candidates in tried:
         (chosen,) = [c for c in candidates if c['chosen']]
-        best = max(c['score'] for c in candidates)
-        # Within the tolerance of the criterion, the cheapest wins.
-        assert chosen['score'] >= best * 1.05 - 1e-12
+        # A candidate that errs less is passed over for its cost alone: within the
+        # tolerance of the criterion, or where the difference may be chance.
+        better = [c for c in candidates if c['score'] > chosen['score']]
+        assert all(c['cost'] >= chosen['cost'] for c in better)
         assert all(c['score'] <= 0 for c in candidates)
 
 

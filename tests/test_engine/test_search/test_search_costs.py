@@ -82,7 +82,8 @@ def test_choices(table):
     assert [len(unit.choices) for unit in units] == [6, 6, 2]
     assert units[2].sites == ['backbone/matmul:0']
     first = units[0].choices[0]
-    assert first.override == dict(weight=dict(bits=3), activation=dict(bits=4))
+    said = dict(weight=dict(bits=3, group=0), activation=dict(bits=4))
+    assert first.override == said
     assert first.bytes == 512 * 3 / 8 and first.bit_operations == 2560 * 12
     same = uniform(units, 4, 8)
     assert total(same, 'bytes') == 512 and total(same, 'ms') > 0
@@ -102,10 +103,14 @@ def test_factors_of_groups_have_bytes(table):
 
 
 def test_groups_are_a_choice(table):
-    """The config's group is said of no weight, the others are."""
+    """The group is said of each weight that bears factors, whatever the config has."""
     units = product_units(FOUND, table, [4, 8], [8], 8, groups=[4, 16])
     found = {c.group: (c.weight, c.bytes) for c in units[0].choices[:3]}
-    assert found == {4: (4, 320), None: (4, 288), 16: (4, 256)}
+    assert found == {4: (4, 320), 8: (4, 288), 16: (4, 256)}
+    assert [c.own for c in units[0].choices] == [False, True, False, True]
+    # Codes of 4 bits with other groups lie in bytes.
+    times = [c.ms for c in units[0].choices]
+    assert times[1] == times[2] and times[0] == times[3]
     eight = units[0].choices[3]
     assert (eight.weight, eight.group) == (8, None)
     first = units[0].choices[0]

@@ -5,6 +5,7 @@ import tiny_models
 from mmengine.registry import init_default_scope
 
 from iptq_mm.calibration import ConfigError, QuantizationConfig
+from iptq_mm.engine.calibration_data import build_held_out_dataloader
 from iptq_mm.engine.search import images
 from iptq_mm.engine.search.images import search_images
 
@@ -23,11 +24,11 @@ def split(cfg, count, judging, monkeypatch, **calibration):
         {**cfg.quantization, 'calibration': calibration}, cfg.candidates
     )
     found = search_images(cfg, settings, 0)
-    paths = [
-        [sample.img_path for batch in loader for sample in batch['data_samples']]
-        for loader in (found.calibrating, found.judging)
-    ]
-    return *paths, found.settings
+    return paths_of(found.calibrating), paths_of(found.judging), found.settings
+
+
+def paths_of(loader):
+    return [sample.img_path for batch in loader for sample in batch['data_samples']]
 
 
 # The data set has nine images.
@@ -47,6 +48,23 @@ def test_mirrored_images_judge_nothing(cfg, monkeypatch):
     calibrating, judges, _ = split(cfg, 9, 100, monkeypatch, mirrored=True)
     assert len(calibrating) == 10 and len(judges) == 4
     assert not {*calibrating} & {*judges}
+    assert len(split(cfg, 50, 100, monkeypatch, mirrored=True)[0]) == 10
+
+
+def test_images_of_a_guarantee_do_neither(cfg, monkeypatch):
+    certifying = dict(agreement=0.5, confidence=0.5, images=3)
+    cfg.quantization.guarantee = certifying
+    whole = QuantizationConfig.from_dict(
+        {
+            **cfg.quantization,
+            'calibration': {**cfg.quantization.calibration, 'num_images': 4},
+        },
+        cfg.candidates,
+    )
+    kept = paths_of(build_held_out_dataloader(cfg, whole, 0))
+    calibrating, judges, _ = split(cfg, 4, 3, monkeypatch)
+    assert len(kept) == 3 and len(judges) == 3 and len(calibrating) == 3
+    assert not {*kept} & {*calibrating, *judges} and not {*calibrating} & {*judges}
 
 
 def test_one_image_cannot_do_both(cfg, monkeypatch):
