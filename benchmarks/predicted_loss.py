@@ -113,12 +113,11 @@ class Bench:
         settings, seed = search_settings(cfg), args.seed
         settings, loader, sensing = search_images(cfg, settings, seed)
         # Images that neither calibrate nor have told what few bits cost.
-        seen = len(loader.dataset) + len(sensing.dataset)
-        more = replace(settings.calibration, num_images=seen)
-        seen = build_calibration_dataloader(
-            cfg, replace(settings, calibration=more), seed
-        )
-        held = study_batches(cfg, settings, seen, args.judge, args.split, seed)
+        count = len(loader.dataset) + len(sensing.dataset)
+        calibration = replace(settings.calibration, num_images=count)
+        both = replace(settings, calibration=calibration)
+        used = build_calibration_dataloader(cfg, both, seed)
+        held = study_batches(cfg, settings, used, args.judge, args.split, seed)
         self._judging, self.floats = list(held.loader), build_model(cfg)
         self._cfg, batches = cfg, list(loader)
         model = copy.deepcopy(self.floats)

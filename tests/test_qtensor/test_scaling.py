@@ -124,7 +124,10 @@ def test_operand_qparams(made, codes, factor, constant):
     assert here.qmin * here.scale <= min(low, low + shift) + slack
     assert here.qmax * here.scale >= max(high, high + shift) - slack
     assert here.scale * (here.qmax - here.qmin) <= 2.1 * (high - low + abs(shift))
-    if x.qparams == made and x.factor > 0:
+    if x.qparams == made and codes != (-128, 127):
+        mirrored = QParams(wanted.scale, -wanted.qmax, -wanted.qmin)
+        assert here == (wanted if x.factor > 0 else mirrored)
+    elif x.qparams == made and x.factor > 0:
         assert here == wanted
 
 

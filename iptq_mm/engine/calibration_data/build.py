@@ -121,7 +121,7 @@ class _Source:
     def __init__(
         self, cfg: Mapping[str, Any], quantization: QuantizationConfig, seed: int
     ) -> None:
-        self._cfg, self._seed = cfg, seed
+        self._cfg, self._seed, self._evaluated = cfg, seed, EvaluatedImages(cfg)
         self._calibration = quantization.calibration
         given = self._calibration.dataloader
         self._own = is_given(given)
@@ -148,7 +148,7 @@ class _Source:
             self.dataset,
             self._calibration.num_images if images is None else images,
             self._seed,
-            EvaluatedImages(self._cfg),
+            self._evaluated,
             dataset_of(given if self._own else self._cfg.get('train_dataloader')),
             once=not self._own,
             held_out=held_out,

@@ -110,8 +110,8 @@ def lone_product(
     """The product whose time stands for that of a site with certain bits."""
     first, second = (bits or activation or 8 for bits in kernel['given_bits'])
     if weight is not None:
-        # Other groups have their codes in bytes, multiplied out.
-        packed = not weight.group or weight.group in GROUPS
+        # Codes of other groups lie in bytes, multiplied out.
+        packed = any(weight.group % size == 0 for size in GROUPS)
         second = next(b for b in KERNEL_BITS if weight.bits <= b and (packed or b == 8))
     return LoneProduct(
         kernel['kind'],

@@ -83,7 +83,7 @@ class InterpolatedGELU(GELUFunction):
         # If the integer 1 is beyond the table already, a larger ratio changes nothing.
         end = SEGMENTS << widths.fraction
         ratio = min(site.x.scale / step * 2.0**widths.fraction, end)
-        position_shift = min(16, max(0, 16 - math.frexp(ratio)[1]))
+        position_shift = max(0, 16 - math.frexp(ratio)[1])
         multiplier = round(ratio * 2.0**position_shift)
         relu = site.x.scale / site.out.scale
         shift = min(site.x.bits + widths.error - 2, widths.relu - math.frexp(relu)[1])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from iptq_mm.calibration import ConfigError
+from iptq_mm.criteria import CandidateErrors
 from iptq_mm.engine.report import (
     page,
     try_report,
@@ -17,6 +18,7 @@ from iptq_mm.engine.report import (
     write_report,
 )
 from iptq_mm.plan import load_plan
+from iptq_mm.registry import CRITERIA
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -122,15 +124,19 @@ def test_the_score_that_decided_is_that_of_the_chosen_one(vit_run):
         Page((vit_run.folder / 'report.html').read_text()).scripts['data']
     )
     assert data['criterion'] == 'output_error'
-    tried = [s['candidates'] for s in data['sites'] if s['candidates']]
+    given = json.loads((vit_run.folder / 'results.json').read_text())
+    criterion = CRITERIA.build(dict(given['quantization']['criterion']))
+    state = torch.load(vit_run.folder / 'calibration.pth', weights_only=True)
+    tried = [site for site in data['sites'] if site['candidates']]
     assert tried
-    for candidates in tried:
-        (chosen,) = [c for c in candidates if c['chosen']]
-        # A candidate that errs less is passed over for its cost alone: within the
-        # tolerance of the criterion, or where the difference may be chance.
-        better = [c for c in candidates if c['score'] > chosen['score']]
-        assert all(c['cost'] >= chosen['cost'] for c in better)
-        assert all(c['score'] <= 0 for c in candidates)
+    for site in tried:
+        known = state['records'][site['region']]['candidates'][site['site']]
+        errors = {n: CandidateErrors.from_dict(e) for n, e in known.items()}
+        (chosen,) = [c for c in site['candidates'] if c['chosen']]
+        assert chosen['name'] == criterion.choose(site['kind'], errors)
+        for candidate in site['candidates']:
+            score = criterion.score(errors[candidate['name']])
+            assert candidate['score'] == score <= 0
 
 
 def test_text_of_the_user_is_text(vit_run, tmp_path):

@@ -3,13 +3,20 @@
 import math
 
 import pytest
+import torch
 
 from iptq_mm.calibration import ConfigError
 from iptq_mm.calibration.phases.sensitivity.effects import SiteSensitivity
-from iptq_mm.calibration.phases.sensitivity.forms import weight_forms
+from iptq_mm.calibration.phases.sensitivity.forms import WeightForm, weight_forms
 from iptq_mm.engine.search.budgets import read_budgets
 from iptq_mm.engine.search.choices import product_units, total, uniform
-from iptq_mm.engine.search.costs import CostTable, measured, products_of
+from iptq_mm.engine.search.costs import (
+    CostTable,
+    lone_product,
+    measured,
+    products_of,
+)
+from iptq_mm.program.ir.shared_factors import shared_factors
 
 
 def kernel(kind='linear', shapes=((1, 5, 16), (32, 16)), given=(0, 0)):
@@ -119,6 +126,20 @@ def test_groups_are_a_choice(table):
     losses = [choice.loss for choice in units[0].choices]
     assert losses[3] < losses[0] < losses[1] < losses[2]
     assert total(uniform(units, 4, 8), 'bytes') == 2 * 288
+
+
+@pytest.mark.parametrize('group', [0, 4, 8, 12, 24, 64])
+def test_groups_that_kernels_of_four_bits_have(group):
+    """As the native back end packs them."""
+    codes = torch.randint(
+        -7, 8, (16, 1, 192), generator=torch.Generator().manual_seed(0)
+    )
+    factors = torch.tensor([1, 2, 3, 5, 7, 11, 13, 16])
+    if group:
+        codes *= factors[torch.arange(192) // group % 8]
+    shared = shared_factors(codes.to(torch.int8))
+    lone = lone_product(kernel(), WeightForm(4, group), 8)
+    assert lone.bits[1] == (4 if int(shared.codes.abs().max()) <= 7 else 8)
 
 
 def test_sites_that_share_a_weight_have_one_choice(table):
